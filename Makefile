@@ -1,0 +1,92 @@
+# dagfs. `make demo` and `make check` set the machine up by themselves (scripts/setup).
+#
+#   make [V=debug|release|tsan|fuzz] [BUILD=build] target
+#
+# Objects go to $(BUILD)/$(V), nothing elsewhere. Each layer becomes one archive and a test links
+# only its own layer and those below: an upward call does not link.
+
+BUILD  ?= build
+V      ?= release
+OUT    := $(BUILD)/$(V)
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+LAYERS := fs dag exchange routing net
+PKGS   := fuse3 libuv libsodium lmdb libcrypto libssl jansson libcares libxxhash
+
+SRC    := $(sort $(shell find $(LAYERS) -name '*.c'))
+HDR    := $(sort $(shell find $(LAYERS) -name '*.h'))
+TESTS  := $(sort $(shell find tests -name 'test_*.c'))
+FUZZ   := $(sort $(shell find tests/fuzz -name 'fuzz_*.c' 2>/dev/null))
+HELP   := $(sort $(shell find tests -maxdepth 1 -name '*.c'))
+
+CFLAGS_debug   := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS_release := -O2 -g
+CFLAGS_tsan    := -O1 -g -fsanitize=thread
+CFLAGS_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+ifeq ($(V),fuzz)
+CC := clang
+endif
+
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+CFLAGS += -std=c17 -D_GNU_SOURCE -I. -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes \
+          -Wmissing-prototypes -Werror $(CFLAGS_$(V)) $(PKG_CFLAGS)
+LDLIBS += $(PKG_LIBS) -lpthread
+
+objs = $(patsubst %.c,$(OUT)/%.o,$(filter $(1)/%,$(filter-out fs/main.c,$(SRC))))
+lib  = $(OUT)/lib$(1).a
+
+all: $(OUT)/dagfs
+
+$(OUT)/dagfs: $(OUT)/fs/main.o $(foreach l,$(LAYERS),$(call lib,$(l)))
+	@echo "  LD      $@"
+	@$(CC) $(CFLAGS_$(V)) -o $@ $^ $(LDLIBS)
+
+define layer_rule
+$(call lib,$(1)): $(call objs,$(1))
+	@echo "  AR      $$@"
+	@mkdir -p $$(@D); rm -f $$@; ar rcs $$@ $$^
+endef
+$(foreach l,$(LAYERS),$(eval $(call layer_rule,$(l))))
+
+# A test of layer L links L and everything to its right in the house.
+below_fs       := fs dag exchange routing net
+below_dag      := dag exchange routing net
+below_exchange := exchange routing net
+below_routing  := routing net
+below_net      := net
+below_sim      := exchange routing net
+below_fuzz     := dag exchange routing net
+
+layer_of = $(word 2,$(subst /, ,$(1)))
+.SECONDEXPANSION:
+$(OUT)/tests/%: $(OUT)/tests/%.o $(patsubst %.c,$(OUT)/%.o,$(HELP)) \
+		$$(foreach l,$$(below_$$(call layer_of,tests/$$*)),$$(call lib,$$l))
+	@echo "  LD      $@"
+	@$(CC) $(CFLAGS_$(V)) -o $@ $^ $(LDLIBS) -lcmocka
+
+$(OUT)/tests/fuzz/fuzz_%: $(OUT)/tests/fuzz/fuzz_%.o $(if $(filter fuzz,$(V)),,$(OUT)/tests/fuzz/replay.o) \
+		$(foreach l,$(below_fuzz),$(call lib,$(l)))
+	@echo "  LD      $@"
+	@$(CC) $(CFLAGS_$(V)) $(if $(filter fuzz,$(V)),-fsanitize=fuzzer) -o $@ $^ $(LDLIBS)
+
+$(OUT)/%.o: %.c
+	@echo "  CC      $<"
+	@mkdir -p $(@D)
+	@$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+layers:
+	@scripts/check-layers
+
+headers: $(HDR:%=$(OUT)/%.ok)
+$(OUT)/%.h.ok: %.h
+	@mkdir -p $(@D)
+	@$(CC) $(filter-out -MMD -MP,$(CFLAGS)) -fsyntax-only -x c $< && touch $@
+
+clean:
+	rm -rf $(BUILD)
+
+.PHONY: all layers headers clean
+.SECONDARY:
+-include $(shell find $(OUT) -name '*.d' 2>/dev/null)

@@ -1,0 +1,29 @@
+/* One line per event on stderr: "2026-11-21T08:00:00.123 warn swarm: dial failed peer=... err=...".
+ * Any thread. Remote text (names, agents) goes through log_safe() or "%.*s" of bytes already checked. */
+#ifndef NET_BASE_LOG_H
+#define NET_BASE_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+/* Level by area ("swarm", "bitswap"...); area "all" or "*" sets every area. -ENOENT for a bad level name. */
+int log_set_level(const char *area, const char *level);
+bool log_enabled(const char *area, enum log_level level);
+void log_line(enum log_level level, const char *area, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#define log_error(area, ...) log_line(LOG_ERROR, area, __VA_ARGS__)
+#define log_warn(area, ...) log_line(LOG_WARN, area, __VA_ARGS__)
+#define log_info(area, ...) log_line(LOG_INFO, area, __VA_ARGS__)
+#define log_debug(area, ...)                                                                       \
+	do {                                                                                       \
+		if (log_enabled(area, LOG_DEBUG))                                                  \
+			log_line(LOG_DEBUG, area, __VA_ARGS__);                                    \
+	} while (0)
+
+/* Copy text with control characters escaped, cut to fit; returns out. */
+const char *log_safe(char *out, size_t size, const void *text, size_t len);
+
+#endif

@@ -1,0 +1,34 @@
+/* The loop thread's engine: a libuv loop, the timers it drives, and the inbox by which other threads
+ * ask it for work. */
+#ifndef NET_BASE_LOOP_H
+#define NET_BASE_LOOP_H
+
+#include "net/base/timer.h"
+
+struct uv_loop_s;
+struct loop;
+
+/* Something to run on the loop thread. Embedded by its owner, who keeps it alive until run(). */
+struct inbox_item {
+	void (*run)(struct inbox_item *item); /* loop thread; may free item */
+	struct inbox_item *next;
+};
+
+/* A loop is created, run and freed by one thread. */
+struct loop *loop_new(void);
+/* Everything that lives on the loop is closed already; asserts that no handle leaked. */
+void loop_free(struct loop *loop);
+struct uv_loop_s *loop_uv(struct loop *loop);
+struct timers *loop_timers(struct loop *loop);
+
+/* Runs until loop_stop() (any thread), then returns with the loop still whole. */
+void loop_run(struct loop *loop);
+/* Runs until nothing is left or until at most timeout_ms passed: for tests and shutdown. */
+void loop_run_for(struct loop *loop, uint64_t timeout_ms);
+void loop_stop(struct loop *loop);
+
+/* Any thread. One wake-up may stand for many posts; items run in the order posted. Items posted after
+ * the loop ended are run by loop_free(). */
+void loop_post(struct loop *loop, struct inbox_item *item);
+
+#endif

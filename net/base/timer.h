@@ -1,0 +1,47 @@
+/* All timers of one loop in one heap; driven by libuv in production and by a virtual clock in the
+ * simulator. Loop thread only. Times are milliseconds of a monotonic clock (the loop clock). */
+#ifndef NET_BASE_TIMER_H
+#define NET_BASE_TIMER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TIMER_NEVER UINT64_MAX
+
+typedef void timer_fn(void *ctx);
+
+/* Embedded by its owner; zero-initialised is valid and stopped. */
+struct timer {
+	uint64_t at_ms;
+	uint64_t order; /* ties run in the order they were started */
+	size_t slot;	/* 1 + index in the heap; 0 when stopped */
+	timer_fn *fn;
+	void *ctx;
+};
+
+struct timers;
+
+struct timers *timers_new(void);
+void timers_free(struct timers *timers); /* every timer must be stopped */
+
+/* The loop's idea of now. Drivers set it with timers_run(). */
+uint64_t timers_now(const struct timers *timers);
+
+/* Run fn(ctx) once, delay_ms from now (or at at_ms). Starting a running timer moves it. */
+void timer_start(struct timers *timers, struct timer *timer, uint64_t delay_ms, timer_fn *fn,
+		 void *ctx);
+void timer_start_at(struct timers *timers, struct timer *timer, uint64_t at_ms, timer_fn *fn,
+		    void *ctx);
+/* fn will not run. Harmless when stopped. */
+void timer_stop(struct timers *timers, struct timer *timer);
+static inline bool timer_running(const struct timer *timer)
+{
+	return timer->slot != 0;
+}
+
+/* For drivers: when the earliest is due (TIMER_NEVER when none), and: set now, run all that is due. */
+uint64_t timers_next(const struct timers *timers);
+void timers_run(struct timers *timers, uint64_t now_ms);
+
+#endif
