@@ -1,0 +1,71 @@
+/* The seams inside net.
+ *
+ *   transport: dials and listens, hands over connections        (tcp.c; the simulator's own)
+ *   conn:      a byte pipe, perhaps already secured             (conn.c over uv_tcp)
+ *   noise:     secures a conn                                   (noise.c, sans-io)
+ *   yamux:     streams over a secured conn                      (yamux.c, sans-io)
+ *
+ * A conn belongs to who was handed it; its owner sets events before returning from that callback. */
+#ifndef NET_CHANNEL_H
+#define NET_CHANNEL_H
+
+#include "net/base/bytes.h"
+#include "net/wire/key.h"
+#include "net/wire/multiaddr.h"
+
+struct conn;
+struct transport;
+
+struct conn_events {
+	/* data is borrowed and writable: decryption happens in place. */
+	void (*on_data)(void *ctx, uint8_t *at, size_t len);
+	/* conn_queued() fell to zero after a write. */
+	void (*on_drain)(void *ctx);
+	/* Gone; not called after conn_close(). err 0: the peer closed. */
+	void (*on_close)(void *ctx, int err);
+};
+
+struct conn_ops {
+	/* Takes data's memory. */
+	void (*write)(struct conn *conn, struct buf *data);
+	size_t (*queued)(const struct conn *conn);
+	void (*pause)(struct conn *conn);
+	void (*resume)(struct conn *conn);
+	/* Detaches the owner now; memory goes when the transport lets go. */
+	void (*close)(struct conn *conn);
+};
+
+/* Embedded first in what a transport hands over. */
+struct conn {
+	const struct conn_ops *ops;
+	const struct conn_events *events;
+	void *ctx;
+	struct multiaddr remote;
+	struct multiaddr local;
+	/* Set by transports that prove identities themselves (simulator): Noise is skipped. */
+	struct peer_id secured_as;
+};
+
+typedef void transport_dialed_fn(void *ctx, int err, struct conn *conn);
+typedef void transport_accept_fn(void *ctx, struct conn *conn);
+
+struct transport_ops {
+	bool (*can_dial)(struct transport *transport, const struct multiaddr *addr);
+	/* done runs once, later, unless dial_cancel() came first. timeout_ms bounds the connect. */
+	void *(*dial)(struct transport *transport, const struct multiaddr *addr, uint64_t timeout_ms,
+		      transport_dialed_fn *done, void *ctx);
+	void (*dial_cancel)(struct transport *transport, void *dial);
+	/* -ENOTSUP when the address is not of this transport. */
+	int (*listen)(struct transport *transport, const struct multiaddr *addr,
+		      transport_accept_fn *accept, void *ctx);
+	size_t (*listen_addrs)(const struct transport *transport, struct multiaddr *addrs, size_t max);
+	/* Stop accepting (true) or go on (false): the swarm is full. */
+	void (*hold)(struct transport *transport, bool hold);
+	void (*free)(struct transport *transport);
+};
+
+struct transport {
+	const struct transport_ops *ops;
+};
+
+#endif
