@@ -1,0 +1,44 @@
+#include "net/base/err.h"
+
+#include "net/base/alloc.h"
+
+#include <string.h>
+
+/* Only what this project means something particular by; the rest is the C library's phrase. */
+static const struct {
+	int number;
+	const char *text;
+} phrases[] = {
+	{ 0, "no error" },
+	{ EBADMSG, "malformed data" },
+	{ EPROTO, "protocol violation" },
+	{ ENOENT, "not found" },
+	{ EAGAIN, "too much at once, try again later" },
+	{ ETIMEDOUT, "no answer in time" },
+	{ ECANCELED, "given up" },
+	{ EINTR, "interrupted" },
+	{ EIO, "store error or corrupt data" },
+	{ ENOSPC, "no space left in the store" },
+	{ EHOSTUNREACH, "not stored here and no peer to ask" },
+	{ ENETUNREACH, "offline and not stored here" },
+	{ EKEYREJECTED, "signature or identity does not match" },
+	{ EMSGSIZE, "larger than allowed" },
+	{ ENOTSUP, "not supported" },
+	{ EINVAL, "invalid value" },
+	{ EEXIST, "exists already" },
+};
+
+const char *err_text(int err)
+{
+	/* Wider than int, so that INT_MIN can be negated. */
+	long long number = err < 0 ? -(long long)err : err;
+
+	for (size_t i = 0; i < ARRAY_LEN(phrases); i++) {
+		if (phrases[i].number == number)
+			return phrases[i].text;
+	}
+	/* strerrordesc_np() is static and thread-safe, unlike strerror(). */
+	const char *text = number <= 4096 ? strerrordesc_np((int)number) : NULL;
+
+	return text ? text : "unknown error";
+}
