@@ -8,9 +8,14 @@
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
-/* Level by area ("swarm", "bitswap"...); area "all" or "*" sets every area. -ENOENT for a bad level name. */
+/* Level ("error" "warn" "info" "debug") by area ("swarm", "bitswap"...); area "all" or "*" sets every
+ * area. All areas begin at warn; the environment's DAGFS_LOG, like "warn,swarm=debug", is read at the
+ * first use. 0; -ENOENT for a bad level name, -EINVAL for an area name over 23 characters, -EAGAIN
+ * when 64 areas have levels of their own. */
 int log_set_level(const char *area, const char *level);
+/* Whether a line of that level would be written: for lines that cost something to prepare. */
 bool log_enabled(const char *area, enum log_level level);
+/* Through the macros below. Lines over 1 KiB are cut; errno is kept. */
 void log_line(enum log_level level, const char *area, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -23,7 +28,8 @@ void log_line(enum log_level level, const char *area, const char *fmt, ...)
 			log_line(LOG_DEBUG, area, __VA_ARGS__);                                    \
 	} while (0)
 
-/* Copy text with control characters escaped, cut to fit; returns out. */
+/* Copy text as printable ASCII, all else and the backslash as \xNN, cut to fit; returns out.
+ * size is that of out, at least 1. */
 const char *log_safe(char *out, size_t size, const void *text, size_t len);
 
 #endif
