@@ -1,0 +1,133 @@
+/* Where blocks come from: the local store, then peers, found by asking those we know and by routing.
+ *
+ * Every block handed out has been checked against its CID; blocks nobody asked for are dropped before they
+ * are stored. Called by dag and fs; calls routing and net.
+ *
+ * Two faces:
+ *   - struct exchange: the engine (Bitswap client and server); loop thread only.
+ *   - struct blocks: how straight-line code on any other thread gets and puts blocks, waiting with a deadline
+ *     and interruptibly. Its remote half is a fetcher: the engine in the daemon, the control socket in a
+ *     command, none when offline. */
+#ifndef EXCHANGE_EXCHANGE_H
+#define EXCHANGE_EXCHANGE_H
+
+#include "exchange/block.h"
+#include "exchange/store.h"
+#include "net/base/wait.h"
+#include "net/net.h"
+#include "routing/routing.h"
+
+#define EXCHANGE_WANTS_MAX 4096	   /* blocks awaited at once, all sessions; one more: -EAGAIN */
+#define EXCHANGE_SESSIONS_MAX 1024
+
+/* ---- the engine (loop thread) ---- */
+
+struct exchange;
+struct exchange_session;
+struct exchange_get;
+
+struct exchange_config {
+	uint64_t provider_delay_ms;  /* silence before routing is asked [1 000] */
+	uint64_t rebroadcast_ms;     /* [60 000] */
+	size_t serve_message_max;    /* bytes of blocks per response message [1 MiB] */
+	size_t serve_outstanding_max; /* bytes queued towards one peer [4 MiB] */
+	unsigned wants_per_peer_max; /* that a peer may have with us [1024] */
+};
+
+/* Borrows all. router may be NULL (no provider search). Registers the Bitswap protocols with swarm. */
+struct exchange *exchange_new(struct swarm *swarm, struct router *router, struct store *store,
+			      const struct exchange_config *config);
+/* Every get ends with -ECANCELED. Before swarm_close(). */
+void exchange_free(struct exchange *exchange);
+
+/* Blocks that belong together (one tree, one open file) share what is known about who has them. */
+struct exchange_session *exchange_session_new(struct exchange *exchange);
+void exchange_session_free(struct exchange_session *session); /* its gets end with -ECANCELED */
+
+/* got(ctx, 0, block) or got(ctx, -errno, NULL), once, never before exchange_get() returns. The callee owns one
+ * reference to block. Errors: -ETIMEDOUT, -EHOSTUNREACH (no peer connected and routing found none),
+ * -ECANCELED, -EBADMSG (CID not allowed). */
+typedef void exchange_got_fn(void *ctx, int err, struct block *block);
+/* The store is not asked: the caller did. Copies cid. NULL when EXCHANGE_WANTS_MAX is reached. The block also
+ * goes into the store. */
+struct exchange_get *exchange_get(struct exchange_session *session, const struct cid *cid,
+				  uint64_t deadline_ms, exchange_got_fn *got, void *ctx);
+void exchange_get_cancel(struct exchange_get *get); /* NULL is ignored; got will not run */
+
+/* New local blocks: tell peers that wait for them. Any thread. */
+void exchange_have(struct exchange *exchange, const struct cid *cids, size_t count);
+
+struct exchange_stats {
+	uint64_t blocks_received, bytes_received, duplicate_blocks, duplicate_bytes, unwanted_blocks;
+	uint64_t blocks_sent, bytes_sent;
+	uint64_t messages_received, messages_sent;
+	uint64_t wants, sessions, peers, provider_searches;
+};
+
+void exchange_stats(const struct exchange *exchange, struct exchange_stats *stats);
+/* What we wait for now (peer NULL), or what that peer wants from us. */
+int exchange_each_want(const struct exchange *exchange, const struct peer_id *peer,
+		       int (*each)(void *ctx, const struct cid *cid), void *ctx);
+
+struct exchange_ledger {
+	struct peer_id peer;
+	uint64_t bytes_sent, bytes_received, exchanged; /* exchanged: messages both ways */
+};
+int exchange_ledger(const struct exchange *exchange, const struct peer_id *peer,
+		    struct exchange_ledger *ledger); /* -ENOENT */
+int exchange_each_peer(const struct exchange *exchange,
+		       int (*each)(void *ctx, const struct exchange_ledger *ledger), void *ctx);
+
+/* ---- blocks: the blocking face (any thread but the loop's) ---- */
+
+/* The remote half. All functions are called on the asking thread. session is chosen by fetch_open(). */
+struct fetcher;
+struct fetcher_ops {
+	/* A session of its own for a tree or an open file; never NULL. */
+	void *(*open)(struct fetcher *fetcher);
+	void (*close)(struct fetcher *fetcher, void *session);
+	/* Wait for one block: *out is one reference. Errors as exchange_get()'s, and -EINTR. */
+	int (*fetch)(struct fetcher *fetcher, void *session, const struct cid *cid,
+		     struct wait *wait, struct block **out);
+	/* Ask for many, wait for none: they go to the store, and a fetch() for one joins the want. */
+	void (*prefetch)(struct fetcher *fetcher, void *session, const struct cid *cids,
+			 size_t count);
+	/* New local blocks (see exchange_have). */
+	void (*have)(struct fetcher *fetcher, const struct cid *cids, size_t count);
+	void (*free)(struct fetcher *fetcher);
+};
+
+struct fetcher {
+	const struct fetcher_ops *ops;
+};
+
+/* A fetcher that posts to the engine's loop. Borrows both. Free after the last blocking thread ended and before
+ * exchange_free(). Any thread may then use it. */
+struct fetcher *fetcher_of_exchange(struct exchange *exchange, struct loop *loop);
+void fetcher_free(struct fetcher *fetcher); /* NULL is ignored */
+
+/* Store and fetcher together, for one tree or one open file. A value type, cheap; blocks_release() closes the
+ * session (opened by the first miss). One may be used by several threads at once. */
+struct blocks {
+	struct store *store;
+	struct fetcher *fetcher; /* NULL: offline */
+	_Atomic(void *) session;
+};
+
+void blocks_init(struct blocks *blocks, struct store *store, struct fetcher *fetcher);
+void blocks_release(struct blocks *blocks);
+
+/* One reference to a verified block: identity CIDs from the CID itself, the empty raw block without asking, then
+ * the store, then the fetcher. -EBADMSG CID not allowed; -EHOSTUNREACH not stored and offline; -ETIMEDOUT; -EINTR; -EIO
+ * corrupt here and not to be had elsewhere. wait was started by the caller. */
+int blocks_get(struct blocks *blocks, const struct cid *cid, struct wait *wait, struct block **out);
+/* Make sure it is in the store or in memory soon; never waits, never fails. Skips what is stored already. At most
+ * EXCHANGE_PREFETCH_MAX CIDs a call count, the rest is ignored. */
+#define EXCHANGE_PREFETCH_MAX 1024
+void exchange_prefetch(struct blocks *blocks, const struct cid *cids, size_t count);
+/* In the store (or identity)? Never fetches. */
+bool blocks_has(struct blocks *blocks, const struct cid *cid);
+/* A block of our own making: already hashed. Waits when the store's queue is full. */
+int blocks_put(struct blocks *blocks, struct block *block);
+
+#endif

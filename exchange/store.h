@@ -1,0 +1,93 @@
+/* Where blocks rest. One interface, two stores: LMDB on disk (the cache and what is pinned) and memory (tests,
+ * simulator). Blocks are keyed by multihash, whatever CID names them.
+ *
+ * Any thread. Reads run where they are called and never wait for writers. Writes are queued to one writer
+ * thread, which verifies and groups them into transactions; nobody sees a block before it was verified.
+ * Several processes may open one LMDB store. */
+#ifndef EXCHANGE_STORE_H
+#define EXCHANGE_STORE_H
+
+#include "exchange/block.h"
+
+struct store;
+
+#define STORE_QUEUE_MAX (64u << 20) /* bytes of blocks queued for the writer */
+
+struct store_config {
+	uint64_t map_bytes;   /* address space of the LMDB map [1 TiB] */
+	uint64_t quota_bytes; /* what may be kept that is not pinned; 0: no limit */
+	bool no_sync;	      /* tests only: never wait for the disk */
+};
+
+/* Directory dir is created (0700) when missing. 0, -EIO (not a store, wrong version: logged), -errno. */
+int store_open_lmdb(const char *dir, const struct store_config *config, struct store **out);
+struct store *store_new_memory(void);
+/* Waits for queued writes. NULL is ignored. No read may be open. */
+void store_close(struct store *store);
+
+/* ---- reading ---- */
+
+/* A short-lived snapshot, on one thread; at most one at a time per thread. While it is open, data handed out
+ * stays valid without copying. Never keep one while waiting for anything. */
+struct store_read {
+	struct store *store;
+	void *txn;
+};
+
+int store_read_begin(struct store *store, struct store_read *read);
+/* *data borrows until store_read_end(). -ENOENT; -EIO when the stored bytes fail their checksum (logged with
+ * the multihash; the block counts as absent for the exchange, which may fetch it again). */
+int store_read_get(struct store_read *read, struct bytes multihash, struct bytes *data);
+void store_read_end(struct store_read *read);
+
+/* One block, copied: one reference. -ENOENT, -EIO. Blocks still queued for the writer and verified are found too. */
+int store_get(struct store *store, const struct cid *cid, struct block **out);
+/* Its size without reading it: 0 or -ENOENT. */
+int store_size(struct store *store, struct bytes multihash, size_t *size);
+bool store_has(struct store *store, struct bytes multihash);
+
+/* ---- writing ---- */
+
+enum store_put_flags {
+	STORE_VERIFY = 1, /* hash first; done gets -EBADMSG when it does not match, and nothing is stored */
+	STORE_WAIT = 2,	  /* when the queue is full wait for room (never on the loop thread) */
+};
+
+/* Runs on the writer thread, once: the block was verified (0) or refused. It may be seen by others from now on;
+ * it need not be on disk yet. */
+typedef void store_verified_fn(void *ctx, int err, struct block *block);
+
+/* Queue a block; takes a reference of its own. verified may be NULL. -EAGAIN when the queue is full and
+ * STORE_WAIT is not given. A block that is there already costs a lookup. */
+int store_put(struct store *store, struct block *block, unsigned flags, store_verified_fn *verified,
+	      void *ctx);
+/* Wait until all that this process put before is on disk. 0, -ENOSPC, -EIO: then what was lost is logged. */
+int store_sync(struct store *store);
+/* Ask to be told on the writer thread when the queue has room again, once. */
+void store_when_room(struct store *store, void (*room)(void *ctx), void *ctx);
+
+/* Remove now, durably. -ENOENT. */
+int store_delete(struct store *store, struct bytes multihash);
+
+/* ---- whole store ---- */
+
+struct store_stat {
+	uint64_t blocks, bytes; /* stored */
+	uint64_t disk_bytes;	/* used on disk */
+	uint64_t quota_bytes;
+	char path[256];
+	unsigned version;
+};
+
+int store_stat(struct store *store, struct store_stat *stat);
+/* Every block in key order, in batches of short snapshots (blocks put or removed meanwhile may be missed). Non-zero
+ * from each() stops and is returned. data borrows for the call. */
+typedef int store_each_fn(void *ctx, struct bytes multihash, struct bytes data);
+int store_each(struct store *store, store_each_fn *each, void *ctx);
+/* Removes every block for which keep() says false, in batches, beside readers and writers. keep must also say true for
+ * blocks that came after the sweep was decided. *removed counts blocks, *freed bytes. */
+typedef bool store_keep_fn(void *ctx, struct bytes multihash);
+int store_sweep(struct store *store, store_keep_fn *keep, void *ctx, uint64_t *removed,
+		uint64_t *freed);
+
+#endif

@@ -1,0 +1,132 @@
+/* Who has what, and where peers are. One interface that several routers implement (Kademlia WAN and LAN,
+ * mDNS, delegated HTTP, tracker...) and one that asks them all.
+ *
+ * Loop thread only. Every search has a deadline; callbacks never run before the starting call returned;
+ * after routing_cancel() none runs any more. Results are what peers claim: verified records for values,
+ * unverified hints for providers and addresses. Called by exchange; calls net. */
+#ifndef ROUTING_ROUTING_H
+#define ROUTING_ROUTING_H
+
+#include "net/base/bytes.h"
+#include "net/net.h"
+
+struct db;
+struct router;
+struct routing_query; /* a search in flight; valid until its done runs */
+
+#define ROUTING_KEY_MAX 128
+#define ROUTING_VALUE_MAX 10240
+#define ROUTING_PROVIDERS_MAX 1000
+
+/* done(ctx, 0, info): info borrowed for the call. -ENOENT: nobody knows the peer. -ETIMEDOUT. */
+typedef void routing_peer_fn(void *ctx, int err, const struct peer_info *info);
+/* Each provider as it is found, once per peer; addresses may be missing (addr_count 0). Already added to
+ * the swarm's address book. */
+typedef void routing_provider_fn(void *ctx, const struct peer_info *info);
+/* err 0: complete or enough found (count of them); -ETIMEDOUT may come after providers were given. */
+typedef void routing_done_fn(void *ctx, int err, unsigned count);
+/* Each better record as it is found (already validated); done follows. */
+typedef void routing_value_fn(void *ctx, struct bytes value);
+
+struct router_ops {
+	struct routing_query *(*find_peer)(struct router *router, const struct peer_id *peer,
+					   uint64_t deadline_ms, routing_peer_fn *done, void *ctx);
+	struct routing_query *(*find_providers)(struct router *router, struct bytes multihash,
+						unsigned count_max, uint64_t deadline_ms,
+						routing_provider_fn *found, routing_done_fn *done,
+						void *ctx);
+	struct routing_query *(*provide)(struct router *router, struct bytes multihash,
+					 uint64_t deadline_ms, routing_done_fn *done, void *ctx);
+	struct routing_query *(*put_value)(struct router *router, struct bytes key,
+					   struct bytes value, uint64_t deadline_ms,
+					   routing_done_fn *done, void *ctx);
+	struct routing_query *(*get_value)(struct router *router, struct bytes key,
+					   uint64_t deadline_ms, routing_value_fn *found,
+					   routing_done_fn *done, void *ctx);
+	void (*free)(struct router *router);
+};
+
+/* Embedded first in each router. A NULL operation means the router does not offer it. */
+struct router {
+	const struct router_ops *ops;
+	const char *name;
+};
+
+/* First member of every router's query, so that any holder can cancel it. */
+struct routing_query {
+	void (*cancel)(struct routing_query *query);
+};
+
+/* The five operations on any router; NULL (and no callback) when it does not offer one, or when a limit
+ * of searches in flight is reached. count_max 0: all there are (at most ROUTING_PROVIDERS_MAX). */
+struct routing_query *routing_find_peer(struct router *router, const struct peer_id *peer,
+					uint64_t deadline_ms, routing_peer_fn *done, void *ctx);
+struct routing_query *routing_find_providers(struct router *router, struct bytes multihash,
+					     unsigned count_max, uint64_t deadline_ms,
+					     routing_provider_fn *found, routing_done_fn *done,
+					     void *ctx);
+struct routing_query *routing_provide(struct router *router, struct bytes multihash,
+				      uint64_t deadline_ms, routing_done_fn *done, void *ctx);
+struct routing_query *routing_put_value(struct router *router, struct bytes key, struct bytes value,
+					uint64_t deadline_ms, routing_done_fn *done, void *ctx);
+struct routing_query *routing_get_value(struct router *router, struct bytes key,
+					uint64_t deadline_ms, routing_value_fn *found,
+					routing_done_fn *done, void *ctx);
+void routing_cancel(struct routing_query *query); /* NULL is ignored */
+void router_free(struct router *router);	  /* cancels its queries; NULL is ignored */
+
+/* Asks several routers side by side and merges: providers deduplicated, the first good peer wins, the best
+ * value wins (select), provide and put go to all and succeed when one did. Takes the parts. */
+#define COMPOSED_ROUTERS_MAX 8
+struct router *composed_new(struct loop *loop, struct router *const *parts, size_t count);
+
+/* ---- Kademlia ---- */
+
+/* Checks and ranks value records of one namespace ("ipns", "pk"); registered from above for "ipns",
+ * built in for "pk". Pure. */
+struct record_rules {
+	const char *space;
+	/* 0, or -EBADMSG / -EKEYREJECTED / -ETIMEDOUT (expired). wallclock_ns is 1970-based. */
+	int (*validate)(struct bytes key, struct bytes value, uint64_t wallclock_ns);
+	/* > 0 when a is better than b, < 0 worse, 0 the same. */
+	int (*compare)(struct bytes a, struct bytes b);
+};
+
+enum kad_mode { KAD_CLIENT, KAD_SERVER };
+
+struct kad_config {
+	const char *protocol;	  /* "/ipfs/kad/1.0.0" or "/ipfs/lan/kad/1.0.0" */
+	bool lan;		  /* address filters of a local network; else public addresses only */
+	bool keep_loopback;	  /* lan: loopback addresses count (tests, demos) */
+	enum kad_mode mode;
+	unsigned alpha, beta, k;  /* zero: 10, 3, 20 */
+	uint64_t refresh_ms;	  /* zero: 10 minutes */
+	uint64_t reprovide_ms;	  /* zero: 22 hours */
+	uint64_t provider_ttl_ms; /* zero: 48 hours */
+	const struct multiaddr *bootstrap; /* with /p2p; copied */
+	size_t bootstrap_count;
+	const struct record_rules *rules; /* borrowed; may be NULL */
+	size_t rules_count;
+};
+
+/* A Kademlia node on this swarm. Provider records and the routing table live in db (NULL: in memory
+ * only). Borrows swarm and db. kad_new starts bootstrap and refresh by itself. */
+struct router *kad_new(struct swarm *swarm, struct db *db, const struct kad_config *config);
+void kad_set_mode(struct router *kad, enum kad_mode mode);
+
+/* Keep announcing: provided at once (batched) and again every reprovide_ms, until withdrawn. The list is
+ * kept in db (table "provide"), which other processes may write too (key multihash, empty value):
+ * kad_provide_changed() makes the node look. */
+int kad_provide_start(struct router *kad, struct bytes multihash);
+int kad_provide_stop(struct router *kad, struct bytes multihash);
+void kad_provide_changed(struct router *kad);
+
+struct kad_stats {
+	unsigned table_peers, buckets;
+	uint64_t provider_keys, provided, provide_pending;
+	uint64_t queries, query_failures, messages_sent, messages_received;
+};
+
+void kad_stats(const struct router *kad, struct kad_stats *stats);
+
+#endif
