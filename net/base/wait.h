@@ -11,6 +11,7 @@
 #define NET_BASE_WAIT_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct wait {
@@ -25,7 +26,9 @@ void wait_release(struct wait *wait);
 
 /* Begin an operation: clears old wake-ups and cancellation, sets the deadline (0: none). */
 void wait_start(struct wait *wait, uint64_t timeout_ms);
-/* Sleep until woken: 0; -EINTR when cancelled, -ETIMEDOUT when the deadline passed. */
+/* Sleep until woken: 0; -EINTR when cancelled, -ETIMEDOUT when the deadline passed. One return stands
+ * for any number of wake-ups, and a late one of an earlier operation may end it: look again what is
+ * done. A signal alone does not end it; its handler calls wait_cancel(). */
 int wait_sleep(struct wait *wait);
 /* 0, -EINTR or -ETIMEDOUT, without sleeping: for long computations. */
 int wait_check(const struct wait *wait);

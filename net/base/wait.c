@@ -1,0 +1,123 @@
+#include "net/base/wait.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec now;
+	int err = clock_gettime(clock, &now);
+
+	assert(!err);
+	(void)err;
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+uint64_t monotonic_ms(void)
+{
+	return clock_ns(CLOCK_MONOTONIC) / 1000000;
+}
+
+uint64_t wallclock_ns(void)
+{
+	return clock_ns(CLOCK_REALTIME);
+}
+
+int wait_init(struct wait *wait)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (fd < 0)
+		return -errno;
+	wait->fd = fd;
+	wait->deadline_ms = UINT64_MAX;
+	atomic_init(&wait->cancelled, false);
+	return 0;
+}
+
+void wait_release(struct wait *wait)
+{
+	if (wait->fd >= 0)
+		close(wait->fd);
+	wait->fd = -1;
+}
+
+/* Forget the wake-ups so far; whether there were any. */
+static int take_wakes(struct wait *wait)
+{
+	uint64_t count;
+
+	return read(wait->fd, &count, sizeof count) == sizeof count;
+}
+
+void wait_start(struct wait *wait, uint64_t timeout_ms)
+{
+	uint64_t now_ms = monotonic_ms();
+
+	wait->deadline_ms = UINT64_MAX;
+	if (timeout_ms && timeout_ms < UINT64_MAX - now_ms)
+		wait->deadline_ms = now_ms + timeout_ms;
+	atomic_store(&wait->cancelled, false);
+	take_wakes(wait);
+}
+
+int wait_check(const struct wait *wait)
+{
+	if (atomic_load(&wait->cancelled))
+		return -EINTR;
+	if (wait->deadline_ms != UINT64_MAX && monotonic_ms() >= wait->deadline_ms)
+		return -ETIMEDOUT;
+	return 0;
+}
+
+static int poll_timeout(const struct wait *wait)
+{
+	if (wait->deadline_ms == UINT64_MAX)
+		return -1;
+	uint64_t now_ms = monotonic_ms();
+	uint64_t left_ms = wait->deadline_ms > now_ms ? wait->deadline_ms - now_ms : 0;
+
+	return left_ms < INT_MAX ? (int)left_ms : INT_MAX;
+}
+
+int wait_sleep(struct wait *wait)
+{
+	for (;;) {
+		struct pollfd ready = { .fd = wait->fd, .events = POLLIN };
+
+		if (atomic_load(&wait->cancelled))
+			return -EINTR;
+		/* A wake-up that is there already wins over a deadline just passed. EINTR of poll
+		 * itself means nothing: a handler that wants us to end calls wait_cancel(). */
+		int err = poll(&ready, 1, poll_timeout(wait)) < 0 ? -errno : 0;
+
+		if (err && err != -EINTR)
+			return err;
+		if (take_wakes(wait))
+			return atomic_load(&wait->cancelled) ? -EINTR : 0;
+		err = wait_check(wait);
+		if (err)
+			return err;
+	}
+}
+
+void wait_wake(struct wait *wait)
+{
+	uint64_t one = 1;
+	int saved = errno; /* signal handlers call this */
+	ssize_t written = write(wait->fd, &one, sizeof one);
+
+	(void)written; /* EAGAIN: 2^64 - 2 wake-ups wait already */
+	errno = saved;
+}
+
+void wait_cancel(struct wait *wait)
+{
+	atomic_store(&wait->cancelled, true);
+	wait_wake(wait);
+}
