@@ -47,7 +47,7 @@ int64_t hash_by_name(const char *name);
  * sha1, sha2-256/512, sha3-*, blake2b-*, blake2s-256, dbl-sha2-256, blake3, identity. SHA-256 goes at the speed of OpenSSL. */
 ssize_t hash_digest(uint64_t code, struct bytes data, uint8_t out[static MULTIHASH_DIGEST_MAX],
 		    size_t digest_len);
-/* Native digest length of a function, or -ENOTSUP. */
+/* Native digest length of a function (identity: MULTIHASH_DIGEST_MAX, the most it may be), or -ENOTSUP. */
 ssize_t hash_native_len(uint64_t code);
 /* 0 when hash names data; -EBADMSG when it does not; -ENOTSUP. */
 int multihash_verify(const struct multihash *hash, struct bytes data);
