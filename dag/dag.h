@@ -1,0 +1,78 @@
+/* Trees of blocks as files and directories, in plain blocking code: a tree walk reads like the algorithm.
+ * Any thread but the loop's. Called by fs; calls exchange (struct blocks).
+ *
+ * Rooms behind this door:
+ *   dag/file.h    reading files            dag/import.h  making trees from files (CIDs as Kubo's)
+ *   dag/dir.h     reading directories      dag/pin.h     what is kept
+ *   dag/dagpb.h   dag/unixfs.h  the codecs
+ */
+#ifndef DAG_DAG_H
+#define DAG_DAG_H
+
+#include "dag/dagpb.h"
+#include "dag/dir.h"
+#include "dag/file.h"
+#include "dag/import.h"
+#include "dag/pin.h"
+#include "dag/unixfs.h"
+#include "exchange/exchange.h"
+
+#define DAG_PATH_MAX 4096
+#define DAG_PATH_PARTS_MAX 256
+#define DAG_DEPTH_MAX 64
+#define DAG_SYMLINK_MAX 4096
+
+enum dag_type { DAG_FILE, DAG_DIRECTORY, DAG_SYMLINK, DAG_OTHER /* no UnixFS: dag-cbor... */ };
+
+struct dag_stat {
+	enum dag_type type;
+	uint64_t size;	    /* bytes of the file or of the link's target; 0 for directories */
+	uint64_t tree_size; /* as Kubo's cumulative size: this block and what its links claim */
+	size_t block_size;  /* this block */
+	size_t links;
+	uint32_t mode;	    /* permissions as stored, 0: none */
+	bool has_mtime;
+	int64_t mtime;
+	uint32_t mtime_nanos;
+};
+
+/* What cid is, from its own block alone. */
+int dag_stat(struct blocks *blocks, const struct cid *cid, struct wait *wait,
+	     struct dag_stat *stat);
+/* The same from a block at hand. */
+int dag_stat_block(const struct block *block, struct dag_stat *stat);
+/* Target of a symlink, appended to out; -EINVAL when cid is none. */
+int dag_readlink(struct blocks *blocks, const struct cid *cid, struct wait *wait, struct buf *out);
+
+/* A path as people write it: CID, CID/a/b, /ipfs/CID/a/b, ipfs://CID/a/b. Splits off the root; *rest points into path.
+ * -EINVAL with a reason in why (static text). /ipns and names are resolved above, before this. */
+int dag_path_root(const char *path, struct cid *root, const char **rest, const char **why);
+/* Walk down from root by names ('/'-separated, may be empty). Symlinks inside are not followed. -ENOENT the name is proven
+ * absent; -ENOTDIR a middle part is a file. failed (may be NULL) gets how much of rest was resolved. */
+int dag_resolve(struct blocks *blocks, const struct cid *root, const char *rest, struct wait *wait,
+		struct cid *out, size_t *resolved_len);
+/* Both in one. */
+int dag_resolve_path(struct blocks *blocks, const char *path, struct wait *wait, struct cid *out);
+
+/* ---- walking whole DAGs ---- */
+
+struct dag_walk_config {
+	size_t ahead_max;     /* blocks asked for ahead [256] */
+	uint64_t bytes_max;   /* stop with -EFBIG after so many bytes; 0: none */
+	bool skip_seen;	      /* visit each block once, remembering them (pins, export) */
+};
+
+/* Every block below root (root first, depth first, links in order), fetching ahead in parallel. Memory is bounded by depth
+ * and ahead_max (plus 32 bytes a block with skip_seen). The timeout is per block: each() gets the block borrowed; non-zero
+ * stops and is returned. prune (may be NULL): true leaves out the block and all below, without fetching it.
+ * Links are followed in dag-pb (and other IPLD codecs once known); raw blocks have none. */
+typedef int dag_walk_fn(void *ctx, const struct block *block, unsigned depth);
+typedef bool dag_prune_fn(void *ctx, const struct cid *cid);
+int dag_walk(struct blocks *blocks, const struct cid *root, const struct dag_walk_config *config,
+	     struct wait *wait, uint64_t timeout_ms, dag_walk_fn *each, dag_prune_fn *prune,
+	     void *ctx);
+/* Calls each for every link of a block, in order. -EBADMSG for a malformed block. */
+int dag_links(struct bytes data, uint64_t codec, int (*each)(void *ctx, const struct cid *cid),
+	      void *ctx);
+
+#endif

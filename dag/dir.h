@@ -1,0 +1,30 @@
+/* Directories: basic ones and HAMT shards of any depth (wire/dag sections 2 and 4). Any thread but the loop's; one struct
+ * dir may be used by many threads at once. Names that no file system can show ("", ".", "..", with '/' or NUL, over 255
+ * bytes) are left out; of duplicates the first counts. */
+#ifndef DAG_DIR_H
+#define DAG_DIR_H
+
+#include "exchange/exchange.h"
+
+struct dir;
+
+struct dir_entry {
+	struct bytes name; /* borrowed from the dir, until dir_close() */
+	struct cid cid;
+	uint64_t tsize; /* what the link claims; a hint */
+};
+
+/* Only the directory's own block. -ENOTDIR; -EBADMSG; blocks_get()'s errors. Borrows blocks for its life. */
+int dir_open(struct blocks *blocks, const struct cid *cid, struct wait *wait, struct dir **out);
+void dir_close(struct dir *dir); /* NULL is ignored */
+
+/* Needs at most one block a level. -ENOENT only when the name is proven absent. */
+int dir_lookup(struct dir *dir, struct bytes name, struct wait *wait, struct dir_entry *out);
+/* Loads what is missing of the shards (side by side), then gives entries in a fixed order from index `from` on; each()
+ * returns non-zero to stop, which is returned. Children's blocks are not needed. */
+typedef int dir_each_fn(void *ctx, size_t index, const struct dir_entry *entry);
+int dir_each(struct dir *dir, size_t from, struct wait *wait, dir_each_fn *each, void *ctx);
+/* Entries, once listed; loads as dir_each(). */
+int dir_count(struct dir *dir, struct wait *wait, size_t *count);
+
+#endif

@@ -1,0 +1,45 @@
+/* Pins: what is kept, and why. Records live in the db table "pins"; any process may write them. A pin is acknowledged
+ * only when every block is stored and the record is on disk. Any thread but the loop's. */
+#ifndef DAG_PIN_H
+#define DAG_PIN_H
+
+#include "exchange/exchange.h"
+#include "net/base/db.h"
+
+#define PIN_NAME_MAX 255
+
+enum pin_kind { PIN_DIRECT, PIN_RECURSIVE };
+enum pin_state { PIN_DONE, PIN_WANTED /* interrupted: some blocks are still missing */ };
+
+struct pin {
+	struct cid cid;
+	enum pin_kind kind;
+	enum pin_state state;
+	char name[PIN_NAME_MAX + 1];
+	uint64_t blocks, bytes; /* counted when it was made */
+};
+
+/* How far: called on the pinning thread now and then, and at the end. */
+typedef void pin_progress_fn(void *ctx, uint64_t blocks, uint64_t bytes);
+
+/* Fetch what is missing, then record. The record is written as PIN_WANTED first, so that the pin goes on after an
+ * interruption. timeout_ms: the longest wait for one block. -ENAMETOOLONG; blocks_get()'s errors; store_sync()'s. */
+int pin_add(struct db *db, struct blocks *blocks, const struct cid *cid, enum pin_kind kind,
+	    const char *name, struct wait *wait, uint64_t timeout_ms, pin_progress_fn *progress,
+	    void *ctx);
+/* For a tree that was just imported and synced: only the record. */
+int pin_record(struct db *db, const struct cid *cid, enum pin_kind kind, const char *name,
+	       uint64_t blocks, uint64_t bytes);
+/* -ENOENT when not pinned; -EPERM-like confusion of kinds is told by -EEXIST (pinned the other way). */
+int pin_rm(struct db *db, const struct cid *cid, enum pin_kind kind);
+int pin_get(struct db *db, const struct cid *cid, struct pin *pin); /* -ENOENT */
+/* Direct and recursive ones, in key order; instant at any number. Non-zero from each() stops and is returned. */
+int pin_each(struct db *db, int (*each)(void *ctx, const struct pin *pin), void *ctx);
+/* Every block below recursive pins that is not a root itself, without fetching. */
+int pin_each_indirect(struct db *db, struct blocks *blocks, struct wait *wait,
+		      int (*each)(void *ctx, const struct cid *cid), void *ctx);
+/* Is every block of the pin stored and intact? Calls bad() for each that is not. */
+int pin_verify(struct db *db, struct blocks *blocks, const struct pin *pin, struct wait *wait,
+	       int (*bad)(void *ctx, const struct cid *cid, int err), void *ctx);
+
+#endif
