@@ -1,0 +1,414 @@
+"""The rows of the bench. A row lets its sides run in turn and makes table lines of their medians.
+
+A side is one contender: prepare() once, measure() -> seconds as often as there are runs, finish()
+once. A side that fails keeps its error and drops out; the others go on."""
+
+import contextlib
+import filecmp
+import os
+import shutil
+import statistics
+import subprocess
+import time
+
+from lab import BenchError, mounted, remove
+from nodes import Dagfs, Kubo
+
+FAILURES = (BenchError, OSError, ValueError, subprocess.SubprocessError)
+MB = 1e6
+
+
+class Side:
+    """One contender of a row."""
+
+    def __init__(self, name, bench):
+        self.name, self.bench, self.lab = name, bench, bench.lab
+        self.samples = []
+        self.error = None
+        self.cleanup = contextlib.ExitStack()
+
+    def prepare(self):
+        pass
+
+    def measure(self):
+        raise NotImplementedError
+
+    @property
+    def median(self):
+        return statistics.median(self.samples) if self.samples and not self.error else None
+
+
+def compete(bench, sides):
+    """Runs the sides in turn, the first one first in every other round."""
+    def step(side, action):
+        if side.error is None:
+            try:
+                return action()
+            except FAILURES as error:
+                side.error = str(error) or type(error).__name__
+        return None
+
+    try:
+        for side in sides:
+            step(side, side.prepare)
+        for turn in range(bench.runs):
+            for side in sides if turn % 2 == 0 else reversed(sides):
+                seconds = step(side, side.measure)
+                if side.error is None:
+                    side.samples.append(seconds)
+                    bench.say("  %-28s %8.3f s" % (side.name, seconds))
+    finally:
+        for side in sides:
+            with contextlib.suppress(*FAILURES):
+                side.cleanup.close()
+
+
+# Lines
+
+def line(work, unit, dagfs, **more):
+    """One line of the table. `met` is True, False, or None when there is nothing to judge."""
+    return {"work": work, "unit": unit, "dagfs": dagfs, "reference": None, "value": None,
+            "ratio": None, "goal": None, "met": None, "error": None, "samples": {}, **more}
+
+
+def against(work, ours, other, size=None, goal=None):
+    """How many times as fast as the reference, by medians. With `size`, in bytes, it shows MB/s."""
+    def shown(side):
+        if side.median is None:
+            return None
+        return size / MB / side.median if size else side.median
+
+    ratio = other.median / ours.median if ours.median and other.median else None
+    errors = ["%s: %s" % (s.name, s.error) for s in (ours, other) if s.error]
+    return line(work, "MB/s" if size else "s", shown(ours), reference=other.name,
+                value=shown(other), ratio=ratio, goal=goal and ">= %.2f x" % goal,
+                met=ratio >= goal if goal and ratio else None, error="; ".join(errors) or None,
+                samples={s.name: s.samples for s in (ours, other)})
+
+
+def within(work, ours, most):
+    """Seconds against a fixed goal."""
+    return line(work, "s", ours.median, goal="< %g s" % most, error=ours.error and
+                "%s: %s" % (ours.name, ours.error), samples={ours.name: ours.samples},
+                met=ours.median < most if ours.median else None)
+
+
+# Reading from a mount
+
+class Reading(Side):
+    """One file read through a mount: cold on a fresh mount each time, or warm, once more on the
+    same mount. The first read checks the bytes and brings the data behind the mount into memory."""
+
+    def __init__(self, name, bench, warm):
+        super().__init__(name, bench)
+        self.warm = warm
+        self.directory = None
+
+    def mount(self):
+        raise NotImplementedError
+
+    def umount(self):
+        raise NotImplementedError
+
+    def prepare(self):
+        self.cleanup.callback(self.away)
+        self.remount()
+        blob = os.path.join(self.lab.blob(self.bench.size), "blob")
+        if self.lab.digest(os.path.join(self.directory, "blob")) != \
+                self.lab.once("digest", lambda: self.lab.digest(blob)):
+            raise BenchError("the mount does not give the bytes that went in")
+
+    def away(self):
+        if self.directory:
+            directory, self.directory = self.directory, None
+            self.umount(directory)
+
+    def remount(self):
+        self.away()
+        self.directory = self.mount()
+
+    def measure(self):
+        if not self.warm:
+            self.remount()
+        seconds, total = self.lab.read_file(os.path.join(self.directory, "blob"))
+        if total != self.bench.size:
+            raise BenchError("read %d bytes of %d" % (total, self.bench.size))
+        return seconds
+
+
+class DagfsReading(Reading):
+    def prepare(self):
+        self.node = self.bench.dagfs()
+        self.cleanup.callback(self.node.stop)
+        self.node.start()
+        self.cid = self.node.add(self.lab.blob(self.bench.size))
+        super().prepare()
+
+    def mount(self):
+        return self.node.mount(self.cid)
+
+    def umount(self, directory):
+        self.node.umount(directory)
+
+
+class PassThrough(Reading):
+    """The reference mount. It always keeps the cache: without that an open drops it."""
+
+    def __init__(self, name, bench, warm, splice=False):
+        super().__init__(name, bench, warm)
+        self.flags = ["-k", "-s"] if splice else ["-k"]
+        self.process = None
+
+    def mount(self):
+        program = self.lab.compiled("passthrough", "fuse3")
+        directory = self.lab.mountpoint()
+        source = self.lab.blob(self.bench.size)
+        self.process = self.lab.start([program, *self.flags, source, directory],
+                                      lambda _: mounted(directory))
+        return directory
+
+    def umount(self, directory):
+        self.lab.unmounted(directory)
+        self.lab.stop(self.process)
+
+
+def mount_cold(bench):
+    sides = [DagfsReading("dagfs", bench, False), PassThrough("pass-through", bench, False),
+             PassThrough("pass-through, spliced", bench, False, splice=True)]
+    compete(bench, sides)
+    work = "read %s, mount cold" % bench.size_text
+    return [against(work, sides[0], sides[1], bench.size, 1.6),
+            against(work, sides[0], sides[2], bench.size)]
+
+
+def mount_warm(bench):
+    sides = [DagfsReading("dagfs", bench, True), PassThrough("pass-through", bench, True)]
+    compete(bench, sides)
+    # "Equal" leaves room for the noise of a memory copy.
+    return [against("read %s, page cache warm" % bench.size_text, *sides, bench.size, 0.95)]
+
+
+# Adding
+
+class DagfsAdd(Side):
+    def measure(self):
+        node = self.bench.dagfs()
+        with contextlib.ExitStack() as after:
+            after.callback(remove, node.repo)
+            blob = os.path.join(self.lab.blob(self.bench.size), "blob")
+            self.lab.flush(self.lab.base)
+            return node.timed("add", "-Q", blob)
+
+
+class HashAndCopy(Side):
+    """openssl's SHA-256 of the file, then a copy of it with fsync, one after the other."""
+
+    def measure(self):
+        blob = os.path.join(self.lab.blob(self.bench.size), "blob")
+        copy = self.lab.path("copy")
+        with contextlib.ExitStack() as after:
+            after.callback(remove, copy)
+            self.lab.flush(self.lab.base)
+            return (self.lab.timed(["openssl", "dgst", "-sha256", blob]) +
+                    self.lab.timed(["cp", "--reflink=never", blob, copy]) +
+                    self.lab.timed(["sync", copy]))
+
+
+def add(bench):
+    sides = [DagfsAdd("dagfs", bench), HashAndCopy("openssl, then cp + fsync", bench)]
+    bench.lab.read_file(os.path.join(bench.lab.blob(bench.size), "blob"))  # into memory, for both
+    compete(bench, sides)
+    return [against("add %s" % bench.size_text, *sides, bench.size, 0.9)]
+
+
+# Fetching from one peer
+
+class Fetching(Side):
+    """A second node with an empty repository, connected to a first one that has the data."""
+
+    def __init__(self, name, bench, make, source, deadline=None):
+        super().__init__(name, bench)
+        self.make, self.source, self.limit = make, source, deadline
+
+    def prepare(self):
+        self.seed = self.make()
+        self.cleanup.callback(self.seed.stop)
+        self.cid = self.seed.add(self.source)
+        self.seed.start()
+        self.lab.flush(self.lab.base)
+
+    @contextlib.contextmanager
+    def peer(self):
+        node = self.make()
+        with contextlib.ExitStack() as after:
+            after.callback(remove, node.repo)
+            after.callback(node.stop)
+            node.start()
+            node.connect(self.seed)
+            yield node
+        self.lab.flush(self.lab.base)
+
+    def measure(self):
+        got = self.lab.path("got")
+        with contextlib.ExitStack() as after:
+            after.callback(remove, got)
+            with self.peer() as node:
+                seconds = node.get_timed(self.cid, got, self.limit)
+                self.check(got)
+        return seconds
+
+    def check(self, got):
+        if os.path.isdir(self.source):
+            same_trees(self.source, got)
+        elif os.path.getsize(got) != os.path.getsize(self.source) or \
+                not self.samples and not filecmp.cmp(self.source, got, shallow=False):
+            raise BenchError("what came is not what was asked for")
+
+
+class TcpLoopback(Side):
+    def measure(self):
+        program = self.lab.compiled("loopback")
+        return float(self.lab.run([program, str(self.bench.size), str(self.lab.deadline)]))
+
+
+def no_kubo(work, ours, unit="s", value=None, goal=None):
+    return line(work, unit, value, reference="Kubo (set KUBO=)", goal=goal, samples={
+        ours.name: ours.samples}, error=ours.error and "%s: %s" % (ours.name, ours.error))
+
+
+def fetch(bench):
+    blob = os.path.join(bench.lab.blob(bench.size), "blob")
+    work = "fetch %s from a peer" % bench.size_text
+    ours = Fetching("dagfs", bench, bench.dagfs, blob)
+    tcp = TcpLoopback("TCP, nothing kept", bench)
+    if not bench.kubo_program:
+        compete(bench, [ours, tcp])
+        value = bench.size / MB / ours.median if ours.median else None
+        return [no_kubo(work, ours, "MB/s", value, ">= 4.00 x"),
+                against(work, ours, tcp, bench.size)]
+    kubo = Fetching("Kubo", bench, bench.kubo, blob)
+    compete(bench, [ours, kubo, tcp])
+    return [against(work, ours, kubo, bench.size, 4.0), against(work, ours, tcp, bench.size)]
+
+
+# A tree of small files
+
+def same_trees(one, other):
+    for here, directories, files in os.walk(one):
+        there = os.path.join(other, os.path.relpath(here, one))
+        if sorted(os.listdir(there)) != sorted(directories + files) or \
+                filecmp.cmpfiles(here, there, files, shallow=False)[0] != files:
+            raise BenchError("what came is not what was asked for")
+
+
+class RemoteListing(Fetching):
+    """`ls -lR` of a tree of which the mounting node has nothing yet."""
+
+    def measure(self):
+        with self.peer() as node:
+            directory = node.mount(self.cid)
+            listing = self.lab.path("listing")
+            with open(listing, "wb") as out:
+                start = time.monotonic()
+                self.lab.run(["ls", "-lR", directory], stdout=out)
+                seconds = time.monotonic() - start
+        with open(listing, "rb") as lines:
+            files = sum(entry.startswith(b"-") for entry in lines)
+        remove(listing)
+        if files != self.bench.files:
+            raise BenchError("ls listed %d files of %d" % (files, self.bench.files))
+        return seconds
+
+
+def tree(bench):
+    source = bench.lab.tree(bench.files, bench.tree_size)
+    what = "%d files (%d MB)" % (bench.files, bench.tree_size / MB)
+    listing = RemoteListing("dagfs, ls -lR", bench, bench.dagfs, source)
+    ours = Fetching("dagfs", bench, bench.dagfs, source)
+    sides = [ours]
+    if bench.kubo_program:
+        sides.append(Fetching("Kubo", bench, bench.kubo, source, deadline=100))
+    compete(bench, [listing])
+    compete(bench, sides)
+    lines = [within("remote ls -lR, %s" % what, listing, 3),
+             within("remote get, %s" % what, ours, 10)]
+    if bench.kubo_program:
+        lines.append(against("remote get, %s" % what, ours, sides[1]))
+    return lines
+
+
+# Doing nothing
+
+def status_of(pid):
+    with open("/proc/%d/status" % pid) as text:
+        return dict(entry.rstrip("\n").split(":\t", 1) for entry in text if ":\t" in entry)
+
+
+def switches(pid):
+    """Context switches so far, of all threads: /proc/PID/status alone tells the first one's."""
+    total = 0
+    for thread in os.listdir("/proc/%d/task" % pid):
+        with contextlib.suppress(FileNotFoundError):
+            with open("/proc/%d/task/%s/status" % (pid, thread)) as text:
+                total += sum(int(entry.split()[1]) for entry in text if "ctxt_switches" in entry)
+    return total
+
+
+def idle_of(bench, make):
+    """(resident MB, context switches a second) of a daemon that nobody asks for anything."""
+    node = make()
+    try:
+        node.start()
+        time.sleep(bench.idle / 2)  # start-up is not idleness
+        before = switches(node.daemon.pid)
+        time.sleep(bench.idle)
+        count = switches(node.daemon.pid) - before
+        return int(status_of(node.daemon.pid)["VmRSS"].split()[0]) * 1024 / MB, count / bench.idle
+    finally:
+        node.stop()
+        shutil.rmtree(node.repo, ignore_errors=True)
+
+
+def idle(bench):
+    values, errors = {"dagfs": (None, None), "Kubo": (None, None)}, []
+    for name, make in (("dagfs", bench.dagfs), ("Kubo", bench.kubo)):
+        if name == "Kubo" and not bench.kubo_program:
+            continue
+        try:
+            values[name] = idle_of(bench, make)
+        except FAILURES as error:
+            errors.append("%s: %s" % (name, error))
+    lines = []
+    for i, (work, unit, most) in enumerate((("idle daemon, resident", "MB", 16),
+                                            ("idle daemon, wake-ups", "1/s", 1))):
+        ours, kubo = values["dagfs"][i], values["Kubo"][i]
+        lines.append(line(work, unit, ours, reference="Kubo" if bench.kubo_program else None,
+                          value=kubo, ratio=kubo / ours if kubo and ours else None,
+                          goal="%s %g %s" % ("<" if i == 0 else "<=", most, unit),
+                          error="; ".join(errors) or None,
+                          met=None if ours is None else ours < most if i == 0 else ours <= most))
+    return lines
+
+
+ROWS = {"mount-cold": mount_cold, "mount-warm": mount_warm, "add": add, "fetch": fetch,
+        "tree": tree, "idle": idle}
+
+
+class Bench:
+    """What the rows share: the lab, the sizes, and fresh nodes."""
+
+    def __init__(self, lab, options, say):
+        self.lab, self.say = lab, say
+        self.runs, self.size, self.size_text = options.runs, options.size, options.size_text
+        self.files, self.tree_size, self.idle = options.files, options.tree_size, options.idle
+        self.dagfs_program, self.kubo_program = options.dagfs, options.kubo
+
+    def dagfs(self):
+        node = Dagfs(self.lab, self.dagfs_program)
+        node.init()
+        return node
+
+    def kubo(self):
+        node = Kubo(self.lab, self.kubo_program)
+        node.init()
+        return node
