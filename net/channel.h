@@ -21,12 +21,14 @@ struct conn_events {
 	void (*on_data)(void *ctx, uint8_t *at, size_t len);
 	/* conn_queued() fell to zero after a write. */
 	void (*on_drain)(void *ctx);
-	/* Gone; not called after conn_close(). err 0: the peer closed. */
+	/* Dead; not called after close(). err 0: the peer closed. Last call; the owner still calls close()
+	 * (from inside it or later), which releases the memory. Writes to a dead conn are dropped. */
 	void (*on_close)(void *ctx, int err);
 };
 
 struct conn_ops {
-	/* Takes data's memory. */
+	/* Takes data's memory, or sends all of it at once and leaves the buf empty with its memory: the
+	 * caller may use that again, or releases it. */
 	void (*write)(struct conn *conn, struct buf *data);
 	size_t (*queued)(const struct conn *conn);
 	void (*pause)(struct conn *conn);

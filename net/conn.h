@@ -1,0 +1,54 @@
+/* Byte pipes over uv_tcp: all of libuv's close rules live in conn.c and listener.c.
+ *
+ * A pool is what the connections and listeners of one transport share: the loop, one read buffer (reads
+ * are synchronous, so one serves all) and the count of handles that libuv still holds. Loop thread only. */
+#ifndef NET_CONN_H
+#define NET_CONN_H
+
+#include "net/base/loop.h"
+#include "net/channel.h"
+
+#define CONN_READ_BUFFER (256u * 1024)
+#define CONN_KEEPALIVE_S 30
+
+struct conn_pool;
+struct conn_dial;
+struct uv_stream_s;
+struct uv_loop_s;
+
+/* Borrows loop. */
+struct conn_pool *conn_pool_new(struct loop *loop);
+/* Frees the pool; done(ctx) runs, later, when the last handle is closed. The owner has asked all of them
+ * to close. */
+void conn_pool_close(struct conn_pool *pool, void (*done)(void *ctx), void *ctx);
+/* A handle that libuv holds: the pool stays while there is one. */
+void conn_pool_hold(struct conn_pool *pool);
+void conn_pool_drop(struct conn_pool *pool);
+struct loop *conn_pool_loop(const struct conn_pool *pool);
+
+/* Connect; done(ctx, err, conn) runs once, later: conn belongs to the callee. -ETIMEDOUT after timeout_ms. */
+struct conn_dial *conn_dial(struct conn_pool *pool, const struct multiaddr *addr, uint64_t timeout_ms,
+			    transport_dialed_fn *done, void *ctx);
+/* done will not run. NULL is ignored. */
+void conn_dial_cancel(struct conn_dial *dial);
+/* Take the connection that waits on a listening handle; NULL and *err when that fails. */
+struct conn *conn_accept(struct conn_pool *pool, struct uv_stream_s *server, int *err);
+
+static inline void conn_write(struct conn *conn, struct buf *data)
+{
+	conn->ops->write(conn, data);
+}
+
+static inline size_t conn_queued(const struct conn *conn)
+{
+	return conn->ops->queued(conn);
+}
+
+/* NULL is ignored. */
+static inline void conn_close(struct conn *conn)
+{
+	if (conn)
+		conn->ops->close(conn);
+}
+
+#endif
