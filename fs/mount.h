@@ -1,0 +1,37 @@
+/* One FUSE mount read-only: a tree, or the namespace with ipfs/ below the mountpoint. It has its own
+ * threads (grown on demand up to MOUNT_THREADS_MAX); they run dag/ straight through and wait for missing blocks with
+ * the mount's deadline, interruptibly. */
+#ifndef FS_MOUNT_H
+#define FS_MOUNT_H
+
+#include "exchange/exchange.h"
+#include "net/base/db.h"
+
+#define MOUNT_THREADS_MAX 64
+#define MOUNT_TIMEOUT_MS 30000
+
+struct mount;
+
+struct mount_config {
+	const char *mountpoint; /* absolute */
+	const char *source;	/* for /proc/mounts: "dagfs" or the path mounted */
+	struct cid root;	/* not set: the namespace (ipfs/) */
+	uint64_t timeout_ms;	/* longest wait for one block [MOUNT_TIMEOUT_MS] */
+	bool allow_other;
+	bool offline;		/* never ask the network: EHOSTUNREACH */
+	const char *options;	/* further mount(8) options, comma separated; may be NULL */
+};
+
+/* Mounts, and returns when the mount answers. Borrows store, fetcher (may be NULL) and db until mount_stop() or on_end.
+ * on_end(ctx) runs once on a thread of the mount when it was unmounted from outside (umount, fusermount3 -u): then
+ * mount_stop() is still to be called, from another thread. -errno with *why (malloc'd): what failed and what to do. */
+int mount_start(const struct mount_config *config, struct store *store, struct fetcher *fetcher,
+		struct db *db, void (*on_end)(void *ctx), void *ctx, struct mount **out, char **why);
+/* Unmounts (lazily when busy and force), ends waiting operations with EINTR, joins, frees. -EBUSY when open files keep it
+ * and !force: still mounted. */
+int mount_stop(struct mount *mount, bool force);
+const char *mount_point(const struct mount *mount);
+const char *mount_source(const struct mount *mount);
+const struct cid *mount_root(const struct mount *mount);
+
+#endif

@@ -1,0 +1,29 @@
+/* A repository on disk (config.json, identity.key, keystore/, store/, records/,
+ * control.sock) and its parts opened. One process opens one repository once; several processes may share it. */
+#ifndef FS_REPO_H
+#define FS_REPO_H
+
+#include "exchange/exchange.h"
+#include "fs/config.h"
+#include "net/base/db.h"
+
+struct repo {
+	char *path;
+	struct config *config;
+	struct identity *identity;
+	struct db *db;	     /* records/: pins, providers, peers, names, journal */
+	struct store *store; /* store/: blocks */
+};
+
+/* dir given with --repo, else $DAGFS_PATH, else $XDG_DATA_HOME/dagfs, else ~/.local/share/dagfs. malloc'd; NULL and a
+ * message in *why (malloc'd) when none can be told. */
+char *repo_find(const char *given, char **why);
+/* Makes a new repository: -EEXIST when there is one. profile: "default" or "test". */
+int repo_init(const char *path, const char *profile, char **why);
+/* Opens everything. 0, -ENOENT (no repository: *why tells to run `dagfs init`), -errno. */
+int repo_open(const char *path, struct repo **out, char **why);
+void repo_close(struct repo *repo); /* waits for queued writes; NULL is ignored */
+/* path/name, malloc'd. */
+char *repo_file(const char *path, const char *name);
+
+#endif
