@@ -4,7 +4,8 @@
  * A transaction lives inside one function on one thread. Several processes may open one db. Keys are
  * 1..511 bytes, values up to DB_VALUE_MAX. Writing waits for other writers (other threads and
  * processes), and a durable commit waits for the disk: never long work between begin and commit, and
- * on the loop thread only db_post(). */
+ * on the loop thread only db_post() and short reads. One process opens a directory once, and does not
+ * fork while it is open. One thread may hold several reads, and reads beside one write. */
 #ifndef NET_BASE_DB_H
 #define NET_BASE_DB_H
 
@@ -17,39 +18,52 @@ struct db;
 struct db_txn;
 
 /* Opens (creates) the environment in directory dir, mode 0700. map_bytes: the most it may ever hold
- * (virtual memory only). 0 or -errno. */
+ * (virtual memory only); all processes that open dir name the same. The parent of dir exists.
+ * 0 or -errno; -EIO when the files are not LMDB's or damaged. */
 int db_open(const char *dir, uint64_t map_bytes, struct db **out);
-/* An anonymous db on tmpfs for tests, gone at close. */
+/* For tests: a db in a fresh directory under $TMPDIR or /tmp, 256 MiB at most, commits not synced,
+ * removed at close. */
 int db_open_temp(struct db **out);
-/* Waits for posted writes. NULL is ignored. */
+/* Waits for posted writes. Every transaction has ended. NULL is ignored. */
 void db_close(struct db *db);
 
-/* write: exclusive. 0 or -errno (-ENOSPC when the map or disk is full, -EIO). */
+/* A snapshot; with write: exclusive, and waits for the other writers. Ended by db_commit() or
+ * db_abort() on the same thread. 0 or -errno (-ENOSPC when the map or disk is full, -EIO, -EAGAIN when
+ * 512 reads are open). */
 int db_begin(struct db *db, bool write, struct db_txn **out);
-/* Durable when it returns 0. Ends the transaction in either case. */
+/* Durable when it returns 0. Ends the transaction in either case. After a db_put() or db_del() that
+ * failed for want of space or disk nothing is written and its error comes again. */
 int db_commit(struct db_txn *txn);
 /* Ends a read, or drops a write. NULL is ignored. */
 void db_abort(struct db_txn *txn);
 
-/* table is a name like "pins"; created by the first put. *value borrows from the map until the
- * transaction ends. -ENOENT when absent. */
+/* table is a name like "pins" of at most 31 characters; created by the first put. *value borrows from
+ * the map until the transaction ends or, in a write one, until its next put or delete (so a value is
+ * copied before it is put again). -ENOENT when the key or the table is absent, -EINVAL for a key of bad
+ * length. */
 int db_get(struct db_txn *txn, const char *table, struct bytes key, struct bytes *value);
+/* Replaces what was there. -EMSGSIZE over DB_VALUE_MAX, -EINVAL for a key of bad length, -ENOSPC,
+ * -EAGAIN when it would be the 33rd table. */
 int db_put(struct db_txn *txn, const char *table, struct bytes key, struct bytes value);
 int db_del(struct db_txn *txn, const char *table, struct bytes key); /* -ENOENT when absent */
-/* Number of records. */
+/* Number of records; 0 when there is no such table. */
 uint64_t db_count(struct db_txn *txn, const char *table);
 
 /* Calls each(ctx, key, value) for the keys that begin with prefix, in key order, from key `from` on
- * when it is not empty; stops at the first non-zero return and returns it. */
+ * when it is not empty; stops at the first non-zero return and returns it. key and value are
+ * lent for the call. In a write transaction each() may put and delete, this key too. */
 typedef int db_each_fn(void *ctx, struct bytes key, struct bytes value);
 int db_each(struct db_txn *txn, const char *table, struct bytes prefix, struct bytes from,
 	    db_each_fn *each, void *ctx);
 
 /* Any thread, never waits: copies the record and lets a writer thread of the db put it (or delete it,
- * when value.at is NULL), many in one commit, soon. -EAGAIN when DB_POSTED_MAX are queued. */
+ * when value.at is NULL), in the order posted, many in one commit, soon; reads see it only then. Once
+ * it is 0 a failure of the disk shows in the log and in db_flush(): for records that may be lost.
+ * -EAGAIN when DB_POSTED_MAX or DB_POSTED_BYTES_MAX are queued, else as db_put(). */
 #define DB_POSTED_MAX 65536
+#define DB_POSTED_BYTES_MAX (64u << 20)
 int db_post(struct db *db, const char *table, struct bytes key, struct bytes value);
-/* Waits until everything posted before is committed. */
+/* Waits until everything posted before is committed. 0, or the first error since the last flush. */
 int db_flush(struct db *db);
 
 #endif

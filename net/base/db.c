@@ -1,0 +1,494 @@
+#include "net/base/db.h"
+
+#include "net/base/alloc.h"
+#include "net/base/db_writer.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <lmdb.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DB_KEY_MAX 511 /* of LMDB as built */
+#define DB_TABLE_NAME_MAX 31
+#define DB_READERS_MAX 512 /* read transactions at once, in all processes together */
+#define DB_TEMP_MAP_BYTES (256u << 20)
+
+struct table {
+	char name[DB_TABLE_NAME_MAX + 1];
+	MDB_dbi dbi;
+};
+
+/* Table handles. LMDB allows one transaction at a time to open handles, makes them usable to others
+ * when it commits, and a transaction cannot use a handle that came after its own beginning. So:
+ *   - tables[0 .. count) are open for everybody; the array only grows, count under the lock;
+ *   - db_begin() compares count with the records of the main database (one for each table); when
+ *     another process has made more, they are opened there, under the lock, in a short transaction
+ *     of their own, and beginning starts over. Nothing is opened in the middle of a read;
+ *   - a write transaction creates tables behind count, for itself; there is only one, and while it
+ *     lasts the main database cannot change, so nobody else opens anything. It commits them under
+ *     the lock, or LMDB closes them when it aborts. */
+struct db {
+	MDB_env *env;
+	MDB_dbi main;
+	char *temp_dir; /* to be removed, or NULL */
+	struct db_writer *writer;
+	atomic_uint txns; /* open */
+	pthread_mutex_t lock;
+	size_t count;
+	struct table tables[DB_TABLES_MAX];
+};
+
+struct db_txn {
+	struct db *db;
+	MDB_txn *txn;
+	bool write;
+	size_t count;	/* tables it may use */
+	size_t created; /* of them, made by itself */
+	int err;	/* first failed write: the transaction is spoilt */
+};
+
+/* The one place where LMDB's codes become ours. */
+static int translate(int rc)
+{
+	switch (rc) {
+	case 0:
+		return 0;
+	case MDB_NOTFOUND:
+		return -ENOENT;
+	case MDB_KEYEXIST:
+		return -EEXIST;
+	case MDB_MAP_FULL:
+	case MDB_TXN_FULL:
+	case EDQUOT:
+		return -ENOSPC;
+	case MDB_READERS_FULL:
+	case MDB_DBS_FULL:
+		return -EAGAIN;
+	case MDB_BAD_VALSIZE:
+		return -EINVAL;
+	default: /* corrupt, foreign version, our misuse: nothing a caller could tell apart */
+		return rc > 0 ? -rc : -EIO;
+	}
+}
+
+static MDB_val val_of(struct bytes in)
+{
+	return (MDB_val){ .mv_size = in.len, .mv_data = (void *)in.at };
+}
+
+static struct bytes bytes_of_val(MDB_val val)
+{
+	return bytes_of(val.mv_data, val.mv_size);
+}
+
+static const struct table *table_find(const struct db *db, size_t count, const char *name)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(db->tables[i].name, name) == 0)
+			return &db->tables[i];
+	}
+	return NULL;
+}
+
+static int begin_reading(struct db *db, MDB_txn **out)
+{
+	int rc = mdb_txn_begin(db->env, NULL, MDB_RDONLY, out);
+
+	if (rc == MDB_READERS_FULL) {
+		mdb_reader_check(db->env, NULL); /* killed processes leave their slots taken */
+		rc = mdb_txn_begin(db->env, NULL, MDB_RDONLY, out);
+	}
+	return translate(rc);
+}
+
+/* Opens the table called name behind the others; *at is where. */
+static int table_open(struct db *db, MDB_txn *txn, struct bytes name, unsigned int flags, size_t at)
+{
+	if (at == DB_TABLES_MAX)
+		return -EAGAIN;
+	if (name.len > DB_TABLE_NAME_MAX)
+		return -EIO; /* not a table of ours */
+	struct table *table = &db->tables[at];
+
+	memcpy(table->name, name.at, name.len);
+	table->name[name.len] = '\0';
+	return translate(mdb_dbi_open(txn, table->name, flags, &table->dbi));
+}
+
+/* The lock is held. Opens what is in the main database and not yet in tables[]. */
+static int open_missing(struct db *db)
+{
+	MDB_txn *txn;
+	MDB_cursor *cursor;
+	MDB_val key, val;
+	size_t count = db->count;
+	char name[DB_TABLE_NAME_MAX + 1];
+	int err = begin_reading(db, &txn);
+
+	if (err)
+		return err;
+	err = translate(mdb_cursor_open(txn, db->main, &cursor));
+	if (err) {
+		mdb_txn_abort(txn);
+		return err;
+	}
+	while (!err && !(err = translate(mdb_cursor_get(cursor, &key, &val, MDB_NEXT)))) {
+		if (key.mv_size > DB_TABLE_NAME_MAX) {
+			err = -EIO;
+			break;
+		}
+		memcpy(name, key.mv_data, key.mv_size);
+		name[key.mv_size] = '\0';
+		if (table_find(db, count, name))
+			continue;
+		err = table_open(db, txn, bytes_str(name), 0, count);
+		count += !err;
+	}
+	mdb_cursor_close(cursor);
+	if (err != -ENOENT) {
+		mdb_txn_abort(txn);
+		return err;
+	}
+	err = translate(mdb_txn_commit(txn)); /* this is what keeps the handles */
+	if (!err)
+		db->count = count;
+	return err;
+}
+
+/* The lock is held. Whether every table that txn can see was open when it began with count handles. */
+static int knows_all(struct db *db, MDB_txn *txn, size_t count, bool *knows)
+{
+	MDB_stat stat;
+	int err = translate(mdb_stat(txn, db->main, &stat));
+
+	*knows = !err && db->count == count && stat.ms_entries <= count;
+	return err;
+}
+
+static int begin(struct db *db, bool write, MDB_txn **txn, size_t *count)
+{
+	for (;;) {
+		bool knows = false;
+		int err;
+
+		pthread_mutex_lock(&db->lock);
+		*count = db->count;
+		if (!write) {
+			err = begin_reading(db, txn);
+		} else {
+			/* Waits for other writers: not with the lock in hand. */
+			pthread_mutex_unlock(&db->lock);
+			err = translate(mdb_txn_begin(db->env, NULL, 0, txn));
+			pthread_mutex_lock(&db->lock);
+		}
+		if (!err) {
+			err = knows_all(db, *txn, *count, &knows);
+			if (!knows)
+				mdb_txn_abort(*txn);
+			if (!knows && !err)
+				err = open_missing(db);
+		}
+		pthread_mutex_unlock(&db->lock);
+		if (err || knows)
+			return err;
+	}
+}
+
+int db_begin(struct db *db, bool write, struct db_txn **out)
+{
+	MDB_txn *txn;
+	size_t count;
+	int err = begin(db, write, &txn, &count);
+
+	*out = NULL;
+	if (err)
+		return err;
+	*out = xnew(struct db_txn);
+	**out = (struct db_txn){ .db = db, .txn = txn, .write = write, .count = count };
+	atomic_fetch_add(&db->txns, 1);
+	return 0;
+}
+
+void db_abort(struct db_txn *txn)
+{
+	if (!txn)
+		return;
+	mdb_txn_abort(txn->txn);
+	atomic_fetch_sub(&txn->db->txns, 1);
+	free(txn);
+}
+
+int db_commit(struct db_txn *txn)
+{
+	struct db *db = txn->db;
+	int err = txn->err;
+
+	if (err || !txn->write) {
+		db_abort(txn);
+		return err;
+	}
+	/* With new tables nobody may begin before they are known: see struct db. */
+	if (txn->created)
+		pthread_mutex_lock(&db->lock);
+	err = translate(mdb_txn_commit(txn->txn));
+	if (txn->created) {
+		if (!err)
+			db->count = txn->count;
+		pthread_mutex_unlock(&db->lock);
+	}
+	atomic_fetch_sub(&db->txns, 1);
+	free(txn);
+	return err;
+}
+
+static bool key_ok(struct bytes key)
+{
+	return key.len > 0 && key.len <= DB_KEY_MAX;
+}
+
+int db_get(struct db_txn *txn, const char *table, struct bytes key, struct bytes *value)
+{
+	const struct table *found = table_find(txn->db, txn->count, table);
+	MDB_val k = val_of(key), v;
+
+	*value = (struct bytes){ 0 };
+	if (!key_ok(key))
+		return -EINVAL;
+	if (!found)
+		return -ENOENT;
+	int err = translate(mdb_get(txn->txn, found->dbi, &k, &v));
+
+	if (!err)
+		*value = bytes_of_val(v);
+	return err;
+}
+
+static int put(struct db_txn *txn, const char *name, struct bytes key, struct bytes value)
+{
+	const struct table *table = table_find(txn->db, txn->count, name);
+	MDB_val k = val_of(key), v = val_of(value);
+
+	if (!table) {
+		int err = table_open(txn->db, txn->txn, bytes_str(name), MDB_CREATE, txn->count);
+
+		if (err)
+			return err;
+		table = &txn->db->tables[txn->count++];
+		txn->created++;
+	}
+	return translate(mdb_put(txn->txn, table->dbi, &k, &v, 0));
+}
+
+int db_put(struct db_txn *txn, const char *table, struct bytes key, struct bytes value)
+{
+	assert(txn->write && strlen(table) <= DB_TABLE_NAME_MAX);
+	if (!key_ok(key))
+		return -EINVAL;
+	if (value.len > DB_VALUE_MAX)
+		return -EMSGSIZE;
+	if (txn->err)
+		return txn->err;
+	return txn->err = put(txn, table, key, value);
+}
+
+int db_del(struct db_txn *txn, const char *table, struct bytes key)
+{
+	const struct table *found = table_find(txn->db, txn->count, table);
+	MDB_val k = val_of(key);
+
+	assert(txn->write);
+	if (!key_ok(key))
+		return -EINVAL;
+	if (txn->err)
+		return txn->err;
+	if (!found)
+		return -ENOENT;
+	int err = translate(mdb_del(txn->txn, found->dbi, &k, NULL));
+
+	if (err && err != -ENOENT)
+		txn->err = err;
+	return err;
+}
+
+uint64_t db_count(struct db_txn *txn, const char *table)
+{
+	const struct table *found = table_find(txn->db, txn->count, table);
+	MDB_stat stat;
+
+	if (!found || mdb_stat(txn->txn, found->dbi, &stat))
+		return 0;
+	return stat.ms_entries;
+}
+
+/* The next after the key that was just shown. In a write transaction each() may have put and deleted
+ * what it liked, this key included: look it up anew. */
+static int step(struct db_txn *txn, MDB_cursor *cursor, struct bytes shown, MDB_val *k, MDB_val *v)
+{
+	if (!txn->write)
+		return mdb_cursor_get(cursor, k, v, MDB_NEXT);
+	*k = val_of(shown);
+	int rc = mdb_cursor_get(cursor, k, v, MDB_SET_RANGE);
+
+	if (!rc && bytes_equal(bytes_of_val(*k), shown))
+		rc = mdb_cursor_get(cursor, k, v, MDB_NEXT);
+	return rc;
+}
+
+int db_each(struct db_txn *txn, const char *table, struct bytes prefix, struct bytes from,
+	    db_each_fn *each, void *ctx)
+{
+	const struct table *found = table_find(txn->db, txn->count, table);
+	struct bytes start = bytes_cmp(from, prefix) > 0 ? from : prefix;
+	uint8_t shown[DB_KEY_MAX];
+	MDB_val k = val_of(start), v;
+	MDB_cursor *cursor;
+
+	if (!found)
+		return 0;
+	if (start.len > DB_KEY_MAX)
+		return -EINVAL;
+	int rc = mdb_cursor_open(txn->txn, found->dbi, &cursor);
+	int stopped = 0;
+
+	if (rc)
+		return translate(rc);
+	rc = mdb_cursor_get(cursor, &k, &v, start.len ? MDB_SET_RANGE : MDB_FIRST);
+	while (!rc && bytes_start_with(bytes_of_val(k), prefix)) {
+		size_t len = k.mv_size;
+
+		memcpy(shown, k.mv_data, len);
+		stopped = each(ctx, bytes_of(shown, len), bytes_of_val(v));
+		if (stopped)
+			break;
+		rc = step(txn, cursor, bytes_of(shown, len), &k, &v);
+	}
+	mdb_cursor_close(cursor);
+	if (stopped)
+		return stopped;
+	return rc == MDB_NOTFOUND ? 0 : translate(rc);
+}
+
+int db_post(struct db *db, const char *table, struct bytes key, struct bytes value)
+{
+	assert(strlen(table) <= DB_TABLE_NAME_MAX);
+	if (!key_ok(key))
+		return -EINVAL;
+	if (value.len > DB_VALUE_MAX)
+		return -EMSGSIZE;
+	return db_writer_post(db->writer, table, key, value);
+}
+
+int db_flush(struct db *db)
+{
+	return db_writer_flush(db->writer);
+}
+
+static int open_env(struct db *db, const char *dir, uint64_t map_bytes, unsigned int flags)
+{
+	MDB_txn *txn;
+	mdb_filehandle_t fd;
+	int dead;
+	int rc = mdb_env_create(&db->env);
+
+	if (rc)
+		return rc;
+	/* NOTLS: threads come and go, and one may read while it reads. No WRITEMAP: a stray
+	 * pointer of ours must not reach the file. */
+	if ((rc = mdb_env_set_mapsize(db->env, map_bytes)) ||
+	    (rc = mdb_env_set_maxdbs(db->env, DB_TABLES_MAX)) ||
+	    (rc = mdb_env_set_maxreaders(db->env, DB_READERS_MAX)) ||
+	    (rc = mdb_env_open(db->env, dir, MDB_NOTLS | flags, 0600)) ||
+	    (rc = mdb_reader_check(db->env, &dead)) || (rc = mdb_env_get_fd(db->env, &fd)))
+		return rc;
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	if ((rc = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn)))
+		return rc;
+	rc = mdb_dbi_open(txn, NULL, 0, &db->main);
+	if (rc) {
+		mdb_txn_abort(txn);
+		return rc;
+	}
+	return mdb_txn_commit(txn);
+}
+
+static int open_with(const char *dir, uint64_t map_bytes, unsigned int flags, struct db **out)
+{
+	struct db *db;
+	int err;
+
+	*out = NULL;
+	if (mkdir(dir, 0700) && errno != EEXIST)
+		return -errno;
+	db = xnew(struct db);
+	pthread_mutex_init(&db->lock, NULL);
+	atomic_init(&db->txns, 0);
+	err = translate(open_env(db, dir, map_bytes, flags));
+	if (err) {
+		db_close(db);
+		return err;
+	}
+	db->writer = db_writer_new(db);
+	*out = db;
+	return 0;
+}
+
+int db_open(const char *dir, uint64_t map_bytes, struct db **out)
+{
+	return open_with(dir, map_bytes, 0, out);
+}
+
+static void remove_dir(char *dir)
+{
+	static const char *const names[] = { "data.mdb", "lock.mdb" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		char *path = xasprintf("%s/%s", dir, names[i]);
+
+		unlink(path);
+		free(path);
+	}
+	rmdir(dir);
+	free(dir);
+}
+
+int db_open_temp(struct db **out)
+{
+	const char *base = getenv("TMPDIR");
+	char *dir = xasprintf("%s/dagfs-db-XXXXXX", base && *base ? base : "/tmp");
+
+	*out = NULL;
+	if (!mkdtemp(dir)) {
+		int err = -errno;
+
+		free(dir);
+		return err;
+	}
+	/* Nothing to keep: no waiting for the disk. */
+	int err = open_with(dir, DB_TEMP_MAP_BYTES, MDB_NOSYNC, out);
+
+	if (err)
+		remove_dir(dir);
+	else
+		(*out)->temp_dir = dir;
+	return err;
+}
+
+void db_close(struct db *db)
+{
+	if (!db)
+		return;
+	db_writer_free(db->writer);
+	assert(atomic_load(&db->txns) == 0); /* they would point into the map that goes now */
+	if (db->env)
+		mdb_env_close(db->env);
+	if (db->temp_dir)
+		remove_dir(db->temp_dir);
+	pthread_mutex_destroy(&db->lock);
+	free(db);
+}

@@ -1,0 +1,226 @@
+#include "net/base/db_writer.h"
+
+#include "net/base/alloc.h"
+#include "net/base/err.h"
+#include "net/base/log.h"
+#include "net/base/wait.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* While posts keep coming, one commit gathers them for so long. */
+#define DB_WRITER_BATCH_MS 50
+
+/* One allocation: the struct, then table name with its NUL, key, value. */
+struct post {
+	struct post *next;
+	const char *table;
+	struct bytes key;
+	struct bytes value; /* at is NULL: delete */
+};
+
+struct db_writer {
+	struct db *db;
+	pthread_t thread;
+	pthread_mutex_t lock; /* all below */
+	pthread_cond_t more;  /* for the thread: a post, or stop */
+	pthread_cond_t done;  /* for flushers: written has grown */
+	bool started, stop;
+	struct post *first, **last;
+	size_t queued, queued_bytes;
+	uint64_t posted, written; /* since ever */
+	int err;		  /* the first since the last flush */
+};
+
+struct db_writer *db_writer_new(struct db *db)
+{
+	struct db_writer *writer = xnew(struct db_writer);
+
+	writer->db = db;
+	writer->last = &writer->first;
+	pthread_mutex_init(&writer->lock, NULL);
+	pthread_cond_init(&writer->more, NULL);
+	pthread_cond_init(&writer->done, NULL);
+	return writer;
+}
+
+static struct post *take_all(struct db_writer *writer)
+{
+	struct post *post = writer->first;
+
+	writer->first = NULL;
+	writer->last = &writer->first;
+	writer->queued = 0;
+	writer->queued_bytes = 0;
+	return post;
+}
+
+/* Puts and frees the list; after an error it only frees. Returns how many there were. */
+static uint64_t apply(struct db_txn *txn, struct post *post, int *err)
+{
+	uint64_t count = 0;
+
+	while (post) {
+		struct post *next = post->next;
+
+		if (!*err && post->value.at)
+			*err = db_put(txn, post->table, post->key, post->value);
+		else if (!*err)
+			*err = db_del(txn, post->table, post->key);
+		if (*err == -ENOENT)
+			*err = 0; /* deleted already: what was asked for */
+		free(post);
+		post = next;
+		count++;
+	}
+	return count;
+}
+
+/* One transaction: post and what comes while it is being written. Returns how many. */
+static uint64_t write_batch(struct db_writer *writer, struct post *post, int *err)
+{
+	uint64_t end_ms = monotonic_ms() + DB_WRITER_BATCH_MS;
+	uint64_t count = 0;
+	struct db_txn *txn = NULL;
+
+	*err = db_begin(writer->db, true, &txn);
+	while (post) {
+		count += apply(txn, post, err);
+		post = NULL;
+		if (*err || monotonic_ms() >= end_ms)
+			break;
+		pthread_mutex_lock(&writer->lock);
+		post = take_all(writer);
+		pthread_mutex_unlock(&writer->lock);
+	}
+	if (*err)
+		db_abort(txn);
+	else
+		*err = db_commit(txn);
+	return count;
+}
+
+static void *run(void *arg)
+{
+	struct db_writer *writer = arg;
+
+	pthread_mutex_lock(&writer->lock);
+	for (;;) {
+		while (!writer->first && !writer->stop)
+			pthread_cond_wait(&writer->more, &writer->lock);
+		struct post *post = take_all(writer);
+		int err;
+
+		if (!post)
+			break;
+		pthread_mutex_unlock(&writer->lock);
+		uint64_t count = write_batch(writer, post, &err);
+
+		if (err)
+			log_error("db", "records lost count=%llu err=\"%s\"",
+				  (unsigned long long)count, err_text(err));
+		pthread_mutex_lock(&writer->lock);
+		if (!writer->err)
+			writer->err = err;
+		writer->written += count;
+		pthread_cond_broadcast(&writer->done);
+	}
+	pthread_mutex_unlock(&writer->lock);
+	return NULL;
+}
+
+/* The lock is held. Signals are for the threads that expect them. */
+static int start(struct db_writer *writer)
+{
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	int err = pthread_create(&writer->thread, NULL, run, writer);
+
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	writer->started = !err;
+	return -err;
+}
+
+static struct post *post_new(const char *table, struct bytes key, struct bytes value)
+{
+	size_t table_len = strlen(table) + 1;
+	struct post *post = malloc(sizeof *post + table_len + key.len + value.len);
+
+	if (!post)
+		return NULL;
+	uint8_t *at = (uint8_t *)(post + 1);
+
+	post->next = NULL;
+	post->table = memcpy(at, table, table_len);
+	at += table_len;
+	post->key = bytes_of(memcpy(at, key.at, key.len), key.len);
+	at += key.len;
+	post->value = bytes_of(value.at ? at : NULL, value.len);
+	if (value.len)
+		memcpy(at, value.at, value.len);
+	return post;
+}
+
+int db_writer_post(struct db_writer *writer, const char *table, struct bytes key,
+		   struct bytes value)
+{
+	struct post *post = post_new(table, key, value);
+	int err = 0;
+
+	if (!post)
+		return -ENOMEM;
+	pthread_mutex_lock(&writer->lock);
+	if (writer->queued >= DB_POSTED_MAX ||
+	    writer->queued_bytes + key.len + value.len > DB_POSTED_BYTES_MAX)
+		err = -EAGAIN;
+	else if (!writer->started)
+		err = start(writer);
+	if (!err) {
+		*writer->last = post;
+		writer->last = &post->next;
+		writer->queued++;
+		writer->queued_bytes += key.len + value.len;
+		writer->posted++;
+		pthread_cond_signal(&writer->more);
+	}
+	pthread_mutex_unlock(&writer->lock);
+	if (err)
+		free(post);
+	return err;
+}
+
+int db_writer_flush(struct db_writer *writer)
+{
+	pthread_mutex_lock(&writer->lock);
+	uint64_t goal = writer->posted;
+
+	while (writer->written < goal)
+		pthread_cond_wait(&writer->done, &writer->lock);
+	int err = writer->err;
+
+	writer->err = 0;
+	pthread_mutex_unlock(&writer->lock);
+	return err;
+}
+
+void db_writer_free(struct db_writer *writer)
+{
+	if (!writer)
+		return;
+	pthread_mutex_lock(&writer->lock);
+	bool started = writer->started;
+
+	writer->stop = true;
+	pthread_cond_signal(&writer->more);
+	pthread_mutex_unlock(&writer->lock);
+	if (started)
+		pthread_join(writer->thread, NULL);
+	pthread_cond_destroy(&writer->done);
+	pthread_cond_destroy(&writer->more);
+	pthread_mutex_destroy(&writer->lock);
+	free(writer);
+}
