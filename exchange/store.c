@@ -1,0 +1,94 @@
+#include "exchange/store_private.h"
+
+#include <errno.h>
+
+void store_close(struct store *store)
+{
+	if (store)
+		store->ops->close(store);
+}
+
+int store_read_begin(struct store *store, struct store_read *read)
+{
+	*read = (struct store_read){ .store = store };
+	return store->ops->read_begin(store, read);
+}
+
+int store_read_get(struct store_read *read, struct bytes multihash, struct bytes *data)
+{
+	return read->store->ops->read_get(read, multihash, data);
+}
+
+void store_read_end(struct store_read *read)
+{
+	read->store->ops->read_end(read);
+}
+
+int store_get(struct store *store, const struct cid *cid, struct block **out)
+{
+	if (cid_is_identity(cid)) {
+		*out = block_of_identity(cid);
+		return 0;
+	}
+	return store->ops->get(store, cid, out);
+}
+
+int store_size(struct store *store, struct bytes multihash, size_t *size)
+{
+	return store->ops->size(store, multihash, size);
+}
+
+bool store_has(struct store *store, struct bytes multihash)
+{
+	size_t size;
+
+	return !store->ops->size(store, multihash, &size);
+}
+
+int store_put(struct store *store, struct block *block, unsigned flags,
+	      store_verified_fn *verified, void *ctx)
+{
+	if (block->data.len > BLOCK_MAX)
+		return -EMSGSIZE;
+	if (cid_is_identity(&block->cid)) { /* it is its own copy */
+		int err = flags & STORE_VERIFY ? cid_verify(&block->cid, block->data) : 0;
+
+		if (verified)
+			verified(ctx, err, block);
+		return 0;
+	}
+	return store->ops->put(store, block, flags, verified, ctx);
+}
+
+int store_sync(struct store *store)
+{
+	return store->ops->sync(store);
+}
+
+void store_when_room(struct store *store, void (*room)(void *ctx), void *ctx)
+{
+	store->ops->when_room(store, room, ctx);
+}
+
+int store_delete(struct store *store, struct bytes multihash)
+{
+	return store->ops->delete(store, multihash);
+}
+
+int store_stat(struct store *store, struct store_stat *stat)
+{
+	*stat = (struct store_stat){ .version = STORE_VERSION };
+	return store->ops->stat(store, stat);
+}
+
+int store_each(struct store *store, store_each_fn *each, void *ctx)
+{
+	return store->ops->each(store, each, ctx);
+}
+
+int store_sweep(struct store *store, store_keep_fn *keep, void *ctx, uint64_t *removed,
+		uint64_t *freed)
+{
+	*removed = *freed = 0;
+	return store->ops->sweep(store, keep, ctx, removed, freed);
+}

@@ -1,0 +1,33 @@
+/* What a kind of store implements; store.c calls it. Contracts as in store.h; identity CIDs and blocks over
+ * BLOCK_MAX never get here. */
+#ifndef EXCHANGE_STORE_PRIVATE_H
+#define EXCHANGE_STORE_PRIVATE_H
+
+#include "exchange/store.h"
+
+struct store_ops {
+	void (*close)(struct store *store);
+	int (*read_begin)(struct store *store, struct store_read *read);
+	int (*read_get)(struct store_read *read, struct bytes multihash, struct bytes *data);
+	void (*read_end)(struct store_read *read);
+	int (*get)(struct store *store, const struct cid *cid, struct block **out);
+	int (*size)(struct store *store, struct bytes multihash, size_t *size);
+	int (*put)(struct store *store, struct block *block, unsigned flags,
+		   store_verified_fn *verified, void *ctx);
+	int (*sync)(struct store *store);
+	void (*when_room)(struct store *store, void (*room)(void *ctx), void *ctx);
+	int (*delete)(struct store *store, struct bytes multihash);
+	int (*stat)(struct store *store, struct store_stat *stat);
+	int (*each)(struct store *store, store_each_fn *each, void *ctx);
+	int (*sweep)(struct store *store, store_keep_fn *keep, void *ctx, uint64_t *removed,
+		     uint64_t *freed);
+};
+
+struct store {
+	const struct store_ops *ops;
+};
+
+/* Of the layout on disk. */
+#define STORE_VERSION 1
+
+#endif
