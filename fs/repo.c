@@ -1,0 +1,209 @@
+/* Repository layout:
+ *   config.json    identity.key (PrivateKey protobuf, 0600)    keystore/
+ *   store/         blocks (exchange/store)                     records/   small records (net/base/db)
+ *   control.sock   while a daemon runs */
+#include "fs/repo.h"
+
+#include "net/base/alloc.h"
+#include "net/base/err.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define IDENTITY_FILE_MAX 4096
+#define RECORDS_MAP_BYTES (64ull << 30)
+
+char *repo_find(const char *given, char **why)
+{
+	const char *path = given && *given ? given : getenv("DAGFS_PATH");
+	const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+
+	if (path && *path)
+		return xstrdup(path);
+	if (data && *data)
+		return xasprintf("%s/dagfs", data);
+	if (home && *home)
+		return xasprintf("%s/.local/share/dagfs", home);
+	*why = xstrdup("no place for a repository: give --repo DIR or set DAGFS_PATH or HOME");
+	return NULL;
+}
+
+char *repo_file(const char *path, const char *name)
+{
+	return xasprintf("%s/%s", path, name);
+}
+
+/* mkdir -p, each new folder for its owner only. */
+static int make_dirs(const char *path)
+{
+	char *part = xstrdup(path);
+	int err = 0;
+
+	for (char *at = part + 1; !err; at++) {
+		char c = *at;
+
+		if (c && c != '/')
+			continue;
+		*at = 0;
+		if (mkdir(part, 0700) && errno != EEXIST)
+			err = -errno;
+		*at = c;
+		if (!c)
+			break;
+	}
+	free(part);
+	return err;
+}
+
+static int write_identity(const char *file)
+{
+	struct identity *identity = identity_new();
+	struct buf proto = { 0 };
+	int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int err = fd < 0 ? -errno : 0;
+
+	identity_encode(identity, &proto);
+	if (!err && write(fd, proto.at, proto.len) != (ssize_t)proto.len)
+		err = -EIO;
+	if (!err && fsync(fd))
+		err = -errno;
+	if (fd >= 0)
+		close(fd);
+	explicit_bzero(proto.at, proto.len);
+	buf_release(&proto);
+	identity_free(identity);
+	return err;
+}
+
+/* The configuration is written last: a repository without it is no repository, and init may be run again. */
+static int create_files(const char *path, const char *profile)
+{
+	char *key = repo_file(path, "identity.key"), *keystore = repo_file(path, "keystore");
+	char *file = repo_file(path, "config.json");
+	struct config *config = config_new(file, profile);
+	int err = 0;
+
+	if (access(key, F_OK))
+		err = write_identity(key);
+	if (!err && mkdir(keystore, 0700) && errno != EEXIST)
+		err = -errno;
+	if (!err)
+		err = config_save(config);
+	config_free(config);
+	free(file);
+	free(keystore);
+	free(key);
+	return err;
+}
+
+int repo_init(const char *path, const char *profile, char **why)
+{
+	char *file = repo_file(path, "config.json");
+	int err = 0;
+
+	if (strcmp(profile, "default") && strcmp(profile, "test")) {
+		*why = xasprintf("unknown profile '%s': there are default and test", profile);
+		err = -EINVAL;
+	} else if (access(file, F_OK) == 0) {
+		*why = xasprintf("there is a repository at %s already", path);
+		err = -EEXIST;
+	} else {
+		err = make_dirs(path);
+		if (!err)
+			err = create_files(path, profile);
+		if (err)
+			*why = xasprintf("cannot make a repository at %s: %s", path, err_text(err));
+	}
+	free(file);
+	return err;
+}
+
+static int load_identity(struct repo *repo, char **why)
+{
+	char *file = repo_file(repo->path, "identity.key");
+	uint8_t proto[IDENTITY_FILE_MAX];
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
+	ssize_t len = fd < 0 ? -1 : read(fd, proto, sizeof(proto));
+	int err = len < 0 ? -errno : 0;
+
+	if (!err)
+		repo->identity = identity_decode(bytes_of(proto, (size_t)len), &err);
+	if (err)
+		*why = xasprintf("cannot read the identity in %s: %s", file, err_text(err));
+	if (fd >= 0)
+		close(fd);
+	explicit_bzero(proto, sizeof(proto));
+	free(file);
+	return err;
+}
+
+static int open_parts(struct repo *repo, char **why)
+{
+	char *records = repo_file(repo->path, "records"), *blocks = repo_file(repo->path, "store");
+	struct store_config config = { 0 };
+	bool ok = true;
+	int err;
+
+	config.map_bytes = config_size(repo->config, "Datastore.MapSize", 0, &ok);
+	config.quota_bytes = config_size(repo->config, "Datastore.StorageMax", 0, &ok);
+	if (!ok) {
+		*why = xstrdup("Datastore.MapSize and Datastore.StorageMax must be sizes like \"10GB\"");
+		err = -EINVAL;
+		goto out;
+	}
+	err = db_open(records, RECORDS_MAP_BYTES, &repo->db);
+	if (err) {
+		*why = xasprintf("cannot open the records in %s: %s", records, err_text(err));
+		goto out;
+	}
+	err = store_open_lmdb(blocks, &config, &repo->store);
+	if (err)
+		*why = xasprintf("cannot open the block store in %s: %s", blocks, err_text(err));
+out:
+	free(records);
+	free(blocks);
+	return err;
+}
+
+int repo_open(const char *path, struct repo **out, char **why)
+{
+	struct repo *repo = xnew(struct repo);
+	char *file = repo_file(path, "config.json");
+	int err;
+
+	repo->path = xstrdup(path);
+	if (access(file, F_OK)) {
+		err = errno == ENOENT ? -ENOENT : -errno;
+		*why = errno == ENOENT ?
+			       xasprintf("no repository at %s: run `dagfs init` first", path) :
+			       xasprintf("cannot look into %s: %s", path, err_text(err));
+	} else {
+		err = config_load(file, &repo->config, why);
+	}
+	if (!err)
+		err = load_identity(repo, why);
+	if (!err)
+		err = open_parts(repo, why);
+	free(file);
+	if (err) {
+		repo_close(repo);
+		return err;
+	}
+	*out = repo;
+	return 0;
+}
+
+void repo_close(struct repo *repo)
+{
+	if (!repo)
+		return;
+	store_close(repo->store);
+	db_close(repo->db);
+	identity_free(repo->identity);
+	config_free(repo->config);
+	free(repo->path);
+	free(repo);
+}
