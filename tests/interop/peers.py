@@ -239,7 +239,8 @@ class Helia(LinePeer):
 
     def __init__(self, **rest):
         super().__init__(**rest)
-        self.argv = [os.path.join(INTEROP, "node_modules", "node", "bin", "node"),
+        machine = {"x86_64": "x64", "aarch64": "arm64"}.get(os.uname().machine, "")
+        self.argv = [os.path.join(INTEROP, "node_modules", "node-linux-" + machine, "bin", "node"),
                      os.path.join(HERE, "helia_peer.mjs")]
 
     def add(self, path, *flags, seconds=REQUEST_SECONDS):
