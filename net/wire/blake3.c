@@ -3,8 +3,8 @@
 #include <string.h>
 
 /* The input is cut into chunks of 1024 bytes, the leaves of a binary tree whose left side is always
- * complete. Chunks are hashed in order; finished left subtrees wait on a stack, at most one for each
- * height, so 54 hold 2^64 bytes. */
+ * complete. Chunks are hashed in order; finished left subtrees wait on a stack, at most one for
+ * each height, so 54 hold 2^64 bytes. */
 #define BLOCK_LEN 64
 #define CHUNK_LEN 1024
 #define STACK_MAX 54
@@ -21,7 +21,8 @@ struct node {
 };
 
 static const uint32_t start[8] = {
-	0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
+	0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+	0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
 };
 
 static uint32_t rotate(uint32_t word, unsigned bits)
@@ -44,7 +45,7 @@ static inline void mix(uint32_t v[static 16], unsigned a, unsigned b, unsigned c
 
 static void permute(uint32_t m[static 16])
 {
-	static const uint8_t from[16] = { 2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8 };
+	static const uint8_t from[16] = {2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8};
 	uint32_t old[16];
 
 	memcpy(old, m, sizeof(old));
@@ -81,7 +82,7 @@ static void compress(uint32_t out[static 8], const struct node *node)
 
 static void load_block(struct node *node, struct bytes in)
 {
-	uint8_t raw[BLOCK_LEN] = { 0 };
+	uint8_t raw[BLOCK_LEN] = {0};
 
 	if (in.len > 0)
 		memcpy(raw, in.at, in.len);
@@ -94,7 +95,7 @@ static void load_block(struct node *node, struct bytes in)
 /* Everything of one chunk but its last compression, which differs at the root. */
 static struct node chunk_node(struct bytes chunk, uint64_t counter)
 {
-	struct node node = { .counter = counter, .flags = CHUNK_START };
+	struct node node = {.counter = counter, .flags = CHUNK_START};
 
 	memcpy(node.chain, start, sizeof(start));
 	while (chunk.len > BLOCK_LEN) {
@@ -110,7 +111,7 @@ static struct node chunk_node(struct bytes chunk, uint64_t counter)
 
 static struct node parent_node(const uint32_t left[static 8], const uint32_t right[static 8])
 {
-	struct node node = { .len = BLOCK_LEN, .flags = PARENT };
+	struct node node = {.len = BLOCK_LEN, .flags = PARENT};
 
 	memcpy(node.chain, start, sizeof(start));
 	memcpy(node.block, left, 8 * sizeof(*left));

@@ -16,7 +16,7 @@ static void add_part(struct buf *out, struct bytes part)
 
 static struct buf signed_bytes(const char *domain, struct bytes payload_type, struct bytes payload)
 {
-	struct buf out = { 0 };
+	struct buf out = {0};
 
 	assert(domain[0] && payload_type.len > 0);
 	add_part(&out, bytes_str(domain));
@@ -44,7 +44,7 @@ int envelope_open(struct bytes in, const char *domain, struct bytes payload_type
 {
 	struct pb_reader r = pb_over(in);
 	struct pb_field field;
-	struct bytes key = { 0 }, type = { 0 }, body = { 0 }, signature = { 0 };
+	struct bytes key = {0}, type = {0}, body = {0}, signature = {0};
 	struct buf message;
 	int err;
 
@@ -52,10 +52,18 @@ int envelope_open(struct bytes in, const char *domain, struct bytes payload_type
 		return -EBADMSG;
 	while (pb_next(&r, &field)) {
 		switch (field.number) {
-		case 1: key = pb_bytes(&field); break;
-		case 2: type = pb_bytes(&field); break;
-		case 3: body = pb_bytes(&field); break;
-		case 5: signature = pb_bytes(&field); break;
+		case 1:
+			key = pb_bytes(&field);
+			break;
+		case 2:
+			type = pb_bytes(&field);
+			break;
+		case 3:
+			body = pb_bytes(&field);
+			break;
+		case 5:
+			signature = pb_bytes(&field);
+			break;
 		}
 	}
 	if (r.bad || !bytes_equal(type, payload_type))

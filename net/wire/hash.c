@@ -22,6 +22,7 @@ struct function {
 	const char *openssl; /* its name there, NULL when computed here */
 };
 
+/* clang-format off */
 static const struct function functions[] = {
 	{ HASH_IDENTITY, MULTIHASH_DIGEST_MAX, "identity", NULL },
 	{ HASH_SHA1, 20, "sha1", "SHA1" },
@@ -36,26 +37,26 @@ static const struct function functions[] = {
 	{ HASH_DBL_SHA2_256, SHA256_LEN, "dbl-sha2-256", NULL },
 	{ HASH_BLAKE2S_256, 32, "blake2s-256", "BLAKE2S-256" },
 };
+/* clang-format on */
 
 /* Of 1..64 bytes. */
 static const char *const blake2b_names[BLAKE2B_LEN_MAX] = {
-	"blake2b-8", "blake2b-16", "blake2b-24", "blake2b-32", "blake2b-40", "blake2b-48",
-	"blake2b-56", "blake2b-64", "blake2b-72", "blake2b-80", "blake2b-88", "blake2b-96",
-	"blake2b-104", "blake2b-112", "blake2b-120", "blake2b-128", "blake2b-136",
-	"blake2b-144", "blake2b-152", "blake2b-160", "blake2b-168", "blake2b-176",
-	"blake2b-184", "blake2b-192", "blake2b-200", "blake2b-208", "blake2b-216",
-	"blake2b-224", "blake2b-232", "blake2b-240", "blake2b-248", "blake2b-256",
-	"blake2b-264", "blake2b-272", "blake2b-280", "blake2b-288", "blake2b-296",
-	"blake2b-304", "blake2b-312", "blake2b-320", "blake2b-328", "blake2b-336",
-	"blake2b-344", "blake2b-352", "blake2b-360", "blake2b-368", "blake2b-376",
-	"blake2b-384", "blake2b-392", "blake2b-400", "blake2b-408", "blake2b-416",
-	"blake2b-424", "blake2b-432", "blake2b-440", "blake2b-448", "blake2b-456",
-	"blake2b-464", "blake2b-472", "blake2b-480", "blake2b-488", "blake2b-496",
-	"blake2b-504", "blake2b-512",
+	"blake2b-8",   "blake2b-16",  "blake2b-24",  "blake2b-32",  "blake2b-40",  "blake2b-48",
+	"blake2b-56",  "blake2b-64",  "blake2b-72",  "blake2b-80",  "blake2b-88",  "blake2b-96",
+	"blake2b-104", "blake2b-112", "blake2b-120", "blake2b-128", "blake2b-136", "blake2b-144",
+	"blake2b-152", "blake2b-160", "blake2b-168", "blake2b-176", "blake2b-184", "blake2b-192",
+	"blake2b-200", "blake2b-208", "blake2b-216", "blake2b-224", "blake2b-232", "blake2b-240",
+	"blake2b-248", "blake2b-256", "blake2b-264", "blake2b-272", "blake2b-280", "blake2b-288",
+	"blake2b-296", "blake2b-304", "blake2b-312", "blake2b-320", "blake2b-328", "blake2b-336",
+	"blake2b-344", "blake2b-352", "blake2b-360", "blake2b-368", "blake2b-376", "blake2b-384",
+	"blake2b-392", "blake2b-400", "blake2b-408", "blake2b-416", "blake2b-424", "blake2b-432",
+	"blake2b-440", "blake2b-448", "blake2b-456", "blake2b-464", "blake2b-472", "blake2b-480",
+	"blake2b-488", "blake2b-496", "blake2b-504", "blake2b-512",
 };
 
 /* Fetching SHA-256 from OpenSSL costs more than hashing a small block (560 against 250 ns for 64
- * bytes), so it is fetched once. Written once, read only from then on: no state anyone could see. */
+ * bytes), so it is fetched once. Written once and only read from then on: no state one could see.
+ */
 static EVP_MD *sha256_md;
 static pthread_once_t sha256_once = PTHREAD_ONCE_INIT;
 

@@ -1,5 +1,5 @@
-/* Public keys. What becomes a peer id must have one spelling only, so the DER of RSA and ECDSA keys is
- * read strictly here: whatever is accepted is canonical already, and OpenSSL sees nothing else. */
+/* Public keys. What becomes a peer id must have one spelling only, so the DER of RSA and ECDSA keys
+ * is read strictly here: what is accepted is canonical already, and OpenSSL sees nothing else. */
 #include "net/wire/key.h"
 
 #include "net/base/alloc.h"
@@ -23,8 +23,8 @@
 
 enum { DER_INTEGER = 0x02, DER_BITS = 0x03, DER_SEQUENCE = 0x30 };
 
-/* The value of the element at the front of *in, which moves behind it. Shortest lengths only; a bad one
- * yields false. */
+/* The value of the element at the front of *in, which moves behind it. Shortest lengths only; a bad
+ * one yields false. */
 static bool der_take(struct bytes *in, uint8_t tag, struct bytes *value)
 {
 	size_t head = 2, len;
@@ -64,8 +64,8 @@ static bool der_take_positive(struct bytes *in, struct bytes *value)
 /* SEQUENCE { SEQUENCE { rsaEncryption, NULL }, BIT STRING { SEQUENCE { n, e } } } */
 static int rsa_check(struct bytes der)
 {
-	static const uint8_t algorithm[] = { 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86,
-					     0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00 };
+	static const uint8_t algorithm[] = {0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86,
+					    0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00};
 	const struct bytes expected = bytes_of(algorithm, sizeof(algorithm));
 	struct bytes outer, bits, pair, n, e;
 	uint64_t exponent = 0;
@@ -77,8 +77,8 @@ static int rsa_check(struct bytes der)
 	if (!der_take(&outer, DER_BITS, &bits) || outer.len > 0 || bits.len < 1 || bits.at[0] != 0)
 		return -EBADMSG;
 	bits = bytes_skip(bits, 1);
-	if (!der_take(&bits, DER_SEQUENCE, &pair) || bits.len > 0 || !der_take_positive(&pair, &n) ||
-	    !der_take_positive(&pair, &e) || pair.len > 0)
+	if (!der_take(&bits, DER_SEQUENCE, &pair) || bits.len > 0 ||
+	    !der_take_positive(&pair, &n) || !der_take_positive(&pair, &e) || pair.len > 0)
 		return -EBADMSG;
 
 	size_t modulus_bits = n.len * 8;
@@ -96,10 +96,11 @@ static int rsa_check(struct bytes der)
 	return 0;
 }
 
-/* SEQUENCE { SEQUENCE { ecPublicKey, curve }, BIT STRING { 04 | x | y } } has one form for each curve:
- * these bytes, then the point. */
+/* SEQUENCE { SEQUENCE { ecPublicKey, curve }, BIT STRING { 04 | x | y } } has one form for each
+ * curve: these bytes, then the point. */
 static int ecdsa_check(struct bytes der)
 {
+	/* clang-format off */
 	static const struct {
 		uint8_t prefix[27], prefix_len, len;
 	} curves[] = {
@@ -112,6 +113,7 @@ static int ecdsa_check(struct bytes der)
 		{ "\x30\x81\x9b\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00"
 		  "\x23\x03\x81\x86\x00\x04", 26, 158 }, /* P-521 */
 	};
+	/* clang-format on */
 
 	for (size_t i = 0; i < ARRAY_LEN(curves); i++)
 		if (der.len == curves[i].len &&
@@ -159,14 +161,13 @@ static bool on_curve(enum key_type type, struct bytes data)
 
 static void set(struct public_key *key, enum key_type type, struct bytes data)
 {
-	struct buf out = { 0 };
+	struct buf out = {0};
 
 	pb_put_u64(&out, 1, type);
 	pb_put_bytes(&out, 2, data);
 	assert(out.len <= PUBLIC_KEY_MAX);
-	*key = (struct public_key){ .type = type,
-				    .len = (uint16_t)out.len,
-				    .data_at = (uint16_t)(out.len - data.len) };
+	*key = (struct public_key){
+		.type = type, .len = (uint16_t)out.len, .data_at = (uint16_t)(out.len - data.len)};
 	memcpy(key->proto, out.at, out.len);
 	buf_release(&out);
 }
@@ -220,7 +221,7 @@ int public_key_decode(struct public_key *key, struct bytes proto)
 	struct pb_field field;
 	bool has_type = false, has_data = false;
 	uint64_t type = 0;
-	struct bytes data = { 0 };
+	struct bytes data = {0};
 
 	if (proto.len > PUBLIC_KEY_MAX)
 		return -EBADMSG;
@@ -249,9 +250,10 @@ static bool openssl_verify(const struct public_key *key, struct bytes data, stru
 	EVP_PKEY *pkey = openssl_key(key->type, data);
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	/* RSA's default padding is PKCS#1 v1.5, which is the one that libp2p uses. */
-	bool good = pkey && ctx &&
-		    EVP_DigestVerifyInit_ex(ctx, NULL, "SHA256", NULL, NULL, pkey, NULL) == 1 &&
-		    EVP_DigestVerify(ctx, signature.at, signature.len, message.at, message.len) == 1;
+	bool good =
+		pkey && ctx &&
+		EVP_DigestVerifyInit_ex(ctx, NULL, "SHA256", NULL, NULL, pkey, NULL) == 1 &&
+		EVP_DigestVerify(ctx, signature.at, signature.len, message.at, message.len) == 1;
 
 	EVP_MD_CTX_free(ctx);
 	EVP_PKEY_free(pkey);

@@ -115,7 +115,7 @@ static size_t ip4_text_max(size_t len)
 	return INET_ADDRSTRLEN;
 }
 
-static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 
 /* Dotted quads are taken too, as their mapped address: Go does. */
 static bool ip6_parse(struct buf *out, struct bytes text)
@@ -230,9 +230,11 @@ static bool http_path_parse(struct buf *out, struct bytes text)
 			buf_add_u8(out, text.at[i]);
 			continue;
 		}
-		if (text.len - i < 3 || hex_value(text.at[i + 1]) < 0 || hex_value(text.at[i + 2]) < 0)
+		if (text.len - i < 3 || hex_value(text.at[i + 1]) < 0 ||
+		    hex_value(text.at[i + 2]) < 0)
 			return false;
-		buf_add_u8(out, (uint8_t)(hex_value(text.at[i + 1]) << 4 | hex_value(text.at[i + 2])));
+		buf_add_u8(out,
+			   (uint8_t)(hex_value(text.at[i + 1]) << 4 | hex_value(text.at[i + 2])));
 		i += 2;
 	}
 	return text.len > 0;
@@ -358,7 +360,7 @@ static size_t onion_text_max(size_t len)
 /* I2P's base64 is the URL one, padded, with '~' for '_'. */
 static bool garlic64_parse(struct buf *out, struct bytes text)
 {
-	struct buf url = { 0 };
+	struct buf url = {0};
 	bool good = text.len <= MULTIADDR_TEXT_MAX;
 
 	for (size_t i = 0; good && i < text.len; i++) {
@@ -402,6 +404,7 @@ static bool garlic32_check(struct bytes value)
 
 /* ---- the table ---- */
 
+/* clang-format off */
 #define FLAG(code, name) { code, 0, name, false, NULL, NULL, NULL, NULL }
 #define NUMBER(code, name, len, parse) \
 	{ code, len, name, false, any_check, number_print, number_text_max, parse }
@@ -455,6 +458,7 @@ static const struct multiaddr_proto protos[] = {
 	NUMBER(MA_MEMORY, "memory", 8, number_parse64),
 	FLAG(MA_PLAINTEXTV2, "plaintextv2"),
 };
+/* clang-format on */
 
 const struct multiaddr_proto *multiaddr_proto_by_code(uint64_t code)
 {

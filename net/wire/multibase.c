@@ -32,6 +32,7 @@ struct base {
 	const char *alphabet;
 };
 
+/* clang-format off */
 static const struct base bases[] = {
 	{ '0', 1, 0, false, "base2", "01" },
 	{ '7', 3, 0, false, "base8", "01234567" },
@@ -56,6 +57,7 @@ static const struct base bases[] = {
 	{ 'u', 6, 0, false, "base64url", B64URL },
 	{ 'U', 6, 4, false, "base64urlpad", B64URL },
 };
+/* clang-format on */
 
 static const struct base *find(char prefix)
 {
@@ -98,8 +100,8 @@ static void encode_bits(struct buf *out, const struct base *base, struct bytes d
 							((1u << base->bits) - 1)];
 	}
 	if (bits > 0)
-		*to++ = (uint8_t)base->alphabet[held << (base->bits - bits) &
-						((1u << base->bits) - 1)];
+		*to++ = (uint8_t)base
+				->alphabet[held << (base->bits - bits) & ((1u << base->bits) - 1)];
 	if (padded > count)
 		memset(to, '=', padded - count);
 	out->len += padded;
