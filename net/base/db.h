@@ -32,7 +32,7 @@ void db_close(struct db *db);
  * 512 reads are open). */
 int db_begin(struct db *db, bool write, struct db_txn **out);
 /* Durable when it returns 0. Ends the transaction in either case. After a db_put() or db_del() that
- * failed for want of space or disk nothing is written and its error comes again. */
+ * failed for want of space, disk or tables nothing is written and its error comes again. */
 int db_commit(struct db_txn *txn);
 /* Ends a read, or drops a write. NULL is ignored. */
 void db_abort(struct db_txn *txn);
