@@ -7,13 +7,14 @@
 
 #include <jansson.h>
 
-/* tests/vectors/<name>, parsed. The directory comes from $DAGFS_VECTORS, else tests/vectors under the
- * working directory. Release with json_decref(). */
+/* tests/vectors/<name>, parsed. The directory comes from $DAGFS_VECTORS, else tests/vectors under
+ * the working directory. Release with json_decref(). */
 json_t *vector_json(const char *name);
 /* The same, as bytes; added to out. */
 void vector_load(struct buf *out, const char *name);
 
-/* Adds the bytes that hex tells; spaces between bytes are skipped. Fails the test on anything else. */
+/* Adds the bytes that hex tells; spaces between bytes are skipped. Fails the test on anything else.
+ */
 void hex_decode(struct buf *out, const char *hex);
 /* Lower-case hex. Free with free(). */
 char *hex_text(struct bytes bytes);

@@ -1,5 +1,6 @@
-/* Memory of our own fixed sizes: failure ends the process, because no caller could go on.
- * Sizes chosen by a peer or a file are bounded by the caller first and use try_alloc(). Any thread. */
+/* Memory of our own fixed sizes: failure ends the process, because no caller could go on. Sizes
+ * chosen by a peer or a file are bounded by the caller first; where they are large it uses malloc()
+ * and returns -ENOMEM. Any thread. */
 #ifndef NET_BASE_ALLOC_H
 #define NET_BASE_ALLOC_H
 

@@ -27,7 +27,8 @@ bool bytes_start_with(struct bytes a, struct bytes prefix);
 /* a without its first len bytes (all of them when shorter). */
 struct bytes bytes_skip(struct bytes a, size_t len);
 
-/* An owned, growing byte string. Zero-initialised is empty and valid. Release with buf_release(). */
+/* An owned, growing byte string. Zero-initialised is empty and valid. Release with buf_release().
+ * No memory ends the process: what a peer makes it hold is bounded by the caller. */
 struct buf {
 	uint8_t *at;
 	size_t len, cap;
@@ -40,6 +41,7 @@ static inline struct bytes buf_bytes(const struct buf *buf)
 
 /* Room for len more bytes behind the present ones; returns where they go (len is not changed). */
 uint8_t *buf_reserve(struct buf *buf, size_t len);
+/* more does not point into buf itself, which may move. */
 void buf_add(struct buf *buf, struct bytes more);
 void buf_add_u8(struct buf *buf, uint8_t value);
 void buf_add_str(struct buf *buf, const char *text);
@@ -53,7 +55,8 @@ void buf_consume(struct buf *buf, size_t len);
 void buf_clear(struct buf *buf);
 /* Free; the buf is empty and valid again. */
 void buf_release(struct buf *buf);
-/* NUL-terminated text of the contents; the buf gives its memory away and is empty. Free with free(). */
+/* NUL-terminated text of the contents; the buf gives its memory away and is empty. Free with
+ * free(). */
 char *buf_take_text(struct buf *buf);
 
 /* Reads straight through borrowed bytes. The first failure sets bad, sticks, and all later reads

@@ -161,7 +161,7 @@ static int open_missing(struct db *db)
 	return err;
 }
 
-/* The lock is held. Whether every table that txn can see was open when it began with count handles. */
+/* The lock is held. Whether all tables txn can see were open when it began with count of them. */
 static int knows_all(struct db *db, MDB_txn *txn, size_t count, bool *knows)
 {
 	MDB_stat stat;
@@ -326,8 +326,8 @@ uint64_t db_count(struct db_txn *txn, const char *table)
 	return stat.ms_entries;
 }
 
-/* The next after the key that was just shown. In a write transaction each() may have put and deleted
- * what it liked, this key included: look it up anew. */
+/* The next after the key that was just shown. In a write transaction each() may have put and
+ * deleted what it liked, this key included: look it up anew. */
 static int step(struct db_txn *txn, MDB_cursor *cursor, struct bytes shown, MDB_val *k, MDB_val *v)
 {
 	if (!txn->write)

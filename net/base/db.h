@@ -1,11 +1,11 @@
 /* Small records in named tables of one LMDB environment: pins, provider records, routing table,
  * names, peerstore, journal. Blocks have a store of their own (exchange/store.h).
  *
- * A transaction lives inside one function on one thread. Several processes may open one db. Keys are
- * 1..511 bytes, values up to DB_VALUE_MAX. Writing waits for other writers (other threads and
- * processes), and a durable commit waits for the disk: never long work between begin and commit, and
- * on the loop thread only db_post() and short reads. One process opens a directory once, and does not
- * fork while it is open. One thread may hold several reads, and reads beside one write. */
+ * A transaction lives inside one function on one thread. Several processes may open one db. Keys
+ * are 1..511 bytes, values up to DB_VALUE_MAX. Writing waits for other writers (other threads and
+ * processes), and a durable commit waits for the disk: never long work between begin and commit,
+ * and on the loop thread only db_post() and short reads. One process opens a directory once, and
+ * does not fork while it is open. One thread may hold several reads, and reads beside one write. */
 #ifndef NET_BASE_DB_H
 #define NET_BASE_DB_H
 
@@ -28,8 +28,8 @@ int db_open_temp(struct db **out);
 void db_close(struct db *db);
 
 /* A snapshot; with write: exclusive, and waits for the other writers. Ended by db_commit() or
- * db_abort() on the same thread. 0 or -errno (-ENOSPC when the map or disk is full, -EIO, -EAGAIN when
- * 512 reads are open). */
+ * db_abort() on the same thread. 0 or -errno (-ENOSPC when the map or disk is full, -EIO, -EAGAIN
+ * when 512 reads are open). */
 int db_begin(struct db *db, bool write, struct db_txn **out);
 /* Durable when it returns 0. Ends the transaction in either case. After a db_put() or db_del() that
  * failed for want of space, disk or tables nothing is written and its error comes again. */
@@ -37,10 +37,10 @@ int db_commit(struct db_txn *txn);
 /* Ends a read, or drops a write. NULL is ignored. */
 void db_abort(struct db_txn *txn);
 
-/* table is a name like "pins" of at most 31 characters; created by the first put. *value borrows from
- * the map until the transaction ends or, in a write one, until its next put or delete (so a value is
- * copied before it is put again). -ENOENT when the key or the table is absent, -EINVAL for a key of bad
- * length. */
+/* table is a name like "pins" of at most 31 characters; created by the first put. *value borrows
+ * from the map until the transaction ends or, in a write one, until its next put or delete (so a
+ * value is copied before it is put again). -ENOENT when the key or the table is absent, -EINVAL for
+ * a key of bad length. */
 int db_get(struct db_txn *txn, const char *table, struct bytes key, struct bytes *value);
 /* Replaces what was there. -EMSGSIZE over DB_VALUE_MAX, -EINVAL for a key of bad length, -ENOSPC,
  * -EAGAIN when it would be the 33rd table. */
@@ -56,10 +56,10 @@ typedef int db_each_fn(void *ctx, struct bytes key, struct bytes value);
 int db_each(struct db_txn *txn, const char *table, struct bytes prefix, struct bytes from,
 	    db_each_fn *each, void *ctx);
 
-/* Any thread, never waits: copies the record and lets a writer thread of the db put it (or delete it,
- * when value.at is NULL), in the order posted, many in one commit, soon; reads see it only then. Once
- * it is 0 a failure of the disk shows in the log and in db_flush(): for records that may be lost.
- * -EAGAIN when DB_POSTED_MAX or DB_POSTED_BYTES_MAX are queued, else as db_put(). */
+/* Any thread, never waits: copies the record and lets a writer thread of the db put it (or delete
+ * it, when value.at is NULL), in the order posted, many in one commit, soon; reads see it only
+ * then. Once it is 0 a failure of the disk shows in the log and in db_flush(): for records that may
+ * be lost. -EAGAIN when DB_POSTED_MAX or DB_POSTED_BYTES_MAX are queued, else as db_put(). */
 #define DB_POSTED_MAX 65536
 #define DB_POSTED_BYTES_MAX (64u << 20)
 int db_post(struct db *db, const char *table, struct bytes key, struct bytes value);

@@ -1,4 +1,5 @@
-/* Intrusive doubly linked ring. A head is a struct list too. Zeroed is not valid: list_init() first. */
+/* Intrusive doubly linked ring. A head is a struct list too. Zeroed is not valid: list_init()
+ * first. */
 #ifndef NET_BASE_LIST_H
 #define NET_BASE_LIST_H
 

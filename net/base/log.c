@@ -85,7 +85,8 @@ static void start(void)
 	while (text && *text) {
 		size_t len = strcspn(text, ",");
 		const char *equals = memchr(text, '=', len);
-		struct bytes area = equals ? bytes_of(text, (size_t)(equals - text)) : bytes_str("all");
+		struct bytes area =
+			equals ? bytes_of(text, (size_t)(equals - text)) : bytes_str("all");
 		struct bytes name = bytes_of(text, len);
 		enum log_level level;
 
@@ -140,9 +141,9 @@ static size_t write_head(char *line, enum log_level level, const char *area)
 	gmtime_r(&now.tv_sec, &date);
 	size_t len = strftime(line, LOG_LINE_MAX / 2, "%Y-%m-%dT%H:%M:%S", &date);
 
-	len += (size_t)snprintf(line + len, LOG_LINE_MAX / 2 - len, ".%03d %s %.*s: ",
-				(int)(now.tv_nsec / 1000000), level_names[level], LOG_AREA_LEN_MAX,
-				area);
+	len += (size_t)snprintf(line + len, LOG_LINE_MAX / 2 - len,
+				".%03d %s %.*s: ", (int)(now.tv_nsec / 1000000), level_names[level],
+				LOG_AREA_LEN_MAX, area);
 	return len;
 }
 

@@ -1,5 +1,6 @@
 /* One line per event on stderr: "2026-11-21T08:00:00.123 warn swarm: dial failed peer=... err=...".
- * Any thread. Remote text (names, agents) goes through log_safe() or "%.*s" of bytes already checked. */
+ * Any thread. Remote text (names, agents) goes through log_safe() or "%.*s" of bytes already
+ * checked. */
 #ifndef NET_BASE_LOG_H
 #define NET_BASE_LOG_H
 
@@ -8,10 +9,10 @@
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
-/* Level ("error" "warn" "info" "debug") by area ("swarm", "bitswap"...); area "all" or "*" sets every
- * area. All areas begin at warn; the environment's DAGFS_LOG, like "warn,swarm=debug", is read at the
- * first use. 0; -ENOENT for a bad level name, -EINVAL for an area name over 23 characters, -EAGAIN
- * when 64 areas have levels of their own. */
+/* Level ("error" "warn" "info" "debug") by area ("swarm", "bitswap"...); area "all" or "*" sets
+ * every area. All areas begin at warn; the environment's DAGFS_LOG, like "warn,swarm=debug", is
+ * read at the first use. 0; -ENOENT for a bad level name, -EINVAL for an area name over 23
+ * characters, -EAGAIN when 64 areas have levels of their own. */
 int log_set_level(const char *area, const char *level);
 /* Whether a line of that level would be written: for lines that cost something to prepare. */
 bool log_enabled(const char *area, enum log_level level);

@@ -22,7 +22,7 @@ struct loop {
 	uv_timer_t limit; /* of loop_run_for() */
 	uv_async_t wake;
 	atomic_bool stop;
-	pthread_mutex_t lock; /* first, last */
+	pthread_mutex_t lock;	  /* first, last */
 	struct inbox_item *first; /* bounded by the items' owners, who embed them */
 	struct inbox_item **last;
 };

@@ -1,5 +1,5 @@
-/* The loop thread's engine: a libuv loop, the timers it drives, and the inbox by which other threads
- * ask it for work. */
+/* The loop thread's engine: a libuv loop, the timers it drives, and the inbox by which other
+ * threads ask it for work. */
 #ifndef NET_BASE_LOOP_H
 #define NET_BASE_LOOP_H
 
@@ -14,11 +14,12 @@ struct inbox_item {
 	struct inbox_item *next;
 };
 
-/* A loop is created, run and freed by one thread. Never NULL; ignores SIGPIPE in the whole process. */
+/* A loop is created, run and freed by one thread. Never NULL; ignores SIGPIPE in the whole process.
+ */
 struct loop *loop_new(void);
-/* Everything that lives on the loop is closed already (uv_close() called, its callback may be still to
- * come) and every timer stopped; asserts that no handle leaked. Threads that post are joined first.
- * Items still in the inbox are run. NULL is ignored. */
+/* Everything that lives on the loop is closed already (uv_close() called, its callback may be still
+ * to come) and every timer stopped; asserts that no handle leaked. Threads that post are joined
+ * first. Items still in the inbox are run. NULL is ignored. */
 void loop_free(struct loop *loop);
 /* For the few files that may use libuv themselves (scripts/check-layers). */
 struct uv_loop_s *loop_uv(struct loop *loop);
@@ -27,14 +28,16 @@ struct timers *loop_timers(struct loop *loop);
 
 /* Runs until loop_stop() (any thread), then returns with the loop still whole. */
 void loop_run(struct loop *loop);
-/* Runs until nothing is left, loop_stop() or until at most timeout_ms passed: for tests and shutdown.
- * Left is an open handle, a request, a timer or an item posted before; waiting for posts alone is not. */
+/* Runs until nothing is left, loop_stop() or until at most timeout_ms passed: for tests and
+ * shutdown. Left is an open handle, a request, a timer or an item posted before; waiting for posts
+ * alone is not. */
 void loop_run_for(struct loop *loop, uint64_t timeout_ms);
 /* Any thread and signal handlers. Stops the next run when none is running. */
 void loop_stop(struct loop *loop);
 
-/* Any thread. One wake-up may stand for many posts; items run in the order posted. Items posted after
- * the loop ended and before loop_free() are run by loop_free(). item is the loop's until run(). */
+/* Any thread. One wake-up may stand for many posts; items run in the order posted. Items posted
+ * after the loop ended and before loop_free() are run by loop_free(). item is the loop's until
+ * run(). */
 void loop_post(struct loop *loop, struct inbox_item *item);
 
 #endif

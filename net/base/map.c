@@ -14,9 +14,9 @@
  *   entries, dense: slots[0 .. count) hold hash, key and value in order of insertion, and a removal
  *   moves the last one into the hole;
  *   buckets, by hash with linear probing: slots[i].bucket is 1 + the entry's index, 0 when free.
- * So a walk follows what was done with the map and not its random seed (a simulation replays), and a
- * walk from the end towards the start survives the removal of the entry it has just shown. A removal
- * shifts the buckets behind it back: no tombstones, and lookups stay short for ever. */
+ * So a walk follows what was done with the map and not its random seed (a simulation replays), and
+ * a walk from the end towards the start survives the removal of the entry it has just shown. A
+ * removal shifts the buckets behind it back: no tombstones, and lookups stay short for ever. */
 struct map_slot {
 	size_t bucket;
 	uint64_t hash;
@@ -48,8 +48,7 @@ static size_t find(const struct map *map, struct bytes key, uint64_t hash)
 			return i;
 		const struct map_slot *entry = &map->slots[bucket - 1];
 
-		if (entry->hash == hash &&
-		    bytes_equal(bytes_of(entry->key, entry->key_len), key))
+		if (entry->hash == hash && bytes_equal(bytes_of(entry->key, entry->key_len), key))
 			return i;
 	}
 }

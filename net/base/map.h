@@ -1,7 +1,7 @@
 /* Hash table from byte strings to pointers. Keys are copied; hashing is keyed with random bits per
- * map, so peers cannot choose collisions. Every call is O(1), after any mix of sets and removes. The
- * map itself has no limit: its owner checks count against one before map_set(). Not thread-safe.
- * Zero-initialised is empty and valid. */
+ * map, so peers cannot choose collisions. Every call is O(1), after any mix of sets and removes.
+ * The map itself has no limit: its owner checks count against one before map_set(). Not
+ * thread-safe. Zero-initialised is empty and valid. */
 #ifndef NET_BASE_MAP_H
 #define NET_BASE_MAP_H
 

@@ -25,11 +25,13 @@ struct timers;
 struct timers *timers_new(void);
 void timers_free(struct timers *timers); /* every timer must be stopped */
 
-/* The loop's idea of now: what the last timers_run() set, or the driver's clock when that is later. */
+/* The loop's idea of now: what the last timers_run() set, or the driver's clock when that is later.
+ */
 uint64_t timers_now(const struct timers *timers);
 
 /* Run fn(ctx) once, delay_ms from now (or at at_ms; a past time means now, TIMER_NEVER never).
- * Starting a running timer moves it. The timer is stopped before fn runs: fn may start or free it. */
+ * Starting a running timer moves it. The timer is stopped before fn runs: fn may start or free it.
+ */
 void timer_start(struct timers *timers, struct timer *timer, uint64_t delay_ms, timer_fn *fn,
 		 void *ctx);
 void timer_start_at(struct timers *timers, struct timer *timer, uint64_t at_ms, timer_fn *fn,
@@ -48,8 +50,8 @@ uint64_t timers_next(const struct timers *timers);
  * timers_next() is then <= now and the driver comes again at once. Not from inside a callback. */
 void timers_run(struct timers *timers, uint64_t now_ms);
 
-/* For drivers whose clock goes on between rounds (sockets call back without one): timers_now() asks it
- * too, so that a delay counts from the event and not from the last timer. */
+/* For drivers whose clock goes on between rounds (sockets call back without one): timers_now() asks
+ * it too, so that a delay counts from the event and not from the last timer. */
 typedef uint64_t timers_clock_fn(void *ctx);
 void timers_set_clock(struct timers *timers, timers_clock_fn *clock, void *ctx);
 

@@ -1,6 +1,6 @@
 /* How a blocking thread (FUSE thread, command line) waits: with a deadline, and so that a signal or
- * an interrupt ends it at once. One struct wait belongs to one thread; wait_wake() and wait_cancel()
- * may be called from any thread and from signal handlers.
+ * an interrupt ends it at once. One struct wait belongs to one thread; wait_wake() and
+ *wait_cancel() may be called from any thread and from signal handlers.
  *
  *	wait_start(&wait, timeout_ms);
  *	... hand &wait to who will call wait_wake() ...
@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 struct wait {
-	int fd; /* eventfd; also good in one's own poll() */
+	int fd;		      /* eventfd; also good in one's own poll() */
 	uint64_t deadline_ms; /* monotonic_ms(); UINT64_MAX for none */
 	atomic_bool cancelled;
 };
@@ -26,9 +26,9 @@ void wait_release(struct wait *wait);
 
 /* Begin an operation: clears old wake-ups and cancellation, sets the deadline (0: none). */
 void wait_start(struct wait *wait, uint64_t timeout_ms);
-/* Sleep until woken: 0; -EINTR when cancelled, -ETIMEDOUT when the deadline passed. One return stands
- * for any number of wake-ups, and a late one of an earlier operation may end it: look again what is
- * done. A signal alone does not end it; its handler calls wait_cancel(). */
+/* Sleep until woken: 0; -EINTR when cancelled, -ETIMEDOUT when the deadline passed. One return
+ * stands for any number of wake-ups, and a late one of an earlier operation may end it: look again
+ * what is done. A signal alone does not end it; its handler calls wait_cancel(). */
 int wait_sleep(struct wait *wait);
 /* 0, -EINTR or -ETIMEDOUT, without sleeping: for long computations. */
 int wait_check(const struct wait *wait);

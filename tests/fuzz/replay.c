@@ -1,6 +1,6 @@
-/* main() for a fuzz target without a fuzzer: feeds it the empty input, every file named on the command
- * line or found in a directory named there, and every truncation of the small ones. A finding ends the
- * process by its sanitizer, after the input's name was printed. */
+/* main() for a fuzz target without a fuzzer: feeds it the empty input, every file named on the
+ * command line or found in a directory named there, and every truncation of the small ones. A
+ * finding ends the process by its sanitizer, after the input's name was printed. */
 #include "net/base/alloc.h"
 #include "net/base/bytes.h"
 

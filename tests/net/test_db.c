@@ -4,13 +4,13 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -238,8 +238,8 @@ static void each_may_delete_what_it_shows(void **state)
 		put_one(*state, "t", key, "");
 	}
 	assert_int_equal(db_begin(*state, true, &walk.txn), 0);
-	assert_int_equal(db_each(walk.txn, "t", bytes_str("b"), (struct bytes){ 0 }, on_each, &walk),
-			 0);
+	assert_int_equal(
+		db_each(walk.txn, "t", bytes_str("b"), (struct bytes){ 0 }, on_each, &walk), 0);
 	assert_int_equal(walk.keys.len, 250 * 4);
 	assert_int_equal(db_count(walk.txn, "t"), 250);
 	assert_int_equal(db_commit(walk.txn), 0);

@@ -3,12 +3,12 @@
 #include "net/base/wait.h"
 
 #include <pthread.h>
-#include <sys/resource.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
