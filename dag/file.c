@@ -1,0 +1,323 @@
+/* Reading files. A view looks its pieces up in one short store snapshot and hands out the map's own memory. When
+ * pieces are missing the snapshot ends first, all of them are asked for side by side, the blocks that come are held
+ * by the view, and it starts over. */
+#include "dag/file.h"
+
+#include "dag/file_walk.h"
+#include "net/base/alloc.h"
+#include "net/base/err.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROUNDS_MAX 1024 /* of fetching for one view; each brings a node or a leaf nearer */
+
+/* What one round of a view did not find. */
+struct missing {
+	size_t count;
+	bool full; /* one more, and the view could not hold it */
+	struct cid cids[FILE_IOV_MAX];
+};
+
+/* ---- opening ---- */
+
+static int open_raw(struct blocks *blocks, const struct cid *cid, struct wait *wait,
+		    struct file_node **root)
+{
+	struct block *block;
+	size_t size;
+	int err = cid_is_identity(cid) ? -ENOENT
+				       : store_size(blocks->store, cid_hash_bytes(cid), &size);
+
+	if (err) {
+		err = blocks_get(blocks, cid, wait, &block);
+		if (err)
+			return err;
+		size = block->data.len;
+		block_unref(block);
+	}
+	*root = file_node_over(cid, size);
+	return 0;
+}
+
+static int open_pb(struct blocks *blocks, const struct cid *cid, struct wait *wait,
+		   struct file_node **root)
+{
+	struct file_content content;
+	struct block *block;
+	int err = blocks_get(blocks, cid, wait, &block);
+
+	if (err)
+		return err;
+	err = file_content_decode(cid, block->data, &content);
+	if (!err)
+		*root = content.node ? content.node : file_node_over(cid, content.size);
+	block_unref(block);
+	return err;
+}
+
+int file_open(struct blocks *blocks, const struct cid *cid, struct wait *wait, struct file **out)
+{
+	struct file_node *root = NULL;
+	int err = -EBADMSG;
+
+	if (cid->codec == CODEC_RAW)
+		err = open_raw(blocks, cid, wait, &root);
+	else if (cid->codec == CODEC_DAG_PB)
+		err = open_pb(blocks, cid, wait, &root);
+	if (err)
+		return err;
+	struct file *file = xnew(struct file);
+
+	file->blocks = blocks;
+	file->root = root;
+	file_nodes_init(&file->nodes);
+	pthread_mutex_init(&file->ahead_lock, NULL);
+	*out = file;
+	return 0;
+}
+
+void file_close(struct file *file)
+{
+	if (!file)
+		return;
+	file_node_unref(file->root);
+	file_nodes_release(&file->nodes);
+	pthread_mutex_destroy(&file->ahead_lock);
+	free(file);
+}
+
+uint64_t file_size(const struct file *file)
+{
+	return file->root->size;
+}
+
+/* ---- a view ---- */
+
+static void end_read(struct file_view *view)
+{
+	if (view->reading)
+		store_read_end(&view->read);
+	view->reading = false;
+}
+
+static void drop_held(struct file_view *view)
+{
+	while (view->held_count)
+		block_unref(view->held[--view->held_count]);
+}
+
+void file_view_release(struct file_view *view)
+{
+	end_read(view);
+	drop_held(view);
+	view->count = 0;
+	view->len = 0;
+}
+
+/* The block's bytes, from what the view holds or from the store. -ENOENT: it must be fetched. */
+static int block_bytes(struct file *file, struct file_view *view, const struct cid *cid,
+		       struct bytes *data)
+{
+	int err;
+
+	for (int i = 0; i < view->held_count; i++) {
+		if (bytes_equal(cid_hash_bytes(&view->held[i]->cid), cid_hash_bytes(cid))) {
+			*data = view->held[i]->data;
+			return 0;
+		}
+	}
+	if (cid_is_identity(cid))
+		return -ENOENT; /* its bytes must outlive the CID: blocks_get() makes a block of it */
+	if (!view->reading) {
+		err = store_read_begin(file->blocks->store, &view->read);
+		if (err)
+			return err;
+		view->reading = true;
+	}
+	err = store_read_get(&view->read, cid_hash_bytes(cid), data);
+	return err == -EIO ? -ENOENT : err; /* corrupt here: blocks_get() may heal it */
+}
+
+/* A piece's bytes, or the node to go down into (one reference). */
+static int look_up(struct file *file, struct file_view *view, const struct file_piece *piece,
+		   struct bytes *data, struct file_node **node)
+{
+	struct file_content content;
+	struct bytes block;
+	bool is_pb = piece->cid.codec == CODEC_DAG_PB;
+
+	*node = is_pb && !piece->own ? file_nodes_get(&file->nodes, &piece->cid) : NULL;
+	if (*node)
+		return 0;
+	if (!is_pb && piece->cid.codec != CODEC_RAW)
+		return -EBADMSG;
+	int err = block_bytes(file, view, &piece->cid, &block);
+
+	if (err)
+		return err;
+	if (!is_pb) {
+		*data = block;
+		return block.len == piece->len ? 0 : -EBADMSG;
+	}
+	if (file_content_decode(&piece->cid, block, &content))
+		return -EBADMSG;
+	if (content.node && !piece->own) {
+		file_nodes_put(&file->nodes, content.node);
+		*node = content.node;
+		return 0;
+	}
+	file_node_unref(content.node);
+	*data = content.data;
+	return content.data.len == piece->len ? 0 : -EBADMSG;
+}
+
+static void add_piece(struct file_view *view, const struct file_piece *piece, struct bytes data,
+		      uint64_t at, uint64_t end)
+{
+	uint64_t stop = piece->start + piece->len < end ? piece->start + piece->len : end;
+
+	view->iov[view->count++] = (struct iovec){
+		.iov_base = (void *)(data.at + (at - piece->start)),
+		.iov_len = (size_t)(stop - at),
+	};
+	view->len += (size_t)(stop - at);
+}
+
+/* One walk over [offset, end): the pieces go into the view, until one is missing; then only missing ones are
+ * collected, as many as the view can hold. */
+static int collect(struct file *file, uint64_t offset, uint64_t end, struct file_view *view,
+		   struct missing *missing)
+{
+	size_t room = (size_t)(FILE_IOV_MAX - view->held_count);
+	struct file_walk walk;
+	struct file_piece piece;
+	int err = 0;
+
+	file_walk_start(&walk, file, offset);
+	while (!err && walk.at < end && view->count < FILE_IOV_MAX && !missing->full &&
+	       file_walk_next(&walk, &piece)) {
+		struct file_node *node = NULL;
+		struct bytes data;
+
+		err = look_up(file, view, &piece, &data, &node);
+		if (!err && node) {
+			err = file_walk_enter(&walk, &piece, node);
+			continue;
+		}
+		if (err == -ENOENT) {
+			missing->full = missing->count == room;
+			if (!missing->full)
+				missing->cids[missing->count++] = piece.cid;
+			err = 0;
+		} else if (!err && !missing->count) {
+			add_piece(view, &piece, data, walk.at, end);
+		}
+		walk.at = piece.start + piece.len;
+	}
+	file_walk_end(&walk);
+	return err;
+}
+
+/* Interior nodes go to the file; leaves are held for the view. */
+static int fetch_one(struct file *file, struct file_view *view, const struct cid *cid,
+		     struct wait *wait)
+{
+	struct file_content content = { 0 };
+	struct block *block;
+	int err = blocks_get(file->blocks, cid, wait, &block);
+
+	if (err)
+		return err;
+	if (cid->codec == CODEC_DAG_PB &&
+	    file_content_decode(cid, block->data, &content)) {
+		block_unref(block);
+		return -EBADMSG;
+	}
+	if (content.node)
+		file_nodes_put(&file->nodes, content.node);
+	if (content.node && !content.data.len)
+		block_unref(block);
+	else
+		view->held[view->held_count++] = block;
+	file_node_unref(content.node);
+	return 0;
+}
+
+static int fetch_missing(struct file *file, struct file_view *view, const struct missing *missing,
+			 struct wait *wait)
+{
+	int err = 0;
+
+	if (missing->count > 1)
+		exchange_prefetch(file->blocks, missing->cids, missing->count);
+	for (size_t i = 0; !err && i < missing->count; i++)
+		err = fetch_one(file, view, &missing->cids[i], wait);
+	return err;
+}
+
+static int view_round(struct file *file, uint64_t offset, uint64_t end, struct wait *wait,
+		      struct file_view *view, bool *done)
+{
+	struct missing missing;
+
+	missing.count = 0;
+	missing.full = false;
+	view->count = 0;
+	view->len = 0;
+	int err = collect(file, offset, end, view, &missing);
+
+	*done = !missing.count && (view->count || !missing.full);
+	if (err || *done)
+		return err;
+	end_read(view);
+	/* Full of blocks, and the first piece is not among them: begin again with it. */
+	if (!missing.count)
+		drop_held(view);
+	return fetch_missing(file, view, &missing, wait);
+}
+
+int file_view(struct file *file, uint64_t offset, size_t len, struct wait *wait,
+	      struct file_view *view)
+{
+	uint64_t size = file->root->size;
+	bool done = false;
+	int err = 0;
+
+	view->count = view->held_count = 0;
+	view->len = 0;
+	view->reading = false;
+	if (offset >= size || len == 0)
+		return 0;
+	if (len > size - offset)
+		len = (size_t)(size - offset);
+	file_ahead(file, offset, len);
+	for (unsigned round = 0; !err && !done; round++)
+		err = round < ROUNDS_MAX ? view_round(file, offset, offset + len, wait, view, &done)
+					 : -EIO;
+	if (err)
+		file_view_release(view);
+	return err;
+}
+
+ssize_t file_read(struct file *file, uint64_t offset, void *at, size_t len, struct wait *wait)
+{
+	struct file_view view;
+	size_t done = 0;
+
+	while (done < len) {
+		int err = file_view(file, offset + done, len - done, wait, &view);
+
+		if (err)
+			return err;
+		if (view.len == 0)
+			break;
+		for (int i = 0; i < view.count; i++) {
+			memcpy((uint8_t *)at + done, view.iov[i].iov_base, view.iov[i].iov_len);
+			done += view.iov[i].iov_len;
+		}
+		file_view_release(&view);
+	}
+	return (ssize_t)done;
+}
