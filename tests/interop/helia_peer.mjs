@@ -120,7 +120,8 @@ async function drain (source) {
 }
 
 async function save (cid, dest, signal) {
-  const entry = await exporter(cid, helia.blockstore, { signal, blockReadConcurrency: BLOCKS_AT_ONCE })
+  const options = { signal, blockReadConcurrency: BLOCKS_AT_ONCE }
+  const entry = await exporter(cid, helia.blockstore, options)
   if (entry.type === 'directory') {
     await mkdir(dest, { recursive: true })
     for await (const child of entry.entries({ signal })) {
@@ -130,7 +131,7 @@ async function save (cid, dest, signal) {
     await symlink(new TextDecoder().decode(entry.unixfs.data), dest)
   } else {
     const file = createWriteStream(dest)
-    for await (const bytes of entry.content({ signal, blockReadConcurrency: BLOCKS_AT_ONCE })) {
+    for await (const bytes of entry.content(options)) {
       if (!file.write(bytes)) await once(file, 'drain')
     }
     file.end()
@@ -171,17 +172,19 @@ const commands = {
     const found = new Set()
     const ends = AbortSignal.any([signal, AbortSignal.timeout(FIND_MS)])
     try {
-      for await (const p of helia.libp2p.contentRouting.findProviders(CID.parse(rest), { signal: ends })) {
-        found.add(p.id.toString())
+      const { contentRouting } = helia.libp2p
+      for await (const peer of contentRouting.findProviders(CID.parse(rest), { signal: ends })) {
+        found.add(peer.id.toString())
       }
     } catch (err) {
       if (!ends.aborted) throw err
     }
     return { providers: [...found] }
   },
-  findpeer: async (rest, signal) => ({
-    addrs: names((await helia.libp2p.peerRouting.findPeer(peerIdFromString(rest), { signal })).multiaddrs)
-  }),
+  findpeer: async (rest, signal) => {
+    const peer = await helia.libp2p.peerRouting.findPeer(peerIdFromString(rest), { signal })
+    return { addrs: names(peer.multiaddrs) }
+  },
   provide: async (rest, signal) => {
     await helia.libp2p.contentRouting.provide(CID.parse(rest), { signal })
   },
@@ -215,7 +218,8 @@ const say = (what) => process.stdout.write(JSON.stringify(what) + '\n')
 
 process.on('unhandledRejection', (err) => process.stderr.write(`helia: ${err?.stack}\n`))
 process.on('SIGTERM', () => process.exit(0))
-say({ ok: true, ready: true, engine: 'helia', agent: `${helia.info.name}/${helia.info.version}`, ...commands.id() })
+const agent = `${helia.info.name}/${helia.info.version}`
+say({ ok: true, ready: true, engine: 'helia', agent, ...commands.id() })
 for await (const line of createInterface({ input: process.stdin })) {
   if (line.trim() === 'quit') {
     say({ ok: true })

@@ -71,7 +71,8 @@ class Process:
         try:
             got = self.lines.get(timeout=seconds)
         except queue.Empty:
-            raise PeerError("%s: no answer in %s s\n%s" % (self.name, seconds, self.tail())) from None
+            raise PeerError("%s: no answer in %s s\n%s" % (
+                self.name, seconds, self.tail())) from None
         if got is None:
             self.lines.put(None)
         return got
