@@ -71,8 +71,9 @@ int multiaddr_from_bytes(struct multiaddr *addr, struct bytes in)
 
 	if (err < 0)
 		return err;
-	*addr = (struct multiaddr){.len = (uint16_t)in.len};
-	memcpy(addr->bytes, in.at, in.len);
+	/* in may be addr's own bytes. */
+	memmove(addr->bytes, in.at, in.len);
+	addr->len = (uint16_t)in.len;
 	return 0;
 }
 
