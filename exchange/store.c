@@ -45,8 +45,8 @@ bool store_has(struct store *store, struct bytes multihash)
 	return !store->ops->size(store, multihash, &size);
 }
 
-int store_put(struct store *store, struct block *block, unsigned flags,
-	      store_verified_fn *verified, void *ctx)
+int store_put(struct store *store, struct block *block, unsigned flags, store_verified_fn *verified,
+	      void *ctx)
 {
 	if (block->data.len > BLOCK_MAX)
 		return -EMSGSIZE;
@@ -72,7 +72,7 @@ void store_when_room(struct store *store, void (*room)(void *ctx), void *ctx)
 
 int store_delete(struct store *store, struct bytes multihash)
 {
-	return store->ops->delete(store, multihash);
+	return store->ops->delete (store, multihash);
 }
 
 int store_stat(struct store *store, struct store_stat *stat)

@@ -1,5 +1,5 @@
-/* The store in memory: for tests and the simulator. Same promises behind one lock; a block is verified
- * before store_put() returns. */
+/* The store in memory: for tests and the simulator. Same promises behind one lock; a block is
+ * verified before store_put() returns. */
 #include "exchange/store_private.h"
 #include "net/base/alloc.h"
 #include "net/base/map.h"
@@ -121,8 +121,8 @@ static int mem_put(struct store *store, struct block *block, unsigned flags,
 
 	if (!err) {
 		pthread_rwlock_wrlock(&mem->lock);
-		struct block *before = map_set(&mem->blocks, cid_hash_bytes(&block->cid),
-					       block_ref(block));
+		struct block *before =
+			map_set(&mem->blocks, cid_hash_bytes(&block->cid), block_ref(block));
 
 		mem->bytes += block->data.len;
 		if (before)

@@ -1,5 +1,5 @@
-/* What a kind of store implements; store.c calls it. Contracts as in store.h; identity CIDs and blocks over
- * BLOCK_MAX never get here. */
+/* What a kind of store implements; store.c calls it. Contracts as in store.h; identity CIDs and
+ * blocks over BLOCK_MAX never get here. */
 #ifndef EXCHANGE_STORE_PRIVATE_H
 #define EXCHANGE_STORE_PRIVATE_H
 

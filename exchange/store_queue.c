@@ -1,0 +1,565 @@
+#include "exchange/store_queue.h"
+
+#include "net/base/err.h"
+#include "net/base/log.h"
+#include "net/base/map.h"
+#include "net/base/wait.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+#include <xxhash.h>
+
+#define BATCH_BYTES_MAX (32u << 20) /* of one transaction */
+#define BATCH_ITEMS_MAX 8192
+#define EAGER_BYTES (8u << 20) /* ready: committed without waiting for more */
+#define LINGER_MS 100	       /* how long a lonely block waits for company */
+#define ITEM_COST 256	       /* of an item beside its bytes */
+#define FAILURES_MAX 8	       /* blocks that fail alone before a pass is given up */
+#define RETRY_MS 1000
+#define STUCK_VERIFY_MAX (8u << 20) /* bytes to be verified while stuck */
+
+struct room_waiter {
+	struct list link;
+	void (*room)(void *ctx);
+	void *ctx;
+};
+
+struct store_queue {
+	queue_commit_fn *commit;
+	void *ctx;
+	pthread_t verifier, committer;
+	pthread_mutex_t lock;
+	pthread_cond_t to_verify, to_commit; /* work for a thread */
+	pthread_cond_t progress;	     /* items finished, or a pass failed */
+	struct list live;		     /* every item, oldest first */
+	struct list unverified, ready;
+	struct list rooms;     /* of struct room_waiter */
+	struct map pending;    /* multihash -> newest verified item */
+	atomic_size_t visible; /* items in pending */
+	size_t bytes, verify_bytes, ready_bytes;
+	uint64_t next_seq;
+	uint64_t ready_since_ms; /* when ready stopped being empty */
+	uint64_t retry_at_ms;
+	uint64_t failed_passes;
+	unsigned syncing;
+	int stuck;   /* 0 or the error of the last pass */
+	int failure; /* of the last pass that failed */
+	int lost;    /* 0 or why blocks were given up since the last sync that told so */
+	bool retry, closing, verifier_done;
+	struct queue_item *batch[BATCH_ITEMS_MAX]; /* committer's */
+};
+
+/* ---- items; the lock is held ---- */
+
+static bool has_room(const struct store_queue *queue, bool verify)
+{
+	if (queue->stuck && verify)
+		return queue->verify_bytes < STUCK_VERIFY_MAX;
+	return queue->bytes < STORE_QUEUE_MAX;
+}
+
+static bool much_room(const struct store_queue *queue)
+{
+	if (queue->stuck)
+		return queue->verify_bytes <= STUCK_VERIFY_MAX / 2;
+	return queue->bytes <= STORE_QUEUE_MAX / 2;
+}
+
+static void show(struct store_queue *queue, struct queue_item *item)
+{
+	if (!map_set(&queue->pending, cid_hash_bytes(&item->block->cid), item))
+		atomic_fetch_add(&queue->visible, 1);
+}
+
+static void hide(struct store_queue *queue, struct queue_item *item)
+{
+	struct bytes multihash = cid_hash_bytes(&item->block->cid);
+
+	if (map_get(&queue->pending, multihash) != item)
+		return;
+	map_remove(&queue->pending, multihash);
+	atomic_fetch_sub(&queue->visible, 1);
+}
+
+/* Not to wait for company. */
+static bool in_hurry(const struct store_queue *queue)
+{
+	return queue->closing || queue->syncing || queue->ready_bytes >= EAGER_BYTES;
+}
+
+static void make_ready(struct store_queue *queue, struct queue_item *item)
+{
+	bool alone = list_empty(&queue->ready);
+
+	if (alone)
+		queue->ready_since_ms = monotonic_ms();
+	list_add_tail(&queue->ready, &item->step);
+	queue->ready_bytes += item->cost;
+	if (alone || in_hurry(queue))
+		pthread_cond_signal(&queue->to_commit);
+}
+
+static void unready(struct store_queue *queue, struct queue_item *item)
+{
+	list_remove(&item->step);
+	queue->ready_bytes -= item->cost;
+}
+
+/* The end of an item. */
+static void finish(struct store_queue *queue, struct queue_item *item)
+{
+	hide(queue, item);
+	list_remove(&item->live);
+	list_remove(&item->step);
+	queue->bytes -= item->cost;
+	if (item->verify)
+		queue->verify_bytes -= item->cost;
+	block_unref(item->block);
+	free(item);
+	pthread_cond_broadcast(&queue->progress);
+	if (!list_empty(&queue->rooms))
+		pthread_cond_signal(&queue->to_commit);
+}
+
+static void lose(struct store_queue *queue, struct queue_item *item, int err)
+{
+	char text[CID_TEXT_MAX];
+
+	log_warn("store", "block lost cid=%s err=\"%s\"", cid_text(&item->block->cid, text),
+		 err_text(err));
+	queue->lost = err;
+	finish(queue, item);
+}
+
+/* ---- the verifier ---- */
+
+/* From the verifier's account to the committer's; the lock is held. */
+static void verified_item(struct store_queue *queue, struct queue_item *item)
+{
+	if (item->verify)
+		queue->verify_bytes -= item->cost;
+	item->verify = false;
+	make_ready(queue, item);
+}
+
+static void verify_one(struct store_queue *queue, struct queue_item *item)
+{
+	struct block *block = item->block;
+	bool verify = item->verify;
+	int err = verify ? cid_verify(&block->cid, block->data) : 0;
+
+	item->sum = XXH3_64bits(block->data.at, block->data.len);
+	item->summed = true;
+
+	pthread_mutex_lock(&queue->lock);
+	if (verify && !err && !item->dropped)
+		show(queue, item);
+	pthread_mutex_unlock(&queue->lock);
+	if (item->verified)
+		item->verified(item->ctx, err, block);
+	pthread_mutex_lock(&queue->lock);
+	if (err)
+		finish(queue, item);
+	else if (verify && queue->stuck)
+		lose(queue, item, queue->stuck); /* it can be fetched again */
+	else
+		verified_item(queue, item);
+	pthread_mutex_unlock(&queue->lock);
+}
+
+static void *run_verifier(void *ctx)
+{
+	struct store_queue *queue = ctx;
+
+	pthread_mutex_lock(&queue->lock);
+	for (;;) {
+		while (list_empty(&queue->unverified) && !queue->closing)
+			pthread_cond_wait(&queue->to_verify, &queue->lock);
+		if (list_empty(&queue->unverified))
+			break;
+		struct queue_item *item = list_first(&queue->unverified, struct queue_item, step);
+
+		list_remove(&item->step);
+		pthread_mutex_unlock(&queue->lock);
+		verify_one(queue, item);
+		pthread_mutex_lock(&queue->lock);
+	}
+	queue->verifier_done = true;
+	pthread_cond_signal(&queue->to_commit);
+	pthread_mutex_unlock(&queue->lock);
+	return NULL;
+}
+
+/* ---- the committer ---- */
+
+/* Sleeps until there may be something to do; the lock is held. */
+static void wait_for_work(struct store_queue *queue)
+{
+	uint64_t at_ms = UINT64_MAX;
+
+	if (queue->stuck)
+		at_ms = queue->retry_at_ms;
+	else if (!list_empty(&queue->ready))
+		at_ms = queue->ready_since_ms + LINGER_MS;
+	if (at_ms == UINT64_MAX) {
+		pthread_cond_wait(&queue->to_commit, &queue->lock);
+		return;
+	}
+	struct timespec at = { .tv_sec = (time_t)(at_ms / 1000),
+			       .tv_nsec = (long)(at_ms % 1000 * 1000000) };
+
+	pthread_cond_timedwait(&queue->to_commit, &queue->lock, &at);
+}
+
+static bool due(const struct store_queue *queue)
+{
+	if (list_empty(&queue->ready))
+		return false;
+	if (queue->stuck)
+		return queue->closing || queue->retry || monotonic_ms() >= queue->retry_at_ms;
+	return in_hurry(queue) || monotonic_ms() >= queue->ready_since_ms + LINGER_MS;
+}
+
+/* Takes what one transaction may hold out of ready; the lock is held. */
+static size_t take_batch(struct store_queue *queue)
+{
+	size_t count = 0, bytes = 0;
+
+	while (!list_empty(&queue->ready) && count < BATCH_ITEMS_MAX) {
+		struct queue_item *item = list_first(&queue->ready, struct queue_item, step);
+
+		if (count && bytes + item->cost > BATCH_BYTES_MAX)
+			break;
+		unready(queue, item);
+		if (item->dropped) {
+			finish(queue, item);
+			continue;
+		}
+		bytes += item->cost;
+		item->committing = true;
+		queue->batch[count++] = item;
+	}
+	queue->ready_since_ms = monotonic_ms();
+	return count;
+}
+
+static void finish_batch(struct store_queue *queue, size_t at, size_t count)
+{
+	pthread_mutex_lock(&queue->lock);
+	for (size_t i = at; i < at + count; i++)
+		finish(queue, queue->batch[i]);
+	pthread_mutex_unlock(&queue->lock);
+}
+
+/* Back to the end of ready, unless it was its last try; the lock is held. */
+static void put_back(struct store_queue *queue, struct queue_item *item, int err, bool last)
+{
+	item->committing = false;
+	if (last)
+		lose(queue, item, err);
+	else
+		make_ready(queue, item);
+}
+
+/* How a pass went; the lock is held. */
+static void pass_done(struct store_queue *queue, int err)
+{
+	if (err && !queue->stuck)
+		log_error("store", "cannot write: %s", err_text(err));
+	if (err) {
+		queue->failed_passes++;
+		queue->failure = err;
+		queue->retry_at_ms = monotonic_ms() + RETRY_MS;
+	}
+	queue->stuck = err;
+	queue->retry = false;
+	pthread_cond_broadcast(&queue->progress);
+}
+
+/* Commits the batch, in pieces when the whole fails; what fails alone goes back. At the last try
+ * all are tried. */
+static void commit_batch(struct store_queue *queue, size_t count, bool last)
+{
+	size_t at = 0, most = count, failures = 0;
+	int err = 0;
+
+	while (at < count && (last || failures < FAILURES_MAX)) {
+		size_t some = most < count - at ? most : count - at, fits = 0;
+		int why = queue->commit(queue->ctx, queue->batch + at, some, &fits);
+
+		if (!why) {
+			finish_batch(queue, at, some);
+			at += some;
+			most = failures ? 1 : count;
+		} else if (some > 1) {
+			most = fits && fits < some ? fits : some / 2;
+		} else {
+			err = why;
+			failures++;
+			pthread_mutex_lock(&queue->lock);
+			put_back(queue, queue->batch[at++], err, last);
+			pthread_mutex_unlock(&queue->lock);
+		}
+	}
+	pthread_mutex_lock(&queue->lock);
+	for (; at < count; at++)
+		put_back(queue, queue->batch[at], err, last);
+	pass_done(queue, err);
+	pthread_mutex_unlock(&queue->lock);
+}
+
+/* The lock is held, and let go of during calls. */
+static void tell_rooms(struct store_queue *queue)
+{
+	while (!list_empty(&queue->rooms) && much_room(queue)) {
+		struct room_waiter *waiter = list_first(&queue->rooms, struct room_waiter, link);
+
+		list_remove(&waiter->link);
+		pthread_mutex_unlock(&queue->lock);
+		waiter->room(waiter->ctx);
+		free(waiter);
+		pthread_mutex_lock(&queue->lock);
+	}
+}
+
+static void *run_committer(void *ctx)
+{
+	struct store_queue *queue = ctx;
+
+	pthread_mutex_lock(&queue->lock);
+	for (;;) {
+		tell_rooms(queue);
+		if (due(queue)) {
+			size_t count = take_batch(queue);
+			bool last = queue->closing;
+
+			pthread_mutex_unlock(&queue->lock);
+			if (count)
+				commit_batch(queue, count, last);
+			pthread_mutex_lock(&queue->lock);
+		} else if (queue->verifier_done && list_empty(&queue->ready)) {
+			break;
+		} else {
+			wait_for_work(queue);
+		}
+	}
+	pthread_mutex_unlock(&queue->lock);
+	return NULL;
+}
+
+/* ---- the door ---- */
+
+static void free_memory(struct store_queue *queue)
+{
+	list_for_each_safe(waiter, &queue->rooms, struct room_waiter, link) free(waiter);
+	map_release(&queue->pending);
+	pthread_cond_destroy(&queue->to_verify);
+	pthread_cond_destroy(&queue->to_commit);
+	pthread_cond_destroy(&queue->progress);
+	pthread_mutex_destroy(&queue->lock);
+	free(queue);
+}
+
+static void end_verifier(struct store_queue *queue)
+{
+	pthread_mutex_lock(&queue->lock);
+	queue->closing = true;
+	pthread_cond_signal(&queue->to_verify);
+	pthread_cond_signal(&queue->to_commit);
+	pthread_mutex_unlock(&queue->lock);
+	pthread_join(queue->verifier, NULL);
+}
+
+int queue_new(queue_commit_fn *commit, void *ctx, struct store_queue **out)
+{
+	struct store_queue *queue = xnew(struct store_queue);
+	pthread_condattr_t monotonic;
+
+	queue->commit = commit;
+	queue->ctx = ctx;
+	list_init(&queue->live);
+	list_init(&queue->unverified);
+	list_init(&queue->ready);
+	list_init(&queue->rooms);
+	pthread_mutex_init(&queue->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&queue->to_verify, NULL);
+	pthread_cond_init(&queue->to_commit, &monotonic);
+	pthread_cond_init(&queue->progress, NULL);
+	pthread_condattr_destroy(&monotonic);
+
+	int err = -pthread_create(&queue->verifier, NULL, run_verifier, queue);
+
+	if (!err) {
+		err = -pthread_create(&queue->committer, NULL, run_committer, queue);
+		if (err)
+			end_verifier(queue);
+	}
+	if (err) {
+		free_memory(queue);
+		return err;
+	}
+	*out = queue;
+	return 0;
+}
+
+void queue_free(struct store_queue *queue)
+{
+	end_verifier(queue);
+	pthread_join(queue->committer, NULL);
+	free_memory(queue);
+}
+
+/* Room for one more, waiting when allowed; the lock is held. */
+static int wait_for_room(struct store_queue *queue, unsigned flags)
+{
+	bool verify = flags & STORE_VERIFY;
+
+	for (;;) {
+		if (queue->stuck && !verify)
+			return queue->stuck;
+		if (has_room(queue, verify))
+			return 0;
+		if (!(flags & STORE_WAIT))
+			return -EAGAIN;
+		pthread_cond_wait(&queue->progress, &queue->lock);
+	}
+}
+
+int queue_put(struct store_queue *queue, struct block *block, unsigned flags,
+	      store_verified_fn *verified, void *ctx)
+{
+	struct queue_item *item = xnew(struct queue_item);
+
+	item->block = block_ref(block);
+	item->cost = block->data.len + ITEM_COST;
+	item->verify = flags & STORE_VERIFY;
+	item->verified = verified;
+	item->ctx = ctx;
+	list_init(&item->step);
+	/* Who may wait is not the loop: then many callers sum side by side. */
+	if ((flags & STORE_WAIT) && !item->verify) {
+		item->sum = XXH3_64bits(block->data.at, block->data.len);
+		item->summed = true;
+	}
+
+	pthread_mutex_lock(&queue->lock);
+	int err = wait_for_room(queue, flags);
+
+	if (err) {
+		pthread_mutex_unlock(&queue->lock);
+		block_unref(block);
+		free(item);
+		return err;
+	}
+	item->seq = queue->next_seq++;
+	queue->bytes += item->cost;
+	list_add_tail(&queue->live, &item->live);
+	if (item->verify)
+		queue->verify_bytes += item->cost;
+	else
+		show(queue, item);
+	if (item->verify || verified) {
+		list_add_tail(&queue->unverified, &item->step);
+		pthread_cond_signal(&queue->to_verify);
+	} else {
+		make_ready(queue, item);
+	}
+	pthread_mutex_unlock(&queue->lock);
+	return 0;
+}
+
+static bool reached(struct store_queue *queue, uint64_t seq)
+{
+	return list_empty(&queue->live) ||
+	       list_first(&queue->live, struct queue_item, live)->seq >= seq;
+}
+
+int queue_sync(struct store_queue *queue)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&queue->lock);
+	uint64_t seq = queue->next_seq, failed_passes = queue->failed_passes;
+
+	queue->syncing++;
+	queue->retry = true;
+	pthread_cond_signal(&queue->to_commit);
+	while (!reached(queue, seq) && queue->failed_passes == failed_passes)
+		pthread_cond_wait(&queue->progress, &queue->lock);
+	queue->syncing--;
+	if (!reached(queue, seq))
+		err = queue->failure;
+	if (queue->lost) {
+		err = queue->lost;
+		queue->lost = 0;
+	}
+	pthread_mutex_unlock(&queue->lock);
+	return err;
+}
+
+void queue_when_room(struct store_queue *queue, void (*room)(void *ctx), void *ctx)
+{
+	struct room_waiter *waiter = xnew(struct room_waiter);
+
+	waiter->room = room;
+	waiter->ctx = ctx;
+	pthread_mutex_lock(&queue->lock);
+	list_add_tail(&queue->rooms, &waiter->link);
+	pthread_cond_signal(&queue->to_commit);
+	pthread_mutex_unlock(&queue->lock);
+}
+
+struct block *queue_find(struct store_queue *queue, struct bytes multihash)
+{
+	struct block *block = NULL;
+
+	if (!atomic_load(&queue->visible))
+		return NULL;
+	pthread_mutex_lock(&queue->lock);
+	struct queue_item *item = map_get(&queue->pending, multihash);
+
+	if (item)
+		block = block_ref(item->block);
+	pthread_mutex_unlock(&queue->lock);
+	return block;
+}
+
+/* Marks the items of this name; false when one is in the committer's hand. The lock is held. */
+static bool drop_items(struct store_queue *queue, struct bytes multihash, bool *any)
+{
+	list_for_each(item, &queue->live, struct queue_item, live)
+	{
+		if (!bytes_equal(cid_hash_bytes(&item->block->cid), multihash))
+			continue;
+		if (item->committing)
+			return false;
+		*any = *any || !item->dropped;
+		item->dropped = true;
+		hide(queue, item);
+	}
+	return true;
+}
+
+bool queue_drop(struct store_queue *queue, struct bytes multihash)
+{
+	bool any = false;
+
+	pthread_mutex_lock(&queue->lock);
+	while (!drop_items(queue, multihash, &any))
+		pthread_cond_wait(&queue->progress, &queue->lock);
+	pthread_mutex_unlock(&queue->lock);
+	return any;
+}
+
+void queue_retry(struct store_queue *queue)
+{
+	pthread_mutex_lock(&queue->lock);
+	if (queue->stuck) {
+		queue->retry = true;
+		pthread_cond_signal(&queue->to_commit);
+	}
+	pthread_mutex_unlock(&queue->lock);
+}

@@ -1,0 +1,55 @@
+/* The queue of blocks on their way to the disk, and the two threads that empty it: one hashes what
+ * must be verified, one commits what is verified in batches, so that hashing goes on while the disk
+ * syncs. A block is found here from the moment it is verified until it is committed.
+ *
+ * A batch that fails is cut until the blocks that do fit are written. What does not fit stays
+ * queued (and is found) and is tried again once a second, at each sync and when told that there is
+ * room; until that succeeds the queue is "stuck": own blocks are refused with the error, blocks to
+ * be verified are verified, shown and forgotten. */
+#ifndef EXCHANGE_STORE_QUEUE_H
+#define EXCHANGE_STORE_QUEUE_H
+
+#include "exchange/store.h"
+#include "net/base/list.h"
+
+struct queue_item {
+	struct list live; /* all, in order of seq */
+	struct list step; /* to be verified, or ready to be committed */
+	struct block *block;
+	uint64_t seq;
+	size_t cost;  /* of STORE_QUEUE_MAX */
+	uint64_t sum; /* XXH3-64 of the data, when summed */
+	bool summed, verify;
+	bool committing; /* the committer has it */
+	bool dropped;	 /* deleted meanwhile: not to be written */
+	store_verified_fn *verified;
+	void *ctx;
+};
+
+/* Writes count blocks in one transaction: 0 when they are durable. On failure none of them is
+ * written, and *fits says how many of the first ones had room (0 when unknown). Committer thread.
+ */
+typedef int queue_commit_fn(void *ctx, struct queue_item **items, size_t count, size_t *fits);
+
+struct store_queue;
+
+/* 0 or -errno (threads). ctx is borrowed. */
+int queue_new(queue_commit_fn *commit, void *ctx, struct store_queue **out);
+/* Writes what is queued; what cannot be written is lost and logged. */
+void queue_free(struct store_queue *queue);
+
+/* As store_put(), store_sync() and store_when_room(). */
+int queue_put(struct store_queue *queue, struct block *block, unsigned flags,
+	      store_verified_fn *verified, void *ctx);
+int queue_sync(struct store_queue *queue);
+void queue_when_room(struct store_queue *queue, void (*room)(void *ctx), void *ctx);
+
+/* A reference to a verified block that is queued, or NULL. Nearly free while nothing is queued. */
+struct block *queue_find(struct store_queue *queue, struct bytes multihash);
+/* Forgets the queued blocks of this name, waiting for a commit that has one in hand. Whether there
+ * were any that are not written. */
+bool queue_drop(struct store_queue *queue, struct bytes multihash);
+/* There may be room on the disk again. */
+void queue_retry(struct store_queue *queue);
+
+#endif
