@@ -1,4 +1,5 @@
-/* One line on the wire: uv(len) | text | '\n', len counting the newline, at most MULTISTREAM_LINE_MAX.
+/* One line on the wire: uv(len) | text | '\n', len counting the newline, at most
+ *MULTISTREAM_LINE_MAX.
  *
  *	dialler:  header name1 ->     <- header, name1 (settled) or na;  name2 -> ...
  *	listener: header ->           <- header name;  name (settled) or na -> ...
@@ -53,7 +54,8 @@ struct multistream *multistream_dialer(const char *const *protocols, size_t coun
 	return ms;
 }
 
-struct multistream *multistream_listener(const char *(*select)(void *ctx, struct bytes name), void *ctx)
+struct multistream *multistream_listener(const char *(*select)(void *ctx, struct bytes name),
+					 void *ctx)
 {
 	struct multistream *ms = xnew(struct multistream);
 
@@ -107,7 +109,8 @@ static int on_line(struct multistream *ms, struct bytes text, struct buf *out)
 	return ms->dialer ? on_answer(ms, text, out) : on_proposal(ms, text, out);
 }
 
-/* The length of the line being collected with its prefix, 0 while the prefix is not whole, -EBADMSG. */
+/* The length of the line being collected with its prefix, 0 while the prefix is not whole,
+ * -EBADMSG. */
 static ssize_t line_len(const struct multistream *ms)
 {
 	uint64_t len;

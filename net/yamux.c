@@ -58,8 +58,7 @@ void yamux_leave(struct yamux *yamux)
 {
 	if (--yamux->depth)
 		return;
-	list_for_each_safe(stream, &yamux->dead, struct yamux_stream, node)
-		free(stream);
+	list_for_each_safe(stream, &yamux->dead, struct yamux_stream, node) free(stream);
 	list_init(&yamux->dead);
 }
 

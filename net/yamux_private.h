@@ -6,8 +6,8 @@
  *   yamux_send.c    frames out: control first, then data in turns
  *   yamux_window.c  how much the peer may send us
  *
- * Life of a stream: in map and in yamux->streams until yamux_drop() takes it out; its memory stays until the
- * outermost call of the session returns, because events run in the middle of calls. */
+ * Life of a stream: in map and in yamux->streams until yamux_drop() takes it out; its memory stays
+ * until the outermost call of the session returns, because events run in the middle of calls. */
 #ifndef NET_YAMUX_PRIVATE_H
 #define NET_YAMUX_PRIVATE_H
 
@@ -60,16 +60,16 @@ struct yamux_stream {
 	void *ctx;
 	uint32_t id;
 	bool ours;
-	bool acked;	  /* ours: the peer has accepted it */
-	bool dead;	  /* out of the session, memory still there */
-	bool detached;	  /* closed by us: no more events, lives until its data is sent */
+	bool acked;    /* ours: the peer has accepted it */
+	bool dead;     /* out of the session, memory still there */
+	bool detached; /* closed by us: no more events, lives until its data is sent */
 	bool paused;
-	bool delivering;  /* on_data runs for what was kept */
-	bool end_wanted;  /* our FIN follows the queue */
+	bool delivering; /* on_data runs for what was kept */
+	bool end_wanted; /* our FIN follows the queue */
 	bool end_sent;
-	bool peer_ended;  /* FIN received */
-	bool end_told;	  /* and on_end has run */
-	bool above;	  /* the queue was above the low mark */
+	bool peer_ended; /* FIN received */
+	bool end_told;	 /* and on_end has run */
+	bool above;	 /* the queue was above the low mark */
 	bool drain_due, close_due;
 
 	struct list node;    /* yamux->streams, or yamux->dead */
@@ -94,12 +94,12 @@ struct yamux_stream {
 
 struct yamux {
 	bool client;
-	bool going_away;    /* we said so: new streams of the peer are refused */
-	bool failed;	    /* yamux_fail() ran */
+	bool going_away; /* we said so: new streams of the peer are refused */
+	bool failed;	 /* yamux_fail() ran */
 	bool running_due;
 	bool go_away_due;
-	int err;	    /* sticky */
-	unsigned depth;	    /* calls in progress; dead streams are freed at zero */
+	int err;	/* sticky */
+	unsigned depth; /* calls in progress; dead streams are freed at zero */
 	struct yamux_config config;
 	const struct yamux_events *events;
 	void *ctx;
@@ -134,7 +134,7 @@ struct yamux {
 	/* sending */
 	struct yamux_reset {
 		uint32_t id, code;
-	} *resets;
+	} * resets;
 	size_t reset_count, reset_cap;
 	struct yamux_chunk *sent; /* memory of the last parts */
 	uint8_t heads[YAMUX_FRAMES_MAX][YAMUX_HEADER_LEN];

@@ -2,8 +2,9 @@
  *
  *	head (12 bytes, may come in pieces) --data, length > 0--> body --all there--> head
  *
- * Every length is checked before a stream is made or a byte delivered; bodies are handed through in the slices
- * they come in. Frames of streams we do not know are read over: they race with our resets. */
+ * Every length is checked before a stream is made or a byte delivered; bodies are handed through in
+ *the slices they come in. Frames of streams we do not know are read over: they race with our
+ *resets. */
 #include "net/yamux_private.h"
 
 #include "net/base/err.h"
@@ -14,7 +15,8 @@
 
 #define KEPT_CHUNK (64 * 1024)
 
-static bool rate_exceeded(struct yamux_rate *rate, uint64_t now_us, uint64_t period_us, unsigned max)
+static bool rate_exceeded(struct yamux_rate *rate, uint64_t now_us, uint64_t period_us,
+			  unsigned max)
 {
 	if (now_us - rate->since_us >= period_us) {
 		rate->since_us = now_us;
@@ -103,8 +105,9 @@ static int open_remote(struct yamux *yamux, const struct yamux_header *header)
 	if (header->type == YAMUX_DATA && header->length > YAMUX_WINDOW_INITIAL)
 		return -EPROTO;
 	if (header->flags & YAMUX_RST)
-		return rate_exceeded(&yamux->churn, yamux->now_us, YAMUX_CHURN_US,
-				     YAMUX_CHURN_MAX) ? -EPROTO : 0;
+		return rate_exceeded(&yamux->churn, yamux->now_us, YAMUX_CHURN_US, YAMUX_CHURN_MAX)
+			       ? -EPROTO
+			       : 0;
 	bool refuse = yamux->going_away || yamux->theirs >= YAMUX_STREAMS_MAX;
 	struct yamux_stream *stream = refuse ? NULL : yamux_add(yamux, header->id, false);
 
@@ -120,8 +123,9 @@ static int open_remote(struct yamux *yamux, const struct yamux_header *header)
 	if (!refuse)
 		return 0;
 	yamux_queue_reset(yamux, header->id, YAMUX_RESOURCE_LIMIT);
-	return rate_exceeded(&yamux->churn, yamux->now_us, YAMUX_CHURN_US, YAMUX_CHURN_MAX) ?
-		       -EPROTO : 0;
+	return rate_exceeded(&yamux->churn, yamux->now_us, YAMUX_CHURN_US, YAMUX_CHURN_MAX)
+		       ? -EPROTO
+		       : 0;
 }
 
 static int on_reset(struct yamux *yamux, struct yamux_stream *stream)
@@ -129,8 +133,9 @@ static int on_reset(struct yamux *yamux, struct yamux_stream *stream)
 	bool ours = stream->ours;
 
 	yamux_finish(stream, -ECONNRESET);
-	return !ours && rate_exceeded(&yamux->churn, yamux->now_us, YAMUX_CHURN_US,
-				      YAMUX_CHURN_MAX) ? -EPROTO : 0;
+	return !ours && rate_exceeded(&yamux->churn, yamux->now_us, YAMUX_CHURN_US, YAMUX_CHURN_MAX)
+		       ? -EPROTO
+		       : 0;
 }
 
 static int on_window(struct yamux *yamux, struct yamux_stream *stream,
@@ -199,8 +204,8 @@ static int on_stream_frame(struct yamux *yamux, const struct yamux_header *heade
 
 		return err || header->type == YAMUX_WINDOW ? err : on_data(yamux, NULL, header);
 	}
-	return header->type == YAMUX_DATA ? on_data(yamux, stream, header) :
-					    on_window(yamux, stream, header);
+	return header->type == YAMUX_DATA ? on_data(yamux, stream, header)
+					  : on_window(yamux, stream, header);
 }
 
 static int on_ping(struct yamux *yamux, const struct yamux_header *header)

@@ -1,9 +1,9 @@
-/* Frames out. Order of one yamux_send(): ping answers, our ping, resets, the streams' control frames (SYN, ACK,
- * credit), then data, one frame a turn of the ready streams, then a go-away.
+/* Frames out. Order of one yamux_send(): ping answers, our ping, resets, the streams' control
+ * frames (SYN, ACK, credit), then data, one frame a turn of the ready streams, then a go-away.
  *
- * Parts point into yamux->heads and into the streams' chunks; a chunk that is used up moves to yamux->sent and
- * is freed by the next call. No event runs between the filling of parts and the return: what a stream has to be
- * told waits in yamux->due. */
+ * Parts point into yamux->heads and into the streams' chunks; a chunk that is used up moves to
+ * yamux->sent and is freed by the next call. No event runs between the filling of parts and the
+ * return: what a stream has to be told waits in yamux->due. */
 #include "net/yamux_private.h"
 
 #include "net/base/err.h"
@@ -85,7 +85,8 @@ static void put_stream_control(struct out *out)
 	}
 }
 
-/* As much of the queue as one frame takes; the bytes' parts follow one part kept free for the header. */
+/* As much of the queue as one frame takes; the bytes' parts follow one part kept free for the
+ * header. */
 static uint32_t take_data(struct out *out, struct yamux_stream *stream)
 {
 	struct yamux *yamux = out->yamux;
@@ -224,8 +225,7 @@ void yamux_queue_reset(struct yamux *yamux, uint32_t id, uint32_t code)
 	}
 	if (yamux->reset_count == yamux->reset_cap) {
 		yamux->reset_cap = yamux->reset_cap ? 2 * yamux->reset_cap : 16;
-		yamux->resets = xrealloc(yamux->resets,
-					 yamux->reset_cap * sizeof *yamux->resets);
+		yamux->resets = xrealloc(yamux->resets, yamux->reset_cap * sizeof *yamux->resets);
 	}
 	yamux->resets[yamux->reset_count++] = (struct yamux_reset){ .id = id, .code = code };
 }

@@ -58,10 +58,12 @@ static void every_cut(void **state)
 	for (size_t cut = 0; cut <= in.len; cut++) {
 		struct seen seen = { .take = cut & 1 };
 
-		assert_int_equal(frame_reader_feed(&reader, bytes_of(in.at, cut), MAX, on_message,
-						   &seen), 0);
+		assert_int_equal(
+			frame_reader_feed(&reader, bytes_of(in.at, cut), MAX, on_message, &seen),
+			0);
 		assert_int_equal(frame_reader_feed(&reader, bytes_skip(buf_bytes(&in), cut), MAX,
-						   on_message, &seen), 0);
+						   on_message, &seen),
+				 0);
 		assert_true(bytes_equal(buf_bytes(&seen.all), buf_bytes(&whole.all)));
 		assert_true(frame_reader_idle(&reader));
 		seen_release(&seen);
@@ -111,8 +113,9 @@ static void bad_prefix(void **state)
 	for (size_t i = 0; i < 2; i++) {
 		struct frame_reader reader = { 0 };
 
-		assert_int_equal(frame_reader_feed(&reader, bytes_of(bad[i], len[i]), MAX,
-						   on_message, NULL), -EBADMSG);
+		assert_int_equal(
+			frame_reader_feed(&reader, bytes_of(bad[i], len[i]), MAX, on_message, NULL),
+			-EBADMSG);
 		frame_reader_release(&reader);
 	}
 }
@@ -126,7 +129,8 @@ static void memory_follows_data(void **state)
 	(void)state;
 	buf_add(&in, bytes_of("\x80\x80\x80\x80\x04", 5)); /* 1 GiB promised */
 	buf_add(&in, bytes_of("x", 1));
-	assert_int_equal(frame_reader_feed(&reader, buf_bytes(&in), 1u << 31, on_message, &seen), 0);
+	assert_int_equal(frame_reader_feed(&reader, buf_bytes(&in), 1u << 31, on_message, &seen),
+			 0);
 	assert_true(reader.part.cap <= 64 * 1024);
 	buf_release(&in);
 	frame_reader_release(&reader);
@@ -164,8 +168,9 @@ static void random_cuts(void **state)
 	for (struct bytes left = buf_bytes(&in); left.len;) {
 		size_t len = 1 + random_below(&random, left.len < 70000 ? left.len : 70000);
 
-		assert_int_equal(frame_reader_feed(&reader, bytes_of(left.at, len), MAX, on_message,
-						   &cut), 0);
+		assert_int_equal(
+			frame_reader_feed(&reader, bytes_of(left.at, len), MAX, on_message, &cut),
+			0);
 		left = bytes_skip(left, len);
 	}
 	assert_true(bytes_equal(buf_bytes(&cut.all), buf_bytes(&whole.all)));
@@ -179,9 +184,12 @@ static void random_cuts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_cut),	       cmocka_unit_test(not_idle_inside),
-		cmocka_unit_test(limit),	       cmocka_unit_test(bad_prefix),
-		cmocka_unit_test(memory_follows_data), cmocka_unit_test(callee_stops),
+		cmocka_unit_test(every_cut),
+		cmocka_unit_test(not_idle_inside),
+		cmocka_unit_test(limit),
+		cmocka_unit_test(bad_prefix),
+		cmocka_unit_test(memory_follows_data),
+		cmocka_unit_test(callee_stops),
 		cmocka_unit_test(random_cuts),
 	};
 
