@@ -11,7 +11,6 @@
 #include <string.h>
 
 #define LINKS_KEPT_MAX (256 * 1024) /* links of all kept nodes: about 12 MB */
-#define SIZE_MAX_FILE INT64_MAX
 
 /* Links of a file have no names; strides are those of the longest CID. */
 static int copy_links(struct file_node *node, const struct dagpb *pb)
@@ -76,24 +75,6 @@ static int check_type(enum unixfs_type type)
 	}
 }
 
-/* Data and blocksizes together; filesize, when told, must agree. */
-static int check_size(const struct dagpb *pb, const struct unixfs *unixfs, uint64_t *size)
-{
-	uint64_t sum = unixfs->data.len;
-
-	if (unixfs->blocksize_count != pb->link_count)
-		return -EBADMSG;
-	for (size_t i = 0; i < unixfs->blocksize_count; i++) {
-		if (unixfs->blocksizes[i] > SIZE_MAX_FILE - sum)
-			return -EBADMSG;
-		sum += unixfs->blocksizes[i];
-	}
-	if (unixfs->has_filesize && unixfs->filesize != sum)
-		return -EBADMSG;
-	*size = sum;
-	return 0;
-}
-
 int file_content_decode(const struct cid *cid, struct bytes block, struct file_content *content)
 {
 	struct dagpb pb;
@@ -106,7 +87,7 @@ int file_content_decode(const struct cid *cid, struct bytes block, struct file_c
 	if (!err)
 		err = check_type(unixfs.type);
 	if (!err)
-		err = check_size(&pb, &unixfs, &content->size);
+		err = unixfs_file_size(&unixfs, pb.link_count, &content->size);
 	if (!err && pb.link_count)
 		err = make_node(cid, &pb, &unixfs, content->size, &content->node);
 	content->data = unixfs.data;

@@ -119,6 +119,23 @@ void unixfs_release(struct unixfs *node)
 	*node = (struct unixfs){ 0 };
 }
 
+int unixfs_file_size(const struct unixfs *node, size_t links, uint64_t *size)
+{
+	uint64_t sum = node->data.len;
+
+	if (node->blocksize_count != links)
+		return -EBADMSG;
+	for (size_t i = 0; i < links; i++) {
+		if (node->blocksizes[i] > INT64_MAX - sum)
+			return -EBADMSG;
+		sum += node->blocksizes[i];
+	}
+	if (node->has_filesize && node->filesize != sum)
+		return -EBADMSG;
+	*size = sum;
+	return 0;
+}
+
 static void mtime_encode(struct buf *out, const struct unixfs *node)
 {
 	struct buf inner = { 0 };
