@@ -47,7 +47,8 @@ int dag_readlink(struct blocks *blocks, const struct cid *cid, struct wait *wait
 /* A path as people write it: CID, CID/a/b, /ipfs/CID/a/b, ipfs://CID/a/b. Splits off the root; *rest points into path.
  * -EINVAL with a reason in why (static text). /ipns and names are resolved above, before this. */
 int dag_path_root(const char *path, struct cid *root, const char **rest, const char **why);
-/* Walk down from root by names ('/'-separated, may be empty). Symlinks inside are not followed. -ENOENT the name is proven
+/* Walk down from root by names ('/'-separated, may be empty; at most DAG_PATH_PARTS_MAX of 255 bytes, else -ENAMETOOLONG).
+ * "." and ".." are names like others, which no directory has. Symlinks inside are not followed. -ENOENT the name is proven
  * absent; -ENOTDIR a middle part is a file. failed (may be NULL) gets how much of rest was resolved. */
 int dag_resolve(struct blocks *blocks, const struct cid *root, const char *rest, struct wait *wait,
 		struct cid *out, size_t *resolved_len);
@@ -64,14 +65,16 @@ struct dag_walk_config {
 
 /* Every block below root (root first, depth first, links in order), fetching ahead in parallel. Memory is bounded by depth
  * and ahead_max (plus 32 bytes a block with skip_seen). The timeout is per block: each() gets the block borrowed; non-zero
- * stops and is returned. prune (may be NULL): true leaves out the block and all below, without fetching it.
- * Links are followed in dag-pb (and other IPLD codecs once known); raw blocks have none. */
+ * stops and is returned. prune (may be NULL): true leaves out the block and all below, without fetching it; it is asked when
+ * a link is fetched ahead and again before the block is visited, so it must only answer. Links are followed as dag_links()
+ * tells them. blocks_get()'s errors; -EBADMSG; -ENOTSUP a codec not known; -EFBIG; -EINTR. */
 typedef int dag_walk_fn(void *ctx, const struct block *block, unsigned depth);
 typedef bool dag_prune_fn(void *ctx, const struct cid *cid);
 int dag_walk(struct blocks *blocks, const struct cid *root, const struct dag_walk_config *config,
 	     struct wait *wait, uint64_t timeout_ms, dag_walk_fn *each, dag_prune_fn *prune,
 	     void *ctx);
-/* Calls each for every link of a block, in order. -EBADMSG for a malformed block. */
+/* Calls each for every link of a block, in order: dag-pb and dag-cbor; raw, plain CBOR and JSON and keys have none.
+ * -EBADMSG for a malformed block, -ENOTSUP for a codec not known (dag-json too). Non-zero from each() is returned. */
 int dag_links(struct bytes data, uint64_t codec, int (*each)(void *ctx, const struct cid *cid),
 	      void *ctx);
 

@@ -1,0 +1,231 @@
+/* Walking a DAG, depth first, without recursion. A frame holds the links of one block as packed CIDs: `at` is the next to
+ * visit, `asked` how far they were asked for ahead. A frame is left before its last link is entered, so a chain of any
+ * length needs one frame. */
+#include "dag/cbor_links.h"
+#include "dag/dag.h"
+#include "dag/walk_seen.h"
+#include "net/base/alloc.h"
+#include "net/base/err.h"
+
+#include <stdlib.h>
+
+#define AHEAD_DEFAULT 256
+#define AHEAD_FRAMES_MAX 64		 /* looked at, from the top, for what may be asked ahead */
+#define STACK_BYTES_MAX ((size_t)256 << 20) /* of links waiting in all frames */
+#define BATCH 64
+
+struct frame {
+	struct buf links; /* length byte, CID; again and again */
+	size_t at, asked;
+	unsigned depth; /* of the blocks these links name */
+};
+
+struct walk {
+	struct blocks *blocks;
+	const struct dag_walk_config *config;
+	dag_prune_fn *prune;
+	void *ctx;
+
+	struct frame *frames;
+	size_t count, cap;
+	size_t stack_bytes;
+	size_t ahead; /* links asked for and not visited */
+	uint64_t bytes;
+	struct walk_seen seen;
+};
+
+int dag_links(struct bytes data, uint64_t codec, int (*each)(void *ctx, const struct cid *cid),
+	      void *ctx)
+{
+	struct dagpb node;
+	struct dagpb_link link;
+	int err;
+
+	switch (codec) {
+	case CODEC_RAW:
+	case CODEC_CBOR:
+	case CODEC_JSON:
+	case CODEC_LIBP2P_KEY:
+		return 0;
+	case CODEC_DAG_CBOR:
+		return cbor_links(data, each, ctx);
+	case CODEC_DAG_PB:
+		break;
+	default:
+		return -ENOTSUP;
+	}
+	err = dagpb_decode(&node, data);
+	for (size_t i = 0; !err && i < node.link_count; i++) {
+		dagpb_link(&node, i, &link);
+		err = each(ctx, &link.cid);
+	}
+	dagpb_release(&node);
+	return err;
+}
+
+static int add_link(void *ctx, const struct cid *cid)
+{
+	struct frame *frame = ctx;
+
+	buf_add_u8(&frame->links, cid->len);
+	buf_add(&frame->links, cid_bytes(cid));
+	return 0;
+}
+
+/* The link at an offset; returns the offset of the next. */
+static size_t link_at(const struct frame *frame, size_t at, struct cid *cid)
+{
+	uint8_t len = frame->links.at[at];
+
+	(void)cid_from_bytes(cid, bytes_of(frame->links.at + at + 1, len));
+	return at + 1 + len;
+}
+
+static bool left_out(const struct walk *walk, const struct cid *cid)
+{
+	return (walk->prune && walk->prune(walk->ctx, cid)) || walk_seen_has(&walk->seen, cid);
+}
+
+static void ask_frame(struct walk *walk, struct frame *frame, size_t ahead_max)
+{
+	struct cid cids[BATCH];
+	size_t count = 0;
+
+	while (frame->asked < frame->links.len && walk->ahead < ahead_max) {
+		frame->asked = link_at(frame, frame->asked, &cids[count]);
+		walk->ahead++;
+		if (!left_out(walk, &cids[count]))
+			count++;
+		if (count == BATCH) {
+			exchange_prefetch(walk->blocks, cids, count);
+			count = 0;
+		}
+	}
+	if (count)
+		exchange_prefetch(walk->blocks, cids, count);
+}
+
+/* Fills the window when half of it is used up: what comes first is asked first. */
+static void ask_ahead(struct walk *walk)
+{
+	size_t ahead_max = walk->config->ahead_max ? walk->config->ahead_max : AHEAD_DEFAULT;
+	size_t looked = 0;
+
+	if (walk->ahead > ahead_max / 2)
+		return;
+	for (size_t i = walk->count; i > 0 && looked < AHEAD_FRAMES_MAX; i--, looked++) {
+		if (walk->ahead >= ahead_max)
+			break;
+		ask_frame(walk, &walk->frames[i - 1], ahead_max);
+	}
+}
+
+static void pop(struct walk *walk)
+{
+	struct frame *frame = &walk->frames[--walk->count];
+
+	walk->stack_bytes -= frame->links.len;
+	buf_release(&frame->links);
+}
+
+/* Takes the frame's links. */
+static int push(struct walk *walk, struct frame *frame)
+{
+	if (!frame->links.len)
+		return 0;
+	if (walk->stack_bytes + frame->links.len > STACK_BYTES_MAX) {
+		buf_release(&frame->links);
+		return -EFBIG;
+	}
+	if (walk->count == walk->cap) {
+		walk->cap = walk->cap ? walk->cap * 2 : 16;
+		walk->frames = xrealloc(walk->frames, walk->cap * sizeof(*walk->frames));
+	}
+	walk->stack_bytes += frame->links.len;
+	walk->frames[walk->count++] = *frame;
+	return 0;
+}
+
+/* The next link in order, taken off the stack. */
+static void take(struct walk *walk, struct cid *cid, unsigned *depth)
+{
+	struct frame *frame = &walk->frames[walk->count - 1];
+	bool asked = frame->at < frame->asked;
+
+	*depth = frame->depth;
+	frame->at = link_at(frame, frame->at, cid);
+	if (asked)
+		walk->ahead--;
+	else
+		frame->asked = frame->at;
+	if (frame->at == frame->links.len)
+		pop(walk);
+}
+
+static int visit(struct walk *walk, const struct cid *cid, unsigned depth, struct wait *wait,
+		 dag_walk_fn *each)
+{
+	struct frame below = { .depth = depth + 1 };
+	struct block *block;
+	int err = blocks_get(walk->blocks, cid, wait, &block);
+
+	if (err)
+		return err;
+	walk->bytes += block->data.len;
+	if (walk->config->bytes_max && walk->bytes > walk->config->bytes_max)
+		err = -EFBIG;
+	if (!err)
+		err = each(walk->ctx, block, depth);
+	if (!err)
+		err = dag_links(block->data, cid->codec, add_link, &below);
+	block_unref(block);
+	if (err)
+		buf_release(&below.links);
+	else
+		err = push(walk, &below);
+	return err;
+}
+
+static int walk_all(struct walk *walk, struct wait *wait, uint64_t timeout_ms, dag_walk_fn *each)
+{
+	int err = 0;
+
+	while (!err && walk->count) {
+		struct cid cid;
+		unsigned depth;
+
+		ask_ahead(walk);
+		take(walk, &cid, &depth);
+		if (walk->prune && walk->prune(walk->ctx, &cid))
+			continue;
+		if (walk->config->skip_seen && !walk_seen_add(&walk->seen, &cid))
+			continue;
+		/* A fresh deadline, and not wait_start(): an interruption must not be lost. */
+		wait->deadline_ms = timeout_ms ? monotonic_ms() + timeout_ms : UINT64_MAX;
+		err = wait_check(wait);
+		if (!err)
+			err = visit(walk, &cid, depth, wait, each);
+	}
+	return err;
+}
+
+int dag_walk(struct blocks *blocks, const struct cid *root, const struct dag_walk_config *config,
+	     struct wait *wait, uint64_t timeout_ms, dag_walk_fn *each, dag_prune_fn *prune,
+	     void *ctx)
+{
+	struct walk walk = { .blocks = blocks, .config = config, .prune = prune, .ctx = ctx };
+	struct frame top = { .depth = 0 };
+
+	add_link(&top, root);
+	top.asked = top.links.len; /* nothing to ask ahead: it comes next */
+	walk.ahead = 1;
+	int err = push(&walk, &top);
+
+	if (!err)
+		err = walk_all(&walk, wait, timeout_ms, each);
+	while (walk.count)
+		pop(&walk);
+	free(walk.frames);
+	walk_seen_release(&walk.seen);
+	return err;
+}

@@ -1,0 +1,21 @@
+/* The blocks a walk has met: 32 bytes each. Private to dag/walk*.c. */
+#ifndef DAG_WALK_SEEN_H
+#define DAG_WALK_SEEN_H
+
+#include "net/wire/cid.h"
+
+#define SEEN_KEY 32
+
+/* Zero-initialised is empty and valid. */
+struct walk_seen {
+	uint8_t (*keys)[SEEN_KEY]; /* cap of them; all zero is free */
+	size_t count, cap;
+	uint64_t seed;
+};
+
+bool walk_seen_has(const struct walk_seen *seen, const struct cid *cid);
+/* False when it was there. Identity CIDs are never remembered: their digest is their author's choice. */
+bool walk_seen_add(struct walk_seen *seen, const struct cid *cid);
+void walk_seen_release(struct walk_seen *seen);
+
+#endif
