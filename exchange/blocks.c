@@ -1,0 +1,128 @@
+/* The blocking face: store first, then the fetcher. */
+#include "exchange/exchange.h"
+#include "net/base/alloc.h"
+#include "net/base/err.h"
+#include "net/base/log.h"
+
+#include <stdlib.h>
+
+static const uint8_t empty_digest[32] = {
+	0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4,
+	0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b,
+	0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+};
+
+/* SHA-256 of nothing: the empty file and the empty dag-pb node are in everybody's hands. */
+static bool is_empty_block(const struct cid *cid)
+{
+	struct multihash hash = cid_hash(cid);
+
+	return hash.code == HASH_SHA2_256 &&
+	       bytes_equal(hash.digest, bytes_of(empty_digest, sizeof empty_digest));
+}
+
+void blocks_init(struct blocks *blocks, struct store *store, struct fetcher *fetcher)
+{
+	blocks->store = store;
+	blocks->fetcher = fetcher;
+	atomic_init(&blocks->session, NULL);
+}
+
+void blocks_release(struct blocks *blocks)
+{
+	void *session = atomic_exchange(&blocks->session, NULL);
+
+	if (session)
+		blocks->fetcher->ops->close(blocks->fetcher, session);
+}
+
+/* The first miss opens it; of two threads that both miss first, one closes its own again. */
+static void *session_of(struct blocks *blocks)
+{
+	void *session = atomic_load(&blocks->session), *mine;
+
+	if (session)
+		return session;
+	mine = blocks->fetcher->ops->open(blocks->fetcher);
+	if (atomic_compare_exchange_strong(&blocks->session, &session, mine))
+		return mine;
+	blocks->fetcher->ops->close(blocks->fetcher, mine);
+	return session;
+}
+
+/* Not to be had from the store, because of why. */
+static int get_remote(struct blocks *blocks, const struct cid *cid, struct wait *wait, int why,
+		      struct block **out)
+{
+	if (!blocks->fetcher)
+		return why == -ENOENT ? -EHOSTUNREACH : why;
+
+	int err = blocks->fetcher->ops->fetch(blocks->fetcher, session_of(blocks), cid, wait, out);
+
+	if (!err && why == -EIO) {
+		char text[CID_TEXT_MAX];
+
+		/* Whoever fetched it may keep another store: mend this one. */
+		err = store_put(blocks->store, *out, 0, NULL, NULL);
+		log_info("store", "healed cid=%s %s", cid_text(cid, text),
+			 err ? err_text(err) : "");
+		return 0;
+	}
+	if (err && err != -EINTR && why == -EIO)
+		return -EIO;
+	return err;
+}
+
+int blocks_get(struct blocks *blocks, const struct cid *cid, struct wait *wait, struct block **out)
+{
+	int err = cid_allowed(cid);
+
+	if (err)
+		return err;
+	if (is_empty_block(cid)) {
+		*out = block_copy(cid, bytes_of(NULL, 0));
+		return 0;
+	}
+	err = store_get(blocks->store, cid, out); /* identity too */
+	return err ? get_remote(blocks, cid, wait, err, out) : 0;
+}
+
+bool blocks_has(struct blocks *blocks, const struct cid *cid)
+{
+	return cid_is_identity(cid) || is_empty_block(cid) ||
+	       store_has(blocks->store, cid_hash_bytes(cid));
+}
+
+void exchange_prefetch(struct blocks *blocks, const struct cid *cids, size_t count)
+{
+	size_t missing = 0;
+
+	if (!blocks->fetcher || !count)
+		return;
+	if (count > EXCHANGE_PREFETCH_MAX)
+		count = EXCHANGE_PREFETCH_MAX;
+	struct cid *wanted = xcalloc(count, sizeof *wanted);
+
+	for (size_t i = 0; i < count; i++)
+		if (!cid_allowed(&cids[i]) && !blocks_has(blocks, &cids[i]))
+			wanted[missing++] = cids[i];
+	if (missing)
+		blocks->fetcher->ops->prefetch(blocks->fetcher, session_of(blocks), wanted,
+					       missing);
+	free(wanted);
+}
+
+int blocks_put(struct blocks *blocks, struct block *block)
+{
+	int err = store_put(blocks->store, block, STORE_WAIT, NULL, NULL);
+
+	if (!err && blocks->fetcher)
+		blocks->fetcher->ops->have(blocks->fetcher, &block->cid, 1);
+	return err;
+}
+
+void fetcher_free(struct fetcher *fetcher)
+{
+	if (fetcher)
+		fetcher->ops->free(fetcher);
+}
