@@ -101,8 +101,8 @@ struct fetcher {
 	const struct fetcher_ops *ops;
 };
 
-/* A fetcher that posts to the engine's loop. Borrows both. Free after the last blocking thread ended and before
- * exchange_free(). Any thread may then use it. */
+/* A fetcher that posts to the engine's loop. Borrows both. Any thread may use it. Free on the loop's thread (or
+ * when the loop runs no more), after the last blocking thread ended and before exchange_free(). */
 struct fetcher *fetcher_of_exchange(struct exchange *exchange, struct loop *loop);
 void fetcher_free(struct fetcher *fetcher); /* NULL is ignored */
 

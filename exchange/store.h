@@ -1,8 +1,9 @@
 /* Where blocks rest. One interface, two stores: LMDB on disk (the cache and what is pinned) and memory (tests,
  * simulator). Blocks are keyed by multihash, whatever CID names them.
  *
- * Any thread. Reads run where they are called and never wait for writers. Writes are queued to one writer
- * thread, which verifies and groups them into transactions; nobody sees a block before it was verified.
+ * Any thread. Reads run where they are called and never wait for writers. Writes are queued to the store's
+ * own threads, one that verifies and one that groups them into transactions; nobody sees a block before it was
+ * verified.
  * Several processes may open one LMDB store. */
 #ifndef EXCHANGE_STORE_H
 #define EXCHANGE_STORE_H
@@ -53,17 +54,21 @@ enum store_put_flags {
 	STORE_WAIT = 2,	  /* when the queue is full wait for room (never on the loop thread) */
 };
 
-/* Runs on the writer thread, once: the block was verified (0) or refused. It may be seen by others from now on;
- * it need not be on disk yet. */
+/* Runs on a thread of the store, once (in the memory store, and for identity CIDs, before store_put() returns):
+ * the block was verified (0) or refused. It may be seen by others from now on; it need not be on disk yet. */
 typedef void store_verified_fn(void *ctx, int err, struct block *block);
 
 /* Queue a block; takes a reference of its own. verified may be NULL. -EAGAIN when the queue is full and
- * STORE_WAIT is not given. A block that is there already costs a lookup. */
+ * STORE_WAIT is not given; -EMSGSIZE over BLOCK_MAX. While the disk is full (-ENOSPC) or broken (-EIO) blocks of our
+ * own are refused with that error; blocks to be verified are still verified, told and then forgotten. A block that is
+ * there already costs a lookup and a comparison; one that rotted is replaced. verified will not run after an error. */
 int store_put(struct store *store, struct block *block, unsigned flags, store_verified_fn *verified,
 	      void *ctx);
-/* Wait until all that this process put before is on disk. 0, -ENOSPC, -EIO: then what was lost is logged. */
+/* Wait until all that this process put before is on disk. 0, -ENOSPC, -EIO: what could not be written is still queued and
+ * tried again, so another sync may succeed; what had to be given up is logged. */
 int store_sync(struct store *store);
-/* Ask to be told on the writer thread when the queue has room again, once. */
+/* Ask to be told on a thread of the store when the queue has room again, once (memory store: at once). Not told
+ * when the store is closed before. */
 void store_when_room(struct store *store, void (*room)(void *ctx), void *ctx);
 
 /* Remove now, durably. -ENOENT. */
