@@ -23,7 +23,8 @@ int multibase_encode(struct buf *out, char base, struct bytes data);
 /* Bytes of text (prefix included), appended to out; *base (may be NULL) is the prefix found.
  * -EBADMSG for a character outside the alphabet, -EINVAL unknown prefix, -EMSGSIZE. */
 int multibase_decode(struct buf *out, struct bytes text, char *base);
-/* Same without a prefix. */
+/* Same without a prefix. Here only the big-number bases (10, 36, 58) are limited, to
+ * MULTIBASE_TEXT_MAX - 1 characters: the others are linear, whatever the length. */
 int base_encode(struct buf *out, char base, struct bytes data);
 int base_decode(struct buf *out, char base, struct bytes text);
 /* 'f' from "base16", "base32", "base36", "base58btc"...; 0 when unknown. */
