@@ -213,6 +213,8 @@ void yamux_go_away(struct yamux *yamux, uint32_t code)
 
 void yamux_ping(struct yamux *yamux, uint64_t now_us)
 {
+	if (yamux->ping_open && yamux->ping_due)
+		yamux->ping_us = now_us; /* not sent yet: it starts now */
 	if (yamux->ping_open || yamux->err)
 		return;
 	yamux->ping_open = true;

@@ -1,5 +1,5 @@
 /* Frames out. Order of one yamux_send(): ping answers, our ping, resets, the streams' control
- * frames (SYN, ACK, credit), then data, one frame a turn of the ready streams, then a go-away.
+ * frames (SYN, ACK, credit), a go-away, then data, one frame a turn of the ready streams.
  *
  * Parts point into yamux->heads and into the streams' chunks; a chunk that is used up moves to
  * yamux->sent and is freed by the next call. No event runs between the filling of parts and the
@@ -181,6 +181,12 @@ size_t yamux_send(struct yamux *yamux, struct bytes *parts, size_t parts_max, si
 	if (!yamux->err) {
 		put_session_control(&out);
 		put_stream_control(&out);
+	}
+	if (yamux->go_away_due && !yamux->failed && has_room(&out, 1)) {
+		put_head(&out, YAMUX_GO_AWAY, 0, 0, yamux->go_away_code);
+		yamux->go_away_due = false;
+	}
+	if (!yamux->err) {
 		while (!list_empty(&yamux->ready) && has_room(&out, 2)) {
 			struct yamux_stream *stream =
 				list_first(&yamux->ready, struct yamux_stream, ready);
@@ -189,11 +195,6 @@ size_t yamux_send(struct yamux *yamux, struct bytes *parts, size_t parts_max, si
 			put_data(&out, stream);
 			yamux_check_ready(stream);
 		}
-	}
-	if (yamux->go_away_due && !yamux->failed && (yamux->err || list_empty(&yamux->ready)) &&
-	    has_room(&out, 1)) {
-		put_head(&out, YAMUX_GO_AWAY, 0, 0, yamux->go_away_code);
-		yamux->go_away_due = false;
 	}
 	yamux_leave(yamux);
 	return out.count;
