@@ -1,0 +1,1084 @@
+/* net/yamux*.c: two sessions back to back, scripted peers, limits at max and max + 1, events that
+ * close streams under the session's feet. */
+#include "net/base/alloc.h"
+#include "net/base/err.h"
+#include "net/base/random.h"
+#include "net/yamux_private.h"
+#include "tests/vector.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define PARTS 64
+#define BATCH (256u * 1024)
+#define MS 1000u
+
+enum act { NOTHING, PAUSE, CLOSE, RESET, FAIL, END, BOUNCE };
+
+struct side {
+	struct yamux *yamux;
+	struct yamux_stream *last; /* the last one the peer opened */
+	enum act on_data, on_end, on_stream, on_close, on_drain;
+	bool refuse;
+	bool check; /* data of each stream is its counted pattern */
+	struct buf got;
+	size_t bytes;
+	unsigned opened, ended, closed, drained;
+	int close_err;
+	uint64_t rtt_us;
+};
+
+/* A stream's pattern is its id and how much of it has come; kept in ctx as a heap cell. */
+struct flow {
+	struct side *side;
+	size_t at;
+};
+
+static struct flow *flow_new(struct side *side)
+{
+	struct flow *flow = xnew(struct flow);
+
+	flow->side = side;
+	return flow;
+}
+
+static void act(struct side *side, struct yamux_stream *stream, enum act act)
+{
+	switch (act) {
+	case PAUSE:
+		yamux_stream_pause(stream);
+		break;
+	case BOUNCE:
+		yamux_stream_pause(stream);
+		yamux_stream_resume(stream);
+		break;
+	case CLOSE:
+		free(yamux_stream_ctx(stream));
+		yamux_stream_close(stream);
+		break;
+	case RESET:
+		free(yamux_stream_ctx(stream));
+		yamux_stream_reset(stream, 0x1004);
+		break;
+	case FAIL:
+		yamux_fail(side->yamux, -ECANCELED);
+		break;
+	case END:
+		yamux_stream_end(stream);
+		break;
+	default:
+		break;
+	}
+}
+
+static int on_stream(void *ctx, struct yamux_stream *stream)
+{
+	struct side *side = ctx;
+
+	side->opened++;
+	if (side->refuse)
+		return -EAGAIN;
+	side->last = stream;
+	yamux_stream_set_ctx(stream, flow_new(side));
+	act(side, stream, side->on_stream);
+	return 0;
+}
+
+static uint8_t pattern(size_t at)
+{
+	return (uint8_t)(at * 7 + (at >> 9));
+}
+
+static void on_data(void *ctx, struct yamux_stream *stream, struct bytes data)
+{
+	struct flow *flow = ctx;
+	struct side *side = flow->side;
+
+	assert_true(data.len > 0);
+	side->bytes += data.len;
+	if (side->check)
+		for (size_t i = 0; i < data.len; i++)
+			if (data.at[i] != pattern(flow->at++))
+				fail_msg("byte %zu differs", flow->at - 1);
+	if (!side->check)
+		buf_add(&side->got, data);
+	act(side, stream, side->on_data);
+}
+
+static void on_end(void *ctx, struct yamux_stream *stream)
+{
+	struct flow *flow = ctx;
+	struct side *side = flow->side;
+
+	side->ended++;
+	act(side, stream, side->on_end);
+}
+
+static void on_drain(void *ctx, struct yamux_stream *stream)
+{
+	struct flow *flow = ctx;
+	struct side *side = flow->side;
+
+	side->drained++;
+	act(side, stream, side->on_drain);
+}
+
+static void on_close(void *ctx, struct yamux_stream *stream, int err)
+{
+	struct flow *flow = ctx;
+	struct side *side = flow->side;
+
+	(void)stream;
+	side->closed++;
+	side->close_err = err;
+	free(flow);
+	if (side->on_close == FAIL)
+		yamux_fail(side->yamux, -EIO);
+}
+
+static void on_rtt(void *ctx, uint64_t rtt_us)
+{
+	((struct side *)ctx)->rtt_us = rtt_us;
+}
+
+static const struct yamux_events events = {
+	on_stream, on_data, on_end, on_drain, on_close, on_rtt
+};
+
+static void side_init(struct side *side, bool client, const struct yamux_config *config)
+{
+	static const struct yamux_config defaults;
+
+	*side = (struct side){ 0 };
+	side->yamux = yamux_new(client, config ? config : &defaults, &events, side, 0);
+}
+
+static void side_release(struct side *side)
+{
+	yamux_fail(side->yamux, -ECANCELED);
+	yamux_free(side->yamux);
+	buf_release(&side->got);
+}
+
+static struct yamux_stream *open_stream(struct side *side)
+{
+	struct flow *flow = flow_new(side);
+	struct yamux_stream *stream = yamux_open(side->yamux, flow);
+
+	if (!stream)
+		free(flow);
+	return stream;
+}
+
+static void write_pattern(struct yamux_stream *stream, size_t *at, size_t len)
+{
+	struct buf data = { 0 };
+
+	buf_reserve(&data, len);
+	for (size_t i = 0; i < len; i++)
+		data.at[i] = pattern((*at)++);
+	data.len = len;
+	yamux_stream_write(stream, &data);
+	assert_null(data.at);
+}
+
+/* All that may be sent now, at most max bytes a call. */
+static void drain_to(struct side *side, struct buf *out, size_t max)
+{
+	struct bytes parts[PARTS];
+	size_t count;
+
+	while ((count = yamux_send(side->yamux, parts, PARTS, max)) > 0)
+		for (size_t i = 0; i < count; i++)
+			buf_add(out, parts[i]);
+	assert_false(yamux_wants_send(side->yamux));
+}
+
+static void discard_output(struct side *side)
+{
+	struct buf out = { 0 };
+
+	drain_to(side, &out, BATCH);
+	buf_release(&out);
+}
+
+static void output_is(struct side *side, const char *hex)
+{
+	struct buf out = { 0 }, want = { 0 };
+
+	drain_to(side, &out, BATCH);
+	hex_decode(&want, hex);
+	assert_bytes_equal(buf_bytes(&out), buf_bytes(&want));
+	buf_release(&out);
+	buf_release(&want);
+}
+
+static bool move(struct side *from, struct side *to, uint64_t now_us, struct random *random)
+{
+	struct buf wire = { 0 };
+	bool any;
+
+	drain_to(from, &wire, random ? 1 + random_below(random, BATCH) : BATCH);
+	any = wire.len > 0;
+	for (struct bytes left = buf_bytes(&wire); left.len;) {
+		size_t len = random ? 1 + random_below(random, 90000) : left.len;
+
+		if (random && random_below(random, 4) == 0)
+			len = 1 + random_below(random, 20);
+		if (len > left.len)
+			len = left.len;
+		assert_int_equal(yamux_recv(to->yamux, bytes_of(left.at, len), now_us), 0);
+		left = bytes_skip(left, len);
+	}
+	buf_release(&wire);
+	return any;
+}
+
+static void settle(struct side *a, struct side *b, uint64_t *now_us, struct random *random)
+{
+	bool any = true;
+
+	while (any) {
+		*now_us += 200;
+		any = move(a, b, *now_us, random);
+		any |= move(b, a, *now_us, random);
+	}
+}
+
+static int feed_at(struct side *side, const char *hex, uint64_t now_us)
+{
+	struct buf in = { 0 };
+
+	hex_decode(&in, hex);
+	int err = yamux_recv(side->yamux, buf_bytes(&in), now_us);
+
+	buf_release(&in);
+	return err;
+}
+
+static int feed(struct side *side, const char *hex)
+{
+	return feed_at(side, hex, 0);
+}
+
+static int feed_frame(struct side *side, uint8_t type, uint16_t flags, uint32_t id, uint32_t length,
+		      size_t body, uint64_t now_us)
+{
+	struct yamux_header header = { .type = type, .flags = flags, .id = id, .length = length };
+	struct buf in = { 0 };
+
+	buf_reserve(&in, YAMUX_HEADER_LEN + body);
+	yamux_header_encode(in.at, &header);
+	memset(in.at + YAMUX_HEADER_LEN, 'x', body);
+	in.len = YAMUX_HEADER_LEN + body;
+	int err = yamux_recv(side->yamux, buf_bytes(&in), now_us);
+
+	buf_release(&in);
+	return err;
+}
+
+#define GO_AWAY_PROTOCOL "00 03 0000 00000000 00000001"
+#define FIRST_PING "00 02 0001 00000000 00000001"
+
+static void server(struct side *side)
+{
+	side_init(side, false, NULL);
+	output_is(side, FIRST_PING);
+}
+
+/* ---- codec and vectors ---- */
+
+static void header_vectors(void **state)
+{
+	json_t *json = vector_json("yamux.json"), *row;
+	size_t i;
+
+	(void)state;
+	json_array_foreach(json_object_get(json, "vectors"), i, row)
+	{
+		bool invalid = strstr(vector_text(row, "desc"), "INVALID version") ||
+			       strstr(vector_text(row, "desc"), "INVALID type");
+		struct yamux_header header;
+		uint8_t again[YAMUX_HEADER_LEN];
+		struct buf raw = { 0 };
+
+		vector_hex(&raw, row, "hex");
+		for (size_t len = 0; len < YAMUX_HEADER_LEN; len++)
+			assert_int_equal(yamux_header_decode(&header, bytes_of(raw.at, len)), 0);
+		assert_int_equal(yamux_header_decode(&header, buf_bytes(&raw)),
+				 invalid ? -EBADMSG : YAMUX_HEADER_LEN);
+		if (!invalid) {
+			yamux_header_encode(again, &header);
+			assert_memory_equal(again, raw.at, YAMUX_HEADER_LEN);
+		}
+		buf_release(&raw);
+	}
+	json_decref(json);
+}
+
+static void what_we_send(void **state)
+{
+	struct yamux_stream *stream;
+	struct buf hello = { 0 };
+	struct side side;
+
+	(void)state;
+	side_init(&side, true, NULL);
+	output_is(&side, FIRST_PING);
+	stream = open_stream(&side);
+	output_is(&side, "000100010000000100000000");
+	buf_add_str(&hello, "hello");
+	yamux_stream_write(stream, &hello);
+	output_is(&side, "00000000000000010000000568656c6c6f");
+	yamux_stream_end(stream);
+	output_is(&side, "000100040000000100000000");
+	free(yamux_stream_ctx(stream));
+	yamux_stream_reset(stream, 0x1002);
+	output_is(&side, "000100080000000100001002");
+	assert_int_equal(feed(&side, "0002000100000000deadbeef"), 0);
+	output_is(&side, "0002000200000000deadbeef");
+	yamux_go_away(side.yamux, 0x1005);
+	output_is(&side, "000300000000000000001005");
+	side_release(&side);
+}
+
+static void what_kubo_sent(void **state)
+{
+	json_t *json = vector_json("kubo-session.json"), *row;
+	struct side client, listener;
+	size_t i;
+
+	(void)state;
+	side_init(&client, true, NULL);
+	side_init(&listener, false, NULL);
+	for (i = 0; i < 10; i++)
+		open_stream(&client);
+	discard_output(&client);
+	json_array_foreach(json_object_get(json, "frames"), i, row)
+	{
+		bool of_kubo = vector_text(row, "dir")[0] == '<';
+		struct buf raw = { 0 };
+
+		vector_hex(&raw, row, "header_hex");
+		vector_hex(&raw, row, "body_hex");
+		assert_int_equal(
+			yamux_recv(of_kubo ? client.yamux : listener.yamux, buf_bytes(&raw), 0), 0);
+		buf_release(&raw);
+	}
+	assert_true(client.opened >= 1 && client.bytes > 600 && client.ended >= 1);
+	assert_true(listener.opened >= 2 && listener.bytes > 100);
+	side_release(&client);
+	side_release(&listener);
+	json_decref(json);
+}
+
+static void invalid_frames(void **state)
+{
+	static const struct {
+		const char *hex;
+		int err;
+	} rows[] = {
+		{ "010000000000000100000000", -EBADMSG }, /* version */
+		{ "000400000000000100000000", -EBADMSG }, /* type */
+		{ "000100010000000400000000", -EPROTO },  /* SYN of our parity */
+		{ "000100010000000000000000", -EPROTO },  /* SYN of the session */
+		{ "000000010000000100040001", -EPROTO },  /* SYN with more than the window */
+		{ "000100010000000100000000000000000000000100040001",
+		  -EPROTO }, /* data, likewise */
+		{ "000100010000000100000000000100010000000100000000", -EPROTO },    /* SYN twice */
+		{ "000100050000000100000000000000000000000100000001 61", -EPROTO }, /* after FIN */
+		{ "0000000000000009ffffffff", -EPROTO }, /* a body without end, nobody's */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct side side;
+
+		server(&side);
+		assert_int_equal(feed(&side, rows[i].hex), rows[i].err);
+		assert_int_equal(feed(&side, "0002000100000000deadbeef"), rows[i].err);
+		assert_true(yamux_wants_send(side.yamux));
+		output_is(&side, GO_AWAY_PROTOCOL);
+		assert_null(open_stream(&side));
+		assert_int_equal(side.bytes, 0);
+		side_release(&side);
+	}
+}
+
+/* The same events, wherever the input is cut. */
+static void every_cut(void **state)
+{
+	static const char script[] =
+		"000100010000000100000000 0000000000000001000000056162636465 "
+		"0002000100000000deadbeef"
+		"00000001000000030000000268 69 000000040000000300000001 21 "
+		"0000000000000007000000047a7a7a7a"
+		"000100080000000100000000 000000000000000100000003787878 000300000000000000000000";
+	struct buf in = { 0 };
+
+	(void)state;
+	hex_decode(&in, script);
+	for (size_t cut = 0; cut <= in.len; cut++) {
+		struct side side;
+		int err;
+
+		server(&side);
+		err = yamux_recv(side.yamux, bytes_of(in.at, cut), 0);
+		if (!err)
+			err = yamux_recv(side.yamux, bytes_skip(buf_bytes(&in), cut), 0);
+		assert_int_equal(err, -ECONNRESET);
+		assert_true(bytes_equal(buf_bytes(&side.got), bytes_str("abcdehi!")));
+		assert_int_equal(side.opened, 2);
+		assert_int_equal(side.ended, 1);
+		assert_int_equal(side.closed, 1);
+		side_release(&side);
+	}
+	buf_release(&in);
+}
+
+/* ---- two sessions ---- */
+
+static void transfer(void **state)
+{
+	struct random random = random_seeded(11);
+	struct side a, b;
+	uint64_t now_us = 0;
+	size_t total = 0;
+
+	(void)state;
+	side_init(&a, true, NULL);
+	side_init(&b, false, NULL);
+	a.check = b.check = true;
+	a.on_end = b.on_end = END;
+	for (int i = 0; i < 12; i++) {
+		struct yamux_stream *stream = open_stream(i & 1 ? &a : &b);
+		size_t at = 0, pieces = random_below(&random, 60);
+
+		for (size_t k = 0; k < pieces; k++)
+			write_pattern(stream, &at, random_below(&random, k & 1 ? 200000 : 300));
+		yamux_stream_end(stream);
+		total += at;
+	}
+	settle(&a, &b, &now_us, &random);
+	assert_int_equal(a.bytes + b.bytes, total);
+	assert_int_equal(a.ended, 12);
+	assert_int_equal(b.ended, 12);
+	assert_int_equal(a.closed, 12);
+	assert_int_equal(b.closed, 12);
+	assert_int_equal(a.close_err, 0);
+	assert_int_equal(yamux_stream_count(a.yamux) + yamux_stream_count(b.yamux), 0);
+	assert_int_equal(a.yamux->granted + b.yamux->granted, 0);
+	assert_true(a.rtt_us > 0 && b.rtt_us > 0);
+	side_release(&a);
+	side_release(&b);
+}
+
+static void stall_and_resume(void **state)
+{
+	struct side a, b;
+	struct yamux_stream *stream;
+	uint64_t now_us = 0;
+	size_t at = 0;
+
+	(void)state;
+	side_init(&a, true, NULL);
+	side_init(&b, false, NULL);
+	b.check = true;
+	b.on_stream = PAUSE;
+	stream = open_stream(&a);
+	write_pattern(stream, &at, 3000000);
+	yamux_stream_end(stream);
+	settle(&a, &b, &now_us, NULL);
+	assert_int_equal(b.bytes, 0);
+	assert_int_equal(yamux_stream_queued(stream), 3000000 - YAMUX_WINDOW_INITIAL);
+	assert_false(yamux_wants_send(a.yamux));
+
+	b.on_data = PAUSE; /* one slice, then again a pause */
+	yamux_stream_resume(b.last);
+	assert_true(b.bytes > 0 && b.bytes <= 65536);
+	settle(&a, &b, &now_us, NULL);
+	assert_true(b.bytes <= 65536);
+
+	b.on_data = NOTHING;
+	yamux_stream_resume(b.last);
+	assert_int_equal(b.bytes, YAMUX_WINDOW_INITIAL);
+	settle(&a, &b, &now_us, NULL);
+	assert_int_equal(b.bytes, 3000000);
+	assert_int_equal(b.ended, 1);
+	side_release(&a);
+	side_release(&b);
+}
+
+static void end_waits_for_resume(void **state)
+{
+	struct side side;
+
+	(void)state;
+	server(&side);
+	side.on_stream = PAUSE;
+	assert_int_equal(feed(&side, "000000050000000100000003 616263"), 0);
+	assert_int_equal(side.bytes + side.ended, 0);
+	yamux_stream_resume(side.last);
+	assert_int_equal(side.bytes, 3);
+	assert_int_equal(side.ended, 1);
+	side_release(&side);
+}
+
+static void window_grows(void **state)
+{
+	const struct yamux_config small = { .stream_window_max = 1u << 20,
+					    .connection_window_max = 1u << 20 };
+	uint64_t now_us = 0;
+	size_t at = 0;
+
+	(void)state;
+	for (int fast = 0; fast < 2; fast++) {
+		struct side a, b;
+		struct yamux_stream *one, *two;
+
+		side_init(&a, true, NULL);
+		side_init(&b, false, &small);
+		settle(&a, &b, &now_us, NULL);
+		b.yamux->rtt_us = fast ? 1000000 : 1;
+		one = open_stream(&a);
+		two = open_stream(&a);
+		for (int i = 0; i < 80; i++) { /* less than one update a step */
+			write_pattern(one, &at, 100000);
+			write_pattern(two, &at, 100000);
+			now_us += 100 * MS;
+			settle(&a, &b, &now_us, NULL);
+		}
+		assert_int_equal(b.bytes, 80 * 200000);
+		struct yamux_stream *first = yamux_find(b.yamux, 1);
+		struct yamux_stream *second = yamux_find(b.yamux, 3);
+		size_t granted = first->window_max + second->window_max - 2 * YAMUX_WINDOW_INITIAL;
+
+		assert_int_equal(granted, b.yamux->granted);
+		assert_int_equal(granted, fast ? 1u << 20 : 0);
+		assert_true(first->window_max <= 1u << 20 && second->window_max <= 1u << 20);
+		side_release(&a);
+		side_release(&b);
+	}
+}
+
+static void fair_turns(void **state)
+{
+	struct yamux_stream *one, *two;
+	struct bytes parts[PARTS];
+	struct side side;
+	size_t at = 0;
+
+	(void)state;
+	side_init(&side, true, NULL);
+	one = open_stream(&side);
+	two = open_stream(&side);
+	discard_output(&side);
+	write_pattern(one, &at, 200000);
+	write_pattern(two, &at, 200000);
+	yamux_ping(side.yamux, 5);
+	feed(&side, "0002000100000000deadbeef");
+	size_t count = yamux_send(side.yamux, parts, PARTS, 200000);
+
+	assert_int_equal(count, 9); /* the pong, then 4 frames */
+	assert_int_equal(parts[0].at[1], YAMUX_PING);
+	for (size_t i = 0; i < 4; i++) {
+		assert_int_equal(parts[1 + 2 * i].at[7], i & 1 ? 3 : 1);
+		assert_int_equal(parts[2 + 2 * i].len, YAMUX_DATA_MAX);
+	}
+	side_release(&side);
+}
+
+/* With room for few parts, and with many small writes, every byte still comes out in order. */
+static void few_parts(void **state)
+{
+	(void)state;
+	for (size_t room = 2; room < 6; room++) {
+		struct side a, b;
+		struct yamux_stream *stream;
+		struct bytes parts[PARTS];
+		size_t at = 0, count;
+
+		side_init(&a, true, NULL);
+		side_init(&b, false, NULL);
+		b.check = true;
+		stream = open_stream(&a);
+		for (size_t i = 0; i < 300; i++)
+			write_pattern(stream, &at, i % 50);
+		yamux_stream_end(stream);
+		while ((count = yamux_send(a.yamux, parts, room, BATCH)) > 0) {
+			assert_true(count <= room);
+			for (size_t i = 0; i < count; i++)
+				assert_int_equal(yamux_recv(b.yamux, parts[i], 0), 0);
+		}
+		assert_int_equal(b.bytes, at);
+		assert_int_equal(b.ended, 1);
+		side_release(&a);
+		side_release(&b);
+	}
+}
+
+static void drain_event(void **state)
+{
+	struct side a, b;
+	uint64_t now_us = 0;
+	size_t at = 0;
+
+	(void)state;
+	side_init(&a, true, NULL);
+	side_init(&b, false, NULL);
+	struct yamux_stream *stream = open_stream(&a);
+
+	write_pattern(stream, &at, YAMUX_LOW_MARK - 1);
+	settle(&a, &b, &now_us, NULL);
+	assert_int_equal(a.drained, 0);
+	write_pattern(stream, &at, YAMUX_LOW_MARK);
+	settle(&a, &b, &now_us, NULL);
+	assert_int_equal(a.drained, 1);
+	side_release(&a);
+	side_release(&b);
+}
+
+/* ---- limits ---- */
+
+static void window_limit(void **state)
+{
+	struct side side;
+
+	(void)state;
+	server(&side);
+	side.on_stream = PAUSE;
+	assert_int_equal(feed_frame(&side, YAMUX_DATA, YAMUX_SYN, 1, YAMUX_WINDOW_INITIAL,
+				    YAMUX_WINDOW_INITIAL, 0),
+			 0);
+	assert_int_equal(feed_frame(&side, YAMUX_DATA, 0, 1, 1, 1, 0), -EPROTO);
+	side_release(&side);
+}
+
+static void credit_limit(void **state)
+{
+	struct side side;
+
+	(void)state;
+	for (uint32_t over = 0; over < 2; over++) {
+		server(&side);
+		feed_frame(&side, YAMUX_WINDOW, YAMUX_SYN, 1, 0, 0, 0);
+		assert_int_equal(feed_frame(&side, YAMUX_WINDOW, 0, 1,
+					    UINT32_MAX - YAMUX_WINDOW_INITIAL + over, 0, 0),
+				 over ? -EPROTO : 0);
+		side_release(&side);
+	}
+	server(&side); /* in the SYN itself */
+	assert_int_equal(feed_frame(&side, YAMUX_WINDOW, YAMUX_SYN, 1, UINT32_MAX, 0, 0), -EPROTO);
+	side_release(&side);
+}
+
+static void reset_code_is_no_credit(void **state)
+{
+	struct side side;
+
+	(void)state;
+	server(&side);
+	feed_frame(&side, YAMUX_WINDOW, YAMUX_SYN, 1, UINT32_MAX - YAMUX_WINDOW_INITIAL, 0, 0);
+	assert_int_equal(feed(&side, "000100080000000100001002"), 0);
+	assert_int_equal(side.closed, 1);
+	assert_int_equal(side.close_err, -ECONNRESET);
+	assert_int_equal(yamux_stream_count(side.yamux), 0);
+	side_release(&side);
+}
+
+static void churn_limit(void **state)
+{
+	struct side side;
+	uint64_t now_us = 20000000;
+
+	(void)state;
+	server(&side);
+	for (int round = 0; round < 2; round++, now_us += YAMUX_CHURN_US)
+		for (uint32_t i = 0; i < YAMUX_CHURN_MAX; i++) {
+			uint32_t id = 1 + 2 * i;
+
+			assert_int_equal(
+				feed_frame(&side, YAMUX_WINDOW, YAMUX_SYN, id, 0, 0, now_us), 0);
+			assert_int_equal(
+				feed_frame(&side, YAMUX_WINDOW, YAMUX_RST, id, 0, 0, now_us), 0);
+		}
+	now_us--;
+	feed_frame(&side, YAMUX_WINDOW, YAMUX_SYN, 5, 0, 0, now_us);
+	assert_int_equal(feed_frame(&side, YAMUX_WINDOW, YAMUX_RST, 5, 0, 0, now_us), -EPROTO);
+	side_release(&side);
+}
+
+static void refusals_limit(void **state)
+{
+	struct side side;
+	uint64_t now_us = 20000000;
+	int err = 0;
+	unsigned i;
+
+	(void)state;
+	server(&side);
+	side.refuse = true;
+	for (i = 0; !err; i++)
+		err = feed_frame(&side, YAMUX_WINDOW, YAMUX_SYN, 1 + 2 * i, 0, 0, now_us);
+	assert_int_equal(err, -EPROTO);
+	assert_int_equal(i, YAMUX_CHURN_MAX + 1);
+	assert_int_equal(yamux_stream_count(side.yamux), 0);
+	side_release(&side);
+}
+
+/* A peer that never reads, slow enough for the churn limit: the reset queue ends it. */
+static void reset_queue_limit(void **state)
+{
+	struct side side;
+	uint64_t now_us = 20000000;
+	int err = 0;
+	uint32_t i;
+
+	(void)state;
+	server(&side);
+	side.refuse = true;
+	for (i = 0; !err && i < 10000; i++, now_us += 20000)
+		err = feed_frame(&side, YAMUX_WINDOW, YAMUX_SYN, 1 + 2 * i, 0, 0, now_us);
+	assert_int_equal(err, -EPROTO);
+	assert_int_equal(i, YAMUX_RESETS_MAX + 1);
+	side_release(&side);
+}
+
+static void empty_limit(void **state)
+{
+	struct side side;
+	uint64_t now_us = 20000000;
+
+	(void)state;
+	server(&side);
+	feed_frame(&side, YAMUX_WINDOW, YAMUX_SYN, 1, 0, 0, now_us);
+	for (int round = 0; round < 2; round++, now_us += YAMUX_EMPTY_US)
+		for (int i = 0; i < YAMUX_EMPTY_MAX; i++)
+			assert_int_equal(feed_frame(&side, i & 1 ? YAMUX_DATA : YAMUX_WINDOW, 0, 1,
+						    0, 0, now_us),
+					 0);
+	now_us--;
+	assert_int_equal(feed_frame(&side, YAMUX_DATA, 0, 1, 0, 0, now_us), -EPROTO);
+	side_release(&side);
+}
+
+static void ping_flood(void **state)
+{
+	struct side side;
+	struct buf out = { 0 };
+
+	(void)state;
+	server(&side);
+	for (uint32_t i = 0; i < YAMUX_PONGS_MAX; i++)
+		for (int twice = 0; twice < 2; twice++)
+			assert_int_equal(feed_frame(&side, YAMUX_PING, YAMUX_SYN, 0, i, 0, 0), 0);
+	for (uint32_t i = 0; i < YAMUX_PONGS_LOST_MAX - 1; i++)
+		assert_int_equal(feed_frame(&side, YAMUX_PING, YAMUX_SYN, 0, 100 + i, 0, 0), 0);
+	drain_to(&side, &out, BATCH);
+	assert_int_equal(out.len, YAMUX_PONGS_MAX * YAMUX_HEADER_LEN);
+	for (uint32_t i = 0; i < YAMUX_PONGS_MAX + YAMUX_PONGS_LOST_MAX - 1; i++)
+		assert_int_equal(feed_frame(&side, YAMUX_PING, YAMUX_SYN, 0, i, 0, 0), 0);
+	assert_int_equal(feed_frame(&side, YAMUX_PING, YAMUX_SYN, 0, 99, 0, 0), -EPROTO);
+	buf_release(&out);
+	side_release(&side);
+}
+
+static void inbound_limit(void **state)
+{
+	struct side side;
+
+	(void)state;
+	server(&side);
+	for (uint32_t i = 0; i < YAMUX_STREAMS_MAX; i++)
+		feed_frame(&side, YAMUX_WINDOW, YAMUX_SYN, 1 + 2 * i, 0, 0, 0);
+	discard_output(&side);
+	assert_int_equal(feed(&side, "0000000100000801000000026869"), 0);
+	assert_int_equal(side.opened, YAMUX_STREAMS_MAX);
+	output_is(&side, "000100080000080100001002");
+	assert_int_equal(side.bytes, 0);
+	feed_frame(&side, YAMUX_WINDOW, YAMUX_RST, 1, 0, 0, 0);
+	assert_int_equal(feed(&side, "0000000100000801000000026869"), 0);
+	assert_int_equal(side.opened, YAMUX_STREAMS_MAX + 1);
+	assert_int_equal(side.bytes, 2);
+	side_release(&side);
+}
+
+static void outbound_limits(void **state)
+{
+	struct side side;
+	uint32_t acked = 1;
+
+	(void)state;
+	side_init(&side, true, NULL);
+	for (uint32_t i = 0; i < YAMUX_UNACKED_MAX; i++)
+		assert_non_null(open_stream(&side));
+	assert_null(open_stream(&side));
+	for (uint32_t i = 0; i < YAMUX_STREAMS_MAX - YAMUX_UNACKED_MAX; i++, acked += 2) {
+		assert_int_equal(feed_frame(&side, YAMUX_WINDOW, YAMUX_ACK, acked, 0, 0, 0), 0);
+		assert_non_null(open_stream(&side));
+	}
+	assert_int_equal(feed_frame(&side, YAMUX_WINDOW, YAMUX_ACK, acked, 0, 0, 0), 0);
+	assert_null(open_stream(&side));
+	assert_int_equal(feed_frame(&side, YAMUX_WINDOW, YAMUX_RST, acked, 0, 0, 0), 0);
+	assert_non_null(open_stream(&side));
+	side.yamux->next_id = UINT32_MAX;
+	feed_frame(&side, YAMUX_WINDOW, YAMUX_RST, 1, 0, 0, 0);
+	assert_null(open_stream(&side));
+	side_release(&side);
+}
+
+/* ---- life and death ---- */
+
+static void go_away(void **state)
+{
+	struct side side;
+
+	(void)state;
+	server(&side);
+	yamux_go_away(side.yamux, 0x1005);
+	output_is(&side, "000300000000000000001005");
+	assert_null(open_stream(&side));
+	assert_int_equal(feed(&side, "000100010000000100000000"), 0);
+	output_is(&side, "000100080000000100001002");
+	assert_int_equal(side.opened, 0);
+	assert_int_equal(feed(&side, "000300000000000000000000"), -ECONNRESET);
+	assert_false(yamux_wants_send(side.yamux));
+	side_release(&side);
+}
+
+static void keepalive(void **state)
+{
+	const struct yamux_config config = { .keepalive_ms = 30000, .ping_timeout_ms = 10000 };
+	struct side side;
+
+	(void)state;
+	side_init(&side, true, &config);
+	output_is(&side, FIRST_PING);
+	assert_int_equal(yamux_deadline(side.yamux), 10000);
+	assert_int_equal(feed_at(&side, "0002000200000000 00000001", 250 * MS), 0);
+	assert_int_equal(side.rtt_us, 250 * MS);
+	assert_int_equal(yamux_deadline(side.yamux), 30250);
+	assert_int_equal(yamux_tick(side.yamux, 30249), 0);
+	assert_false(yamux_wants_send(side.yamux));
+	assert_int_equal(yamux_tick(side.yamux, 30250), 0);
+	output_is(&side, "0002000100000000 00000002");
+	assert_int_equal(yamux_deadline(side.yamux), 40250);
+	/* Anything heard is a sign of life. */
+	assert_int_equal(feed_at(&side, "0002000200000000 00000001", 35000 * MS), 0);
+	assert_int_equal(yamux_deadline(side.yamux), 45000);
+	assert_int_equal(yamux_tick(side.yamux, 44999), 0);
+	assert_int_equal(yamux_tick(side.yamux, 45000), -ETIMEDOUT);
+	side_release(&side);
+}
+
+static void close_sends_what_is_queued(void **state)
+{
+	struct side a, b;
+	uint64_t now_us = 0;
+	size_t at = 0;
+
+	(void)state;
+	side_init(&a, true, NULL);
+	side_init(&b, false, NULL);
+	b.check = true;
+	struct yamux_stream *stream = open_stream(&a);
+
+	write_pattern(stream, &at, 1000000);
+	free(yamux_stream_ctx(stream));
+	yamux_stream_close(stream);
+	settle(&a, &b, &now_us, NULL);
+	assert_int_equal(b.bytes, 1000000);
+	assert_int_equal(b.ended, 1);
+	assert_int_equal(yamux_stream_count(a.yamux), 0);
+	write_pattern(b.last, &at, 100); /* nobody's any more */
+	settle(&a, &b, &now_us, NULL);
+	assert_int_equal(a.bytes + a.closed + a.ended, 0);
+	yamux_stream_end(b.last);
+	settle(&a, &b, &now_us, NULL);
+	assert_int_equal(b.closed, 1);
+	assert_int_equal(b.close_err, 0);
+	side_release(&a);
+	side_release(&b);
+}
+
+static void lingering(void **state)
+{
+	struct yamux_stream *stream;
+	struct side side;
+	size_t at = 0;
+
+	(void)state;
+	side_init(&side, true, NULL);
+	stream = open_stream(&side);
+	write_pattern(stream, &at, YAMUX_WINDOW_INITIAL + 1);
+	free(yamux_stream_ctx(stream));
+	yamux_stream_close(stream);
+	discard_output(&side);
+	assert_int_equal(feed_at(&side, "0002000200000000 00000001", 55000 * MS), 0);
+	assert_int_equal(yamux_deadline(side.yamux), YAMUX_LINGER_MS);
+	assert_int_equal(yamux_tick(side.yamux, YAMUX_LINGER_MS - 1), 0);
+	assert_int_equal(yamux_stream_count(side.yamux), 1);
+	assert_int_equal(yamux_tick(side.yamux, YAMUX_LINGER_MS), 0);
+	assert_int_equal(yamux_stream_count(side.yamux), 0);
+	output_is(&side, "000100080000000100000000");
+	side_release(&side);
+}
+
+static void reset_before_syn(void **state)
+{
+	struct side side;
+	size_t at = 0;
+
+	(void)state;
+	side_init(&side, true, NULL);
+	output_is(&side, FIRST_PING);
+	struct yamux_stream *stream = open_stream(&side);
+
+	write_pattern(stream, &at, 10);
+	free(yamux_stream_ctx(stream));
+	yamux_stream_reset(stream, 0);
+	assert_false(yamux_wants_send(side.yamux));
+	open_stream(&side);
+	output_is(&side, "000100010000000300000000");
+	side_release(&side);
+}
+
+static void refused(void **state)
+{
+	struct side side;
+
+	(void)state;
+	server(&side);
+	side.refuse = true;
+	assert_int_equal(feed(&side, "0000000100000001000000026869"), 0);
+	output_is(&side, "000100080000000100001002");
+	assert_int_equal(side.bytes + side.closed, 0);
+	side_release(&side);
+}
+
+/* Every event does every thing to its stream; the peer goes on sending. */
+static void events_that_end_streams(void **state)
+{
+	static const enum act acts[] = { PAUSE, BOUNCE, CLOSE, RESET, FAIL, END };
+	struct random random = random_seeded(5);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(acts) * 4; i++) {
+		struct side a, b;
+		uint64_t now_us = 0;
+		size_t at = 0;
+
+		side_init(&a, true, NULL);
+		side_init(&b, false, NULL);
+		enum act *where[] = { &b.on_stream, &b.on_data, &b.on_end, &a.on_drain };
+
+		*where[i % 4] = acts[i / 4];
+		for (int n = 0; n < 3; n++) {
+			struct yamux_stream *stream = open_stream(&a);
+
+			for (int k = 0; k < 8; k++)
+				write_pattern(stream, &at, 100000);
+			if (where[i % 4] != &a.on_drain)
+				yamux_stream_end(stream);
+		}
+		if (acts[i / 4] != FAIL) {
+			settle(&a, &b, &now_us, &random);
+		} else {
+			struct buf wire = { 0 };
+			int err;
+
+			drain_to(&a, &wire, BATCH);
+			err = yamux_recv(b.yamux, buf_bytes(&wire), 1);
+			assert_true(err == 0 || err == -ECANCELED);
+			if (!err) {
+				move(&b, &a, 2, NULL);
+				discard_output(&a);
+			} else {
+				assert_int_equal(yamux_stream_count(b.yamux), 0);
+				assert_false(yamux_wants_send(b.yamux));
+			}
+			buf_release(&wire);
+		}
+		if (b.last && !b.closed && acts[i / 4] == PAUSE && where[i % 4] != &a.on_drain)
+			yamux_stream_resume(b.last);
+		side_release(&a);
+		side_release(&b);
+	}
+}
+
+static void fail_inside_fail(void **state)
+{
+	struct side side;
+
+	(void)state;
+	side_init(&side, true, NULL);
+	side.on_close = FAIL;
+	for (int i = 0; i < 5; i++)
+		open_stream(&side);
+	yamux_fail(side.yamux, -EPIPE);
+	assert_int_equal(side.closed, 5);
+	assert_int_equal(yamux_recv(side.yamux, bytes_str("x"), 0), -EPIPE);
+	side_release(&side);
+}
+
+static void free_without_fail(void **state)
+{
+	struct yamux_stream *stream;
+	struct bytes parts[PARTS];
+	struct side side;
+	size_t at = 0;
+
+	(void)state;
+	side_init(&side, true, NULL);
+	stream = open_stream(&side);
+	write_pattern(stream, &at, 100000);
+	write_pattern(stream, &at, 100000);
+	yamux_send(side.yamux, parts, PARTS, 150000);
+	free(yamux_stream_ctx(stream));
+	yamux_free(side.yamux);
+	assert_int_equal(side.closed, 0);
+	yamux_free(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(header_vectors),
+		cmocka_unit_test(what_we_send),
+		cmocka_unit_test(what_kubo_sent),
+		cmocka_unit_test(invalid_frames),
+		cmocka_unit_test(every_cut),
+		cmocka_unit_test(transfer),
+		cmocka_unit_test(stall_and_resume),
+		cmocka_unit_test(end_waits_for_resume),
+		cmocka_unit_test(window_grows),
+		cmocka_unit_test(fair_turns),
+		cmocka_unit_test(few_parts),
+		cmocka_unit_test(drain_event),
+		cmocka_unit_test(window_limit),
+		cmocka_unit_test(credit_limit),
+		cmocka_unit_test(reset_code_is_no_credit),
+		cmocka_unit_test(churn_limit),
+		cmocka_unit_test(refusals_limit),
+		cmocka_unit_test(reset_queue_limit),
+		cmocka_unit_test(empty_limit),
+		cmocka_unit_test(ping_flood),
+		cmocka_unit_test(inbound_limit),
+		cmocka_unit_test(outbound_limits),
+		cmocka_unit_test(go_away),
+		cmocka_unit_test(keepalive),
+		cmocka_unit_test(close_sends_what_is_queued),
+		cmocka_unit_test(lingering),
+		cmocka_unit_test(reset_before_syn),
+		cmocka_unit_test(refused),
+		cmocka_unit_test(events_that_end_streams),
+		cmocka_unit_test(fail_inside_fail),
+		cmocka_unit_test(free_without_fail),
+	};
+
+	return cmocka_run_group_tests_name("net/yamux", tests, NULL, NULL);
+}
