@@ -1,0 +1,53 @@
+/* Which connections to keep: protection and worth of peers, trimming, and limits per remote IP address
+ * (wire/security, "Connection set-up"). Pure: time is an argument. */
+#ifndef NET_CONNMGR_H
+#define NET_CONNMGR_H
+
+#include "net/wire/multiaddr.h"
+
+#define CONNMGR_PEERS_MAX 8192	 /* peers with tags or protection */
+#define CONNMGR_TAGS_MAX 16	 /* per peer */
+#define CONNMGR_IPS_MAX 8192	 /* remote networks with a counter */
+#define CONNMGR_PER_IP4 8	 /* concurrent, per /32 */
+#define CONNMGR_PER_IP6_56 8
+#define CONNMGR_PER_IP6_48 64
+#define CONNMGR_BURST_IP4 16	 /* new connections at once per /32 ... */
+#define CONNMGR_REFILL_IP4_MS 5000 /* ... and one more after so long */
+#define CONNMGR_BURST_IP6 80	 /* per /48 */
+#define CONNMGR_REFILL_IP6_MS 2000
+
+struct connmgr;
+
+struct connmgr *connmgr_new(void);
+void connmgr_free(struct connmgr *mgr); /* NULL is ignored */
+
+/* -EAGAIN when a limit is reached: the peer is not noted. */
+int connmgr_protect(struct connmgr *mgr, const struct peer_id *peer, const char *tag);
+void connmgr_unprotect(struct connmgr *mgr, const struct peer_id *peer, const char *tag);
+bool connmgr_protected(const struct connmgr *mgr, const struct peer_id *peer);
+int connmgr_tag(struct connmgr *mgr, const struct peer_id *peer, const char *tag, int worth);
+/* Sum over its tags, saturated. */
+int connmgr_worth(const struct connmgr *mgr, const struct peer_id *peer);
+
+/* A connection that may be trimmed. */
+struct connmgr_item {
+	const struct peer_id *peer;
+	uint64_t since_ms;
+	unsigned streams;
+	bool outbound;
+	void *conn;
+	int worth; /* filled in by connmgr_trim() */
+};
+
+/* When there are more than high items, moves those to close to the front and returns how many: down to low,
+ * the least worth first, then those with fewer streams, inbound before outbound, younger before older.
+ * Protected ones and those younger than grace_ms stay. */
+size_t connmgr_trim(const struct connmgr *mgr, struct connmgr_item *items, size_t count, size_t low,
+		    size_t high, uint64_t grace_ms, uint64_t now_ms);
+
+/* An inbound connection from addr: 0 and counted, or -EAGAIN. Loopback is not counted. */
+int connmgr_ip_enter(struct connmgr *mgr, const struct multiaddr *addr, uint64_t now_ms);
+/* It has gone. */
+void connmgr_ip_leave(struct connmgr *mgr, const struct multiaddr *addr);
+
+#endif
