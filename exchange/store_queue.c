@@ -10,9 +10,9 @@
 #include <time.h>
 #include <xxhash.h>
 
-#define BATCH_BYTES_MAX (32u << 20) /* of one transaction */
+#define BATCH_BYTES_MAX (16u << 20) /* of one transaction: more would leave the CPU cache */
 #define BATCH_ITEMS_MAX 8192
-#define EAGER_BYTES (8u << 20) /* ready: committed without waiting for more */
+#define EAGER_BYTES (4u << 20) /* ready: committed without waiting for more */
 #define LINGER_MS 100	       /* how long a lonely block waits for company */
 #define ITEM_COST 256	       /* of an item beside its bytes */
 #define FAILURES_MAX 8	       /* blocks that fail alone before a pass is given up */
