@@ -1,0 +1,216 @@
+/* The asking half of Bitswap (wire/exchange section 4), without sockets: what is wanted, of whom, and when to
+ * ask another. Time comes from the timers given, chance from the random given; what is to be sent waits in
+ * each peer's outbox until its owner composes a message.
+ *
+ *	get -> want -> asks -> peer      a want has one ask for each peer that was or will be asked
+ *	session -> members -> peer       peers that have proven useful for this tree
+ *
+ * Loop thread. got callbacks may call back into everything here. */
+#ifndef EXCHANGE_BITSWAP_CLIENT_H
+#define EXCHANGE_BITSWAP_CLIENT_H
+
+#include "exchange/block.h"
+#include "net/base/list.h"
+#include "net/base/map.h"
+#include "net/base/random.h"
+#include "net/base/timer.h"
+#include "net/wire/key.h"
+
+#define BITSWAP_WANTS_MAX 4096	 /* distinct CIDs awaited */
+#define BITSWAP_GETS_MAX 16384	 /* waiters for them */
+#define BITSWAP_ASKS_MAX 1024	 /* entries of ours in one peer's ledger: what Kubo keeps */
+#define BITSWAP_FLYING_MAX 256	 /* want-blocks unanswered by one peer */
+#define BITSWAP_MEMBERS_MAX 64	 /* peers of a session */
+#define BITSWAP_BROADCAST_MAX 64 /* wants of a session asked of everybody at a time */
+
+struct bitswap_client;
+struct bitswap_session;
+struct bitswap_get;
+
+struct bitswap_client_ops {
+	/* There is something to do: call bitswap_client_run() soon, but not from inside. */
+	void (*wake)(void *ctx);
+	/* Ask routing who has this. 0 started or under way already, -EAGAIN too many, -ENOTSUP no routing. */
+	int (*search)(void *ctx, const struct cid *cid);
+	/* It is not wanted any more: a search for it may end. */
+	void (*unwanted)(void *ctx, const struct cid *cid);
+};
+
+/* Can a peer be asked? */
+enum bitswap_ability { BITSWAP_UNDECIDED, BITSWAP_ABLE, BITSWAP_UNABLE };
+
+struct bitswap_client_peer {
+	struct bitswap_client *client;
+	struct peer_id id;
+	void *owner;
+	enum bitswap_ability ability;
+	bool haves; /* speaks 1.2: want-have and DONT_HAVE */
+	bool dirty;
+	struct list node;	/* of client->peers */
+	struct list dirty_node; /* of client->dirty */
+	struct list asks;	/* all, by peer_node */
+	struct list out;	/* to be sent */
+	struct list flight;	/* want-blocks unanswered, oldest first */
+	struct list members;	/* of sessions */
+	struct map cancels;	/* CIDs to be cancelled */
+	unsigned ask_count, flying;
+	uint64_t block_size; /* smoothed bytes of a block */
+	uint64_t rate;	     /* smoothed bytes per second, 0 unknown */
+	uint64_t latency_ms; /* from want to block, smoothed, 0 unknown */
+	uint64_t ping_ms;    /* 0 unknown */
+	uint64_t progress_ms; /* when it last sent anything */
+	uint64_t window_ms, window_bytes; /* of the running rate sample */
+	struct timer patience;
+};
+
+enum bitswap_answer { BITSWAP_NO_ANSWER, BITSWAP_HAVE, BITSWAP_DONT_HAVE, BITSWAP_TOO_LATE };
+
+struct bitswap_ask {
+	struct bitswap_want *want;
+	struct bitswap_client_peer *peer;
+	struct list want_node, peer_node, out_node, flight_node;
+	bool block; /* want-block, else want-have */
+	bool sent;  /* the peer's ledger has it */
+	bool flying;
+	enum bitswap_answer answer;
+	uint64_t sent_ms;
+};
+
+struct bitswap_want {
+	struct bitswap_client *client;
+	struct cid cid;
+	struct list gets;
+	struct list asks;
+	struct list node;	/* of home->pending, or client->unreachable */
+	struct bitswap_session *home; /* set while pending */
+	int32_t priority;
+	unsigned flying;
+	bool broadcast;
+	bool searched; /* and found no one */
+	int err;       /* how it ends when it cannot be asked for */
+};
+
+struct bitswap_member {
+	struct bitswap_session *session;
+	struct bitswap_client_peer *peer;
+	struct list session_node, peer_node;
+	unsigned delivered, dont_haves;
+};
+
+struct bitswap_session {
+	struct bitswap_client *client;
+	struct list node;
+	struct list ready_node; /* of client->ready, when some pending want may be placed */
+	struct list gets;
+	struct list pending; /* wants to be placed, first first */
+	struct list members;
+	unsigned member_count;
+	unsigned ticks; /* idle ticks since the last block */
+	bool searched;	/* since the last block */
+	uint64_t active_ms, rebroadcast_ms;
+	struct timer idle;
+};
+
+typedef void bitswap_got_fn(void *ctx, int err, struct block *block);
+
+struct bitswap_get {
+	struct bitswap_session *session;
+	struct bitswap_want *want;
+	struct list want_node, session_node;
+	struct timer deadline;
+	bitswap_got_fn *got;
+	void *ctx;
+};
+
+struct bitswap_client {
+	struct timers *timers;
+	struct random *random;
+	const struct bitswap_client_ops *ops;
+	void *ctx;
+	uint64_t idle_ms, rebroadcast_ms;
+	struct map wants;
+	size_t gets, session_count;
+	struct list sessions, peers;
+	struct list dirty;	 /* peers with something to send */
+	struct list ready;	 /* sessions with something to place */
+	struct list unreachable; /* wants that nobody can be asked for */
+	int32_t priority;
+	unsigned connected, able, undecided;
+	bool paused; /* we do not read just now: silence is our own doing */
+};
+
+/* ---- client.c ---- */
+
+/* Borrows all. */
+void bitswap_client_init(struct bitswap_client *client, struct timers *timers, struct random *random,
+			 uint64_t idle_ms, uint64_t rebroadcast_ms,
+			 const struct bitswap_client_ops *ops, void *ctx);
+/* Sessions and peers are gone already. */
+void bitswap_client_release(struct bitswap_client *client);
+/* Place what waits: afterwards client->dirty names the peers with mail. Ends what is unreachable. */
+void bitswap_client_run(struct bitswap_client *client);
+/* NULL when BITSWAP_WANTS_MAX or BITSWAP_GETS_MAX is reached. */
+struct bitswap_get *bitswap_client_get(struct bitswap_session *session, const struct cid *cid,
+				       uint64_t deadline_ms, bitswap_got_fn *got, void *ctx);
+void bitswap_client_cancel(struct bitswap_get *get);
+struct bitswap_want *bitswap_client_want(const struct bitswap_client *client,
+					 const struct cid *cid);
+/* A block that hashes to its CID came from peer (NULL: it has left). True when it was wanted: everybody who
+ * waited has it now (references of their own). */
+bool bitswap_client_block(struct bitswap_client *client, struct bitswap_client_peer *from,
+			  struct block *block);
+/* The peer says, or routing knows, that it has the block; or that it has not. */
+void bitswap_client_have(struct bitswap_client_peer *peer, const struct cid *cid);
+void bitswap_client_dont_have(struct bitswap_client_peer *peer, const struct cid *cid);
+/* A search ended; found: how many providers it named. */
+void bitswap_client_searched(struct bitswap_client *client, const struct cid *cid, unsigned found);
+
+/* Shared by the three files: */
+void bitswap_want_requeue(struct bitswap_want *want);
+void bitswap_want_unqueue(struct bitswap_want *want);
+struct bitswap_ask *bitswap_ask_find(struct bitswap_want *want, struct bitswap_client_peer *peer);
+/* NULL when the peer's ledger is full. */
+struct bitswap_ask *bitswap_ask_new(struct bitswap_want *want, struct bitswap_client_peer *peer);
+/* cancel: tell the peer, if it was asked. */
+void bitswap_ask_free(struct bitswap_ask *ask, bool cancel);
+void bitswap_ask_send(struct bitswap_ask *ask, bool block);
+void bitswap_ask_land(struct bitswap_ask *ask); /* it flies no more */
+
+/* ---- session.c ---- */
+
+struct bitswap_session *bitswap_session_new(struct bitswap_client *client);
+void bitswap_session_free(struct bitswap_session *session);
+/* Something came of it: back to patience. */
+void bitswap_session_active(struct bitswap_session *session);
+struct bitswap_member *bitswap_session_join(struct bitswap_session *session,
+					    struct bitswap_client_peer *peer);
+void bitswap_session_leave(struct bitswap_member *member);
+struct bitswap_member *bitswap_session_member(struct bitswap_session *session,
+					      const struct bitswap_client_peer *peer);
+void bitswap_session_place(struct bitswap_session *session);
+void bitswap_session_ready(struct bitswap_session *session);
+/* Start the idle timer unless it runs. */
+void bitswap_session_watch(struct bitswap_session *session);
+
+/* ---- outbox.c ---- */
+
+/* A connected peer; owner is the caller's. */
+struct bitswap_client_peer *bitswap_outbox_add(struct bitswap_client *client,
+					       const struct peer_id *id, void *owner);
+/* Disconnected: what it was asked goes to others. */
+void bitswap_outbox_remove(struct bitswap_client_peer *peer);
+void bitswap_outbox_able(struct bitswap_client_peer *peer, enum bitswap_ability ability);
+/* Bytes of any kind came from it. */
+void bitswap_outbox_progress(struct bitswap_client_peer *peer);
+/* Its ledger may be lost (the stream broke): say everything again. */
+void bitswap_outbox_resend(struct bitswap_client_peer *peer);
+/* Append one framed message of cancels, then wants. False when there was nothing to say. */
+bool bitswap_outbox_compose(struct bitswap_client_peer *peer, struct buf *out);
+void bitswap_outbox_dirty(struct bitswap_client_peer *peer);
+/* Account for a block of len bytes, asked for at sent_ms (0: was not). */
+void bitswap_outbox_delivered(struct bitswap_client_peer *peer, size_t len, uint64_t sent_ms);
+/* How many want-blocks may be in flight towards peer; alone: there is no other to share with. */
+unsigned bitswap_outbox_room(const struct bitswap_client_peer *peer, bool alone);
+void bitswap_outbox_arm(struct bitswap_client_peer *peer);
+
+#endif

@@ -1,0 +1,127 @@
+/* Bitswap on the swarm: what its files share. Loop thread, except where a member says otherwise.
+ *
+ *	exchange.c   the door: life, sessions, statistics
+ *	peer.c       a connected peer and the two streams we open to it
+ *	arrive.c     what peers send: messages, blocks, back-pressure
+ *	serve.c      what peers are sent: responses
+ *	find.c       providers by routing, and connecting to them
+ */
+#ifndef EXCHANGE_BITSWAP_ENGINE_H
+#define EXCHANGE_BITSWAP_ENGINE_H
+
+#include "exchange/bitswap/client.h"
+#include "exchange/bitswap/server.h"
+#include "exchange/bitswap/verify.h"
+#include "exchange/exchange.h"
+#include "net/wire/frame.h"
+
+#include <pthread.h>
+
+struct engine_note;
+
+/* A peer's account; outlives its connection while there is room. */
+struct engine_ledger {
+	struct exchange_ledger sums;
+	struct list node; /* of exchange->ledgers, least recently connected first */
+	bool connected;
+};
+
+struct exchange {
+	struct swarm *swarm;
+	struct router *router;
+	struct store *store;
+	struct loop *loop;
+	struct timers *timers;
+	struct exchange_config config;
+	struct swarm_watch watch;
+	struct bitswap_client client;
+	struct bitswap_server server;
+	struct bitswap_verify *verify;
+	struct map peers;       /* peer id -> struct engine_peer */
+	struct map ledger_by_id; /* peer id -> struct engine_ledger */
+	struct list ledgers;
+	struct timer flush, serve; /* once per turn of the loop */
+	struct list searches;
+	unsigned search_count, connect_count;
+	struct list held; /* blocks that the store had no room for */
+	struct list paused; /* streams we do not read until it has */
+	bool room_asked;
+	size_t in_bytes; /* of messages not yet whole */
+	struct exchange_stats stats;
+
+	pthread_mutex_t lock; /* of all below; any thread */
+	pthread_cond_t called;
+	struct engine_note *note; /* posted to the loop and not yet run */
+	bool room;		  /* the store called back */
+	struct cid *news;	  /* from exchange_have() */
+	size_t news_count, news_cap;
+	bool news_lost; /* more than fit: look for everything */
+};
+
+struct engine_peer {
+	struct exchange *exchange;
+	struct peer_id id;
+	struct bitswap_client_peer *client;
+	struct bitswap_server_peer *server;
+	struct engine_ledger *ledger;
+	/* Wantlists of ours. */
+	struct stream *out;
+	struct swarm_op *out_op;
+	unsigned failures; /* in a row */
+	uint64_t flushed_ms;
+	struct timer retry;
+	/* Responses of ours. */
+	struct stream *reply;
+	struct swarm_op *reply_op;
+	enum bitswap_version reply_version;
+	unsigned reply_failures;
+	/* What it opened. */
+	struct list ins;
+	size_t in_bytes;
+};
+
+/* ---- exchange.c ---- */
+
+/* Any thread: have engine_on_note() run on the loop. With the lock held. */
+void engine_poke(struct exchange *exchange);
+void engine_wake_serve(struct exchange *exchange);
+
+/* ---- peer.c ---- */
+
+struct engine_peer *engine_peer_get(const struct exchange *exchange, const struct peer_id *id);
+/* Existing or new. */
+struct engine_peer *engine_peer_add(struct exchange *exchange, const struct peer_id *id);
+void engine_peer_free(struct engine_peer *peer);
+/* Whether it can be asked, by what identify says. */
+void engine_peer_judge(struct engine_peer *peer);
+/* It spoke Bitswap to us. */
+void engine_peer_heard(struct engine_peer *peer);
+/* Send what the outbox holds. */
+void engine_peer_flush(struct engine_peer *peer);
+
+/* ---- arrive.c ---- */
+
+void engine_arrive_handle(void *ctx, struct stream *stream); /* a swarm_handler_fn, ctx is the exchange */
+void engine_arrive_drop(struct engine_peer *peer); /* closes all that it opened */
+void engine_arrive_verified(void *ctx, struct bitswap_job *job);
+/* The store has room again. */
+void engine_arrive_room(struct exchange *exchange);
+void engine_arrive_release(struct exchange *exchange);
+
+/* ---- serve.c ---- */
+
+/* One turn: a message for each peer that has mail and room. */
+void engine_serve(struct exchange *exchange);
+int engine_serve_size(void *ctx, const struct cid *cid, size_t *size);
+/* Blocks that others may be waiting for. */
+void engine_serve_news(struct exchange *exchange, const struct cid *cids, size_t count);
+/* Look in the store for all that is waited for. */
+void engine_serve_all_news(struct exchange *exchange);
+
+/* ---- find.c ---- */
+
+int engine_find_start(void *ctx, const struct cid *cid);
+void engine_find_stop(void *ctx, const struct cid *cid);
+void engine_find_release(struct exchange *exchange);
+
+#endif

@@ -1,0 +1,260 @@
+#include "exchange/bitswap/client.h"
+
+#include "exchange/bitswap/msg.h"
+
+#include <stdlib.h>
+
+#define MESSAGE_ENTRIES_MAX 1024 /* what a Kubo ledger takes from one message */
+#define BLOCK_SIZE_GUESS (256u << 10)
+#define IN_FLIGHT_BYTES (64u << 20) /* asked of a peer that is alone */
+#define IN_FLIGHT_SHARED_MS 400	    /* of its delivery, when there are others to ask */
+#define FLYING_MIN 16
+#define RATE_SAMPLE_MS 100
+#define PATIENCE_FIRST_MS 5000
+#define PATIENCE_MIN_MS 1000
+#define PATIENCE_MAX_MS 10000
+#define PING_PATIENCE_MAX_MS 7000
+#define RESEND_MS 30000
+#define FEW_PEERS 16 /* so few may all say that they have it not */
+
+struct bitswap_client_peer *bitswap_outbox_add(struct bitswap_client *client,
+					       const struct peer_id *id, void *owner)
+{
+	struct bitswap_client_peer *peer = xnew(struct bitswap_client_peer);
+
+	peer->client = client;
+	peer->id = *id;
+	peer->owner = owner;
+	peer->haves = true;
+	peer->block_size = BLOCK_SIZE_GUESS;
+	list_add_tail(&client->peers, &peer->node);
+	list_init(&peer->dirty_node);
+	list_init(&peer->asks);
+	list_init(&peer->out);
+	list_init(&peer->flight);
+	list_init(&peer->members);
+	client->connected++;
+	client->undecided++;
+	return peer;
+}
+
+/* A peer that comes or goes changes the answer for every want that is not on its way. */
+static void requeue_all(struct bitswap_client *client)
+{
+	list_for_each(session, &client->sessions, struct bitswap_session, node) {
+		list_for_each(get, &session->gets, struct bitswap_get, session_node) {
+			if (!get->want)
+				continue;
+			get->want->broadcast = false;
+			bitswap_want_requeue(get->want);
+		}
+	}
+}
+
+static void count(struct bitswap_client_peer *peer, int change)
+{
+	if (peer->ability == BITSWAP_UNDECIDED)
+		peer->client->undecided += (unsigned)change;
+	else if (peer->ability == BITSWAP_ABLE)
+		peer->client->able += (unsigned)change;
+}
+
+void bitswap_outbox_able(struct bitswap_client_peer *peer, enum bitswap_ability ability)
+{
+	if (peer->ability == ability)
+		return;
+	count(peer, -1);
+	peer->ability = ability;
+	count(peer, 1);
+	requeue_all(peer->client);
+	if (ability != BITSWAP_UNABLE)
+		return;
+	list_for_each_safe(ask, &peer->asks, struct bitswap_ask, peer_node) {
+		struct bitswap_want *want = ask->want;
+
+		bitswap_ask_free(ask, false);
+		bitswap_want_requeue(want);
+	}
+}
+
+void bitswap_outbox_remove(struct bitswap_client_peer *peer)
+{
+	struct bitswap_client *client = peer->client;
+
+	while (!list_empty(&peer->members))
+		bitswap_session_leave(list_first(&peer->members, struct bitswap_member, peer_node));
+	while (!list_empty(&peer->asks)) {
+		struct bitswap_ask *ask = list_first(&peer->asks, struct bitswap_ask, peer_node);
+		struct bitswap_want *want = ask->want;
+
+		bitswap_ask_free(ask, false);
+		bitswap_want_requeue(want);
+	}
+	count(peer, -1);
+	client->connected--;
+	timer_stop(client->timers, &peer->patience);
+	list_remove(&peer->node);
+	list_remove(&peer->dirty_node);
+	map_release(&peer->cancels);
+	free(peer);
+	if (client->connected == 0)
+		requeue_all(client);
+}
+
+void bitswap_outbox_dirty(struct bitswap_client_peer *peer)
+{
+	if (peer->dirty)
+		return;
+	peer->dirty = true;
+	list_remove(&peer->dirty_node);
+	list_add_tail(&peer->client->dirty, &peer->dirty_node);
+	peer->client->ops->wake(peer->client->ctx);
+}
+
+void bitswap_outbox_resend(struct bitswap_client_peer *peer)
+{
+	list_for_each(ask, &peer->asks, struct bitswap_ask, peer_node) {
+		if (!ask->sent)
+			continue;
+		ask->sent = false;
+		list_remove(&ask->out_node);
+		list_add_tail(&peer->out, &ask->out_node);
+	}
+	map_release(&peer->cancels);
+	bitswap_outbox_dirty(peer);
+}
+
+bool bitswap_outbox_compose(struct bitswap_client_peer *peer, struct buf *out)
+{
+	uint64_t now_ms = timers_now(peer->client->timers);
+	bool few = peer->client->able <= FEW_PEERS;
+	struct buf entries = { 0 };
+	struct bytes key;
+	void *value;
+	size_t at = 0;
+
+	while (map_next(&peer->cancels, &at, &key, &value)) {
+		struct bitswap_entry entry = { .cancel = true };
+
+		if (cid_from_bytes(&entry.cid, key) == 0)
+			bitswap_msg_add_entry(&entries, &entry);
+	}
+	map_release(&peer->cancels);
+	for (unsigned n = 0; n < MESSAGE_ENTRIES_MAX && !list_empty(&peer->out); n++) {
+		struct bitswap_ask *ask = list_first(&peer->out, struct bitswap_ask, out_node);
+		bool have = !ask->block && peer->haves;
+		struct bitswap_entry entry = { .cid = ask->want->cid,
+					       .priority = ask->want->priority,
+					       .have = have,
+					       .send_dont_have = peer->haves && (!have || few) };
+
+		bitswap_msg_add_entry(&entries, &entry);
+		list_remove(&ask->out_node);
+		ask->sent = true;
+		ask->sent_ms = now_ms;
+	}
+	bool any = entries.len > 0;
+
+	if (any)
+		bitswap_msg_add_wantlist(out, buf_bytes(&entries), false);
+	buf_release(&entries);
+	return any;
+}
+
+/* ---- what a peer is worth ---- */
+
+void bitswap_outbox_progress(struct bitswap_client_peer *peer)
+{
+	peer->progress_ms = timers_now(peer->client->timers);
+}
+
+void bitswap_outbox_delivered(struct bitswap_client_peer *peer, size_t len, uint64_t sent_ms)
+{
+	uint64_t now_ms = timers_now(peer->client->timers);
+	uint64_t took_ms = now_ms - peer->window_ms;
+
+	peer->progress_ms = now_ms;
+	peer->block_size = (peer->block_size * 7 + len) / 8 + 1;
+	if (sent_ms) {
+		uint64_t sample = now_ms - sent_ms + 1;
+
+		peer->latency_ms = peer->latency_ms ? (peer->latency_ms + sample) / 2 : sample;
+	}
+	peer->window_bytes += len;
+	if (took_ms < RATE_SAMPLE_MS)
+		return;
+	uint64_t rate = peer->window_bytes * 1000 / took_ms + 1;
+
+	peer->rate = peer->rate ? (peer->rate * 3 + rate) / 4 : rate;
+	peer->window_ms = now_ms;
+	peer->window_bytes = 0;
+}
+
+unsigned bitswap_outbox_room(const struct bitswap_client_peer *peer, bool alone)
+{
+	uint64_t bytes = IN_FLIGHT_BYTES;
+
+	if (!alone)
+		bytes = peer->rate ? peer->rate * IN_FLIGHT_SHARED_MS / 1000 : 0;
+	uint64_t room = bytes / (peer->block_size + 1);
+
+	if (room < FLYING_MIN)
+		return FLYING_MIN;
+	return room < BITSWAP_FLYING_MAX ? (unsigned)room : BITSWAP_FLYING_MAX;
+}
+
+/* ---- no answer is an answer ---- */
+
+static uint64_t patience_ms(const struct bitswap_client_peer *peer)
+{
+	uint64_t ms = PATIENCE_FIRST_MS;
+
+	if (peer->latency_ms) {
+		ms = 2 * peer->latency_ms;
+	} else if (peer->ping_ms) {
+		ms = 3 * peer->ping_ms + 2000;
+		ms = ms < PING_PATIENCE_MAX_MS ? ms : PING_PATIENCE_MAX_MS;
+	}
+	if (ms < PATIENCE_MIN_MS)
+		return PATIENCE_MIN_MS;
+	return ms < PATIENCE_MAX_MS ? ms : PATIENCE_MAX_MS;
+}
+
+/* While it sends anything it is at work for us, and a want behind others is no lost want. */
+static uint64_t lost_at(const struct bitswap_client_peer *peer, const struct bitswap_ask *ask)
+{
+	uint64_t from = ask->sent_ms > peer->progress_ms ? ask->sent_ms : peer->progress_ms;
+
+	return from + patience_ms(peer);
+}
+
+static void on_patience(void *ctx)
+{
+	struct bitswap_client_peer *peer = ctx;
+	uint64_t now_ms = timers_now(peer->client->timers);
+
+	if (peer->client->paused)
+		peer->progress_ms = now_ms;
+	list_for_each_safe(ask, &peer->flight, struct bitswap_ask, flight_node) {
+		struct bitswap_want *want = ask->want;
+
+		if (now_ms >= lost_at(peer, ask)) {
+			ask->answer = BITSWAP_TOO_LATE;
+			bitswap_ask_land(ask);
+			bitswap_want_requeue(want);
+		} else if (now_ms - ask->sent_ms >= RESEND_MS) {
+			bitswap_ask_send(ask, true);
+		}
+	}
+	bitswap_outbox_arm(peer);
+}
+
+void bitswap_outbox_arm(struct bitswap_client_peer *peer)
+{
+	if (list_empty(&peer->flight) || timer_running(&peer->patience))
+		return;
+	struct bitswap_ask *first = list_first(&peer->flight, struct bitswap_ask, flight_node);
+	uint64_t at_ms = lost_at(peer, first);
+
+	timer_start_at(peer->client->timers, &peer->patience, at_ms, on_patience, peer);
+}

@@ -1,0 +1,239 @@
+#include "exchange/bitswap/engine.h"
+
+#include "net/base/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define OPEN_TIMEOUT_MS 15000
+#define TURN_BYTES (4u << 20)	/* read from the store in one turn of the loop */
+#define MESSAGE_TASKS_MAX 256	/* blocks of one message */
+#define MESSAGE_BESIDE (64u << 10) /* room for presences when the block is nearly a message itself */
+#define FAILURES_MAX 3
+
+/* One response being put together. */
+struct response {
+	unsigned count;
+	size_t planned; /* bytes, by what the ledger says */
+	struct bitswap_task tasks[MESSAGE_TASKS_MAX];
+	struct bytes data[MESSAGE_TASKS_MAX];
+	struct block *held[MESSAGE_TASKS_MAX]; /* that data is of, when it is not of the map */
+	bool missed[MESSAGE_TASKS_MAX];
+};
+
+int engine_serve_size(void *ctx, const struct cid *cid, size_t *size)
+{
+	struct exchange *exchange = ctx;
+
+	return store_size(exchange->store, cid_hash_bytes(cid), size);
+}
+
+static void plan(struct engine_peer *peer, struct response *response)
+{
+	size_t max = peer->exchange->config.serve_message_max;
+	ssize_t next;
+
+	while (response->count < MESSAGE_TASKS_MAX && (next = bitswap_server_peek(peer->server)) >= 0) {
+		if (response->count && response->planned + (size_t)next > max)
+			break;
+		/* Two that together would pass what the other side reads. */
+		if (peer->server->presences.len > MESSAGE_BESIDE &&
+		    (size_t)next + peer->server->presences.len > BITSWAP_MESSAGE_MAX / 2)
+			break;
+		bitswap_server_pop(peer->server, &response->tasks[response->count++]);
+		response->planned += (size_t)next;
+	}
+}
+
+/* Where the bytes are; returns how many the blocks take in the message. */
+static size_t look_up(struct engine_peer *peer, struct response *response, struct store_read *read)
+{
+	size_t len = 0;
+
+	for (unsigned i = 0; i < response->count; i++) {
+		const struct cid *cid = &response->tasks[i].cid;
+		struct bytes *data = &response->data[i];
+		int err = store_read_get(read, cid_hash_bytes(cid), data);
+
+		if (err == -ENOENT) { /* perhaps on its way to the disk */
+			err = store_get(peer->exchange->store, cid, &response->held[i]);
+			if (!err)
+				*data = response->held[i]->data;
+		}
+		size_t one = err ? 0 : bitswap_msg_block_len(peer->reply_version, cid, data->len);
+
+		response->missed[i] = err || one > BITSWAP_MESSAGE_MAX - MESSAGE_BESIDE;
+		if (!response->missed[i])
+			len += one;
+	}
+	return len;
+}
+
+static void send_response(struct engine_peer *peer, struct response *response,
+			  struct store_read *read)
+{
+	struct exchange *exchange = peer->exchange;
+	struct bitswap_server_peer *server = peer->server;
+	uint64_t pending = server->pending_bytes;
+	size_t len = read ? look_up(peer, response, read) : 0;
+	struct buf message = { 0 };
+
+	if (len || server->presences.len) {
+		bitswap_msg_add_response(&message, peer->reply_version, buf_bytes(&server->presences),
+					 pending < INT32_MAX ? (int32_t)pending : INT32_MAX, len);
+		buf_release(&server->presences);
+		server->presence_count = 0;
+	}
+	for (unsigned i = 0; i < response->count; i++) {
+		struct bytes data = response->data[i];
+
+		if (!response->missed[i]) {
+			bitswap_msg_add_block(&message, peer->reply_version,
+					      &response->tasks[i].cid, data);
+			exchange->stats.blocks_sent++;
+			exchange->stats.bytes_sent += data.len;
+			peer->ledger->sums.bytes_sent += data.len;
+		}
+		block_unref(response->held[i]);
+	}
+	if (message.len) {
+		stream_write_buf(peer->reply, &message);
+		exchange->stats.messages_sent++;
+		peer->ledger->sums.exchanged++;
+	}
+	buf_release(&message);
+}
+
+/* Returns the bytes read for it. */
+static size_t respond(struct engine_peer *peer)
+{
+	struct response *response = xnew(struct response);
+	struct store_read read;
+	int err = 0;
+
+	plan(peer, response);
+	if (response->count)
+		err = store_read_begin(peer->exchange->store, &read);
+	if (err) {
+		log_error("bitswap", "store cannot be read err=%d", err);
+		for (unsigned i = 0; i < response->count; i++)
+			response->missed[i] = true;
+	}
+	send_response(peer, response, response->count && !err ? &read : NULL);
+	if (response->count && !err)
+		store_read_end(&read);
+	for (unsigned i = 0; i < response->count; i++)
+		if (response->missed[i])
+			bitswap_server_missed(peer->server, &response->tasks[i]);
+	size_t bytes = response->planned;
+
+	free(response);
+	return bytes;
+}
+
+/* ---- the stream of our responses ---- */
+
+static void on_drain(void *ctx, struct stream *stream)
+{
+	struct engine_peer *peer = ctx;
+
+	(void)stream;
+	bitswap_server_again(peer->server);
+}
+
+static void on_close(void *ctx, struct stream *stream, int err)
+{
+	struct engine_peer *peer = ctx;
+
+	(void)stream;
+	(void)err;
+	peer->reply = NULL;
+	bitswap_server_again(peer->server);
+}
+
+static const struct stream_events reply_events = {
+	.on_drain = on_drain,
+	.on_close = on_close,
+};
+
+static void on_open(void *ctx, int err, struct stream *stream, const char *protocol)
+{
+	struct engine_peer *peer = ctx;
+
+	peer->reply_op = NULL;
+	if (err) {
+		/* A peer that takes no answers asks in vain; its ledger goes when it goes. */
+		if (err != -EPROTONOSUPPORT && ++peer->reply_failures < FAILURES_MAX)
+			bitswap_server_again(peer->server);
+		return;
+	}
+	peer->reply_failures = 0;
+	peer->reply = stream;
+	peer->reply_version = bitswap_msg_version(protocol);
+	stream_accept(stream, &reply_events, peer);
+	bitswap_server_again(peer->server);
+}
+
+static size_t serve_peer(struct engine_peer *peer)
+{
+	struct exchange *exchange = peer->exchange;
+
+	if (!bitswap_server_has_mail(peer->server))
+		return 0;
+	if (!peer->reply) {
+		if (!peer->reply_op && peer->reply_failures < FAILURES_MAX)
+			peer->reply_op = swarm_open_stream(
+				exchange->swarm, &peer->id, bitswap_protocols, BITSWAP_PROTOCOLS,
+				timers_now(exchange->timers) + OPEN_TIMEOUT_MS, on_open, peer);
+		return 0;
+	}
+	if (stream_queued(peer->reply) >= exchange->config.serve_outstanding_max)
+		return 0; /* on_drain */
+	size_t bytes = respond(peer);
+
+	bitswap_server_again(peer->server);
+	return bytes;
+}
+
+void engine_serve(struct exchange *exchange)
+{
+	size_t bytes = 0;
+	struct bitswap_server_peer *next;
+
+	while (bytes < TURN_BYTES && (next = bitswap_server_next(&exchange->server)) != NULL)
+		bytes += serve_peer(next->owner);
+	if (!list_empty(&exchange->server.turns))
+		engine_wake_serve(exchange);
+}
+
+/* ---- news ---- */
+
+void engine_serve_news(struct exchange *exchange, const struct cid *cids, size_t count)
+{
+	size_t size;
+
+	for (size_t i = 0; i < count; i++)
+		if (map_get(&exchange->server.lacking, cid_hash_bytes(&cids[i])) &&
+		    engine_serve_size(exchange, &cids[i], &size) == 0)
+			bitswap_server_have(&exchange->server, cid_hash_bytes(&cids[i]), size);
+}
+
+void engine_serve_all_news(struct exchange *exchange)
+{
+	struct buf names = { 0 };
+	struct bytes key, all;
+	size_t at = 0, size;
+	void *value;
+
+	/* Names first: serving changes the map. Each is as long as a byte can say. */
+	while (map_next(&exchange->server.lacking, &at, &key, &value)) {
+		buf_add_u8(&names, (uint8_t)key.len);
+		buf_add(&names, key);
+	}
+	for (all = buf_bytes(&names); all.len; all = bytes_skip(all, 1 + key.len)) {
+		key = bytes_of(all.at + 1, all.at[0]);
+		if (store_size(exchange->store, key, &size) == 0)
+			bitswap_server_have(&exchange->server, key, size);
+	}
+	buf_release(&names);
+}

@@ -1,0 +1,83 @@
+/* The answering half of Bitswap (wire/exchange section 3), without sockets or store: what each peer wants of
+ * us, and what it is to be sent next.
+ *
+ * A ledger holds at most wants_max CIDs: those we have wait in a queue by priority, the others until
+ * bitswap_server_have() tells of them. It goes with its peer. Loop thread. */
+#ifndef EXCHANGE_BITSWAP_SERVER_H
+#define EXCHANGE_BITSWAP_SERVER_H
+
+#include "exchange/bitswap/msg.h"
+#include "net/base/list.h"
+#include "net/base/map.h"
+
+#define BITSWAP_SERVED_WANTS_MAX 1024 /* of one message, and by default of a ledger */
+#define BITSWAP_HAVE_AS_BLOCK_MAX 1024 /* a want-have of so few bytes is answered with the block */
+#define BITSWAP_PRESENCES_MAX 4096     /* answers waiting for one peer; more are dropped */
+
+struct bitswap_server_ops {
+	/* Is the block here? 0 and *size, or -errno. */
+	int (*size)(void *ctx, const struct cid *cid, size_t *size);
+	/* Some peer has mail: bitswap_server_next(). */
+	void (*wake)(void *ctx);
+};
+
+struct bitswap_server {
+	const struct bitswap_server_ops *ops;
+	void *ctx;
+	unsigned wants_max;
+	uint64_t order; /* of the next want: first come, first served */
+	struct map lacking; /* multihash -> struct lack */
+	struct list turns;  /* peers with mail; the first is next */
+};
+
+struct bitswap_server_peer {
+	struct bitswap_server *server;
+	void *owner;
+	struct map wants;		  /* CID -> struct bitswap_server_want */
+	struct bitswap_server_want **heap; /* those we have, best first */
+	size_t heap_len, heap_cap;
+	struct list lacks; /* those we have not, oldest first */
+	struct list turn;  /* of server->turns */
+	struct buf presences;
+	unsigned presence_count;
+	uint64_t pending_bytes; /* sum of the heap */
+};
+
+/* What is to be sent: the want has left the ledger. */
+struct bitswap_task {
+	struct cid cid;
+	int32_t priority;
+	bool have, send_dont_have;
+	size_t size;
+};
+
+void bitswap_server_init(struct bitswap_server *server, unsigned wants_max,
+			 const struct bitswap_server_ops *ops, void *ctx);
+/* Every peer is removed already. */
+void bitswap_server_release(struct bitswap_server *server);
+
+struct bitswap_server_peer *bitswap_server_add(struct bitswap_server *server, void *owner);
+void bitswap_server_remove(struct bitswap_server_peer *peer); /* NULL is ignored */
+
+/* Apply the wantlist of a message that was checked. */
+void bitswap_server_message(struct bitswap_server_peer *peer, struct bytes message,
+			    const struct bitswap_summary *summary);
+/* This block is here now: those who wait for it are served. */
+void bitswap_server_have(struct bitswap_server *server, struct bytes multihash, size_t size);
+
+/* Whose turn it is, taken from the queue; NULL when no one has mail. */
+struct bitswap_server_peer *bitswap_server_next(struct bitswap_server *server);
+/* Back to the end of the queue, if there is mail left. */
+void bitswap_server_again(struct bitswap_server_peer *peer);
+bool bitswap_server_has_mail(const struct bitswap_server_peer *peer);
+/* Size of the block to be sent next, -ENOENT when none is. */
+ssize_t bitswap_server_peek(const struct bitswap_server_peer *peer);
+bool bitswap_server_pop(struct bitswap_server_peer *peer, struct bitswap_task *task);
+/* The block was not there after all: remembered as lacking, and said so. */
+void bitswap_server_missed(struct bitswap_server_peer *peer, const struct bitswap_task *task);
+
+/* Non-zero from each() stops and is returned. */
+int bitswap_server_each(const struct bitswap_server_peer *peer,
+			int (*each)(void *ctx, const struct cid *cid), void *ctx);
+
+#endif

@@ -1,0 +1,371 @@
+#include "exchange/bitswap/client.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#define STUCK_MAX 64		 /* wants without room passed over before the rest is left for later */
+#define RATE_GUESS (8u << 20)	 /* bytes per second of a peer we know nothing of */
+#define TICKS_MAX 30		 /* the idle tick grows no further */
+
+/* A want, from get to block:
+ *
+ *   pending --room at a member--> flying --block--> done
+ *      ^  \                          | DONT_HAVE, too late, disconnected
+ *      |   \--no member left--> broadcast (want-have to all) 
+ *      +----HAVE, new member, idle tick-------+
+ */
+
+struct bitswap_session *bitswap_session_new(struct bitswap_client *client)
+{
+	struct bitswap_session *session = xnew(struct bitswap_session);
+
+	session->client = client;
+	session->active_ms = timers_now(client->timers);
+	session->rebroadcast_ms = session->active_ms;
+	list_add_tail(&client->sessions, &session->node);
+	list_init(&session->ready_node);
+	list_init(&session->gets);
+	list_init(&session->pending);
+	list_init(&session->members);
+	client->session_count++;
+	return session;
+}
+
+void bitswap_session_free(struct bitswap_session *session)
+{
+	if (!session)
+		return;
+	while (!list_empty(&session->gets)) {
+		struct bitswap_get *get = list_first(&session->gets, struct bitswap_get, session_node);
+		bitswap_got_fn *got = get->got;
+		void *ctx = get->ctx;
+
+		bitswap_client_cancel(get);
+		got(ctx, -ECANCELED, NULL);
+	}
+	assert(list_empty(&session->pending));
+	while (!list_empty(&session->members))
+		bitswap_session_leave(
+			list_first(&session->members, struct bitswap_member, session_node));
+	timer_stop(session->client->timers, &session->idle);
+	list_remove(&session->ready_node);
+	list_remove(&session->node);
+	session->client->session_count--;
+	free(session);
+}
+
+void bitswap_session_ready(struct bitswap_session *session)
+{
+	list_remove(&session->ready_node);
+	list_add_tail(&session->client->ready, &session->ready_node);
+	session->client->ops->wake(session->client->ctx);
+}
+
+void bitswap_session_active(struct bitswap_session *session)
+{
+	session->active_ms = timers_now(session->client->timers);
+	session->ticks = 0;
+	session->searched = false;
+}
+
+/* ---- members ---- */
+
+struct bitswap_member *bitswap_session_member(struct bitswap_session *session,
+					      const struct bitswap_client_peer *peer)
+{
+	list_for_each(member, &session->members, struct bitswap_member, session_node)
+		if (member->peer == peer)
+			return member;
+	return NULL;
+}
+
+/* A new member may have all that is wanted and not yet on its way. */
+struct bitswap_member *bitswap_session_join(struct bitswap_session *session,
+					    struct bitswap_client_peer *peer)
+{
+	struct bitswap_member *member = bitswap_session_member(session, peer);
+
+	if (member || session->member_count >= BITSWAP_MEMBERS_MAX)
+		return member;
+	member = xnew(struct bitswap_member);
+	member->session = session;
+	member->peer = peer;
+	list_add_tail(&session->members, &member->session_node);
+	list_add_tail(&peer->members, &member->peer_node);
+	session->member_count++;
+	list_for_each(get, &session->gets, struct bitswap_get, session_node)
+		if (get->want)
+			bitswap_want_requeue(get->want);
+	return member;
+}
+
+void bitswap_session_leave(struct bitswap_member *member)
+{
+	struct bitswap_session *session = member->session;
+
+	list_remove(&member->session_node);
+	list_remove(&member->peer_node);
+	session->member_count--;
+	free(member);
+	if (!list_empty(&session->pending))
+		bitswap_session_ready(session);
+}
+
+/* ---- placing wants ---- */
+
+struct choice {
+	struct bitswap_client_peer *peer;
+	bool has;
+	uint64_t eta_us;
+	bool someone; /* could be asked, if only there were room */
+};
+
+/* When the block would be here, by what the peer delivers. */
+static uint64_t eta_us(const struct bitswap_client_peer *peer)
+{
+	uint64_t rate = peer->rate ? peer->rate : RATE_GUESS;
+
+	return (peer->flying + 1) * peer->block_size * 1000000 / rate + peer->ping_ms * 1000;
+}
+
+static void consider(struct choice *best, struct bitswap_want *want, struct bitswap_member *member)
+{
+	struct bitswap_client_peer *peer = member->peer;
+	struct bitswap_ask *ask = bitswap_ask_find(want, peer);
+
+	if (peer->ability == BITSWAP_UNABLE)
+		return;
+	if (ask && (ask->answer == BITSWAP_DONT_HAVE || ask->answer == BITSWAP_TOO_LATE))
+		return;
+	best->someone = true;
+	if (peer->flying >= bitswap_outbox_room(peer, member->session->member_count == 1))
+		return;
+	if (!ask && peer->ask_count >= BITSWAP_ASKS_MAX)
+		return;
+	bool has = ask && ask->answer == BITSWAP_HAVE;
+	uint64_t eta = eta_us(peer);
+	bool better = !best->peer || has > best->has || (has == best->has && eta < best->eta_us);
+
+	if (better || (has == best->has && eta == best->eta_us &&
+		       random_below(want->client->random, 2) == 0))
+		*best = (struct choice){ peer, has, eta, true };
+}
+
+/* Want-have to everybody who has not said no. */
+static void broadcast(struct bitswap_want *want)
+{
+	struct bitswap_client *client = want->client;
+
+	want->broadcast = true;
+	list_for_each(peer, &client->peers, struct bitswap_client_peer, node) {
+		if (peer->ability != BITSWAP_ABLE)
+			continue;
+		struct bitswap_ask *ask = bitswap_ask_find(want, peer);
+
+		if (ask && ask->answer == BITSWAP_DONT_HAVE)
+			continue;
+		if (!ask)
+			ask = bitswap_ask_new(want, peer);
+		if (!ask)
+			continue;
+		ask->answer = BITSWAP_NO_ANSWER;
+		ask->block = false;
+		bitswap_ask_send(ask, false);
+	}
+}
+
+/* Everybody there is said no. */
+static bool all_refused(struct bitswap_want *want)
+{
+	list_for_each(peer, &want->client->peers, struct bitswap_client_peer, node) {
+		if (peer->ability == BITSWAP_UNABLE)
+			continue;
+		struct bitswap_ask *ask = bitswap_ask_find(want, peer);
+
+		if (!ask || ask->answer != BITSWAP_DONT_HAVE)
+			return false;
+	}
+	return true;
+}
+
+static unsigned broadcasts(const struct bitswap_session *session)
+{
+	unsigned count = 0;
+
+	list_for_each(get, &session->gets, struct bitswap_get, session_node)
+		count += get->want && get->want->broadcast;
+	return count;
+}
+
+/* Ends at the end of the run: its waiters may call back into all of this. */
+static void give_up(struct bitswap_want *want, int err)
+{
+	bitswap_want_unqueue(want);
+	want->err = err;
+	list_add_tail(&want->client->unreachable, &want->node);
+}
+
+/* No peer at all: routing is asked at once, for each want, and its "none" is final. */
+static void place_alone(struct bitswap_want *want)
+{
+	struct bitswap_client *client = want->client;
+	int err = want->searched ? -ENOTSUP : client->ops->search(client->ctx, &want->cid);
+
+	if (err == -EAGAIN)
+		return; /* stays pending: bitswap_client_searched() comes back to it */
+	bitswap_want_unqueue(want);
+	if (err)
+		give_up(want, -EHOSTUNREACH);
+}
+
+/* 0 placed (or left to the idle tick), -EAGAIN when members have no room. */
+static int place(struct bitswap_session *session, struct bitswap_want *want)
+{
+	struct bitswap_client *client = session->client;
+	struct bitswap_session *last = NULL;
+	struct choice best = { 0 };
+
+	if (want->err) {
+		give_up(want, want->err);
+		return 0;
+	}
+	if (session->member_count == 0 && client->able == 1 && client->undecided == 0)
+		list_for_each(peer, &client->peers, struct bitswap_client_peer, node)
+			if (peer->ability == BITSWAP_ABLE) /* no one to choose from: skip the HAVE */
+				bitswap_session_join(session, peer);
+	list_for_each(get, &want->gets, struct bitswap_get, want_node) {
+		if (get->session == last)
+			continue;
+		last = get->session;
+		list_for_each(member, &last->members, struct bitswap_member, session_node)
+			consider(&best, want, member);
+	}
+	if (best.peer) {
+		struct bitswap_ask *ask = bitswap_ask_find(want, best.peer);
+
+		bitswap_want_unqueue(want);
+		want->broadcast = false;
+		bitswap_ask_send(ask ? ask : bitswap_ask_new(want, best.peer), true);
+		return 0;
+	}
+	if (best.someone)
+		return -EAGAIN;
+	if (client->connected == 0) {
+		place_alone(want);
+		return 0;
+	}
+	bitswap_want_unqueue(want);
+	if (all_refused(want)) {
+		if (!session->searched && client->ops->search(client->ctx, &want->cid) == 0)
+			session->searched = true;
+		return 0;
+	}
+	if (!want->broadcast && broadcasts(session) < BITSWAP_BROADCAST_MAX)
+		broadcast(want);
+	return 0;
+}
+
+void bitswap_session_place(struct bitswap_session *session)
+{
+	unsigned stuck = 0;
+
+	list_for_each_safe(want, &session->pending, struct bitswap_want, node) {
+		if (place(session, want) == -EAGAIN && ++stuck >= STUCK_MAX)
+			break;
+	}
+}
+
+/* ---- silence ---- */
+
+static uint64_t last_progress(const struct bitswap_session *session)
+{
+	uint64_t at = session->active_ms;
+
+	list_for_each(member, &session->members, struct bitswap_member, session_node)
+		if (member->peer->flying && member->peer->progress_ms > at)
+			at = member->peer->progress_ms;
+	return at;
+}
+
+static uint64_t idle_delay(const struct bitswap_session *session)
+{
+	return session->client->idle_ms * (1 + session->ticks);
+}
+
+/* Ask everybody again for what is not on its way; those asked go to the end of the queue, so that the next
+ * tick begins with others. Returns one want worth a search. */
+static struct bitswap_want *rebroadcast(struct bitswap_session *session)
+{
+	struct bitswap_want *first = NULL;
+	struct list asked;
+	unsigned count = 0;
+
+	list_init(&asked);
+	list_for_each(get, &session->gets, struct bitswap_get, session_node)
+		if (get->want)
+			get->want->broadcast = false;
+	list_for_each_safe(get, &session->gets, struct bitswap_get, session_node) {
+		struct bitswap_want *want = get->want;
+
+		if (!want || want->flying || want->home || want->broadcast)
+			continue;
+		if (count++ == BITSWAP_BROADCAST_MAX)
+			break;
+		first = first ? first : want;
+		broadcast(want);
+		list_remove(&get->session_node);
+		list_add_tail(&asked, &get->session_node);
+	}
+	while (!list_empty(&asked)) {
+		struct list *node = asked.next;
+
+		list_remove(node);
+		list_add_tail(&session->gets, node);
+	}
+	return first;
+}
+
+static void search_one(struct bitswap_session *session, struct bitswap_want *want)
+{
+	struct bitswap_client *client = session->client;
+
+	if (!want && !list_empty(&session->gets))
+		want = list_first(&session->gets, struct bitswap_get, session_node)->want;
+	if (want && client->ops->search(client->ctx, &want->cid) == 0)
+		session->searched = true;
+}
+
+static void on_idle(void *ctx)
+{
+	struct bitswap_session *session = ctx;
+	struct bitswap_client *client = session->client;
+	uint64_t now_ms = timers_now(client->timers);
+	bool due = now_ms - session->rebroadcast_ms >= client->rebroadcast_ms;
+
+	if (list_empty(&session->gets))
+		return;
+	bool silent = now_ms - last_progress(session) >= idle_delay(session);
+
+	if (silent || due) {
+		struct bitswap_want *want = rebroadcast(session);
+
+		if (want || silent)
+			search_one(session, want);
+		if (silent && session->ticks < TICKS_MAX)
+			session->ticks++;
+		if (silent)
+			session->active_ms = now_ms;
+		session->rebroadcast_ms = now_ms;
+	}
+	bitswap_session_watch(session);
+}
+
+void bitswap_session_watch(struct bitswap_session *session)
+{
+	struct bitswap_client *client = session->client;
+
+	if (!timer_running(&session->idle))
+		timer_start_at(client->timers, &session->idle,
+			       last_progress(session) + idle_delay(session), on_idle, session);
+}

@@ -1,0 +1,189 @@
+#include "exchange/bitswap/verify.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+/* What the loop runs when jobs are done. It outlives a verify that was freed while it was posted. */
+struct report {
+	struct inbox_item item;
+	struct bitswap_verify *verify; /* NULL: freed */
+};
+
+struct bitswap_verify {
+	struct loop *loop;
+	bitswap_verified_fn *done;
+	void *ctx;
+	size_t queued; /* bytes; loop thread */
+	pthread_t thread;
+	bool started;
+	pthread_mutex_t lock; /* of all below */
+	pthread_cond_t more;
+	struct list todo, ready;
+	struct report *report; /* posted and not yet run */
+	bool stop;
+};
+
+struct bitswap_frame *bitswap_frame_new(struct buf *message)
+{
+	struct bitswap_frame *frame = xnew(struct bitswap_frame);
+
+	atomic_init(&frame->refs, 1);
+	frame->message = *message;
+	*message = (struct buf){ 0 };
+	return frame;
+}
+
+struct bitswap_frame *bitswap_frame_ref(struct bitswap_frame *frame)
+{
+	atomic_fetch_add_explicit(&frame->refs, 1, memory_order_relaxed);
+	return frame;
+}
+
+void bitswap_frame_unref(struct bitswap_frame *frame)
+{
+	if (atomic_fetch_sub_explicit(&frame->refs, 1, memory_order_acq_rel) > 1)
+		return;
+	buf_release(&frame->message);
+	free(frame);
+}
+
+static void job_free(struct bitswap_job *job)
+{
+	bitswap_frame_unref(job->frame);
+	free(job);
+}
+
+struct bitswap_verify *bitswap_verify_new(struct loop *loop, bitswap_verified_fn *done, void *ctx)
+{
+	struct bitswap_verify *verify = xnew(struct bitswap_verify);
+
+	verify->loop = loop;
+	verify->done = done;
+	verify->ctx = ctx;
+	pthread_mutex_init(&verify->lock, NULL);
+	pthread_cond_init(&verify->more, NULL);
+	list_init(&verify->todo);
+	list_init(&verify->ready);
+	return verify;
+}
+
+static void finish(struct bitswap_verify *verify, struct bitswap_job *job)
+{
+	verify->done(verify->ctx, job);
+	job_free(job);
+}
+
+/* Loop thread. */
+static void on_report(struct inbox_item *item)
+{
+	struct report *report = container_of(item, struct report, item);
+	struct bitswap_verify *verify = report->verify;
+	struct list ready;
+
+	free(report);
+	if (!verify)
+		return;
+	list_init(&ready);
+	pthread_mutex_lock(&verify->lock);
+	verify->report = NULL;
+	while (!list_empty(&verify->ready)) {
+		struct list *node = verify->ready.next;
+
+		list_remove(node);
+		list_add_tail(&ready, node);
+	}
+	pthread_mutex_unlock(&verify->lock);
+	while (!list_empty(&ready)) {
+		struct bitswap_job *job = list_first(&ready, struct bitswap_job, node);
+
+		list_remove(&job->node);
+		verify->queued -= job->data.len;
+		finish(verify, job);
+	}
+}
+
+/* With the lock held. */
+static void post(struct bitswap_verify *verify)
+{
+	if (verify->report)
+		return;
+	verify->report = xnew(struct report);
+	verify->report->verify = verify;
+	verify->report->item.run = on_report;
+	loop_post(verify->loop, &verify->report->item);
+}
+
+static void *run(void *ctx)
+{
+	struct bitswap_verify *verify = ctx;
+
+	pthread_mutex_lock(&verify->lock);
+	while (!verify->stop) {
+		if (list_empty(&verify->todo)) {
+			pthread_cond_wait(&verify->more, &verify->lock);
+			continue;
+		}
+		struct bitswap_job *job = list_first(&verify->todo, struct bitswap_job, node);
+
+		list_remove(&job->node);
+		pthread_mutex_unlock(&verify->lock);
+		job->err = bitswap_msg_name(&job->prefix, job->data, &job->cid);
+		pthread_mutex_lock(&verify->lock);
+		list_add_tail(&verify->ready, &job->node);
+		post(verify);
+	}
+	pthread_mutex_unlock(&verify->lock);
+	return NULL;
+}
+
+size_t bitswap_verify_queued(const struct bitswap_verify *verify)
+{
+	return verify->queued;
+}
+
+void bitswap_verify_submit(struct bitswap_verify *verify, struct bitswap_job *job)
+{
+	bool small = job->data.len <= BITSWAP_VERIFY_INLINE_MAX;
+
+	if (!small && !verify->started)
+		verify->started = pthread_create(&verify->thread, NULL, run, verify) == 0;
+	if (small || !verify->started) { /* without a thread: slowly, but done */
+		job->err = bitswap_msg_name(&job->prefix, job->data, &job->cid);
+		finish(verify, job);
+		return;
+	}
+	verify->queued += job->data.len;
+	pthread_mutex_lock(&verify->lock);
+	list_add_tail(&verify->todo, &job->node);
+	pthread_cond_signal(&verify->more);
+	pthread_mutex_unlock(&verify->lock);
+}
+
+static void drop_all(struct list *jobs)
+{
+	while (!list_empty(jobs)) {
+		struct bitswap_job *job = list_first(jobs, struct bitswap_job, node);
+
+		list_remove(&job->node);
+		job_free(job);
+	}
+}
+
+void bitswap_verify_free(struct bitswap_verify *verify)
+{
+	if (!verify)
+		return;
+	pthread_mutex_lock(&verify->lock);
+	verify->stop = true;
+	pthread_cond_signal(&verify->more);
+	pthread_mutex_unlock(&verify->lock);
+	if (verify->started)
+		pthread_join(verify->thread, NULL);
+	if (verify->report)
+		verify->report->verify = NULL;
+	drop_all(&verify->todo);
+	drop_all(&verify->ready);
+	pthread_mutex_destroy(&verify->lock);
+	pthread_cond_destroy(&verify->more);
+	free(verify);
+}

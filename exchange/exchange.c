@@ -1,0 +1,339 @@
+#include "exchange/exchange.h"
+
+#include "exchange/bitswap/engine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STREAMS_PER_PEER_MAX 128 /* Kubo opens one for each response */
+#define NEWS_MAX 8192		 /* CIDs of exchange_have() not yet looked at */
+#define PROVIDER_DELAY_MS 1000
+#define REBROADCAST_MS 60000
+#define SERVE_MESSAGE (1u << 20)
+#define SERVE_MESSAGE_MAX (2u << 20) /* with its last block it must stay below BITSWAP_MESSAGE_MAX */
+#define SERVE_OUTSTANDING (4u << 20)
+
+/* Other threads speak to the loop by one note at a time. It outlives an exchange freed meanwhile. */
+struct engine_note {
+	struct inbox_item item;
+	struct exchange *exchange; /* NULL: freed */
+};
+
+/* ---- from other threads ---- */
+
+static void on_note(struct inbox_item *item)
+{
+	struct engine_note *note = container_of(item, struct engine_note, item);
+	struct exchange *exchange = note->exchange;
+
+	free(note);
+	if (!exchange)
+		return;
+	pthread_mutex_lock(&exchange->lock);
+	struct cid *news = exchange->news;
+	size_t count = exchange->news_count;
+	bool lost = exchange->news_lost, room = exchange->room;
+
+	exchange->note = NULL;
+	exchange->news = NULL;
+	exchange->news_count = exchange->news_cap = 0;
+	exchange->news_lost = exchange->room = false;
+	pthread_mutex_unlock(&exchange->lock);
+	if (lost)
+		engine_serve_all_news(exchange);
+	else
+		engine_serve_news(exchange, news, count);
+	free(news);
+	if (room)
+		engine_arrive_room(exchange);
+}
+
+void engine_poke(struct exchange *exchange)
+{
+	if (exchange->note)
+		return;
+	exchange->note = xnew(struct engine_note);
+	exchange->note->exchange = exchange;
+	exchange->note->item.run = on_note;
+	loop_post(exchange->loop, &exchange->note->item);
+}
+
+void exchange_have(struct exchange *exchange, const struct cid *cids, size_t count)
+{
+	pthread_mutex_lock(&exchange->lock);
+	if (exchange->news_lost || exchange->news_count + count > NEWS_MAX) {
+		exchange->news_lost = true;
+	} else if (count) {
+		if (exchange->news_count + count > exchange->news_cap) {
+			exchange->news_cap = 2 * (exchange->news_count + count);
+			exchange->news = xrealloc(exchange->news,
+						  exchange->news_cap * sizeof(*exchange->news));
+		}
+		memcpy(exchange->news + exchange->news_count, cids, count * sizeof(*cids));
+		exchange->news_count += count;
+	}
+	engine_poke(exchange);
+	pthread_mutex_unlock(&exchange->lock);
+}
+
+/* ---- once per turn of the loop ---- */
+
+static void on_flush(void *ctx)
+{
+	struct exchange *exchange = ctx;
+	struct list *dirty = &exchange->client.dirty;
+
+	bitswap_client_run(&exchange->client);
+	while (!list_empty(dirty)) {
+		struct bitswap_client_peer *peer =
+			list_first(dirty, struct bitswap_client_peer, dirty_node);
+
+		list_remove(&peer->dirty_node);
+		peer->dirty = false;
+		engine_peer_flush(peer->owner);
+	}
+}
+
+static void wake_client(void *ctx)
+{
+	struct exchange *exchange = ctx;
+
+	if (!timer_running(&exchange->flush))
+		timer_start(exchange->timers, &exchange->flush, 0, on_flush, exchange);
+}
+
+static void on_serve(void *ctx)
+{
+	engine_serve(ctx);
+}
+
+void engine_wake_serve(struct exchange *exchange)
+{
+	if (!timer_running(&exchange->serve))
+		timer_start(exchange->timers, &exchange->serve, 0, on_serve, exchange);
+}
+
+static void wake_server(void *ctx)
+{
+	engine_wake_serve(ctx);
+}
+
+static const struct bitswap_client_ops client_ops = {
+	.wake = wake_client,
+	.search = engine_find_start,
+	.unwanted = engine_find_stop,
+};
+
+static const struct bitswap_server_ops server_ops = {
+	.size = engine_serve_size,
+	.wake = wake_server,
+};
+
+/* ---- peers ---- */
+
+static void on_connected(void *ctx, const struct peer_id *id)
+{
+	engine_peer_add(ctx, id);
+}
+
+static void on_identified(void *ctx, const struct peer_id *id)
+{
+	struct engine_peer *peer = engine_peer_add(ctx, id);
+
+	engine_peer_judge(peer);
+	if (peer->client->ability == BITSWAP_UNDECIDED)
+		bitswap_outbox_able(peer->client, BITSWAP_UNABLE);
+}
+
+static void on_disconnected(void *ctx, const struct peer_id *id)
+{
+	struct engine_peer *peer = engine_peer_get(ctx, id);
+
+	if (peer)
+		engine_peer_free(peer);
+}
+
+static int add_present(void *ctx, const struct swarm_peer *peer)
+{
+	if (peer->identified)
+		on_identified(ctx, &peer->id);
+	else
+		on_connected(ctx, &peer->id);
+	return 0;
+}
+
+/* ---- life ---- */
+
+static struct exchange_config with_defaults(const struct exchange_config *config)
+{
+	struct exchange_config out = config ? *config : (struct exchange_config){ 0 };
+
+	if (!out.provider_delay_ms)
+		out.provider_delay_ms = PROVIDER_DELAY_MS;
+	if (!out.rebroadcast_ms)
+		out.rebroadcast_ms = REBROADCAST_MS;
+	if (!out.serve_message_max)
+		out.serve_message_max = SERVE_MESSAGE;
+	if (out.serve_message_max > SERVE_MESSAGE_MAX)
+		out.serve_message_max = SERVE_MESSAGE_MAX;
+	if (!out.serve_outstanding_max)
+		out.serve_outstanding_max = SERVE_OUTSTANDING;
+	/* The stream tells of room only after it held more than its low mark. */
+	if (out.serve_outstanding_max < STREAM_LOW_MARK + 1)
+		out.serve_outstanding_max = STREAM_LOW_MARK + 1;
+	if (!out.wants_per_peer_max)
+		out.wants_per_peer_max = BITSWAP_SERVED_WANTS_MAX;
+	return out;
+}
+
+struct exchange *exchange_new(struct swarm *swarm, struct router *router, struct store *store,
+			      const struct exchange_config *config)
+{
+	struct exchange *exchange = xnew(struct exchange);
+
+	exchange->swarm = swarm;
+	exchange->router = router;
+	exchange->store = store;
+	exchange->loop = swarm_loop(swarm);
+	exchange->timers = loop_timers(exchange->loop);
+	exchange->config = with_defaults(config);
+	pthread_mutex_init(&exchange->lock, NULL);
+	pthread_cond_init(&exchange->called, NULL);
+	list_init(&exchange->ledgers);
+	list_init(&exchange->searches);
+	list_init(&exchange->held);
+	list_init(&exchange->paused);
+	bitswap_client_init(&exchange->client, exchange->timers, swarm_random(swarm),
+			    exchange->config.provider_delay_ms, exchange->config.rebroadcast_ms,
+			    &client_ops, exchange);
+	bitswap_server_init(&exchange->server, exchange->config.wants_per_peer_max, &server_ops,
+			    exchange);
+	exchange->verify = bitswap_verify_new(exchange->loop, engine_arrive_verified, exchange);
+	for (size_t i = 0; i < BITSWAP_PROTOCOLS; i++)
+		swarm_handle(swarm, bitswap_protocols[i], STREAMS_PER_PEER_MAX,
+			     engine_arrive_handle, exchange);
+	exchange->watch = (struct swarm_watch){ on_connected, on_identified, on_disconnected,
+						exchange, { 0 } };
+	swarm_watch(swarm, &exchange->watch);
+	swarm_each_peer(swarm, add_present, exchange);
+	return exchange;
+}
+
+static void free_ledgers(struct exchange *exchange)
+{
+	list_for_each_safe(ledger, &exchange->ledgers, struct engine_ledger, node)
+		free(ledger);
+	map_release(&exchange->ledger_by_id);
+}
+
+void exchange_free(struct exchange *exchange)
+{
+	struct bytes key;
+	void *peer;
+
+	if (!exchange)
+		return;
+	for (size_t i = 0; i < BITSWAP_PROTOCOLS; i++)
+		swarm_unhandle(exchange->swarm, bitswap_protocols[i]);
+	swarm_unwatch(exchange->swarm, &exchange->watch);
+	while (!list_empty(&exchange->client.sessions))
+		bitswap_session_free(
+			list_first(&exchange->client.sessions, struct bitswap_session, node));
+	engine_find_release(exchange);
+	for (size_t at = 0; map_next(&exchange->peers, &at, &key, &peer); at = 0)
+		engine_peer_free(peer);
+	map_release(&exchange->peers);
+	bitswap_verify_free(exchange->verify);
+	engine_arrive_release(exchange);
+	bitswap_server_release(&exchange->server);
+	bitswap_client_release(&exchange->client);
+	timer_stop(exchange->timers, &exchange->flush);
+	timer_stop(exchange->timers, &exchange->serve);
+	free_ledgers(exchange);
+	pthread_mutex_lock(&exchange->lock);
+	if (exchange->note)
+		exchange->note->exchange = NULL;
+	free(exchange->news);
+	pthread_mutex_unlock(&exchange->lock);
+	pthread_mutex_destroy(&exchange->lock);
+	pthread_cond_destroy(&exchange->called);
+	free(exchange);
+}
+
+/* ---- sessions: the door's names of the client's structures ---- */
+
+struct exchange_session *exchange_session_new(struct exchange *exchange)
+{
+	return (struct exchange_session *)bitswap_session_new(&exchange->client);
+}
+
+void exchange_session_free(struct exchange_session *session)
+{
+	bitswap_session_free((struct bitswap_session *)session);
+}
+
+struct exchange_get *exchange_get(struct exchange_session *session, const struct cid *cid,
+				  uint64_t deadline_ms, exchange_got_fn *got, void *ctx)
+{
+	return (struct exchange_get *)bitswap_client_get((struct bitswap_session *)session, cid,
+							 deadline_ms, got, ctx);
+}
+
+void exchange_get_cancel(struct exchange_get *get)
+{
+	bitswap_client_cancel((struct bitswap_get *)get);
+}
+
+/* ---- statistics ---- */
+
+void exchange_stats(const struct exchange *exchange, struct exchange_stats *stats)
+{
+	*stats = exchange->stats;
+	stats->wants = exchange->client.wants.count;
+	stats->sessions = exchange->client.session_count;
+	stats->peers = exchange->client.able;
+}
+
+int exchange_each_want(const struct exchange *exchange, const struct peer_id *peer,
+		       int (*each)(void *ctx, const struct cid *cid), void *ctx)
+{
+	struct bytes key;
+	void *want;
+	size_t at = 0;
+	int stop = 0;
+
+	if (peer) {
+		const struct engine_peer *known = engine_peer_get(exchange, peer);
+
+		return known ? bitswap_server_each(known->server, each, ctx) : 0;
+	}
+	while (!stop && map_next(&exchange->client.wants, &at, &key, &want))
+		stop = each(ctx, &((struct bitswap_want *)want)->cid);
+	return stop;
+}
+
+int exchange_ledger(const struct exchange *exchange, const struct peer_id *peer,
+		    struct exchange_ledger *ledger)
+{
+	const struct engine_ledger *known = map_get(&exchange->ledger_by_id, peer_id_bytes(peer));
+
+	if (!known)
+		return -ENOENT;
+	*ledger = known->sums;
+	return 0;
+}
+
+int exchange_each_peer(const struct exchange *exchange,
+		       int (*each)(void *ctx, const struct exchange_ledger *ledger), void *ctx)
+{
+	int stop = 0;
+
+	list_for_each(ledger, &exchange->ledgers, struct engine_ledger, node) {
+		if (ledger->connected)
+			stop = each(ctx, &ledger->sums);
+		if (stop)
+			break;
+	}
+	return stop;
+}

@@ -1,0 +1,280 @@
+/* Whom a session asks, and what it does when nobody answers. */
+#include "tests/exchange/bitswap_rig.h"
+
+static void have_then_block(void **state)
+{
+	(void)state;
+	struct rig *rig = rig_new();
+	struct bitswap_client_peer *a = rig_peer(rig, 1), *b = rig_peer(rig, 2);
+	struct bitswap_session *session = bitswap_session_new(&rig->client);
+	struct cid cid = rig_cid(1);
+
+	rig_get(rig, session, 1);
+	assert_int_equal(rig_mail(rig, a).haves, 1);
+	assert_int_equal(rig_mail(rig, b).haves, 1);
+	bitswap_client_have(b, &cid);
+	assert_int_equal(rig_mail(rig, a).blocks, 0);
+	assert_int_equal(rig_mail(rig, b).blocks, 1);
+	/* A second HAVE asks nobody twice. */
+	bitswap_client_have(a, &cid);
+	assert_int_equal(rig_mail(rig, a).blocks, 0);
+	rig_block(rig, b, 1);
+	assert_int_equal(rig_mail(rig, a).cancels, 1);
+	assert_int_equal(rig_mail(rig, b).cancels, 0);
+	rig_free(rig);
+}
+
+/* Children of a root go straight to who had the root, and to no one else. */
+static void children_go_to_members(void **state)
+{
+	(void)state;
+	struct rig *rig = rig_new();
+	struct bitswap_client_peer *a = rig_peer(rig, 1), *b = rig_peer(rig, 2);
+	struct bitswap_session *session = bitswap_session_new(&rig->client);
+	struct cid root = rig_cid(1);
+
+	rig_get(rig, session, 1);
+	rig_mail(rig, a);
+	rig_mail(rig, b);
+	bitswap_client_have(a, &root);
+	rig_mail(rig, a);
+	rig_block(rig, a, 1);
+	rig_mail(rig, b);
+	for (unsigned i = 2; i < 10; i++)
+		rig_get(rig, session, i);
+	assert_int_equal(rig_mail(rig, a).blocks, 8);
+	struct rig_mail mail = rig_mail(rig, b);
+
+	assert_int_equal(mail.blocks + mail.haves, 0);
+	rig_free(rig);
+}
+
+static void dont_have_goes_to_the_next(void **state)
+{
+	(void)state;
+	struct rig *rig = rig_new();
+	struct bitswap_client_peer *peers[2] = { rig_peer(rig, 1), rig_peer(rig, 2) };
+	struct bitswap_session *session = bitswap_session_new(&rig->client);
+	struct cid cid = rig_cid(1);
+
+	bitswap_session_join(session, peers[0]);
+	bitswap_session_join(session, peers[1]);
+	rig_get(rig, session, 1);
+	unsigned first = rig_mail(rig, peers[0]).blocks ? 0 : 1;
+
+	if (first == 1)
+		assert_int_equal(rig_mail(rig, peers[1]).blocks, 1);
+	bitswap_client_dont_have(peers[first], &cid);
+	assert_int_equal(rig_mail(rig, peers[!first]).blocks, 1);
+	assert_int_equal(rig_mail(rig, peers[first]).blocks, 0);
+	/* Both said no: there is no one else, so routing is asked at once. */
+	bitswap_client_dont_have(peers[!first], &cid);
+	bitswap_client_run(&rig->client);
+	assert_int_equal(rig->searches, 1);
+	/* It came to have it after all. */
+	bitswap_client_have(peers[first], &cid);
+	assert_int_equal(rig_mail(rig, peers[first]).blocks, 1);
+	rig_free(rig);
+}
+
+static void wants_spread_over_members(void **state)
+{
+	(void)state;
+	struct rig *rig = rig_new();
+	struct bitswap_client_peer *fast = rig_peer(rig, 1), *slow = rig_peer(rig, 2);
+	struct bitswap_session *session = bitswap_session_new(&rig->client);
+
+	bitswap_session_join(session, fast);
+	bitswap_session_join(session, slow);
+	fast->rate = 100u << 20;
+	slow->rate = 10u << 20;
+	for (unsigned i = 0; i < 110; i++)
+		rig_get(rig, session, i);
+	unsigned to_fast = rig_mail(rig, fast).blocks, to_slow = rig_mail(rig, slow).blocks;
+
+	assert_int_equal(to_fast + to_slow, 110);
+	assert_in_range(to_slow, 5, 20);
+	rig_free(rig);
+}
+
+static void silence_is_an_answer(void **state)
+{
+	(void)state;
+	struct rig *rig = rig_new();
+	struct bitswap_client_peer *a = rig_peer(rig, 1), *b = rig_peer(rig, 2);
+	struct bitswap_session *session = bitswap_session_new(&rig->client);
+
+	bitswap_session_join(session, a);
+	bitswap_session_join(session, b);
+	a->rate = 1u << 30;
+	rig_get(rig, session, 1);
+	assert_int_equal(rig_mail(rig, a).blocks, 1);
+	rig_wait(rig, 4900);
+	assert_int_equal(rig_mail(rig, b).blocks, 0);
+	/* Something moves: it is at work. */
+	bitswap_outbox_progress(a);
+	rig_wait(rig, 4900);
+	assert_int_equal(rig_mail(rig, b).blocks, 0);
+	rig_wait(rig, 200);
+	assert_int_equal(rig_mail(rig, b).blocks, 1);
+	/* The late block still counts, and the other is told. */
+	assert_true(rig_block(rig, a, 1));
+	assert_int_equal(rig_mail(rig, b).cancels, 1);
+	rig_free(rig);
+}
+
+static void idle_session_asks_again_and_searches_for_one(void **state)
+{
+	(void)state;
+	struct rig *rig = rig_new();
+	struct bitswap_client_peer *a = rig_peer(rig, 1), *b = rig_peer(rig, 2);
+	struct bitswap_session *session = bitswap_session_new(&rig->client);
+
+	rig_get(rig, session, 1);
+	rig_get(rig, session, 2);
+	assert_int_equal(rig_mail(rig, a).haves, 2);
+	assert_int_equal(rig_mail(rig, b).haves, 2);
+	rig_wait(rig, RIG_IDLE_MS - 1);
+	assert_int_equal(rig->searches, 0);
+	rig_wait(rig, 1);
+	assert_int_equal(rig->searches, 1);
+	assert_int_equal(rig_mail(rig, a).haves, 2);
+	/* The next tick is later. */
+	rig_wait(rig, 2 * RIG_IDLE_MS - 1);
+	assert_int_equal(rig->searches, 1);
+	rig_wait(rig, 1);
+	assert_int_equal(rig->searches, 2);
+	rig_free(rig);
+}
+
+static void no_peer_asks_routing_at_once(void **state)
+{
+	(void)state;
+	struct rig *rig = rig_new();
+	struct bitswap_session *session = bitswap_session_new(&rig->client);
+	struct cid cid = rig_cid(1);
+
+	rig_get(rig, session, 1);
+	bitswap_client_run(&rig->client);
+	assert_int_equal(rig->searches, 1);
+	assert_int_equal(rig->failed, 0);
+	bitswap_client_searched(&rig->client, &cid, 0);
+	assert_int_equal(rig->failed, 0);
+	bitswap_client_run(&rig->client);
+	assert_int_equal(rig->failed, 1);
+	assert_int_equal(rig->err, -EHOSTUNREACH);
+
+	/* A provider that is there counts as HAVE. */
+	rig_get(rig, session, 1);
+	bitswap_client_run(&rig->client);
+	bitswap_client_searched(&rig->client, &cid, 1);
+	struct bitswap_client_peer *peer = rig_peer(rig, 1);
+
+	bitswap_client_have(peer, &cid);
+	assert_int_equal(rig_mail(rig, peer).blocks, 1);
+
+	/* No routing either. */
+	bitswap_outbox_remove(peer);
+	rig->search_result = -ENOTSUP;
+	bitswap_client_run(&rig->client);
+	assert_int_equal(rig->failed, 2);
+	rig_free(rig);
+}
+
+static void busy_routing_is_asked_later(void **state)
+{
+	(void)state;
+	struct rig *rig = rig_new();
+	struct bitswap_session *session = bitswap_session_new(&rig->client);
+	struct cid other = rig_cid(9);
+
+	rig->search_result = -EAGAIN;
+	rig_get(rig, session, 1);
+	bitswap_client_run(&rig->client);
+	assert_int_equal(rig->failed, 0);
+	rig->search_result = 0;
+	bitswap_client_searched(&rig->client, &other, 0);
+	bitswap_client_run(&rig->client);
+	assert_int_equal(rig->searches, 2);
+	rig_free(rig);
+}
+
+static void lost_peer_gives_its_wants_back(void **state)
+{
+	(void)state;
+	struct rig *rig = rig_new();
+	struct bitswap_client_peer *a = rig_peer(rig, 1);
+	struct bitswap_session *session = bitswap_session_new(&rig->client);
+
+	for (unsigned i = 0; i < 20; i++)
+		rig_get(rig, session, i);
+	assert_int_equal(rig_mail(rig, a).blocks, 20);
+	struct bitswap_client_peer *b = rig_peer(rig, 2);
+
+	bitswap_outbox_remove(a);
+	assert_int_equal(rig_mail(rig, b).blocks, 20);
+	/* And comes back: everything is said again. */
+	bitswap_outbox_remove(b);
+	a = rig_peer(rig, 1);
+	assert_int_equal(rig_mail(rig, a).blocks, 20);
+	assert_int_equal(rig->failed, 0);
+	rig_free(rig);
+}
+
+static void useless_members_leave(void **state)
+{
+	(void)state;
+	struct rig *rig = rig_new();
+	struct bitswap_client_peer *a = rig_peer(rig, 1), *b = rig_peer(rig, 2);
+	struct bitswap_session *session = bitswap_session_new(&rig->client);
+
+	bitswap_session_join(session, a);
+	rig_mail(rig, b);
+	for (unsigned i = 0; i < 16; i++)
+		rig_get(rig, session, i);
+	assert_int_equal(rig_mail(rig, a).blocks, 16);
+	for (unsigned i = 0; i < 16; i++) {
+		struct cid cid = rig_cid(i);
+
+		bitswap_client_dont_have(a, &cid);
+	}
+	assert_int_equal(session->member_count, 0);
+	assert_int_equal(rig_mail(rig, b).haves, 16);
+	rig_free(rig);
+}
+
+static void old_peers_get_want_blocks(void **state)
+{
+	(void)state;
+	struct rig *rig = rig_new();
+	struct bitswap_client_peer *a = rig_peer(rig, 1), *b = rig_peer(rig, 2);
+	struct bitswap_session *session = bitswap_session_new(&rig->client);
+
+	a->haves = false;
+	rig_get(rig, session, 1);
+	struct rig_mail mail = rig_mail(rig, a);
+
+	assert_int_equal(mail.blocks, 1);
+	assert_false(mail.last.send_dont_have);
+	assert_int_equal(rig_mail(rig, b).haves, 1);
+	rig_free(rig);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(have_then_block),
+		cmocka_unit_test(children_go_to_members),
+		cmocka_unit_test(dont_have_goes_to_the_next),
+		cmocka_unit_test(wants_spread_over_members),
+		cmocka_unit_test(silence_is_an_answer),
+		cmocka_unit_test(idle_session_asks_again_and_searches_for_one),
+		cmocka_unit_test(no_peer_asks_routing_at_once),
+		cmocka_unit_test(busy_routing_is_asked_later),
+		cmocka_unit_test(lost_peer_gives_its_wants_back),
+		cmocka_unit_test(useless_members_leave),
+		cmocka_unit_test(old_peers_get_want_blocks),
+	};
+
+	return cmocka_run_group_tests_name("exchange/session", tests, NULL, NULL);
+}
