@@ -1,0 +1,388 @@
+/* Dispatch, and what commands share: the repository, the daemon, blocks, waiting, messages. */
+#include "fs/cli.h"
+
+#include "net/base/alloc.h"
+#include "net/base/err.h"
+#include "net/base/log.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+/* A signal handler has no argument: the one wait it ends, and how often it came. */
+static _Atomic(struct wait *) signal_wait;
+static atomic_int signal_count;
+
+static void on_signal(int number)
+{
+	struct wait *wait = signal_wait;
+
+	(void)number;
+	if (atomic_fetch_add(&signal_count, 1) > 0)
+		_exit(EXIT_INTERRUPTED); /* asked twice: at once */
+	if (wait)
+		wait_cancel(wait);
+}
+
+bool cli_interrupted(void)
+{
+	return signal_count > 0;
+}
+
+/* Without SA_RESTART: a read from a terminal or a pipe ends too. */
+static void catch_signals(struct wait *wait)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+
+	signal_wait = wait;
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
+static void release_signals(void)
+{
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+	signal_wait = NULL;
+}
+
+static int run(struct invocation *in)
+{
+	int code, err = wait_init(&in->wait);
+
+	if (err)
+		return cli_fail(in, err, "cannot wait for anything");
+	catch_signals(&in->wait);
+	wait_start(&in->wait, 0);
+	code = in->command->run(in);
+	if (fflush(stdout) && code == EXIT_OK)
+		code = cli_fail(in, -errno, "cannot write the output");
+	fetcher_free(in->fetcher);
+	control_close(in->control);
+	repo_close(in->repo);
+	free(in->repo_path);
+	release_signals();
+	wait_release(&in->wait);
+	return code;
+}
+
+int cli_run(int argc, char **argv)
+{
+	struct invocation in = { 0 };
+	char *why = NULL;
+
+	if (cli_parse(&in, argc, argv, &why)) {
+		fprintf(stderr, "Error: %s\n", why);
+		free(why);
+		if (in.command)
+			fprintf(stderr, "Usage: dagfs %s %s (dagfs %s --help tells more)\n",
+				in.command->name, in.command->args, in.command->name);
+		return EXIT_USAGE;
+	}
+	if (in.version && !in.command) {
+		printf("dagfs version %s\n", CLI_VERSION);
+		return EXIT_OK;
+	}
+	if (in.help || !in.command) {
+		const char *what = in.command ? in.command->name : in.group;
+
+		help_print(in.help ? stdout : stderr, what);
+		return in.help ? EXIT_OK : EXIT_USAGE;
+	}
+	return run(&in);
+}
+
+/* ---- options ---- */
+
+static size_t option_index(const struct invocation *in, const char *name)
+{
+	const struct option_spec *options = in->command->options;
+
+	for (size_t i = 0; options && options[i].name; i++)
+		if (strcmp(options[i].name, name) == 0)
+			return i;
+	abort(); /* the command asks for an option that its table lacks */
+}
+
+bool cli_given(const struct invocation *in, const char *name)
+{
+	return in->values[option_index(in, name)] != NULL;
+}
+
+const char *cli_text(const struct invocation *in, const char *name)
+{
+	size_t i = option_index(in, name);
+
+	return in->values[i] ? in->values[i] : in->command->options[i].fallback;
+}
+
+bool cli_flag(const struct invocation *in, const char *name)
+{
+	const char *text = cli_text(in, name);
+
+	return text && strcmp(text, "true") == 0;
+}
+
+int64_t cli_int(const struct invocation *in, const char *name)
+{
+	const char *text = cli_text(in, name);
+
+	return text ? strtoll(text, NULL, 10) : 0;
+}
+
+uint64_t cli_amount(const struct invocation *in, const char *name)
+{
+	const struct option_spec *spec = &in->command->options[option_index(in, name)];
+	const char *text = cli_text(in, name);
+	uint64_t amount = 0;
+
+	if (text && spec->kind == OPTION_SIZE)
+		parse_size(text, &amount);
+	else if (text)
+		parse_duration_ms(text, &amount);
+	return amount;
+}
+
+/* ---- messages ---- */
+
+int cli_fail(struct invocation *in, int err, const char *fmt, ...)
+{
+	va_list args;
+
+	fflush(stdout);
+	fputs("Error: ", stderr);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	if (err)
+		fprintf(stderr, ": %s", err_text(err));
+	if (err == -EHOSTUNREACH && !in->control && !in->offline)
+		fputs(" (a running `dagfs daemon` could fetch it)", stderr);
+	fputc('\n', stderr);
+	return err == -EINTR ? EXIT_INTERRUPTED : EXIT_FAILED;
+}
+
+int cli_usage(struct invocation *in, const char *fmt, ...)
+{
+	va_list args;
+
+	fputs("Error: ", stderr);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fprintf(stderr, "\nUsage: dagfs %s %s (dagfs %s --help tells more)\n", in->command->name,
+		in->command->args, in->command->name);
+	return EXIT_USAGE;
+}
+
+const char *cli_safe(char *out, size_t size, const char *text, size_t len)
+{
+	size_t used = 0;
+
+	for (size_t i = 0; i < len && used + 5 <= size; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if (c < 0x20 || c == 0x7f)
+			used += (size_t)snprintf(out + used, size - used, "\\x%02x", c);
+		else
+			out[used++] = (char)c;
+	}
+	out[used] = 0;
+	return out;
+}
+
+const char *cli_cid(const struct invocation *in, const struct cid *cid, char out[static CID_TEXT_MAX])
+{
+	if (in->cid_base && cid_text_base(cid, in->cid_base, out) == 0)
+		return out;
+	return cid_text(cid, out);
+}
+
+void cli_print_json(json_t *value)
+{
+	json_dumpf(value, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
+	putchar('\n');
+	json_decref(value);
+}
+
+struct wait *cli_wait(struct invocation *in)
+{
+	wait_start(&in->wait, in->timeout_ms);
+	if (cli_interrupted())
+		wait_cancel(&in->wait);
+	return &in->wait;
+}
+
+/* ---- the repository and its daemon ---- */
+
+int cli_need_path(struct invocation *in)
+{
+	char *why = NULL, *real;
+	int code = EXIT_OK;
+
+	if (in->repo_path)
+		return 0;
+	in->repo_path = repo_find(in->repo_given, &why);
+	if (!in->repo_path)
+		code = cli_fail(in, 0, "%s", why);
+	else if ((real = realpath(in->repo_path, NULL))) {
+		free(in->repo_path);
+		in->repo_path = real;
+	}
+	free(why);
+	return code;
+}
+
+int cli_need_repo(struct invocation *in)
+{
+	char *why = NULL;
+	int code = cli_need_path(in);
+
+	if (code || in->repo)
+		return code;
+	if (repo_open(in->repo_path, &in->repo, &why))
+		code = cli_fail(in, 0, "%s", why);
+	free(why);
+	return code;
+}
+
+bool cli_daemon(struct invocation *in)
+{
+	if (!in->control_tried && !in->offline) {
+		in->control_tried = true;
+		if (control_connect(in->repo_path, &in->control))
+			in->control = NULL;
+	}
+	return in->control != NULL;
+}
+
+int cli_need_daemon(struct invocation *in)
+{
+	int code = cli_need_path(in);
+
+	if (code || cli_daemon(in))
+		return code;
+	if (in->offline)
+		return cli_fail(in, 0, "dagfs %s needs the daemon: not with --offline",
+				in->command->name);
+	return cli_fail(in, 0, "no daemon runs for %s: start one with `dagfs daemon`",
+			in->repo_path);
+}
+
+int cli_call(struct invocation *in, const char *cmd, json_t *args,
+	     int (*item)(void *ctx, json_t *value), void *ctx, json_t **result)
+{
+	char *why = NULL, safe[512];
+	int err = control_call(in->control, cmd, args, cli_wait(in), item, ctx, result, &why);
+	int code = EXIT_OK;
+
+	if (err && why)
+		code = cli_fail(in, 0, "%s", cli_safe(safe, sizeof(safe), why, strlen(why)));
+	else if (err)
+		code = cli_fail(in, err, "%s", in->command->name);
+	free(why);
+	return err == -EINTR ? EXIT_INTERRUPTED : code;
+}
+
+void cli_blocks(struct invocation *in, struct blocks *blocks)
+{
+	if (!in->fetcher && cli_daemon(in))
+		in->fetcher = fetcher_of_control(in->repo_path);
+	blocks_init(blocks, in->repo->store, in->fetcher);
+}
+
+int cli_cid_arg(struct invocation *in, const char *text, struct cid *out)
+{
+	char safe[CID_TEXT_MAX];
+
+	if (strncmp(text, "/ipfs/", 6) == 0)
+		text += 6;
+	if (cid_from_text(out, text))
+		return cli_fail(in, 0, "'%s' is not a CID",
+				cli_safe(safe, sizeof(safe), text, strlen(text)));
+	return 0;
+}
+
+/* Which part of rest is missing, and below what. */
+static int tell_missing(struct invocation *in, int err, const struct cid *root, const char *rest,
+			size_t resolved)
+{
+	char root_text[CID_TEXT_MAX], part[512], below[1024];
+	size_t len;
+
+	cli_safe(below, sizeof(below), rest, resolved);
+	rest += resolved;
+	rest += strspn(rest, "/");
+	len = strcspn(rest, "/");
+	cli_safe(part, sizeof(part), rest, len);
+	cli_cid(in, root, root_text);
+	if (err == -ENOENT)
+		return cli_fail(in, 0, "no link named \"%s\" under %s%s%s", part, root_text,
+				*below && *below != '/' ? "/" : "", below);
+	if (err == -ENOTDIR)
+		return cli_fail(in, 0, "\"%s\" is looked for in %s%s%s, which is no directory", part,
+				root_text, *below && *below != '/' ? "/" : "", below);
+	return cli_fail(in, err, "cannot resolve \"%s\" under %s", part, root_text);
+}
+
+int cli_resolve(struct invocation *in, struct blocks *blocks, const char *path, struct cid *out)
+{
+	const char *rest, *why = "not a path";
+	size_t resolved = 0;
+	struct cid root;
+	char safe[512];
+	int err;
+
+	if (dag_path_root(path, &root, &rest, &why))
+		return cli_fail(in, 0, "'%s': %s", cli_safe(safe, sizeof(safe), path, strlen(path)),
+				why);
+	err = dag_resolve(blocks, &root, rest, cli_wait(in), out, &resolved);
+	return err ? tell_missing(in, err, &root, rest, resolved) : 0;
+}
+
+int cli_gc_lock(struct invocation *in, bool exclusive)
+{
+	char *file = repo_file(in->repo_path, "gc.lock");
+	int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		cli_fail(in, -errno, "cannot open %s", file);
+	while (fd >= 0 && flock(fd, exclusive ? LOCK_EX : LOCK_SH)) {
+		if (errno == EINTR && !cli_interrupted())
+			continue;
+		cli_fail(in, -errno, "cannot lock %s", file);
+		close(fd);
+		fd = -1;
+	}
+	free(file);
+	return fd;
+}
+
+void cli_announce(struct invocation *in, const struct cid *cid)
+{
+	struct db_txn *txn;
+	char *why = NULL;
+	int err = db_begin(in->repo->db, true, &txn);
+
+	if (!err) {
+		err = db_put(txn, "provide", cid_hash_bytes(cid), bytes_of("", 0));
+		if (err)
+			db_abort(txn);
+		else
+			err = db_commit(txn);
+	}
+	if (err)
+		log_warn("cli", "cannot record what is provided err=%s", err_text(err));
+	if (err || !cli_daemon(in))
+		return;
+	if (in->fetcher)
+		in->fetcher->ops->have(in->fetcher, cid, 1);
+	err = control_call(in->control, "provide-changed", NULL, cli_wait(in), NULL, NULL, NULL, &why);
+	if (err)
+		log_warn("cli", "the daemon was not told what is provided err=%s", err_text(err));
+	free(why);
+}
