@@ -5,7 +5,7 @@
  *   table "meta"    "version" -> u64 LE; "bytes" -> u64 LE, sum of the sizes of all blocks
  *   table "blocks"  multihash -> u64 LE XXH3-64 of the data | data
  *
- * Locks, in this order: writing, map, then LMDB's own. */
+ * Locks, in this order: map, writing, then LMDB's own. */
 #ifndef EXCHANGE_STORE_LMDB_H
 #define EXCHANGE_STORE_LMDB_H
 
@@ -52,8 +52,8 @@ static inline struct bytes bytes_of_val(const MDB_val *val)
 
 /* The one place where LMDB's codes become ours. */
 int lmdb_err(int rc);
-/* Takes in that another process made the map larger, or makes it larger by more bytes. No
- * transaction of this thread may be open; the writing lock is held when more > 0. */
+/* Takes in that another process made the map larger, or makes it larger by more bytes, when all
+ * transactions have ended. The caller has none open: then, after some seconds, -ETIMEDOUT. */
 int lmdb_resize(struct store_lmdb *lmdb, size_t more);
 /* A number of the meta table; 0 when absent. */
 int lmdb_meta_get(struct store_lmdb *lmdb, MDB_txn *txn, const char *name, uint64_t *value);

@@ -11,27 +11,35 @@
 #define SWEEP_LOOK_MAX 16384	     /* keys looked at in one snapshot */
 #define SWEEP_BLOCKS_MAX 1024	     /* removed in one transaction */
 
-/* The writing lock is held. */
+static void unlock(struct store_lmdb *lmdb)
+{
+	pthread_mutex_unlock(&lmdb->writing);
+	pthread_rwlock_unlock(&lmdb->map);
+}
+
+static int begin_once(struct store_lmdb *lmdb, MDB_txn **txn)
+{
+	pthread_rwlock_rdlock(&lmdb->map);
+	pthread_mutex_lock(&lmdb->writing);
+	int rc = mdb_txn_begin(lmdb->env, NULL, 0, txn);
+
+	if (rc)
+		unlock(lmdb);
+	return rc;
+}
+
+/* Takes both locks; waits for other writers. 0 or -errno. */
 static int begin(struct store_lmdb *lmdb, MDB_txn **txn)
 {
-	int rc;
+	int rc = begin_once(lmdb, txn);
 
-	*txn = NULL;
-	pthread_rwlock_rdlock(&lmdb->map);
-	rc = mdb_txn_begin(lmdb->env, NULL, 0, txn);
-	if (rc)
-		pthread_rwlock_unlock(&lmdb->map);
-	if (rc != MDB_MAP_RESIZED)
-		return lmdb_err(rc);
+	if (rc == MDB_MAP_RESIZED) {
+		int err = lmdb_resize(lmdb, 0);
 
-	int err = lmdb_resize(lmdb, 0);
-
-	if (err)
-		return err;
-	pthread_rwlock_rdlock(&lmdb->map);
-	rc = mdb_txn_begin(lmdb->env, NULL, 0, txn);
-	if (rc)
-		pthread_rwlock_unlock(&lmdb->map);
+		if (err)
+			return err;
+		rc = begin_once(lmdb, txn);
+	}
 	return lmdb_err(rc);
 }
 
@@ -42,7 +50,7 @@ static int end(struct store_lmdb *lmdb, MDB_txn *txn, int rc)
 		mdb_txn_abort(txn);
 	else
 		rc = mdb_txn_commit(txn);
-	pthread_rwlock_unlock(&lmdb->map);
+	unlock(lmdb);
 	return lmdb_err(rc);
 }
 
@@ -138,12 +146,10 @@ int lmdb_commit(void *ctx, struct queue_item **items, size_t count, size_t *fits
 			items[i]->sum = XXH3_64bits(data.at, data.len);
 		items[i]->summed = true;
 	}
-	pthread_mutex_lock(&lmdb->writing);
 	int err = begin(lmdb, &txn);
 
 	if (!err)
 		err = end(lmdb, txn, put_items(lmdb, txn, items, count, fits));
-	pthread_mutex_unlock(&lmdb->writing);
 	if (err == -ENOSPC) /* a reader that died may hold pages */
 		mdb_reader_check(lmdb->env, NULL);
 	return err;
@@ -200,7 +206,6 @@ int lmdb_delete(struct store *store, struct bytes multihash)
 
 	if (!multihash.len || multihash.len > MULTIHASH_MAX)
 		return -ENOENT;
-	pthread_mutex_lock(&lmdb->writing);
 	int err = delete_once(lmdb, multihash);
 
 	if (err == -ENOSPC) {
@@ -208,7 +213,6 @@ int lmdb_delete(struct store *store, struct bytes multihash)
 		if (!err)
 			err = delete_once(lmdb, multihash);
 	}
-	pthread_mutex_unlock(&lmdb->writing);
 	queue_retry(lmdb->queue);
 	return err == -ENOENT && queued ? 0 : err;
 }
@@ -295,14 +299,12 @@ static int sweep_batch(struct sweep *sweep, uint64_t *removed, uint64_t *freed)
 
 	if (err || !sweep->count)
 		return err;
-	pthread_mutex_lock(&lmdb->writing);
 	err = remove_doomed(sweep, removed, freed);
 	if (err == -ENOSPC) {
 		err = lmdb_resize(lmdb, GROW_BYTES);
 		if (!err)
 			err = remove_doomed(sweep, removed, freed);
 	}
-	pthread_mutex_unlock(&lmdb->writing);
 	return err;
 }
 
