@@ -99,7 +99,6 @@ static void answer_data(void *ctx, struct stream *stream, struct bytes data)
 	struct swarm_op *op = ctx;
 	size_t want = PING_LEN - op->ping_got;
 
-	(void)stream;
 	if (data.len > want || memcmp(data.at, op->ping + op->ping_got, data.len) != 0) {
 		swarm_op_end(op, -EPROTO);
 		return;
@@ -107,7 +106,7 @@ static void answer_data(void *ctx, struct stream *stream, struct bytes data)
 	op->ping_got += data.len;
 	if (op->ping_got < PING_LEN)
 		return;
-	uint64_t rtt_us = swarm_now_us() - op->ping_us;
+	uint64_t rtt_us = swarm_conn_now_us(stream->conn) - op->ping_us;
 
 	stream_close(op->stream);
 	op->stream = NULL;
@@ -139,7 +138,7 @@ void ping_run(struct swarm_op *op)
 {
 	random_fill(op->swarm->random, op->ping, PING_LEN);
 	op->ping_got = 0;
-	op->ping_us = swarm_now_us();
+	op->ping_us = swarm_conn_now_us(op->stream->conn);
 	stream_accept(op->stream, &answer_events, op);
 	stream_write(op->stream, bytes_of(op->ping, PING_LEN));
 }

@@ -173,9 +173,6 @@ static inline uint64_t swarm_now(const struct swarm *swarm)
 	return timers_now(swarm->timers);
 }
 
-/* A microsecond clock for round-trip times (monotonic). */
-uint64_t swarm_now_us(void);
-
 /* ---- swarm.c ---- */
 struct handler *swarm_handler(const struct swarm *swarm, struct bytes protocol);
 /* Stop or go on accepting, by the limits. */
@@ -184,6 +181,9 @@ void swarm_update_hold(struct swarm *swarm);
 struct transport *swarm_transport_for(struct swarm *swarm, const struct multiaddr *addr);
 
 /* ---- swarm_conn.c ---- */
+/* Microseconds on the scale of the loop clock, for round-trip times: the kernel's clock, or, over a transport
+ * that needs no Noise (the simulator's), the loop's virtual one. */
+uint64_t swarm_conn_now_us(const struct swarm_conn *conn);
 /* Takes *secured. */
 struct swarm_conn *swarm_conn_new(struct swarm *swarm, struct secured *secured, bool ip_counted);
 /* End the connection soon; its streams get err. code != 0: a go-away is sent first. */

@@ -13,10 +13,12 @@
  * purpose: what is sealed can no longer be overtaken by control frames; the kernel's buffer is behind it. */
 #define FLUSH_MARK (256u * 1024)
 
-uint64_t swarm_now_us(void)
+uint64_t swarm_conn_now_us(const struct swarm_conn *conn)
 {
 	struct timespec now;
 
+	if (!conn->secured.noise)
+		return swarm_now(conn->swarm) * 1000;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
@@ -174,7 +176,7 @@ static void on_timer(void *ctx)
 static int on_plain(void *ctx, struct bytes plain)
 {
 	struct swarm_conn *conn = ctx;
-	int err = yamux_recv(conn->yamux, plain, swarm_now_us());
+	int err = yamux_recv(conn->yamux, plain, swarm_conn_now_us(conn));
 
 	return err ? err : conn->fail;
 }
@@ -292,7 +294,7 @@ struct swarm_conn *swarm_conn_new(struct swarm *swarm, struct secured *secured, 
 		peerstore_good(swarm->peerstore, &conn->peer->id, &conn->secured.conn->remote);
 	swarm_update_hold(swarm);
 	swarm_check_soon(swarm);
-	yamux_ping(conn->yamux, swarm_now_us());
+	yamux_ping(conn->yamux, swarm_conn_now_us(conn));
 	identify_connected(swarm->identify, conn);
 	swarm_conn_dirty(conn);
 	if (first)
