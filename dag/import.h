@@ -26,15 +26,15 @@ struct import_config {
 	unsigned links_max;	 /* per file node */
 	enum import_layout layout;
 	unsigned hamt_fanout;
-	uint64_t hamt_threshold;
+	uint64_t hamt_threshold; /* a directory over this becomes a HAMT; 0: every one */
 	enum import_estimate hamt_estimate;
 	bool only_hash;		 /* nothing is stored */
 	bool hidden;		 /* names beginning with '.' below the top too */
 	bool follow_symlinks;	 /* those given on the command line are judged by the caller */
-	bool preserve_mode, preserve_mtime;
+	bool preserve_mode, preserve_mtime; /* either turns raw_leaves off, as Kubo does */
 	unsigned threads;	 /* for hashing; 0: as many as there are processors */
-	/* Called on the importing thread; may be NULL. on_done for every file, symlink and directory, children before their
-	 * directory; on_bytes as file bytes are read. */
+	/* Called on the importing thread; may be NULL. on_done for every file, symlink and directory of import_path(), in
+	 * the order of names, children before their directory; on_bytes as file bytes are read, with how many more. */
 	void (*on_done)(void *ctx, const struct import_event *event);
 	void (*on_bytes)(void *ctx, uint64_t bytes);
 	void *ctx;
@@ -49,7 +49,9 @@ int import_config_check(const struct import_config *config, const char **why);
  * the cumulative size. The blocks are queued; store_sync() makes them durable. */
 int import_fd(struct blocks *blocks, int fd, const struct import_config *config, struct wait *wait,
 	      struct cid *root, uint64_t *tree_size);
-/* A file, symlink or directory tree. name is what events call it. *failed_path (may be NULL) gets a malloc'd path on error. */
+/* A file, symlink or directory tree. name is what events call it. *failed_path (may be NULL) gets a malloc'd path on error.
+ * -EINVAL config; -ENOENT vanished; -ENOTSUP neither file, directory nor symlink ("unrecognized file type"); -ESTALE changed while
+ * it was read; -ELOOP over 1 000 directories deep or symlinks in a circle; -EINTR; blocks_put()'s. Nothing is recorded then. */
 int import_path(struct blocks *blocks, const char *path, const char *name,
 		const struct import_config *config, struct wait *wait, struct cid *root,
 		uint64_t *tree_size, char **failed_path);
