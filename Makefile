@@ -76,6 +76,62 @@ $(OUT)/%.o: %.c
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# ---- what people call ----
+
+setup:
+	@scripts/setup
+
+# Everything that must hold before a commit: layers, headers, unit tests and fuzz corpora under ASan and
+# UBSan, then the program itself with a real mount (tests/e2e/smoke).
+check: setup
+	@$(MAKE) --no-print-directory V=debug check-built
+check-built: layers headers $(OUT)/dagfs $(TESTS:%.c=$(OUT)/%) $(FUZZ:%.c=$(OUT)/%)
+	@scripts/run-tests $(TESTS:%.c=$(OUT)/%) \
+		$(foreach f,$(FUZZ:tests/fuzz/fuzz_%.c=%),"$(OUT)/tests/fuzz/fuzz_$(f) tests/fuzz/corpus/$(f)") \
+		"env DAGFS=$(OUT)/dagfs tests/e2e/smoke"
+
+# The threaded paths under TSan.
+check-tsan: setup
+	@$(MAKE) --no-print-directory V=tsan check-tsan-built
+TSAN_TESTS := $(foreach t,exchange/test_store_lmdb exchange/test_blocks exchange/test_fetcher net/test_loop \
+	net/test_db net/test_wait dag/test_import dag/test_file,$(wildcard tests/$(t).c))
+check-tsan-built: $(TSAN_TESTS:%.c=$(OUT)/%)
+	@TSAN_OPTIONS=halt_on_error=1 scripts/run-tests -t 300 $^
+
+demo: setup
+	@$(MAKE) --no-print-directory V=release all
+	@scripts/demo
+
+# The issue's whole story with real processes and mounts: minutes.
+e2e: setup
+	@$(MAKE) --no-print-directory V=release all
+	@DAGFS=$(BUILD)/release/dagfs tests/e2e/run
+
+# Against real Kubo and Helia nodes on loopback.
+interop: setup
+	@scripts/setup-interop
+	@$(MAKE) --no-print-directory V=release all
+	@DAGFS=$(BUILD)/release/dagfs tests/interop/run
+
+# Ratios against references of the same run. KUBO=path names a Kubo binary to compare with.
+bench: setup
+	@$(MAKE) --no-print-directory V=release all
+	@DAGFS=$(BUILD)/release/dagfs scripts/bench $(ROWS)
+
+SECONDS_EACH ?= 60
+fuzz: setup
+	@$(MAKE) --no-print-directory V=fuzz fuzz-built
+fuzz-built: $(FUZZ:%.c=$(OUT)/%)
+	@scripts/fuzz $(SECONDS_EACH) $^
+
+install: all
+	install -Dm755 $(BUILD)/release/dagfs $(DESTDIR)$(PREFIX)/bin/dagfs
+	@mkdir -p $(DESTDIR)$(PREFIX)/share/man/man1
+	$(BUILD)/release/dagfs help --man >$(DESTDIR)$(PREFIX)/share/man/man1/dagfs.1
+
+format:
+	clang-format -i $(SRC) $(HDR) $(shell find tests -name '*.[ch]')
+
 layers:
 	@scripts/check-layers
 
@@ -87,6 +143,7 @@ $(OUT)/%.h.ok: %.h
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all layers headers clean
+.PHONY: all setup check check-built check-tsan check-tsan-built demo e2e interop bench fuzz fuzz-built \
+	install format layers headers clean
 .SECONDARY:
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)
