@@ -209,12 +209,22 @@ void cli_print_json(json_t *value)
 	json_decref(value);
 }
 
-struct wait *cli_wait(struct invocation *in)
+static struct wait *start_wait(struct invocation *in, uint64_t timeout_ms)
 {
-	wait_start(&in->wait, in->timeout_ms);
+	wait_start(&in->wait, timeout_ms);
 	if (cli_interrupted())
 		wait_cancel(&in->wait);
 	return &in->wait;
+}
+
+struct wait *cli_wait(struct invocation *in)
+{
+	return start_wait(in, in->timeout_ms);
+}
+
+struct wait *cli_wait_long(struct invocation *in)
+{
+	return start_wait(in, 0);
 }
 
 /* ---- the repository and its daemon ---- */

@@ -103,6 +103,8 @@ int cli_fail(struct invocation *in, int err, const char *fmt, ...)
 int cli_usage(struct invocation *in, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Begin the next wait: in->wait with the command's timeout; an interruption that came before is kept. Returns &in->wait. */
 struct wait *cli_wait(struct invocation *in);
+/* The same without a deadline: for long work on what is stored. */
+struct wait *cli_wait_long(struct invocation *in);
 /* Was Ctrl-C pressed? */
 bool cli_interrupted(void);
 

@@ -32,6 +32,10 @@ uint64_t config_duration_ms(const struct config *config, const char *key, uint64
 /* Sets (takes value). -EINVAL when a middle part is no object, or a known key gets a value of the wrong type (*why malloc'd). */
 int config_set(struct config *config, const char *key, json_t *value, char **why);
 
+/* Values that the daemon could not use: sizes, durations, numbers, addresses, choices. -EINVAL with the key and what it must
+ * be in *why (malloc'd). Keys that we do not know are left alone. */
+int config_check(const struct config *config, char **why);
+
 int parse_size(const char *text, uint64_t *bytes);
 int parse_duration_ms(const char *text, uint64_t *ms);
 
