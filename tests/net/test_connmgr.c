@@ -1,0 +1,172 @@
+#include "net/connmgr.h"
+
+#include "net/base/alloc.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct peer_id peer(unsigned number)
+{
+	struct peer_id id = { .len = 4 };
+
+	memcpy(id.bytes, &number, 4);
+	return id;
+}
+
+static struct multiaddr addr(const char *text)
+{
+	struct multiaddr out;
+
+	assert_int_equal(multiaddr_from_text(&out, text), 0);
+	return out;
+}
+
+static void worth_is_the_sum_of_tags(void **state)
+{
+	struct connmgr *mgr = connmgr_new();
+	struct peer_id a = peer(1);
+	char tag[16];
+
+	(void)state;
+	assert_int_equal(connmgr_tag(mgr, &a, "x", 5), 0);
+	assert_int_equal(connmgr_tag(mgr, &a, "y", 7), 0);
+	assert_int_equal(connmgr_tag(mgr, &a, "x", 6), 0);
+	assert_int_equal(connmgr_worth(mgr, &a), 13);
+	assert_int_equal(connmgr_tag(mgr, &a, "x", 0), 0);
+	assert_int_equal(connmgr_worth(mgr, &a), 7);
+	connmgr_tag(mgr, &a, "big", INT_MAX);
+	assert_int_equal(connmgr_worth(mgr, &a), INT_MAX);
+	for (int i = 2; i < CONNMGR_TAGS_MAX; i++) {
+		snprintf(tag, sizeof(tag), "t%d", i);
+		assert_int_equal(connmgr_tag(mgr, &a, tag, 1), 0);
+	}
+	assert_int_equal(connmgr_tag(mgr, &a, "one more", 1), -EAGAIN);
+	connmgr_free(mgr);
+}
+
+static void protection_is_counted_by_name(void **state)
+{
+	struct connmgr *mgr = connmgr_new();
+	struct peer_id a = peer(1);
+
+	(void)state;
+	connmgr_protect(mgr, &a, "x");
+	connmgr_protect(mgr, &a, "y");
+	connmgr_unprotect(mgr, &a, "x");
+	assert_true(connmgr_protected(mgr, &a));
+	connmgr_unprotect(mgr, &a, "y");
+	connmgr_unprotect(mgr, &a, "y");
+	assert_false(connmgr_protected(mgr, &a));
+	for (unsigned i = 0; i < CONNMGR_PEERS_MAX; i++) {
+		struct peer_id p = peer(i);
+
+		assert_int_equal(connmgr_protect(mgr, &p, "x"), 0);
+	}
+	a = peer(CONNMGR_PEERS_MAX);
+	assert_int_equal(connmgr_protect(mgr, &a, "x"), -EAGAIN);
+	connmgr_free(mgr);
+}
+
+static void trimming_spares_who_is_worth_it(void **state)
+{
+	struct connmgr *mgr = connmgr_new();
+	struct peer_id ids[6];
+	struct connmgr_item items[6];
+
+	(void)state;
+	for (unsigned i = 0; i < 6; i++) {
+		ids[i] = peer(i);
+		items[i] = (struct connmgr_item){ .peer = &ids[i], .since_ms = 100, .conn = &ids[i] };
+	}
+	connmgr_protect(mgr, &ids[0], "p");
+	connmgr_tag(mgr, &ids[1], "t", 10);
+	items[2].streams = 3;
+	items[3].outbound = true;
+	items[5].since_ms = 990; /* in its grace */
+	assert_int_equal(connmgr_trim(mgr, items, 6, 3, 6, 50, 1000), 0); /* not above high */
+	assert_int_equal(connmgr_trim(mgr, items, 6, 3, 5, 50, 1000), 3);
+	assert_ptr_equal(items[0].conn, &ids[4]);
+	assert_ptr_equal(items[1].conn, &ids[3]);
+	assert_ptr_equal(items[2].conn, &ids[2]);
+	/* Fewer than wanted when the rest is protected or young. */
+	assert_int_equal(connmgr_trim(mgr, items, 6, 0, 1, 50, 1000), 4);
+	connmgr_free(mgr);
+}
+
+static void one_address_gets_eight_connections(void **state)
+{
+	struct connmgr *mgr = connmgr_new();
+	struct multiaddr a = addr("/ip4/203.0.113.5/tcp/1"), b = addr("/ip4/203.0.113.6/tcp/1");
+	struct multiaddr home = addr("/ip4/127.0.0.1/tcp/1");
+
+	(void)state;
+	for (int i = 0; i < CONNMGR_PER_IP4; i++)
+		assert_int_equal(connmgr_ip_enter(mgr, &a, 1000), 0);
+	assert_int_equal(connmgr_ip_enter(mgr, &a, 1000), -EAGAIN);
+	assert_int_equal(connmgr_ip_enter(mgr, &b, 1000), 0);
+	connmgr_ip_leave(mgr, &a);
+	assert_int_equal(connmgr_ip_enter(mgr, &a, 1000), 0);
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(connmgr_ip_enter(mgr, &home, 1000), 0);
+	connmgr_free(mgr);
+}
+
+static void new_connections_are_rated(void **state)
+{
+	struct connmgr *mgr = connmgr_new();
+	struct multiaddr a = addr("/ip4/203.0.113.5/tcp/1");
+
+	(void)state;
+	for (int i = 0; i < CONNMGR_BURST_IP4; i++) {
+		assert_int_equal(connmgr_ip_enter(mgr, &a, 1000), 0);
+		connmgr_ip_leave(mgr, &a);
+	}
+	assert_int_equal(connmgr_ip_enter(mgr, &a, 1000), -EAGAIN);
+	assert_int_equal(connmgr_ip_enter(mgr, &a, 1000 + CONNMGR_REFILL_IP4_MS - 1), -EAGAIN);
+	assert_int_equal(connmgr_ip_enter(mgr, &a, 1000 + CONNMGR_REFILL_IP4_MS), 0);
+	connmgr_free(mgr);
+}
+
+static void ip6_is_counted_by_network(void **state)
+{
+	struct connmgr *mgr = connmgr_new();
+	char text[64];
+	unsigned in = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 20; i++) {
+		snprintf(text, sizeof(text), "/ip6/2001:db8:1:%x::1/tcp/1", i);
+		struct multiaddr a = addr(text);
+
+		in += connmgr_ip_enter(mgr, &a, 1000) == 0;
+	}
+	assert_int_equal(in, CONNMGR_PER_IP6_56);
+	for (unsigned i = 1; i < 20; i++)
+		for (unsigned j = 0; j < 20; j++) {
+			snprintf(text, sizeof(text), "/ip6/2001:db8:1:%x::%x/tcp/1", i << 8, j);
+			struct multiaddr a = addr(text);
+
+			in += connmgr_ip_enter(mgr, &a, 1000) == 0;
+		}
+	assert_int_equal(in, CONNMGR_PER_IP6_48);
+	connmgr_free(mgr);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(worth_is_the_sum_of_tags),
+		cmocka_unit_test(protection_is_counted_by_name),
+		cmocka_unit_test(trimming_spares_who_is_worth_it),
+		cmocka_unit_test(one_address_gets_eight_connections),
+		cmocka_unit_test(new_connections_are_rated),
+		cmocka_unit_test(ip6_is_counted_by_network),
+	};
+	return cmocka_run_group_tests_name("net/connmgr", tests, NULL, NULL);
+}
