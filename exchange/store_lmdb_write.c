@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <xxhash.h>
 
 #define GROW_BYTES ((size_t)4 << 20) /* removing needs a few pages, even from a full map */
+#define DISK_FULL_BYTES (32u << 20)  /* less free than the largest transaction may need */
 #define SWEEP_LOOK_MAX 16384	     /* keys looked at in one snapshot */
 #define SWEEP_BLOCKS_MAX 1024	     /* removed in one transaction */
 
@@ -43,6 +45,14 @@ static int begin(struct store_lmdb *lmdb, MDB_txn **txn)
 	return lmdb_err(rc);
 }
 
+static bool is_disk_full(const struct store_lmdb *lmdb)
+{
+	struct statvfs disk;
+
+	return !statvfs(lmdb->path, &disk) &&
+	       (uint64_t)disk.f_bavail * disk.f_frsize < DISK_FULL_BYTES;
+}
+
 /* Commits when rc is 0, else gives up; 0 or -errno. */
 static int end(struct store_lmdb *lmdb, MDB_txn *txn, int rc)
 {
@@ -51,6 +61,9 @@ static int end(struct store_lmdb *lmdb, MDB_txn *txn, int rc)
 	else
 		rc = mdb_txn_commit(txn);
 	unlock(lmdb);
+	/* The write that fills a disk is a short one, and LMDB says EIO for that. */
+	if (rc == EIO && is_disk_full(lmdb))
+		return -ENOSPC;
 	return lmdb_err(rc);
 }
 

@@ -332,11 +332,15 @@ static void *run_committer(void *ctx)
 		tell_rooms(queue);
 		if (due(queue)) {
 			size_t count = take_batch(queue);
+
+			if (!count) { /* all were dropped: nothing is left to be stuck on */
+				pass_done(queue, 0);
+				continue;
+			}
 			bool last = queue->closing;
 
 			pthread_mutex_unlock(&queue->lock);
-			if (count)
-				commit_batch(queue, count, last);
+			commit_batch(queue, count, last);
 			pthread_mutex_lock(&queue->lock);
 		} else if (queue->verifier_done && list_empty(&queue->ready)) {
 			break;
@@ -418,8 +422,12 @@ static int wait_for_room(struct store_queue *queue, unsigned flags)
 	bool verify = flags & STORE_VERIFY;
 
 	for (;;) {
-		if (queue->stuck && !verify)
+		if (queue->stuck && !verify) {
+			/* The engine has nobody to tell: the next sync does. */
+			if (!(flags & STORE_WAIT))
+				queue->lost = queue->stuck;
 			return queue->stuck;
+		}
 		if (has_room(queue, verify))
 			return 0;
 		if (!(flags & STORE_WAIT))

@@ -445,6 +445,35 @@ static void processes_share_a_store(void **state)
 	store_close(store);
 }
 
+/* A process with a larger map has written beyond ours: we take the new size in. */
+static void a_map_that_grew_elsewhere(void **state)
+{
+	struct store_config small_map = { .map_bytes = 4u << 20, .no_sync = true };
+	struct store *store = scratch_store(&small_map);
+	struct block *block = numbered(1, 1000), *more = numbered(2, 1000);
+	int from;
+	uint64_t number, last = 0;
+
+	(void)state;
+	put_synced(store, block);
+	pid_t pid = start_child(0, &from);
+
+	while (last < 400) { /* some 12 MB */
+		assert_int_equal(read(from, &number, sizeof number), sizeof number);
+		last = number;
+	}
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	last = last_told(from, last);
+	assert_true(holds(store, block));
+	check_numbered(store, 0, last);
+	put_synced(store, more);
+	assert_true(holds(store, more));
+	store_close(store);
+	block_unref(block);
+	block_unref(more);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -457,6 +486,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(a_full_queue_says_so, clean),
 		cmocka_unit_test_teardown(kill_nine_loses_nothing_acknowledged, clean),
 		cmocka_unit_test_teardown(processes_share_a_store, clean),
+		cmocka_unit_test_teardown(a_map_that_grew_elsewhere, clean),
 	};
 
 	if (argc == 3)
