@@ -1,5 +1,5 @@
-/* Directories: what is common, and the basic kind. The list (and for basic directories the index by name) is made
- * when first needed, once. */
+/* Directories: what is common, and the basic kind. The list (and for basic directories the index by
+ * name) is made when first needed, once. */
 #include "dag/dir.h"
 
 #include "dag/dir_private.h"
@@ -184,9 +184,8 @@ int dir_lookup(struct dir *dir, struct bytes name, struct wait *wait, struct dir
 		return -ENOENT;
 	if (dir->root)
 		return dir_shard_lookup(dir, name, wait, out);
-	if (!atomic_load(&dir->listed) &&
-	    (dir->node.link_count <= SCAN_LINKS_MAX ||
-	     atomic_fetch_add(&dir->lookups, 1) < SCANS_MAX))
+	if (!atomic_load(&dir->listed) && (dir->node.link_count <= SCAN_LINKS_MAX ||
+					   atomic_fetch_add(&dir->lookups, 1) < SCANS_MAX))
 		return scan(dir, name, out);
 	int err = make_list(dir, wait);
 

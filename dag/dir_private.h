@@ -9,7 +9,7 @@
 #include <pthread.h>
 
 #define DIR_NAME_MAX 255
-#define DIR_SHARDS_MAX (1u << 18)	   /* loaded of one directory */
+#define DIR_SHARDS_MAX (1u << 18)	  /* loaded of one directory */
 #define DIR_BYTES_MAX ((size_t)512 << 20) /* of their blocks */
 
 /* A loaded shard. Immutable but for children, which are set once each. Lives until dir_close(). */
@@ -19,7 +19,8 @@ struct dir_shard {
 	struct hamt_shard hamt;
 	unsigned depth;
 	uint64_t path; /* bits of the hash that lead here */
-	_Atomic(struct dir_shard *) *children; /* [link_count], NULL for entries and what is not loaded */
+	_Atomic(struct dir_shard *)
+		*children; /* [link_count], NULL for entries and what is not loaded */
 };
 
 struct dir_item {

@@ -1,6 +1,6 @@
-/* Reading files. A view looks its pieces up in one short store snapshot and hands out the map's own memory. When
- * pieces are missing the snapshot ends first, all of them are asked for side by side, the blocks that come are held
- * by the view, and it starts over. */
+/* Reading files. A view looks its pieces up in one short store snapshot and hands out the map's own
+ * memory. When pieces are missing the snapshot ends first, all of them are asked for side by side,
+ * the blocks that come are held by the view, and it starts over. */
 #include "dag/file.h"
 
 #include "dag/file_walk.h"
@@ -129,7 +129,8 @@ static int block_bytes(struct file *file, struct file_view *view, const struct c
 		}
 	}
 	if (cid_is_identity(cid))
-		return -ENOENT; /* its bytes must outlive the CID: blocks_get() makes a block of it */
+		return -ENOENT; /* its bytes must outlive the CID: blocks_get() makes a block of it
+				 */
 	if (!view->reading) {
 		err = store_read_begin(file->blocks->store, &view->read);
 		if (err)
@@ -185,8 +186,8 @@ static void add_piece(struct file_view *view, const struct file_piece *piece, st
 	view->len += (size_t)(stop - at);
 }
 
-/* One walk over [offset, end): the pieces go into the view, until one is missing; then only missing ones are
- * collected, as many as the view can hold. */
+/* One walk over [offset, end): the pieces go into the view, until one is missing; then only missing
+ * ones are collected, as many as the view can hold. */
 static int collect(struct file *file, uint64_t offset, uint64_t end, struct file_view *view,
 		   struct missing *missing)
 {
@@ -199,7 +200,7 @@ static int collect(struct file *file, uint64_t offset, uint64_t end, struct file
 	while (!err && walk.at < end && view->count < FILE_IOV_MAX && !missing->full &&
 	       file_walk_next(&walk, &piece)) {
 		struct file_node *node = NULL;
-		struct bytes data;
+		struct bytes data = { 0 };
 
 		err = look_up(file, view, &piece, &data, &node);
 		if (!err && node) {
@@ -230,8 +231,7 @@ static int fetch_one(struct file *file, struct file_view *view, const struct cid
 
 	if (err)
 		return err;
-	if (cid->codec == CODEC_DAG_PB &&
-	    file_content_decode(cid, block->data, &content)) {
+	if (cid->codec == CODEC_DAG_PB && file_content_decode(cid, block->data, &content)) {
 		block_unref(block);
 		return -EBADMSG;
 	}

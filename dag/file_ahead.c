@@ -1,5 +1,6 @@
-/* Reading ahead. A reader counts as sequential from its second near read on; its window begins small and doubles
- * whenever it has used half of it. Blocks that are stored already cost one look-up each. */
+/* Reading ahead. A reader counts as sequential from its second near read on; its window begins
+ * small and doubles whenever it has used half of it. Blocks that are stored already cost one
+ * look-up each. */
 #include "dag/file_walk.h"
 
 #include "net/base/err.h"
@@ -31,8 +32,8 @@ static void batch_add(struct batch *batch, const struct cid *cid)
 	batch->cids[batch->count++] = *cid;
 }
 
-/* The interior node of a piece, when it can be had without waiting: one reference. *unknown when it must be interior, being
- * too big for a block, and is not here. */
+/* The interior node of a piece, when it can be had without waiting: one reference. *unknown when it
+ * must be interior, being too big for a block, and is not here. */
 static struct file_node *known_node(struct file *file, const struct file_piece *piece,
 				    bool *unknown)
 {
@@ -58,7 +59,8 @@ static struct file_node *known_node(struct file *file, const struct file_piece *
 	return node;
 }
 
-/* Asks for all of [from, to); returns where it had to stop because an interior node is not here yet. */
+/* Asks for all of [from, to); returns where it had to stop because an interior node is not here
+ * yet. */
 static uint64_t ask(struct file *file, uint64_t from, uint64_t to)
 {
 	struct batch batch = { .file = file };

@@ -1,4 +1,5 @@
-/* Nodes of a file's tree, decoded into compact arrays, and those one open file keeps. Private to dag/file*.c. */
+/* Nodes of a file's tree, decoded into compact arrays, and those one open file keeps. Private to
+ * dag/file*.c. */
 #ifndef DAG_FILE_NODE_H
 #define DAG_FILE_NODE_H
 
@@ -8,7 +9,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* An interior node: own bytes first, then its children. Immutable once published; reference counted. */
+/* An interior node: own bytes first, then its children. Immutable once published; reference
+ * counted. */
 struct file_node {
 	atomic_uint refs;
 	atomic_ulong used; /* tick of the last look-up */
@@ -28,7 +30,8 @@ struct file_content {
 	struct file_node *node; /* one reference when it has links, else NULL */
 };
 
-/* -EISDIR directory or shard, -ELOOP symlink, -EBADMSG (sizes that do not add up, links with names, more). */
+/* -EISDIR directory or shard, -ELOOP symlink, -EBADMSG (sizes that do not add up, links with names,
+ * more). */
 int file_content_decode(const struct cid *cid, struct bytes block, struct file_content *content);
 /* A node above one single block: the root of a file without interior nodes. */
 struct file_node *file_node_over(const struct cid *cid, uint64_t size);

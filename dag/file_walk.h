@@ -14,9 +14,9 @@ struct file {
 
 	/* Who reads sequentially is read ahead for (file_ahead.c). */
 	pthread_mutex_t ahead_lock;
-	unsigned ahead_streak;	/* near reads in a row */
-	uint64_t ahead_seen;	/* the furthest byte read of this streak */
-	uint64_t ahead_asked;	/* all before it was asked for */
+	unsigned ahead_streak; /* near reads in a row */
+	uint64_t ahead_seen;   /* the furthest byte read of this streak */
+	uint64_t ahead_asked;  /* all before it was asked for */
 	uint64_t ahead_window;
 };
 
@@ -39,12 +39,13 @@ struct file_walk {
 void file_walk_start(struct file_walk *walk, struct file *file, uint64_t offset);
 /* The piece at walk->at; false at the end of the file. */
 bool file_walk_next(struct file_walk *walk, struct file_piece *piece);
-/* The piece turned out to be an interior node: go down into it. Takes the reference. -EBADMSG when its size is
- * not what its parent said, or the tree is too deep. */
+/* The piece turned out to be an interior node: go down into it. Takes the reference. -EBADMSG when
+ * its size is not what its parent said, or the tree is too deep. */
 int file_walk_enter(struct file_walk *walk, const struct file_piece *piece, struct file_node *node);
 void file_walk_end(struct file_walk *walk);
 
-/* Sequential reading seen at [offset, offset + len): ask for what comes next. Never waits; no store_read may be open. */
+/* Sequential reading seen at [offset, offset + len): ask for what comes next. Never waits; no
+ * store_read may be open. */
 void file_ahead(struct file *file, uint64_t offset, uint64_t len);
 
 #endif

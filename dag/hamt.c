@@ -1,5 +1,6 @@
-/* A shard is a dag-pb node: Data is UnixFS { type 5, data bitmap, hashType 0x22, fanout }, links in order of
- * buckets, each named by its bucket in hex and, unless it is a child shard, the entry's name. */
+/* A shard is a dag-pb node: Data is UnixFS { type 5, data bitmap, hashType 0x22, fanout }, links in
+ * order of buckets, each named by its bucket in hex and, unless it is a child shard, the entry's
+ * name. */
 #include "dag/hamt.h"
 
 #include "net/base/alloc.h"

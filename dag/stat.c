@@ -99,7 +99,10 @@ int dag_stat(struct blocks *blocks, const struct cid *cid, struct wait *wait, st
 	if (cid->codec == CODEC_RAW && !cid_is_identity(cid) &&
 	    !store_size(blocks->store, cid_hash_bytes(cid), &size)) {
 		*stat = (struct dag_stat){
-			.type = DAG_FILE, .size = size, .tree_size = size, .block_size = size,
+			.type = DAG_FILE,
+			.size = size,
+			.tree_size = size,
+			.block_size = size,
 		};
 		return 0;
 	}

@@ -1,6 +1,6 @@
-/* Walking a DAG, depth first, without recursion. A frame holds the links of one block as packed CIDs: `at` is the next to
- * visit, `asked` how far they were asked for ahead. A frame is left before its last link is entered, so a chain of any
- * length needs one frame. */
+/* Walking a DAG, depth first, without recursion. A frame holds the links of one block as packed
+ * CIDs: `at` is the next to visit, `asked` how far they were asked for ahead. A frame is left
+ * before its last link is entered, so a chain of any length needs one frame. */
 #include "dag/cbor_links.h"
 #include "dag/dag.h"
 #include "dag/walk_seen.h"
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #define AHEAD_DEFAULT 256
-#define AHEAD_FRAMES_MAX 64		 /* looked at, from the top, for what may be asked ahead */
+#define AHEAD_FRAMES_MAX 64 /* looked at, from the top, for what may be asked ahead */
 #define STACK_BYTES_MAX ((size_t)256 << 20) /* of links waiting in all frames */
 #define BATCH 64
 

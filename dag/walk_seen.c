@@ -1,5 +1,6 @@
-/* Open addressing over digests. Keys are the first 32 bytes of the digest mixed with the hash function's code, so that
- * equal digests of different functions differ; the slot depends on a random seed. */
+/* Open addressing over digests. Keys are the first 32 bytes of the digest mixed with the hash
+ * function's code, so that equal digests of different functions differ; the slot depends on a
+ * random seed. */
 #include "dag/walk_seen.h"
 
 #include "net/base/alloc.h"

@@ -14,7 +14,8 @@ struct walk_seen {
 };
 
 bool walk_seen_has(const struct walk_seen *seen, const struct cid *cid);
-/* False when it was there. Identity CIDs are never remembered: their digest is their author's choice. */
+/* False when it was there. Identity CIDs are never remembered: their digest is their author's
+ * choice. */
 bool walk_seen_add(struct walk_seen *seen, const struct cid *cid);
 void walk_seen_release(struct walk_seen *seen);
 

@@ -1,5 +1,5 @@
-/* What tests of dag share: a local store, a far one behind a fetcher that counts round trips, blocks made by hand,
- * and a reader of CARs. */
+/* What tests of dag share: a local store, a far one behind a fetcher that counts round trips,
+ * blocks made by hand, and a reader of CARs. */
 #ifndef TESTS_DAG_FAKE_H
 #define TESTS_DAG_FAKE_H
 
@@ -19,15 +19,16 @@
 
 #define FAKE_ASKED_MAX 8192
 
-/* Prefetched blocks are under way until somebody waits: then all of them arrive, in one round trip. */
+/* Prefetched blocks are under way until somebody waits: then all of them arrive, in one round trip.
+ */
 struct fake {
 	struct fetcher fetcher;
 	struct store *local, *far;
 	struct blocks blocks;
 	struct wait wait;
-	bool forgets;	 /* what arrives is handed out, but does not reach the local store */
-	unsigned trips;	 /* waits */
-	unsigned asked;	 /* CIDs prefetched that were not stored */
+	bool forgets;	/* what arrives is handed out, but does not reach the local store */
+	unsigned trips; /* waits */
+	unsigned asked; /* CIDs prefetched that were not stored */
 	struct cid under_way[FAKE_ASKED_MAX];
 	size_t under_way_count;
 };

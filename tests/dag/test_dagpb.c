@@ -64,8 +64,8 @@ static void fixtures_round_trip(void **state)
 static void negative_fixtures_are_refused(void **state)
 {
 	json_t *json = vector_json("codec-negative.json");
-	const json_t *cases = json_object_get(json_object_get(json, "files"),
-					      "dag-pb/decode/edges.json");
+	const json_t *cases =
+		json_object_get(json_object_get(json, "files"), "dag-pb/decode/edges.json");
 	const json_t *entry;
 	size_t i;
 
@@ -104,11 +104,11 @@ static void strictness(void **state)
 	assert_int_equal(decode_hex("0a00"), 0);
 	assert_int_equal(decode_hex("0a00 120b 0a09015500050001020304"), 0); /* data first */
 	assert_int_equal(decode_hex("0a00 0a00"), -EBADMSG);
-	assert_int_equal(decode_hex("1800"), -EBADMSG);		/* unknown field */
-	assert_int_equal(decode_hex("0800"), -EBADMSG);		/* data as varint */
-	assert_int_equal(decode_hex("1000"), -EBADMSG);		/* link as varint */
-	assert_int_equal(decode_hex("130b"), -EBADMSG);		/* group */
-	assert_int_equal(decode_hex("0a05 00"), -EBADMSG);	/* too short */
+	assert_int_equal(decode_hex("1800"), -EBADMSG);	   /* unknown field */
+	assert_int_equal(decode_hex("0800"), -EBADMSG);	   /* data as varint */
+	assert_int_equal(decode_hex("1000"), -EBADMSG);	   /* link as varint */
+	assert_int_equal(decode_hex("130b"), -EBADMSG);	   /* group */
+	assert_int_equal(decode_hex("0a05 00"), -EBADMSG); /* too short */
 	assert_int_equal(decode_hex("0aff ff ff ff 0f"), -EBADMSG);
 	/* name before hash, hash twice, bytes behind the CID, a fourth field */
 	assert_int_equal(decode_hex("120d 1200 0a09015500050001020304"), -EBADMSG);

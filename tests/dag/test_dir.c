@@ -82,9 +82,9 @@ static void hostile_names_are_left_out(void **state)
 	char long_name[257] = { 0 }, max_name[256] = { 0 };
 	struct fake *fake = fake_new();
 	struct fake_child children[] = {
-		{ leaf("1"), "", 1 },	   { leaf("2"), ".", 1 },     { leaf("3"), "..", 1 },
-		{ leaf("4"), "a/b", 1 },   { leaf("5"), "/", 1 },     { leaf("6"), long_name, 1 },
-		{ leaf("7"), "dup", 1 },   { leaf("8"), "dup", 1 },   { leaf("9"), "...", 1 },
+		{ leaf("1"), "", 1 },	    { leaf("2"), ".", 1 },   { leaf("3"), "..", 1 },
+		{ leaf("4"), "a/b", 1 },    { leaf("5"), "/", 1 },   { leaf("6"), long_name, 1 },
+		{ leaf("7"), "dup", 1 },    { leaf("8"), "dup", 1 }, { leaf("9"), "...", 1 },
 		{ leaf("a"), max_name, 1 }, { leaf("b"), "..a", 1 },
 	};
 	struct dir_entry entry;
@@ -115,7 +115,7 @@ static void wide_directories_are_indexed(void **state)
 	enum { COUNT = 5000 };
 	struct fake *fake = fake_new();
 	struct fake_child *children = xcalloc(COUNT, sizeof(*children));
-	char (*names)[16] = xcalloc(COUNT, 16);
+	char(*names)[16] = xcalloc(COUNT, 16);
 	struct dir_entry entry;
 
 	(void)state;
@@ -299,7 +299,8 @@ static void depth_is_limited(void **state)
 		struct cid cid = file;
 
 		for (unsigned i = levels; i > 0; i--)
-			cid = one_link_shard(fake, i > 8 ? 0 : (unsigned)(hash >> (64 - 8 * i) & 255),
+			cid = one_link_shard(fake,
+					     i > 8 ? 0 : (unsigned)(hash >> (64 - 8 * i) & 255),
 					     i == levels ? "name" : "", &cid, 256);
 		struct dir *dir = open_dir(fake, &cid);
 		int want = levels == 8 ? 0 : -EBADMSG;

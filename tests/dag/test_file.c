@@ -7,7 +7,6 @@
 #define LEAF 1000
 #define BIG (1u << 20)
 
-
 static struct fake_child raw_leaf(struct fake *fake, uint64_t from, size_t len)
 {
 	uint8_t *data = xcalloc(1, len ? len : 1);
@@ -157,8 +156,8 @@ static void empty_and_identity_files(void **state)
 
 	(void)state;
 	fake_fill(&byte, 1, 0);
-	assert_int_equal(cid_of_data(&children[0].cid, 1, CODEC_RAW, HASH_IDENTITY,
-				     bytes_of(&byte, 1)), 0);
+	assert_int_equal(
+		cid_of_data(&children[0].cid, 1, CODEC_RAW, HASH_IDENTITY, bytes_of(&byte, 1)), 0);
 	children[0].name = NULL;
 	children[0].size = 1;
 	children[1] = raw_leaf(fake, 1, 20);
@@ -193,7 +192,8 @@ static int open_error(struct fake *fake, const struct cid *cid)
 static void what_is_no_file_says_so(void **state)
 {
 	struct fake *fake = fake_new();
-	struct unixfs symlink = { .type = UNIXFS_SYMLINK, .has_data = true,
+	struct unixfs symlink = { .type = UNIXFS_SYMLINK,
+				  .has_data = true,
 				  .data = bytes_str("a") };
 	struct unixfs metadata = { .type = UNIXFS_METADATA };
 	struct fake_child named = raw_leaf(fake, 0, 10);
@@ -442,7 +442,8 @@ static void *read_much(void *ctx)
 	wait_init(&wait);
 	wait_start(&wait, 0);
 	for (int i = 0; i < 300; i++) {
-		uint64_t at = (reader->seed = reader->seed * 1103515245 + 12345) % (200 * LEAF - 3000);
+		uint64_t at =
+			(reader->seed = reader->seed * 1103515245 + 12345) % (200 * LEAF - 3000);
 
 		fake_fill(want, sizeof(want), at);
 		if (file_read(reader->file, at, got, sizeof(got), &wait) != (ssize_t)sizeof(got) ||

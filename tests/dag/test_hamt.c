@@ -206,10 +206,11 @@ static void crafted_shards_are_refused(void **state)
 		{ -EBADMSG, { { "00a", "02b" }, 2, "01", 0x22, 256, shard } },
 		{ -EBADMSG, { { "00a", "02b" }, 2, "06", 0x22, 256, shard } }, /* another bucket */
 		{ -EBADMSG, { { "02b", "00a" }, 2, "05", 0x22, 256, shard } }, /* order */
-		{ -EBADMSG, { { "00a", "00b" }, 2, "03", 0x22, 256, shard } }, /* one bucket twice */
-		{ -EBADMSG, { { "0", "02b" }, 2, "05", 0x22, 256, shard } },   /* width */
-		{ -EBADMSG, { { "0ab" }, 1, "0400", 0x22, 256, shard } },      /* case */
-		{ -EBADMSG, { { "0a", "1b" }, 2, "0003", 0x22, 8, shard } },   /* too wide */
+		{ -EBADMSG,
+		  { { "00a", "00b" }, 2, "03", 0x22, 256, shard } },	     /* one bucket twice */
+		{ -EBADMSG, { { "0", "02b" }, 2, "05", 0x22, 256, shard } }, /* width */
+		{ -EBADMSG, { { "0ab" }, 1, "0400", 0x22, 256, shard } },    /* case */
+		{ -EBADMSG, { { "0a", "1b" }, 2, "0003", 0x22, 8, shard } }, /* too wide */
 	};
 
 	(void)state;

@@ -4,15 +4,16 @@
 
 static void roots_of_paths(void **state)
 {
-	static const char cid_of_empty[] = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
+	static const char cid_of_empty[] =
+		"bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
 	static const char *good[][2] = {
-		{ "%s", "" },		   { "%s/", "/" },	    { "%s/a/b", "/a/b" },
-		{ "/ipfs/%s", "" },	   { "/ipfs/%s/a", "/a" },  { "ipfs://%s/a", "/a" },
+		{ "%s", "" },	     { "%s/", "/" },	     { "%s/a/b", "/a/b" },
+		{ "/ipfs/%s", "" },  { "/ipfs/%s/a", "/a" }, { "ipfs://%s/a", "/a" },
 		{ "ipfs://%s", "" },
 	};
 	static const char *bad[] = {
-		"", "/", "/ipfs", "/ipfs/", "/ipns/example.org", "ipfs://", "/ipfs//x", "notacid",
-		"a/b", "/etc/passwd", "ipns://x",
+		"",	    "/",       "/ipfs", "/ipfs/",      "/ipns/example.org", "ipfs://",
+		"/ipfs//x", "notacid", "a/b",	"/etc/passwd", "ipns://x",
 	};
 	struct cid root, want;
 	const char *rest, *why;
@@ -77,17 +78,23 @@ static void names_lead_down(void **state)
 		size_t resolved;
 		const struct cid *at;
 	} cases[] = {
-		{ "", 0, 0, &root },	      { "/", 0, 0, &root },
-		{ "sub", 0, 3, &sub },	      { "/sub/", 0, 4, &sub },
-		{ "/sub//file", 0, 10, &file }, { "sub/file/", 0, 8, &file },
-		{ "/nope/x", -ENOENT, 0, &root }, { "/sub/nope", -ENOENT, 4, &sub },
-		{ "/sub/file/x", -ENOTDIR, 9, &file }, { "/sub/..", -ENOENT, 4, &sub },
+		{ "", 0, 0, &root },
+		{ "/", 0, 0, &root },
+		{ "sub", 0, 3, &sub },
+		{ "/sub/", 0, 4, &sub },
+		{ "/sub//file", 0, 10, &file },
+		{ "sub/file/", 0, 8, &file },
+		{ "/nope/x", -ENOENT, 0, &root },
+		{ "/sub/nope", -ENOENT, 4, &sub },
+		{ "/sub/file/x", -ENOTDIR, 9, &file },
+		{ "/sub/..", -ENOENT, 4, &sub },
 		{ "./sub", -ENOENT, 0, &root },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		assert_int_equal(dag_resolve(&fake->blocks, &root, cases[i].rest, &fake->wait, &out,
-					     &len), cases[i].err);
+		assert_int_equal(
+			dag_resolve(&fake->blocks, &root, cases[i].rest, &fake->wait, &out, &len),
+			cases[i].err);
 		assert_int_equal(len, cases[i].resolved);
 		assert_true(cid_equal(&out, cases[i].at));
 	}
@@ -178,7 +185,8 @@ static void stats(void **state)
 static void symlinks(void **state)
 {
 	struct fake *fake = fake_new();
-	struct unixfs link = { .type = UNIXFS_SYMLINK, .has_data = true,
+	struct unixfs link = { .type = UNIXFS_SYMLINK,
+			       .has_data = true,
 			       .data = bytes_str("../target/file") };
 	char *longest = xcalloc(1, DAG_SYMLINK_MAX + 1);
 	struct buf target = { 0 };
@@ -227,8 +235,8 @@ static void conformance_trees(void **state)
 	buf_release(&target);
 	root = fake_load_car(
 		fake, "spec-car/gwc__trustless_gateway_car__subdir-with-mixed-block-files.car");
-	assert_int_equal(dag_resolve(&fake->blocks, &root, "subdir/ascii.txt", &fake->wait, &out,
-				     NULL), 0);
+	assert_int_equal(
+		dag_resolve(&fake->blocks, &root, "subdir/ascii.txt", &fake->wait, &out, NULL), 0);
 	stat_of(fake, &out, &stat);
 	assert_int_equal(stat.type, DAG_FILE);
 	fake_free(fake);
@@ -237,12 +245,9 @@ static void conformance_trees(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(roots_of_paths),
-		cmocka_unit_test(names_lead_down),
-		cmocka_unit_test(paths_are_limited),
-		cmocka_unit_test(stats),
-		cmocka_unit_test(symlinks),
-		cmocka_unit_test(conformance_trees),
+		cmocka_unit_test(roots_of_paths),    cmocka_unit_test(names_lead_down),
+		cmocka_unit_test(paths_are_limited), cmocka_unit_test(stats),
+		cmocka_unit_test(symlinks),	     cmocka_unit_test(conformance_trees),
 	};
 	return cmocka_run_group_tests_name("dag/resolve", tests, NULL, NULL);
 }

@@ -71,16 +71,16 @@ static void malformed_is_refused(void **state)
 	struct unixfs node;
 
 	(void)state;
-	assert_int_equal(decode_hex(&node, ""), -EBADMSG);	  /* no type */
+	assert_int_equal(decode_hex(&node, ""), -EBADMSG); /* no type */
 	assert_int_equal(decode_hex(&node, "1800"), -EBADMSG);
-	assert_int_equal(decode_hex(&node, "0806"), -EBADMSG);	  /* unknown type */
-	assert_int_equal(decode_hex(&node, "0a00"), -EBADMSG);	  /* type as bytes */
+	assert_int_equal(decode_hex(&node, "0806"), -EBADMSG);	    /* unknown type */
+	assert_int_equal(decode_hex(&node, "0a00"), -EBADMSG);	    /* type as bytes */
 	assert_int_equal(decode_hex(&node, "0802 1000"), -EBADMSG); /* data as varint */
 	assert_int_equal(decode_hex(&node, "0802 12ff01"), -EBADMSG);
 	assert_int_equal(decode_hex(&node, "0802 2001 22ff01"), -EBADMSG); /* packed, too short */
 	assert_null(node.blocksizes);
-	assert_int_equal(decode_hex(&node, "0802 4b4c"), -EBADMSG);	 /* groups */
-	assert_int_equal(decode_hex(&node, "0802 7a03616263"), 0);	 /* unknown field */
+	assert_int_equal(decode_hex(&node, "0802 4b4c"), -EBADMSG); /* groups */
+	assert_int_equal(decode_hex(&node, "0802 7a03616263"), 0);  /* unknown field */
 }
 
 static void packed_and_unpacked_are_the_same(void **state)

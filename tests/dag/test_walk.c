@@ -57,7 +57,10 @@ static struct cid diamond(struct fake *fake, struct cid at[7])
 	at[1] = fake_dir(fake, a, 2);
 	at[4] = fake_dir(fake, b, 2);
 	struct fake_child top[] = {
-		{ at[1], "a", 1 }, { at[4], "b", 1 }, { at[6], "x", 1 }, { at[6], "y", 1 },
+		{ at[1], "a", 1 },
+		{ at[4], "b", 1 },
+		{ at[6], "x", 1 },
+		{ at[6], "y", 1 },
 	};
 
 	return at[0] = fake_dir(fake, top, 4);
@@ -311,15 +314,15 @@ static void cbor_is_bounded(void **state)
 	(void)state;
 	assert_int_equal(cbor("", &count), -EBADMSG);
 	assert_int_equal(cbor("f6", &count), 0);
-	assert_int_equal(cbor("f6f6", &count), -EBADMSG);     /* two items */
-	assert_int_equal(cbor("f7", &count), -EBADMSG);	      /* undefined */
-	assert_int_equal(cbor("9f01ff", &count), -EBADMSG);   /* indefinite */
+	assert_int_equal(cbor("f6f6", &count), -EBADMSG);   /* two items */
+	assert_int_equal(cbor("f7", &count), -EBADMSG);	    /* undefined */
+	assert_int_equal(cbor("9f01ff", &count), -EBADMSG); /* indefinite */
 	assert_int_equal(cbor("5f4101ff", &count), -EBADMSG);
 	assert_int_equal(cbor("9bffffffffffffffff", &count), -EBADMSG);
 	assert_int_equal(cbor("bb8000000000000000", &count), -EBADMSG);
 	assert_int_equal(cbor("5bffffffffffffffff", &count), -EBADMSG);
 	assert_int_equal(cbor("8201", &count), -EBADMSG);
-	assert_int_equal(cbor("a10102", &count), -EBADMSG);   /* key no text */
+	assert_int_equal(cbor("a10102", &count), -EBADMSG); /* key no text */
 	assert_int_equal(cbor("a16161", &count), -EBADMSG);
 	assert_int_equal(cbor("c11a00000000", &count), -EBADMSG); /* tag 1 */
 	assert_int_equal(cbor("d82a00", &count), -EBADMSG);
