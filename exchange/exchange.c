@@ -11,10 +11,12 @@
 #define PROVIDER_DELAY_MS 1000
 #define REBROADCAST_MS 60000
 #define SERVE_MESSAGE (1u << 20)
-#define SERVE_MESSAGE_MAX (2u << 20) /* with its last block it must stay below BITSWAP_MESSAGE_MAX */
+#define SERVE_MESSAGE_MAX                                                                          \
+	(2u << 20) /* with its last block it must stay below BITSWAP_MESSAGE_MAX */
 #define SERVE_OUTSTANDING (4u << 20)
 
-/* Other threads speak to the loop by one note at a time. It outlives an exchange freed meanwhile. */
+/* Other threads speak to the loop by one note at a time. It outlives an exchange freed meanwhile.
+ */
 struct engine_note {
 	struct inbox_item item;
 	struct exchange *exchange; /* NULL: freed */
@@ -213,8 +215,9 @@ struct exchange *exchange_new(struct swarm *swarm, struct router *router, struct
 	for (size_t i = 0; i < BITSWAP_PROTOCOLS; i++)
 		swarm_handle(swarm, bitswap_protocols[i], STREAMS_PER_PEER_MAX,
 			     engine_arrive_handle, exchange);
-	exchange->watch = (struct swarm_watch){ on_connected, on_identified, on_disconnected,
-						exchange, { 0 } };
+	exchange->watch = (struct swarm_watch){
+		on_connected, on_identified, on_disconnected, exchange, { 0 }
+	};
 	swarm_watch(swarm, &exchange->watch);
 	swarm_each_peer(swarm, add_present, exchange);
 	return exchange;
@@ -222,8 +225,7 @@ struct exchange *exchange_new(struct swarm *swarm, struct router *router, struct
 
 static void free_ledgers(struct exchange *exchange)
 {
-	list_for_each_safe(ledger, &exchange->ledgers, struct engine_ledger, node)
-		free(ledger);
+	list_for_each_safe(ledger, &exchange->ledgers, struct engine_ledger, node) free(ledger);
 	map_release(&exchange->ledger_by_id);
 }
 
@@ -329,7 +331,8 @@ int exchange_each_peer(const struct exchange *exchange,
 {
 	int stop = 0;
 
-	list_for_each(ledger, &exchange->ledgers, struct engine_ledger, node) {
+	list_for_each(ledger, &exchange->ledgers, struct engine_ledger, node)
+	{
 		if (ledger->connected)
 			stop = each(ctx, &ledger->sums);
 		if (stop)

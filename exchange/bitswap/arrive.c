@@ -17,7 +17,7 @@ struct engine_in {
 	struct frame_reader reader;
 	struct list node;	 /* of peer->ins */
 	struct list paused_node; /* of exchange->paused */
-	size_t part; /* bytes accounted for */
+	size_t part;		 /* bytes accounted for */
 };
 
 /* A block on its way to the store. */

@@ -6,12 +6,16 @@
 
 #define DONT_HAVES_MAX 16 /* in a row: then a peer is of no use to a session */
 
-void bitswap_client_init(struct bitswap_client *client, struct timers *timers, struct random *random,
-			 uint64_t idle_ms, uint64_t rebroadcast_ms,
+void bitswap_client_init(struct bitswap_client *client, struct timers *timers,
+			 struct random *random, uint64_t idle_ms, uint64_t rebroadcast_ms,
 			 const struct bitswap_client_ops *ops, void *ctx)
 {
-	*client = (struct bitswap_client){ .timers = timers, .random = random, .ops = ops, .ctx = ctx,
-					   .idle_ms = idle_ms, .rebroadcast_ms = rebroadcast_ms,
+	*client = (struct bitswap_client){ .timers = timers,
+					   .random = random,
+					   .ops = ops,
+					   .ctx = ctx,
+					   .idle_ms = idle_ms,
+					   .rebroadcast_ms = rebroadcast_ms,
 					   .priority = INT32_MAX };
 	list_init(&client->sessions);
 	list_init(&client->peers);
@@ -36,9 +40,8 @@ struct bitswap_want *bitswap_client_want(const struct bitswap_client *client, co
 
 struct bitswap_ask *bitswap_ask_find(struct bitswap_want *want, struct bitswap_client_peer *peer)
 {
-	list_for_each(ask, &want->asks, struct bitswap_ask, want_node)
-		if (ask->peer == peer)
-			return ask;
+	list_for_each(ask, &want->asks, struct bitswap_ask,
+		      want_node) if (ask->peer == peer) return ask;
 	return NULL;
 }
 
@@ -67,9 +70,9 @@ void bitswap_ask_land(struct bitswap_ask *ask)
 	ask->want->flying--;
 	ask->peer->flying--;
 	/* Room at this peer: its sessions may have more for it. */
-	list_for_each(member, &ask->peer->members, struct bitswap_member, peer_node)
-		if (!list_empty(&member->session->pending))
-			bitswap_session_ready(member->session);
+	list_for_each(member, &ask->peer->members, struct bitswap_member,
+		      peer_node) if (!list_empty(&member->session->pending))
+		bitswap_session_ready(member->session);
 }
 
 void bitswap_ask_free(struct bitswap_ask *ask, bool cancel)
@@ -265,9 +268,11 @@ struct bitswap_get *bitswap_client_get(struct bitswap_session *session, const st
 /* ---- what peers say ---- */
 
 /* Sessions that wait for want learn that peer is good for it. */
-static void join_sessions(struct bitswap_want *want, struct bitswap_client_peer *peer, bool delivered)
+static void join_sessions(struct bitswap_want *want, struct bitswap_client_peer *peer,
+			  bool delivered)
 {
-	list_for_each(get, &want->gets, struct bitswap_get, want_node) {
+	list_for_each(get, &want->gets, struct bitswap_get, want_node)
+	{
 		struct bitswap_member *member = bitswap_session_join(get->session, peer);
 
 		if (!member)
@@ -288,7 +293,8 @@ bool bitswap_client_block(struct bitswap_client *client, struct bitswap_client_p
 	if (from) {
 		struct bitswap_ask *ask = bitswap_ask_find(want, from);
 
-		bitswap_outbox_delivered(from, block->data.len, ask && ask->block ? ask->sent_ms : 0);
+		bitswap_outbox_delivered(from, block->data.len,
+					 ask && ask->block ? ask->sent_ms : 0);
 		join_sessions(want, from, true);
 	}
 	list_for_each(get, &want->gets, struct bitswap_get, want_node)
@@ -324,7 +330,8 @@ void bitswap_client_dont_have(struct bitswap_client_peer *peer, const struct cid
 		return;
 	ask->answer = BITSWAP_DONT_HAVE;
 	bitswap_ask_land(ask);
-	list_for_each(get, &want->gets, struct bitswap_get, want_node) {
+	list_for_each(get, &want->gets, struct bitswap_get, want_node)
+	{
 		struct bitswap_member *member = bitswap_session_member(get->session, peer);
 
 		if (member && ++member->dont_haves >= DONT_HAVES_MAX)
@@ -343,9 +350,9 @@ void bitswap_client_searched(struct bitswap_client *client, const struct cid *ci
 	}
 	/* Those that found no room for a search of their own. */
 	if (client->connected == 0)
-		list_for_each(session, &client->sessions, struct bitswap_session, node)
-			if (!list_empty(&session->pending))
-				bitswap_session_ready(session);
+		list_for_each(session, &client->sessions, struct bitswap_session,
+			      node) if (!list_empty(&session->pending))
+			bitswap_session_ready(session);
 }
 
 void bitswap_client_run(struct bitswap_client *client)
@@ -358,7 +365,8 @@ void bitswap_client_run(struct bitswap_client *client)
 		bitswap_session_place(session);
 	}
 	while (!list_empty(&client->unreachable)) {
-		struct bitswap_want *want = list_first(&client->unreachable, struct bitswap_want, node);
+		struct bitswap_want *want =
+			list_first(&client->unreachable, struct bitswap_want, node);
 
 		want_fail(want, want->err);
 	}

@@ -1,6 +1,6 @@
-/* The asking half of Bitswap (wire/exchange section 4), without sockets: what is wanted, of whom, and when to
- * ask another. Time comes from the timers given, chance from the random given; what is to be sent waits in
- * each peer's outbox until its owner composes a message.
+/* The asking half of Bitswap (wire/exchange section 4), without sockets: what is wanted, of whom,
+ *and when to ask another. Time comes from the timers given, chance from the random given; what is
+ *to be sent waits in each peer's outbox until its owner composes a message.
  *
  *	get -> want -> asks -> peer      a want has one ask for each peer that was or will be asked
  *	session -> members -> peer       peers that have proven useful for this tree
@@ -30,7 +30,8 @@ struct bitswap_get;
 struct bitswap_client_ops {
 	/* There is something to do: call bitswap_client_run() soon, but not from inside. */
 	void (*wake)(void *ctx);
-	/* Ask routing who has this. 0 started or under way already, -EAGAIN too many, -ENOTSUP no routing. */
+	/* Ask routing who has this. 0 started or under way already, -EAGAIN too many, -ENOTSUP no
+	 * routing. */
 	int (*search)(void *ctx, const struct cid *cid);
 	/* It is not wanted any more: a search for it may end. */
 	void (*unwanted)(void *ctx, const struct cid *cid);
@@ -54,11 +55,11 @@ struct bitswap_client_peer {
 	struct list members;	/* of sessions */
 	struct map cancels;	/* CIDs to be cancelled */
 	unsigned ask_count, flying;
-	uint64_t block_size; /* smoothed bytes of a block */
-	uint64_t rate;	     /* smoothed bytes per second, 0 unknown */
-	uint64_t latency_ms; /* from want to block, smoothed, 0 unknown */
-	uint64_t ping_ms;    /* 0 unknown */
-	uint64_t progress_ms; /* when it last sent anything */
+	uint64_t block_size;		  /* smoothed bytes of a block */
+	uint64_t rate;			  /* smoothed bytes per second, 0 unknown */
+	uint64_t latency_ms;		  /* from want to block, smoothed, 0 unknown */
+	uint64_t ping_ms;		  /* 0 unknown */
+	uint64_t progress_ms;		  /* when it last sent anything */
 	uint64_t window_ms, window_bytes; /* of the running rate sample */
 	struct timer patience;
 };
@@ -81,7 +82,7 @@ struct bitswap_want {
 	struct cid cid;
 	struct list gets;
 	struct list asks;
-	struct list node;	/* of home->pending, or client->unreachable */
+	struct list node;	      /* of home->pending, or client->unreachable */
 	struct bitswap_session *home; /* set while pending */
 	int32_t priority;
 	unsigned flying;
@@ -142,12 +143,13 @@ struct bitswap_client {
 /* ---- client.c ---- */
 
 /* Borrows all. */
-void bitswap_client_init(struct bitswap_client *client, struct timers *timers, struct random *random,
-			 uint64_t idle_ms, uint64_t rebroadcast_ms,
+void bitswap_client_init(struct bitswap_client *client, struct timers *timers,
+			 struct random *random, uint64_t idle_ms, uint64_t rebroadcast_ms,
 			 const struct bitswap_client_ops *ops, void *ctx);
 /* Sessions and peers are gone already. */
 void bitswap_client_release(struct bitswap_client *client);
-/* Place what waits: afterwards client->dirty names the peers with mail. Ends what is unreachable. */
+/* Place what waits: afterwards client->dirty names the peers with mail. Ends what is unreachable.
+ */
 void bitswap_client_run(struct bitswap_client *client);
 /* NULL when BITSWAP_WANTS_MAX or BITSWAP_GETS_MAX is reached. */
 struct bitswap_get *bitswap_client_get(struct bitswap_session *session, const struct cid *cid,
@@ -155,8 +157,8 @@ struct bitswap_get *bitswap_client_get(struct bitswap_session *session, const st
 void bitswap_client_cancel(struct bitswap_get *get);
 struct bitswap_want *bitswap_client_want(const struct bitswap_client *client,
 					 const struct cid *cid);
-/* A block that hashes to its CID came from peer (NULL: it has left). True when it was wanted: everybody who
- * waited has it now (references of their own). */
+/* A block that hashes to its CID came from peer (NULL: it has left). True when it was wanted:
+ * everybody who waited has it now (references of their own). */
 bool bitswap_client_block(struct bitswap_client *client, struct bitswap_client_peer *from,
 			  struct block *block);
 /* The peer says, or routing knows, that it has the block; or that it has not. */

@@ -37,13 +37,13 @@ struct exchange {
 	struct bitswap_client client;
 	struct bitswap_server server;
 	struct bitswap_verify *verify;
-	struct map peers;       /* peer id -> struct engine_peer */
+	struct map peers;	 /* peer id -> struct engine_peer */
 	struct map ledger_by_id; /* peer id -> struct engine_ledger */
 	struct list ledgers;
 	struct timer flush, serve; /* once per turn of the loop */
 	struct list searches;
 	unsigned search_count, connect_count;
-	struct list held; /* blocks that the store had no room for */
+	struct list held;   /* blocks that the store had no room for */
 	struct list paused; /* streams we do not read until it has */
 	bool room_asked;
 	size_t in_bytes; /* of messages not yet whole */
@@ -101,7 +101,8 @@ void engine_peer_flush(struct engine_peer *peer);
 
 /* ---- arrive.c ---- */
 
-void engine_arrive_handle(void *ctx, struct stream *stream); /* a swarm_handler_fn, ctx is the exchange */
+void engine_arrive_handle(void *ctx,
+			  struct stream *stream);  /* a swarm_handler_fn, ctx is the exchange */
 void engine_arrive_drop(struct engine_peer *peer); /* closes all that it opened */
 void engine_arrive_verified(void *ctx, struct bitswap_job *job);
 /* The store has room again. */

@@ -88,9 +88,9 @@ static void on_provider(void *ctx, const struct peer_info *info)
 	connect->id = info->id;
 	list_add_tail(&search->connects, &connect->node);
 	exchange->connect_count++;
-	connect->op = swarm_connect(exchange->swarm, &info->id, info->addrs, info->addr_count,
-				    timers_now(exchange->timers) + CONNECT_MS, on_connected,
-				    connect);
+	connect->op =
+		swarm_connect(exchange->swarm, &info->id, info->addrs, info->addr_count,
+			      timers_now(exchange->timers) + CONNECT_MS, on_connected, connect);
 	if (!connect->op)
 		connect_free(connect);
 }
@@ -108,9 +108,8 @@ static void on_done(void *ctx, int err, unsigned count)
 
 static struct search *find(const struct exchange *exchange, const struct cid *cid)
 {
-	list_for_each(search, &exchange->searches, struct search, node)
-		if (search->query && cid_equal(&search->cid, cid))
-			return search;
+	list_for_each(search, &exchange->searches, struct search,
+		      node) if (search->query && cid_equal(&search->cid, cid)) return search;
 	return NULL;
 }
 
@@ -156,9 +155,11 @@ void engine_find_stop(void *ctx, const struct cid *cid)
 
 void engine_find_release(struct exchange *exchange)
 {
-	list_for_each_safe(search, &exchange->searches, struct search, node) {
+	list_for_each_safe(search, &exchange->searches, struct search, node)
+	{
 		routing_cancel(search->query);
-		list_for_each_safe(connect, &search->connects, struct connect, node) {
+		list_for_each_safe(connect, &search->connects, struct connect, node)
+		{
 			swarm_cancel(connect->op);
 			connect_free(connect);
 		}

@@ -9,10 +9,9 @@
 /* Message    1 wantlist  2 blocks: repeated bytes (1.0)  3 payload: repeated Block (1.1)
  *            4 blockPresences: repeated (1.2)  5 pendingBytes: int32 (1.2)
  * Wantlist   1 entries: repeated Entry  2 full: bool
- * Entry      1 cid  2 priority: int32  3 cancel: bool  4 wantType: 0 block, 1 have  5 sendDontHave: bool
- * Block      1 prefix  2 data
- * Presence   1 cid  2 type: 0 have, 1 do not have
- * prefix     uv(version) | uv(codec) | uv(hash code) | uv(digest length)
+ * Entry      1 cid  2 priority: int32  3 cancel: bool  4 wantType: 0 block, 1 have  5 sendDontHave:
+ * bool Block      1 prefix  2 data Presence   1 cid  2 type: 0 have, 1 do not have prefix
+ * uv(version) | uv(codec) | uv(hash code) | uv(digest length)
  */
 #define PREFIX_MAX (4 * UVARINT_MAX_LEN)
 #define WANTLIST_EMPTY_LEN 2
@@ -27,7 +26,8 @@ const char *const bitswap_protocols[BITSWAP_PROTOCOLS] = {
 enum bitswap_version bitswap_msg_version(const char *protocol)
 {
 	static const enum bitswap_version versions[BITSWAP_PROTOCOLS] = { BITSWAP_1_2, BITSWAP_1_1,
-									   BITSWAP_1_0, BITSWAP_1_0 };
+									  BITSWAP_1_0,
+									  BITSWAP_1_0 };
 
 	for (size_t i = 0; protocol && i < BITSWAP_PROTOCOLS; i++)
 		if (strcmp(protocol, bitswap_protocols[i]) == 0)
@@ -35,7 +35,8 @@ enum bitswap_version bitswap_msg_version(const char *protocol)
 	return BITSWAP_UNKNOWN;
 }
 
-/* Version, codec, hash and a digest of the length it says: a CID to Go, though longer than we take. */
+/* Version, codec, hash and a digest of the length it says: a CID to Go, though longer than we take.
+ */
 static bool is_long_cid(struct bytes in)
 {
 	struct cursor c = cursor_over(in);
@@ -118,8 +119,8 @@ static int read_prefix(struct bytes in, struct bitswap_prefix *prefix)
 	if (c.bad || version > 1 || native < 0 || len > (uint64_t)native)
 		return -EBADMSG;
 	prefix->digest_len = (size_t)len;
-	if (version == 0 && (prefix->codec != CODEC_DAG_PB || prefix->hash_code != HASH_SHA2_256 ||
-			     len != 32))
+	if (version == 0 &&
+	    (prefix->codec != CODEC_DAG_PB || prefix->hash_code != HASH_SHA2_256 || len != 32))
 		return -EBADMSG;
 	return 0;
 }
@@ -344,8 +345,8 @@ void bitswap_msg_add_block(struct buf *out, enum bitswap_version version, const 
 	pb_put_bytes(out, 2, data);
 }
 
-void bitswap_msg_add_response(struct buf *out, enum bitswap_version version,
-			      struct bytes presences, int32_t pending_bytes, size_t blocks_len)
+void bitswap_msg_add_response(struct buf *out, enum bitswap_version version, struct bytes presences,
+			      int32_t pending_bytes, size_t blocks_len)
 {
 	bool news = version == BITSWAP_1_2;
 	size_t len = WANTLIST_EMPTY_LEN + blocks_len;

@@ -1,7 +1,7 @@
 /* Bitswap messages, all versions of the ladder (wire/exchange section 1). Pure; any thread.
  *
- * A message is never turned into a structure: it is checked as a whole, then walked by a visitor, so that
- * what a peer sends costs no memory beside its own bytes. */
+ * A message is never turned into a structure: it is checked as a whole, then walked by a visitor,
+ * so that what a peer sends costs no memory beside its own bytes. */
 #ifndef EXCHANGE_BITSWAP_MSG_H
 #define EXCHANGE_BITSWAP_MSG_H
 
@@ -51,13 +51,14 @@ struct bitswap_visitor {
 	void (*on_presence)(void *ctx, const struct cid *cid, bool have);
 };
 
-/* 0 and *summary; -EBADMSG when anything in it is malformed, names no CID, or has a prefix of an unknown
- * hash: then nothing of the message counts and its stream is to be reset. */
+/* 0 and *summary; -EBADMSG when anything in it is malformed, names no CID, or has a prefix of an
+ * unknown hash: then nothing of the message counts and its stream is to be reset. */
 int bitswap_msg_check(struct bytes message, struct bitswap_summary *summary);
 /* Visit a message that bitswap_msg_check() accepted, in wire order. */
 void bitswap_msg_walk(struct bytes message, const struct bitswap_visitor *visitor, void *ctx);
 
-/* The CID of data under prefix: hashes. 0, -EBADMSG when the two do not fit (identity of another length). */
+/* The CID of data under prefix: hashes. 0, -EBADMSG when the two do not fit (identity of another
+ * length). */
 int bitswap_msg_name(const struct bitswap_prefix *prefix, struct bytes data, struct cid *cid);
 
 /* ---- writing: parts are collected, then framed ---- */
@@ -73,9 +74,9 @@ void bitswap_msg_add_presence(struct buf *presences, const struct cid *cid, bool
 void bitswap_msg_add_block(struct buf *out, enum bitswap_version version, const struct cid *cid,
 			   struct bytes data);
 size_t bitswap_msg_block_len(enum bitswap_version version, const struct cid *cid, size_t len);
-/* Append the start of a response: uv(len), then the empty wantlist Go expects, presences and pendingBytes
- * (both only for BITSWAP_1_2). blocks_len bytes of blocks must follow. */
-void bitswap_msg_add_response(struct buf *out, enum bitswap_version version,
-			      struct bytes presences, int32_t pending_bytes, size_t blocks_len);
+/* Append the start of a response: uv(len), then the empty wantlist Go expects, presences and
+ * pendingBytes (both only for BITSWAP_1_2). blocks_len bytes of blocks must follow. */
+void bitswap_msg_add_response(struct buf *out, enum bitswap_version version, struct bytes presences,
+			      int32_t pending_bytes, size_t blocks_len);
 
 #endif

@@ -41,8 +41,10 @@ struct bitswap_client_peer *bitswap_outbox_add(struct bitswap_client *client,
 /* A peer that comes or goes changes the answer for every want that is not on its way. */
 static void requeue_all(struct bitswap_client *client)
 {
-	list_for_each(session, &client->sessions, struct bitswap_session, node) {
-		list_for_each(get, &session->gets, struct bitswap_get, session_node) {
+	list_for_each(session, &client->sessions, struct bitswap_session, node)
+	{
+		list_for_each(get, &session->gets, struct bitswap_get, session_node)
+		{
 			if (!get->want)
 				continue;
 			get->want->broadcast = false;
@@ -69,7 +71,8 @@ void bitswap_outbox_able(struct bitswap_client_peer *peer, enum bitswap_ability 
 	requeue_all(peer->client);
 	if (ability != BITSWAP_UNABLE)
 		return;
-	list_for_each_safe(ask, &peer->asks, struct bitswap_ask, peer_node) {
+	list_for_each_safe(ask, &peer->asks, struct bitswap_ask, peer_node)
+	{
 		struct bitswap_want *want = ask->want;
 
 		bitswap_ask_free(ask, false);
@@ -113,7 +116,8 @@ void bitswap_outbox_dirty(struct bitswap_client_peer *peer)
 
 void bitswap_outbox_resend(struct bitswap_client_peer *peer)
 {
-	list_for_each(ask, &peer->asks, struct bitswap_ask, peer_node) {
+	list_for_each(ask, &peer->asks, struct bitswap_ask, peer_node)
+	{
 		if (!ask->sent)
 			continue;
 		ask->sent = false;
@@ -235,7 +239,8 @@ static void on_patience(void *ctx)
 
 	if (peer->client->paused)
 		peer->progress_ms = now_ms;
-	list_for_each_safe(ask, &peer->flight, struct bitswap_ask, flight_node) {
+	list_for_each_safe(ask, &peer->flight, struct bitswap_ask, flight_node)
+	{
 		struct bitswap_want *want = ask->want;
 
 		if (now_ms >= lost_at(peer, ask)) {

@@ -17,7 +17,8 @@
 
 static void ledger_evict(struct exchange *exchange)
 {
-	list_for_each_safe(ledger, &exchange->ledgers, struct engine_ledger, node) {
+	list_for_each_safe(ledger, &exchange->ledgers, struct engine_ledger, node)
+	{
 		if (ledger->connected)
 			continue;
 		map_remove(&exchange->ledger_by_id, peer_id_bytes(&ledger->sums.peer));
@@ -175,16 +176,15 @@ void engine_peer_flush(struct engine_peer *peer)
 		return;
 	if (!peer->out) {
 		if (!peer->out_op && !timer_running(&peer->retry))
-			peer->out_op = swarm_open_stream(exchange->swarm, &peer->id,
-							 bitswap_protocols, BITSWAP_PROTOCOLS,
-							 now_ms + OPEN_TIMEOUT_MS, on_out_open,
-							 peer);
+			peer->out_op = swarm_open_stream(
+				exchange->swarm, &peer->id, bitswap_protocols, BITSWAP_PROTOCOLS,
+				now_ms + OPEN_TIMEOUT_MS, on_out_open, peer);
 		return;
 	}
 	if (peer->client->flying >= BUSY_FLYING && now_ms < peer->flushed_ms + BUSY_MS) {
 		if (!timer_running(&peer->retry))
-			timer_start_at(exchange->timers, &peer->retry,
-				       peer->flushed_ms + BUSY_MS, on_retry, peer);
+			timer_start_at(exchange->timers, &peer->retry, peer->flushed_ms + BUSY_MS,
+				       on_retry, peer);
 		return;
 	}
 	struct buf message = { 0 };

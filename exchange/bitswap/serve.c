@@ -6,9 +6,10 @@
 #include <stdlib.h>
 
 #define OPEN_TIMEOUT_MS 15000
-#define TURN_BYTES (4u << 20)	/* read from the store in one turn of the loop */
-#define MESSAGE_TASKS_MAX 256	/* blocks of one message */
-#define MESSAGE_BESIDE (64u << 10) /* room for presences when the block is nearly a message itself */
+#define TURN_BYTES (4u << 20) /* read from the store in one turn of the loop */
+#define MESSAGE_TASKS_MAX 256 /* blocks of one message */
+#define MESSAGE_BESIDE                                                                             \
+	(64u << 10) /* room for presences when the block is nearly a message itself */
 #define FAILURES_MAX 3
 
 /* One response being put together. */
@@ -33,7 +34,8 @@ static void plan(struct engine_peer *peer, struct response *response)
 	size_t max = peer->exchange->config.serve_message_max;
 	ssize_t next;
 
-	while (response->count < MESSAGE_TASKS_MAX && (next = bitswap_server_peek(peer->server)) >= 0) {
+	while (response->count < MESSAGE_TASKS_MAX &&
+	       (next = bitswap_server_peek(peer->server)) >= 0) {
 		if (response->count && response->planned + (size_t)next > max)
 			break;
 		/* Two that together would pass what the other side reads. */
@@ -79,7 +81,8 @@ static void send_response(struct engine_peer *peer, struct response *response,
 	struct buf message = { 0 };
 
 	if (len || server->presences.len) {
-		bitswap_msg_add_response(&message, peer->reply_version, buf_bytes(&server->presences),
+		bitswap_msg_add_response(&message, peer->reply_version,
+					 buf_bytes(&server->presences),
 					 pending < INT32_MAX ? (int32_t)pending : INT32_MAX, len);
 		buf_release(&server->presences);
 		server->presence_count = 0;

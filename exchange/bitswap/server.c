@@ -10,7 +10,7 @@ struct bitswap_server_want {
 	int32_t priority;
 	bool have, send_dont_have;
 	size_t size;
-	size_t slot;	       /* 1 + index in the heap; 0: lacking */
+	size_t slot; /* 1 + index in the heap; 0: lacking */
 	uint64_t order;
 	struct list lack_node; /* of struct lack */
 	struct list age_node;  /* of peer->lacks */
@@ -371,7 +371,8 @@ bool bitswap_server_pop(struct bitswap_server_peer *peer, struct bitswap_task *t
 		return false;
 	struct bitswap_server_want *want = peer->heap[0];
 
-	*task = (struct bitswap_task){ .cid = want->cid, .priority = want->priority,
+	*task = (struct bitswap_task){ .cid = want->cid,
+				       .priority = want->priority,
 				       .have = want->have,
 				       .send_dont_have = want->send_dont_have,
 				       .size = want->size };

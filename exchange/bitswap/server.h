@@ -1,8 +1,8 @@
-/* The answering half of Bitswap (wire/exchange section 3), without sockets or store: what each peer wants of
- * us, and what it is to be sent next.
+/* The answering half of Bitswap (wire/exchange section 3), without sockets or store: what each peer
+ * wants of us, and what it is to be sent next.
  *
- * A ledger holds at most wants_max CIDs: those we have wait in a queue by priority, the others until
- * bitswap_server_have() tells of them. It goes with its peer. Loop thread. */
+ * A ledger holds at most wants_max CIDs: those we have wait in a queue by priority, the others
+ * until bitswap_server_have() tells of them. It goes with its peer. Loop thread. */
 #ifndef EXCHANGE_BITSWAP_SERVER_H
 #define EXCHANGE_BITSWAP_SERVER_H
 
@@ -10,8 +10,9 @@
 #include "net/base/list.h"
 #include "net/base/map.h"
 
-#define BITSWAP_SERVED_WANTS_MAX 1024 /* of one message, and by default of a ledger */
-#define BITSWAP_HAVE_AS_BLOCK_MAX 1024 /* a want-have of so few bytes is answered with the block */
+#define BITSWAP_SERVED_WANTS_MAX 1024  /* of one message, and by default of a ledger */
+#define BITSWAP_HAVE_AS_BLOCK_MAX 1024 /* a want-have of so few bytes is answered with the block   \
+					*/
 #define BITSWAP_PRESENCES_MAX 4096     /* answers waiting for one peer; more are dropped */
 
 struct bitswap_server_ops {
@@ -25,7 +26,7 @@ struct bitswap_server {
 	const struct bitswap_server_ops *ops;
 	void *ctx;
 	unsigned wants_max;
-	uint64_t order; /* of the next want: first come, first served */
+	uint64_t order;	    /* of the next want: first come, first served */
 	struct map lacking; /* multihash -> struct lack */
 	struct list turns;  /* peers with mail; the first is next */
 };
@@ -33,7 +34,7 @@ struct bitswap_server {
 struct bitswap_server_peer {
 	struct bitswap_server *server;
 	void *owner;
-	struct map wants;		  /* CID -> struct bitswap_server_want */
+	struct map wants;		   /* CID -> struct bitswap_server_want */
 	struct bitswap_server_want **heap; /* those we have, best first */
 	size_t heap_len, heap_cap;
 	struct list lacks; /* those we have not, oldest first */

@@ -4,15 +4,15 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define STUCK_MAX 64		 /* wants without room passed over before the rest is left for later */
-#define RATE_GUESS (8u << 20)	 /* bytes per second of a peer we know nothing of */
-#define TICKS_MAX 30		 /* the idle tick grows no further */
+#define STUCK_MAX 64	      /* wants without room passed over before the rest is left for later */
+#define RATE_GUESS (8u << 20) /* bytes per second of a peer we know nothing of */
+#define TICKS_MAX 30	      /* the idle tick grows no further */
 
 /* A want, from get to block:
  *
  *   pending --room at a member--> flying --block--> done
  *      ^  \                          | DONT_HAVE, too late, disconnected
- *      |   \--no member left--> broadcast (want-have to all) 
+ *      |   \--no member left--> broadcast (want-have to all)
  *      +----HAVE, new member, idle tick-------+
  */
 
@@ -37,7 +37,8 @@ void bitswap_session_free(struct bitswap_session *session)
 	if (!session)
 		return;
 	while (!list_empty(&session->gets)) {
-		struct bitswap_get *get = list_first(&session->gets, struct bitswap_get, session_node);
+		struct bitswap_get *get =
+			list_first(&session->gets, struct bitswap_get, session_node);
 		bitswap_got_fn *got = get->got;
 		void *ctx = get->ctx;
 
@@ -74,9 +75,8 @@ void bitswap_session_active(struct bitswap_session *session)
 struct bitswap_member *bitswap_session_member(struct bitswap_session *session,
 					      const struct bitswap_client_peer *peer)
 {
-	list_for_each(member, &session->members, struct bitswap_member, session_node)
-		if (member->peer == peer)
-			return member;
+	list_for_each(member, &session->members, struct bitswap_member,
+		      session_node) if (member->peer == peer) return member;
 	return NULL;
 }
 
@@ -94,9 +94,8 @@ struct bitswap_member *bitswap_session_join(struct bitswap_session *session,
 	list_add_tail(&session->members, &member->session_node);
 	list_add_tail(&peer->members, &member->peer_node);
 	session->member_count++;
-	list_for_each(get, &session->gets, struct bitswap_get, session_node)
-		if (get->want)
-			bitswap_want_requeue(get->want);
+	list_for_each(get, &session->gets, struct bitswap_get, session_node) if (get->want)
+		bitswap_want_requeue(get->want);
 	return member;
 }
 
@@ -147,8 +146,8 @@ static void consider(struct choice *best, struct bitswap_want *want, struct bits
 	uint64_t eta = eta_us(peer);
 	bool better = !best->peer || has > best->has || (has == best->has && eta < best->eta_us);
 
-	if (better || (has == best->has && eta == best->eta_us &&
-		       random_below(want->client->random, 2) == 0))
+	if (better ||
+	    (has == best->has && eta == best->eta_us && random_below(want->client->random, 2) == 0))
 		*best = (struct choice){ peer, has, eta, true };
 }
 
@@ -158,7 +157,8 @@ static void broadcast(struct bitswap_want *want)
 	struct bitswap_client *client = want->client;
 
 	want->broadcast = true;
-	list_for_each(peer, &client->peers, struct bitswap_client_peer, node) {
+	list_for_each(peer, &client->peers, struct bitswap_client_peer, node)
+	{
 		if (peer->ability != BITSWAP_ABLE)
 			continue;
 		struct bitswap_ask *ask = bitswap_ask_find(want, peer);
@@ -178,7 +178,8 @@ static void broadcast(struct bitswap_want *want)
 /* Everybody there is said no. */
 static bool all_refused(struct bitswap_want *want)
 {
-	list_for_each(peer, &want->client->peers, struct bitswap_client_peer, node) {
+	list_for_each(peer, &want->client->peers, struct bitswap_client_peer, node)
+	{
 		if (peer->ability == BITSWAP_UNABLE)
 			continue;
 		struct bitswap_ask *ask = bitswap_ask_find(want, peer);
@@ -193,8 +194,8 @@ static unsigned broadcasts(const struct bitswap_session *session)
 {
 	unsigned count = 0;
 
-	list_for_each(get, &session->gets, struct bitswap_get, session_node)
-		count += get->want && get->want->broadcast;
+	list_for_each(get, &session->gets, struct bitswap_get, session_node) count +=
+		get->want && get->want->broadcast;
 	return count;
 }
 
@@ -231,10 +232,12 @@ static int place(struct bitswap_session *session, struct bitswap_want *want)
 		return 0;
 	}
 	if (session->member_count == 0 && client->able == 1 && client->undecided == 0)
-		list_for_each(peer, &client->peers, struct bitswap_client_peer, node)
-			if (peer->ability == BITSWAP_ABLE) /* no one to choose from: skip the HAVE */
-				bitswap_session_join(session, peer);
-	list_for_each(get, &want->gets, struct bitswap_get, want_node) {
+		list_for_each(peer, &client->peers, struct bitswap_client_peer,
+			      node) if (peer->ability ==
+					BITSWAP_ABLE) /* no one to choose from: skip the HAVE */
+			bitswap_session_join(session, peer);
+	list_for_each(get, &want->gets, struct bitswap_get, want_node)
+	{
 		if (get->session == last)
 			continue;
 		last = get->session;
@@ -270,7 +273,8 @@ void bitswap_session_place(struct bitswap_session *session)
 {
 	unsigned stuck = 0;
 
-	list_for_each_safe(want, &session->pending, struct bitswap_want, node) {
+	list_for_each_safe(want, &session->pending, struct bitswap_want, node)
+	{
 		if (place(session, want) == -EAGAIN && ++stuck >= STUCK_MAX)
 			break;
 	}
@@ -282,9 +286,9 @@ static uint64_t last_progress(const struct bitswap_session *session)
 {
 	uint64_t at = session->active_ms;
 
-	list_for_each(member, &session->members, struct bitswap_member, session_node)
-		if (member->peer->flying && member->peer->progress_ms > at)
-			at = member->peer->progress_ms;
+	list_for_each(member, &session->members, struct bitswap_member,
+		      session_node) if (member->peer->flying && member->peer->progress_ms > at) at =
+		member->peer->progress_ms;
 	return at;
 }
 
@@ -293,8 +297,8 @@ static uint64_t idle_delay(const struct bitswap_session *session)
 	return session->client->idle_ms * (1 + session->ticks);
 }
 
-/* Ask everybody again for what is not on its way; those asked go to the end of the queue, so that the next
- * tick begins with others. Returns one want worth a search. */
+/* Ask everybody again for what is not on its way; those asked go to the end of the queue, so that
+ * the next tick begins with others. Returns one want worth a search. */
 static struct bitswap_want *rebroadcast(struct bitswap_session *session)
 {
 	struct bitswap_want *first = NULL;
@@ -302,10 +306,10 @@ static struct bitswap_want *rebroadcast(struct bitswap_session *session)
 	unsigned count = 0;
 
 	list_init(&asked);
-	list_for_each(get, &session->gets, struct bitswap_get, session_node)
-		if (get->want)
-			get->want->broadcast = false;
-	list_for_each_safe(get, &session->gets, struct bitswap_get, session_node) {
+	list_for_each(get, &session->gets, struct bitswap_get, session_node) if (get->want)
+		get->want->broadcast = false;
+	list_for_each_safe(get, &session->gets, struct bitswap_get, session_node)
+	{
 		struct bitswap_want *want = get->want;
 
 		if (!want || want->flying || want->home || want->broadcast)

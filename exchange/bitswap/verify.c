@@ -3,7 +3,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* What the loop runs when jobs are done. It outlives a verify that was freed while it was posted. */
+/* What the loop runs when jobs are done. It outlives a verify that was freed while it was posted.
+ */
 struct report {
 	struct inbox_item item;
 	struct bitswap_verify *verify; /* NULL: freed */

@@ -1,4 +1,5 @@
-/* Hashing off the loop: received bytes become CIDs on one thread, begun with the first job. Loop thread. */
+/* Hashing off the loop: received bytes become CIDs on one thread, begun with the first job. Loop
+ * thread. */
 #ifndef EXCHANGE_BITSWAP_VERIFY_H
 #define EXCHANGE_BITSWAP_VERIFY_H
 

@@ -89,8 +89,9 @@ static inline struct cid rig_cid(unsigned number)
 {
 	struct cid cid;
 
-	assert_int_equal(cid_of_data(&cid, 1, CODEC_RAW, HASH_SHA2_256,
-				     bytes_of(&number, sizeof(number))), 0);
+	assert_int_equal(
+		cid_of_data(&cid, 1, CODEC_RAW, HASH_SHA2_256, bytes_of(&number, sizeof(number))),
+		0);
 	return cid;
 }
 
@@ -177,7 +178,8 @@ static inline void rig_wait(struct rig *rig, uint64_t ms)
 	while (timers_next(rig->timers) <= end) {
 		uint64_t next = timers_next(rig->timers);
 
-		timers_run(rig->timers, next > timers_now(rig->timers) ? next : timers_now(rig->timers));
+		timers_run(rig->timers,
+			   next > timers_now(rig->timers) ? next : timers_now(rig->timers));
 		bitswap_client_run(&rig->client);
 	}
 	timers_run(rig->timers, end);

@@ -42,8 +42,8 @@ static void see_entry(void *ctx, const struct bitswap_entry *entry)
 {
 	char text[CID_TEXT_MAX];
 
-	buf_printf(ctx, "entry %s priority=%d%s%s%s\n", cid_text(&entry->cid, text), entry->priority,
-		   entry->cancel ? " cancel" : "", entry->have ? " have" : "",
+	buf_printf(ctx, "entry %s priority=%d%s%s%s\n", cid_text(&entry->cid, text),
+		   entry->priority, entry->cancel ? " cancel" : "", entry->have ? " have" : "",
 		   entry->send_dont_have ? " send" : "");
 }
 
@@ -102,9 +102,8 @@ static void decodes_what_boxo_wrote(void **state)
 	json_t *json = vectors("bitswap.json"), *vector;
 	size_t i;
 
-	json_array_foreach(json_object_get(json, "vectors"), i, vector)
-		assert_sees(json_string_value(json_object_get(vector, "v1_protobuf_hex")),
-			    expected[i]);
+	json_array_foreach(json_object_get(json, "vectors"), i, vector) assert_sees(
+		json_string_value(json_object_get(vector, "v1_protobuf_hex")), expected[i]);
 	assert_int_equal(i, sizeof(expected) / sizeof(expected[0]));
 	/* 1.0: any block is a v0 */
 	vector = json_array_get(json_object_get(json, "vectors"), 4);
@@ -119,8 +118,10 @@ static void refuses_what_boxo_refuses(void **state)
 	struct bitswap_summary summary;
 	size_t i;
 
-	json_array_foreach(json_object_get(json, "decode_edge"), i, edge) {
-		struct buf message = unhex(json_string_value(json_object_get(edge, "protobuf_hex")));
+	json_array_foreach(json_object_get(json, "decode_edge"), i, edge)
+	{
+		struct buf message =
+			unhex(json_string_value(json_object_get(edge, "protobuf_hex")));
 		const char *go = json_string_value(json_object_get(edge, "go_error"));
 		int err = bitswap_msg_check(buf_bytes(&message), &summary);
 
@@ -140,7 +141,8 @@ static void reads_what_kubo_asks(void **state)
 	char line[256];
 	size_t i;
 
-	json_array_foreach(json_object_get(json, "messages_from_kubo"), i, message) {
+	json_array_foreach(json_object_get(json, "messages_from_kubo"), i, message)
+	{
 		snprintf(line, sizeof(line), "entry %s %s\n", cid, tails[i]);
 		assert_sees(json_string_value(json_array_get(message, 2)), line);
 	}
@@ -159,8 +161,8 @@ static void assert_bytes_hex(struct buf *got, const char *hex)
 
 static const char *framed(json_t *json, size_t i)
 {
-	return json_string_value(json_object_get(json_array_get(json_object_get(json, "vectors"), i),
-						 "v1_framed_hex"));
+	return json_string_value(json_object_get(
+		json_array_get(json_object_get(json, "vectors"), i), "v1_framed_hex"));
 }
 
 static void writes_what_boxo_writes(void **state)
@@ -267,7 +269,8 @@ static void split_feed_changes_nothing(void **state)
 	char *whole = NULL;
 	size_t i;
 
-	json_array_foreach(json_object_get(json, "vectors"), i, vector) {
+	json_array_foreach(json_object_get(json, "vectors"), i, vector)
+	{
 		struct buf one = unhex(framed(json, i));
 
 		buf_add(&stream, buf_bytes(&one));
@@ -278,9 +281,11 @@ static void split_feed_changes_nothing(void **state)
 		struct buf seen = { 0 };
 
 		assert_int_equal(frame_reader_feed(&reader, bytes_of(stream.at, cut),
-						   BITSWAP_MESSAGE_MAX, keep, &seen), 0);
+						   BITSWAP_MESSAGE_MAX, keep, &seen),
+				 0);
 		assert_int_equal(frame_reader_feed(&reader, bytes_skip(buf_bytes(&stream), cut),
-						   BITSWAP_MESSAGE_MAX, keep, &seen), 0);
+						   BITSWAP_MESSAGE_MAX, keep, &seen),
+				 0);
 		assert_true(frame_reader_idle(&reader));
 		char *text = buf_take_text(&seen);
 

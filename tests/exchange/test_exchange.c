@@ -2,6 +2,7 @@
 #include "exchange/exchange.h"
 
 #include "exchange/bitswap/msg.h"
+#include "exchange/store_private.h"
 #include "tests/exchange/store_helper.h"
 #include "tests/net/swarm_lab.h"
 
@@ -116,8 +117,8 @@ static void one_block_comes_over(void **state)
 	assert_int_equal(stats(&f->nodes[1]).bytes_received, 100000);
 	assert_int_equal(stats(&f->nodes[1]).wants, 0);
 	assert_int_equal(stats(&f->nodes[0]).blocks_sent, 1);
-	assert_int_equal(exchange_ledger(f->nodes[1].exchange, swarm_self(f->nodes[0].swarm),
-					 &ledger), 0);
+	assert_int_equal(
+		exchange_ledger(f->nodes[1].exchange, swarm_self(f->nodes[0].swarm), &ledger), 0);
 	assert_int_equal(ledger.bytes_received, 100000);
 	block_unref(block);
 	stop(f);
@@ -460,9 +461,9 @@ static void unwanted_blocks_are_not_stored(void **state)
 		struct block *block = numbered(100 + i, i < 500 ? 20 : 20000);
 		struct buf out = { 0 };
 
-		bitswap_msg_add_response(&out, BITSWAP_1_1, bytes_of(NULL, 0), 0,
-					 bitswap_msg_block_len(BITSWAP_1_1, &block->cid,
-							       block->data.len));
+		bitswap_msg_add_response(
+			&out, BITSWAP_1_1, bytes_of(NULL, 0), 0,
+			bitswap_msg_block_len(BITSWAP_1_1, &block->cid, block->data.len));
 		bitswap_msg_add_block(&out, BITSWAP_1_1, &block->cid, block->data);
 		stream_write_buf(raw.stream, &out);
 		buf_release(&out);
@@ -571,6 +572,148 @@ static void have_from_another_thread(void **state)
 	stop(f);
 }
 
+/* ---- a disk that cannot keep up ---- */
+
+/* Over a memory store: of every four puts three find the queue full, until room is told of. */
+struct tight {
+	struct store store;
+	struct store *inner;
+	unsigned puts, refused;
+	pthread_t thread;
+	bool started;
+	void (*room)(void *ctx);
+	void *ctx;
+	atomic_bool hold; /* the writer is busy */
+};
+
+static void *tight_writer(void *ctx)
+{
+	struct tight *tight = ctx;
+	struct timespec nap = { .tv_nsec = 1000000 };
+
+	do
+		nanosleep(&nap, NULL);
+	while (atomic_load(&tight->hold));
+	tight->room(tight->ctx);
+	return NULL;
+}
+
+static int tight_put(struct store *store, struct block *block, unsigned flags,
+		     store_verified_fn *verified, void *ctx)
+{
+	struct tight *tight = (struct tight *)store;
+
+	if (tight->puts++ % 4) {
+		tight->refused++;
+		return -EAGAIN;
+	}
+	return store_put(tight->inner, block, flags, verified, ctx);
+}
+
+static void tight_when_room(struct store *store, void (*room)(void *ctx), void *ctx)
+{
+	struct tight *tight = (struct tight *)store;
+
+	if (tight->started)
+		pthread_join(tight->thread, NULL);
+	tight->room = room;
+	tight->ctx = ctx;
+	tight->started = pthread_create(&tight->thread, NULL, tight_writer, tight) == 0;
+}
+
+static int tight_size(struct store *store, struct bytes multihash, size_t *size)
+{
+	return store_size(((struct tight *)store)->inner, multihash, size);
+}
+
+static void tight_close(struct store *store)
+{
+	struct tight *tight = (struct tight *)store;
+
+	if (tight->started)
+		pthread_join(tight->thread, NULL);
+	store_close(tight->inner);
+}
+
+static const struct store_ops tight_ops = {
+	.close = tight_close,
+	.put = tight_put,
+	.when_room = tight_when_room,
+	.size = tight_size,
+};
+
+/* Everything arrives and everything is stored, however often the store has no room. */
+static void full_store_stops_the_reading(void **state)
+{
+	(void)state;
+	struct tight tight = { .store = { &tight_ops }, .inner = store_new_memory() };
+	struct fixture *f = start(1);
+	unsigned count = 100, stored = 0;
+
+	f->nodes[1].swarm = lab_swarm(f->lab, 2, NULL, NULL);
+	f->nodes[1].store = &tight.store;
+	f->nodes[1].exchange = exchange_new(f->nodes[1].swarm, NULL, &tight.store, NULL);
+	assert_int_equal(lab_connect(f->lab, f->nodes[1].swarm, f->nodes[0].swarm), 0);
+	struct exchange_session *session = exchange_session_new(f->nodes[1].exchange);
+
+	for (unsigned i = 0; i < count; i++) {
+		struct block *block = numbered(i, 50000 + i);
+
+		put(&f->nodes[0], block);
+		get(f, session, &block->cid);
+		block_unref(block);
+	}
+	until(f, count);
+	assert_int_equal(f->got, count);
+	uint64_t end = lab_deadline(f->lab, LAB_WAIT_MS);
+
+	while (stored < count && lab_deadline(f->lab, 0) < end) {
+		loop_run_for(f->lab->loop, 5);
+		stored = 0;
+		for (unsigned i = 0; i < count; i++) {
+			struct block *block = numbered(i, 50000 + i);
+
+			stored += store_has(&tight.store, cid_hash_bytes(&block->cid));
+			block_unref(block);
+		}
+	}
+	assert_int_equal(stored, count);
+	assert_true(tight.refused > 0);
+	stop(f);
+}
+
+/* While the writer is busy the peer cannot push on without end; and to end then is safe. */
+static void busy_writer_bounds_what_is_held(void **state)
+{
+	(void)state;
+	struct tight tight = { .store = { &tight_ops }, .inner = store_new_memory(), .puts = 1 };
+	struct fixture *f = start(1);
+	unsigned count = 100;
+
+	atomic_store(&tight.hold, true);
+	f->nodes[1].swarm = lab_swarm(f->lab, 2, NULL, NULL);
+	f->nodes[1].store = &tight.store;
+	f->nodes[1].exchange = exchange_new(f->nodes[1].swarm, NULL, &tight.store, NULL);
+	assert_int_equal(lab_connect(f->lab, f->nodes[1].swarm, f->nodes[0].swarm), 0);
+	struct exchange_session *session = exchange_session_new(f->nodes[1].exchange);
+
+	for (unsigned i = 0; i < count; i++) {
+		struct block *block = numbered(i, 1 << 20);
+
+		put(&f->nodes[0], block);
+		get(f, session, &block->cid);
+		block_unref(block);
+	}
+	until(f, 1);
+	lab_run(f->lab, 300);
+	assert_in_range(stats(&f->nodes[1]).blocks_received, 1, 40);
+	atomic_store(&tight.hold, false);
+	exchange_free(f->nodes[1].exchange);
+	f->nodes[1].exchange = NULL;
+	assert_int_equal(f->got + f->failed, count);
+	stop(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -588,6 +731,8 @@ int main(void)
 		cmocka_unit_test(bad_message_resets_its_stream),
 		cmocka_unit_test(ledger_goes_with_its_peer),
 		cmocka_unit_test(have_from_another_thread),
+		cmocka_unit_test(full_store_stops_the_reading),
+		cmocka_unit_test(busy_writer_bounds_what_is_held),
 	};
 
 	return cmocka_run_group_tests_name("exchange/exchange", tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* Ledgers: what a peer wants of us, in which order it is served, and how little a greedy one gains. */
+/* Ledgers: what a peer wants of us, in which order it is served, and how little a greedy one gains.
+ */
 #include "exchange/bitswap/server.h"
 
 #include <errno.h>
@@ -23,7 +24,8 @@ static struct cid numbered(unsigned n)
 {
 	struct cid cid;
 
-	assert_int_equal(cid_of_data(&cid, 1, CODEC_RAW, HASH_SHA2_256, bytes_of(&n, sizeof(n))), 0);
+	assert_int_equal(cid_of_data(&cid, 1, CODEC_RAW, HASH_SHA2_256, bytes_of(&n, sizeof(n))),
+			 0);
 	return cid;
 }
 
@@ -238,8 +240,8 @@ static void block_beats_have(void **state)
 	close_shop(&shop, peer);
 }
 
-/* At the limit what we lack goes first, the oldest of it; then what matters less; what is wanted less than
- * all we have is not taken. */
+/* At the limit what we lack goes first, the oldest of it; then what matters less; what is wanted
+ * less than all we have is not taken. */
 static void newest_wins_at_the_limit(void **state)
 {
 	(void)state;
@@ -281,7 +283,9 @@ static void identity_and_unknown_hashes(void **state)
 	/* md5 (0xd5): never. */
 	assert_int_equal(cid_make(&entry.cid, 1, CODEC_RAW,
 				  bytes_of("\xd5\x01\x10"
-					   "0123456789abcdef", 19)), 0);
+					   "0123456789abcdef",
+					   19)),
+			 0);
 	ask(peer, entry);
 	assert_int_equal(presences(peer).presences, 1);
 	assert_int_equal(peer->wants.count, 0);

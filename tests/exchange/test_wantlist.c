@@ -101,7 +101,8 @@ static void deadline_ends_a_get(void **state)
 	struct bitswap_session *session = bitswap_session_new(&rig->client);
 	struct cid cid = rig_cid(1);
 
-	assert_non_null(bitswap_client_get(session, &cid, timers_now(rig->timers) + 50, rig_got, rig));
+	assert_non_null(
+		bitswap_client_get(session, &cid, timers_now(rig->timers) + 50, rig_got, rig));
 	rig_mail(rig, peer);
 	rig_wait(rig, 49);
 	assert_int_equal(rig->failed, 0);
