@@ -73,8 +73,8 @@ typedef bool dag_prune_fn(void *ctx, const struct cid *cid);
 int dag_walk(struct blocks *blocks, const struct cid *root, const struct dag_walk_config *config,
 	     struct wait *wait, uint64_t timeout_ms, dag_walk_fn *each, dag_prune_fn *prune,
 	     void *ctx);
-/* Calls each for every link of a block, in order: dag-pb and dag-cbor; raw, plain CBOR and JSON and keys have none.
- * -EBADMSG for a malformed block, -ENOTSUP for a codec not known (dag-json too). Non-zero from each() is returned. */
+/* Calls each for every link of a block, in order: dag-pb, dag-cbor and dag-json; raw, plain CBOR and JSON and keys have none.
+ * -EBADMSG for a malformed block, -ENOTSUP for a codec not known. Non-zero from each() is returned. */
 int dag_links(struct bytes data, uint64_t codec, int (*each)(void *ctx, const struct cid *cid),
 	      void *ctx);
 

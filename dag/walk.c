@@ -3,6 +3,7 @@
  * before its last link is entered, so a chain of any length needs one frame. */
 #include "dag/cbor_links.h"
 #include "dag/dag.h"
+#include "dag/json_links.h"
 #include "dag/walk_seen.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
@@ -49,6 +50,8 @@ int dag_links(struct bytes data, uint64_t codec, int (*each)(void *ctx, const st
 		return 0;
 	case CODEC_DAG_CBOR:
 		return cbor_links(data, each, ctx);
+	case CODEC_DAG_JSON:
+		return json_links(data, each, ctx);
 	case CODEC_DAG_PB:
 		break;
 	default:

@@ -1,6 +1,7 @@
 #include "tests/dag/fake.h"
 
 #include "dag/cbor_links.h"
+#include "dag/json_links.h"
 #include "dag/walk_seen.h"
 
 #include <stdio.h>
@@ -306,6 +307,82 @@ static void cbor_fixtures(void **state)
 	json_decref(json);
 }
 
+static int json_text(const char *text, unsigned *count)
+{
+	*count = 0;
+	return json_links(bytes_str(text), count_link, count);
+}
+
+/* What DAG-JSON says has the links that DAG-CBOR says. */
+static void json_fixtures(void **state)
+{
+	json_t *json = vector_json("dagcbor-dagjson-dagpb-fixtures.json");
+	const json_t *entry;
+	size_t i, both = 0;
+
+	(void)state;
+	json_array_foreach(json_object_get(json, "fixtures"), i, entry)
+	{
+		const json_t *files = json_object_get(entry, "files");
+		const json_t *text = json_object_get(json_object_get(files, "dag-json"), "utf8");
+		const json_t *file = json_object_get(files, "dag-cbor");
+		unsigned count, cbor_count;
+
+		if (!text || !file)
+			continue;
+		assert_int_equal(json_text(json_string_value(text), &count), 0);
+		assert_int_equal(cbor(vector_text(file, "hex"), &cbor_count), 0);
+		assert_int_equal(count, cbor_count);
+		both++;
+	}
+	assert_true(both > 80);
+	json_decref(json);
+}
+
+static void json_is_bounded(void **state)
+{
+	static const char *bad[] = {
+		"",
+		"{",
+		"}",
+		"[1,]",
+		"[1 2]",
+		"{\"a\"}",
+		"{\"a\":}",
+		"{a:1}",
+		"1 2",
+		"\"",
+		"\"\\",
+		"{\"/\":\"junk\"}",
+		"{\"/\":\"bafkqaaa\",\"a\":1}",
+		"\"\n\"",
+		"[}",
+		"tru",
+		"x",
+	};
+	unsigned count;
+	struct buf deep = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_int_equal(json_text(bad[i], &count), -EBADMSG);
+	assert_int_equal(
+		json_text(" [ { \"/\" : \"bafkqaaa\" } , {\"\\u002f\":\"bafkqaaa\"},"
+			  "{\"/\":{\"bytes\":\"AA\"}},{\"a\":\"\\\"\",\"b\":[]},{},-1.5e3,null]\n",
+			  &count),
+		0);
+	assert_int_equal(count, 2);
+	for (unsigned depth = JSON_DEPTH_MAX; depth <= JSON_DEPTH_MAX + 1; depth++) {
+		buf_clear(&deep);
+		for (unsigned i = 0; i < 2 * depth; i++)
+			buf_add_u8(&deep, i < depth ? '[' : ']');
+		/* The innermost, empty one is counted too. */
+		assert_int_equal(json_links(buf_bytes(&deep), count_link, &count),
+				 depth > JSON_DEPTH_MAX ? -EBADMSG : 0);
+	}
+	buf_release(&deep);
+}
+
 static void cbor_is_bounded(void **state)
 {
 	struct buf block = { 0 };
@@ -389,6 +466,8 @@ int main(void)
 		cmocka_unit_test(real_trees),
 		cmocka_unit_test(cbor_fixtures),
 		cmocka_unit_test(cbor_is_bounded),
+		cmocka_unit_test(json_fixtures),
+		cmocka_unit_test(json_is_bounded),
 		cmocka_unit_test(codecs_without_links),
 		cmocka_unit_test(seen_remembers_all),
 	};
