@@ -145,7 +145,7 @@ static int read_sized(struct reader *reader)
 	int err = 0;
 
 	while (!err && !reader->end) {
-		struct leaf *leaf;
+		struct leaf *leaf = NULL;
 
 		err = read_leaf(reader, &leaf);
 		if (err)

@@ -23,11 +23,13 @@ struct pin {
 typedef void pin_progress_fn(void *ctx, uint64_t blocks, uint64_t bytes);
 
 /* Fetch what is missing, then record. The record is written as PIN_WANTED first, so that the pin goes on after an
- * interruption. timeout_ms: the longest wait for one block. -ENAMETOOLONG; blocks_get()'s errors; store_sync()'s. */
+ * interruption. timeout_ms: the longest wait for one block. What is pinned so already gets the new name, if there is one; direct
+ * becomes recursive. -ENAMETOOLONG; -EEXIST direct asked for, recursive there; -ECANCELED removed meanwhile;
+ * blocks_get()'s errors; store_sync()'s. */
 int pin_add(struct db *db, struct blocks *blocks, const struct cid *cid, enum pin_kind kind,
 	    const char *name, struct wait *wait, uint64_t timeout_ms, pin_progress_fn *progress,
 	    void *ctx);
-/* For a tree that was just imported and synced: only the record. */
+/* For a tree that was just imported and synced: only the record. -ENAMETOOLONG, -EEXIST as pin_add(). */
 int pin_record(struct db *db, const struct cid *cid, enum pin_kind kind, const char *name,
 	       uint64_t blocks, uint64_t bytes);
 /* -ENOENT when not pinned; -EPERM-like confusion of kinds is told by -EEXIST (pinned the other way). */
@@ -35,10 +37,11 @@ int pin_rm(struct db *db, const struct cid *cid, enum pin_kind kind);
 int pin_get(struct db *db, const struct cid *cid, struct pin *pin); /* -ENOENT */
 /* Direct and recursive ones, in key order; instant at any number. Non-zero from each() stops and is returned. */
 int pin_each(struct db *db, int (*each)(void *ctx, const struct pin *pin), void *ctx);
-/* Every block below recursive pins that is not a root itself, without fetching. */
+/* Every block below recursive pins that is not a root itself, once, without fetching; what is missing is left out. */
 int pin_each_indirect(struct db *db, struct blocks *blocks, struct wait *wait,
 		      int (*each)(void *ctx, const struct cid *cid), void *ctx);
-/* Is every block of the pin stored and intact? Calls bad() for each that is not. */
+/* Is every block of the pin stored and intact (hashed again)? Calls bad() for each that is not, with -ENOENT or -EIO;
+ * non-zero from it stops and is returned. Never fetches. */
 int pin_verify(struct db *db, struct blocks *blocks, const struct pin *pin, struct wait *wait,
 	       int (*bad)(void *ctx, const struct cid *cid, int err), void *ctx);
 

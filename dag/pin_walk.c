@@ -1,0 +1,118 @@
+#include "dag/pin_walk.h"
+
+#include "dag/dag.h"
+#include "net/base/alloc.h"
+#include "net/base/err.h"
+
+#include <stdlib.h>
+
+struct waiting {
+	struct buf cids; /* each: CID, its length; the last is next */
+	size_t count;
+	struct buf links; /* of the block at hand, in order */
+	size_t link_count;
+};
+
+static int add_link(void *ctx, const struct cid *cid)
+{
+	struct waiting *waiting = ctx;
+
+	if (waiting->count + waiting->link_count == PIN_WALK_STACK_MAX)
+		return -EFBIG;
+	buf_add_u8(&waiting->links, cid->len);
+	buf_add(&waiting->links, cid_bytes(cid));
+	waiting->link_count++;
+	return 0;
+}
+
+static void push(struct waiting *waiting, struct bytes cid)
+{
+	buf_add(&waiting->cids, cid);
+	buf_add_u8(&waiting->cids, (uint8_t)cid.len);
+	waiting->count++;
+}
+
+static void pop(struct waiting *waiting, struct cid *cid)
+{
+	struct buf *cids = &waiting->cids;
+	size_t len = cids->at[cids->len - 1];
+	int err = cid_from_bytes(cid, bytes_of(cids->at + cids->len - 1 - len, len));
+
+	(void)err; /* it was one when it was pushed */
+	cids->len -= len + 1;
+	waiting->count--;
+}
+
+/* The last link first, so that the first is next. */
+static void push_links(struct waiting *waiting)
+{
+	size_t *at = xcalloc(waiting->link_count + 1, sizeof(*at));
+	size_t offset = 0;
+
+	for (size_t i = 0; i < waiting->link_count; i++) {
+		at[i] = offset;
+		offset += 1 + (size_t)waiting->links.at[offset];
+	}
+	for (size_t i = waiting->link_count; i > 0; i--) {
+		const uint8_t *link = waiting->links.at + at[i - 1];
+
+		push(waiting, bytes_of(link + 1, link[0]));
+	}
+	free(at);
+	buf_clear(&waiting->links);
+	waiting->link_count = 0;
+}
+
+static int visit(struct blocks *offline, const struct cid *cid, bool verify, struct wait *wait,
+		 struct waiting *waiting)
+{
+	struct block *block;
+	int err;
+
+	/* A leaf need not be read to know that it is here. */
+	if (cid->codec == CODEC_RAW && !verify)
+		return blocks_has(offline, cid) ? 0 : -ENOENT;
+	err = blocks_get(offline, cid, wait, &block);
+	if (err == -EHOSTUNREACH)
+		return -ENOENT;
+	if (err == -EBADMSG)
+		return -EIO;
+	if (err)
+		return err;
+	if (verify && cid_verify(cid, block->data))
+		err = -EIO;
+	if (!err)
+		err = dag_links(block->data, cid->codec, add_link, waiting);
+	block_unref(block);
+	return err == -EBADMSG ? -EIO : err;
+}
+
+int pin_walk(struct blocks *blocks, const struct cid *root, bool verify, struct map *seen,
+	     struct wait *wait, pin_walk_fn *each, void *ctx)
+{
+	static char met;
+	struct waiting waiting = { 0 };
+	struct blocks offline;
+	int err = 0;
+
+	blocks_init(&offline, blocks->store, NULL);
+	push(&waiting, cid_bytes(root));
+	while (!err && waiting.count > 0) {
+		struct cid cid;
+
+		pop(&waiting, &cid);
+		if (map_set(seen, cid_bytes(&cid), &met))
+			continue;
+		if (wait_check(wait) == -EINTR)
+			err = -EINTR;
+		else
+			err = visit(&offline, &cid, verify, wait, &waiting);
+		if (err == 0 || err == -ENOENT || err == -EIO)
+			err = each(ctx, &cid, err);
+		push_links(&waiting);
+	}
+	blocks_release(&offline);
+	buf_release(&waiting.cids);
+	buf_release(&waiting.links);
+	return err;
+}

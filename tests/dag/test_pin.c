@@ -1,0 +1,326 @@
+/* dag/pin.c and pin_walk.c: records, kinds, interruption, what is below, damage. */
+#include "dag/dag.h"
+#include "net/base/alloc.h"
+#include "net/base/err.h"
+#include "tests/dag/import_data.h"
+#include "tests/vector.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define CHUNKS 20
+
+struct room {
+	struct db *db;
+	struct store *store;
+	struct blocks blocks;
+	struct wait wait;
+	struct cid root, leaf;
+	uint64_t tree_size;
+};
+
+/* A file of CHUNKS leaves, two of them alike. */
+static void make_tree(struct room *room)
+{
+	struct import_config config;
+	struct buf data = { 0 };
+	int fd = memfd_create("pin", MFD_CLOEXEC);
+
+	assert_int_equal(import_profile(&config, "unixfs-v1-2025"), 0);
+	strcpy(config.chunker, "size-100");
+	import_data(&data, "splitmix64", CHUNKS * 100);
+	memcpy(data.at + 500, data.at, 100);
+	assert_int_equal(write(fd, data.at, data.len), data.len);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	assert_int_equal(import_fd(&room->blocks, fd, &config, &room->wait, &room->root,
+				   &room->tree_size),
+			 0);
+	assert_int_equal(cid_of_data(&room->leaf, 1, CODEC_RAW, HASH_SHA2_256,
+				     bytes_of(data.at + 900, 100)),
+			 0);
+	assert_int_equal(store_sync(room->store), 0);
+	close(fd);
+	buf_release(&data);
+}
+
+static int room_open(void **state)
+{
+	struct room *room = xnew(struct room);
+
+	assert_int_equal(db_open_temp(&room->db), 0);
+	room->store = store_new_memory();
+	blocks_init(&room->blocks, room->store, NULL);
+	assert_int_equal(wait_init(&room->wait), 0);
+	wait_start(&room->wait, 0);
+	make_tree(room);
+	*state = room;
+	return 0;
+}
+
+static int room_close(void **state)
+{
+	struct room *room = *state;
+
+	wait_release(&room->wait);
+	blocks_release(&room->blocks);
+	store_close(room->store);
+	db_close(room->db);
+	free(room);
+	return 0;
+}
+
+static int add(struct room *room, const struct cid *cid, enum pin_kind kind, const char *name)
+{
+	return pin_add(room->db, &room->blocks, cid, kind, name, &room->wait, 1000, NULL, NULL);
+}
+
+static int count_pin(void *ctx, const struct pin *pin)
+{
+	(void)pin;
+	++*(int *)ctx;
+	return 0;
+}
+
+static int pins(struct room *room)
+{
+	int count = 0;
+
+	assert_int_equal(pin_each(room->db, count_pin, &count), 0);
+	return count;
+}
+
+static void last_progress(void *ctx, uint64_t blocks, uint64_t bytes)
+{
+	uint64_t *seen = ctx;
+
+	seen[0] = blocks;
+	seen[1] = bytes;
+}
+
+static void recursive_pins_count_each_block_once(void **state)
+{
+	struct room *room = *state;
+	uint64_t seen[2] = { 0 };
+	struct pin pin;
+
+	assert_int_equal(pins(room), 0);
+	assert_int_equal(pin_get(room->db, &room->root, &pin), -ENOENT);
+	assert_int_equal(pin_add(room->db, &room->blocks, &room->root, PIN_RECURSIVE, "tree",
+				 &room->wait, 1000, last_progress, seen),
+			 0);
+	assert_int_equal(pin_get(room->db, &room->root, &pin), 0);
+	assert_true(cid_equal(&pin.cid, &room->root));
+	assert_int_equal(pin.kind, PIN_RECURSIVE);
+	assert_int_equal(pin.state, PIN_DONE);
+	assert_string_equal(pin.name, "tree");
+	assert_int_equal(pin.blocks, CHUNKS - 1 + 1);
+	assert_int_equal(pin.bytes, room->tree_size - 100);
+	assert_int_equal(seen[0], pin.blocks);
+	assert_int_equal(seen[1], pin.bytes);
+
+	/* Again: only the name changes, and only when there is one. */
+	assert_int_equal(add(room, &room->root, PIN_RECURSIVE, NULL), 0);
+	assert_int_equal(pin_get(room->db, &room->root, &pin), 0);
+	assert_string_equal(pin.name, "tree");
+	assert_int_equal(add(room, &room->root, PIN_RECURSIVE, "other"), 0);
+	assert_int_equal(pin_get(room->db, &room->root, &pin), 0);
+	assert_string_equal(pin.name, "other");
+	assert_int_equal(pin.blocks, CHUNKS);
+	assert_int_equal(pins(room), 1);
+}
+
+static void kinds_are_not_mixed_up(void **state)
+{
+	struct room *room = *state;
+	struct pin pin;
+
+	assert_int_equal(pin_rm(room->db, &room->root, PIN_DIRECT), -ENOENT);
+	assert_int_equal(add(room, &room->root, PIN_DIRECT, "d"), 0);
+	assert_int_equal(pin_get(room->db, &room->root, &pin), 0);
+	assert_int_equal(pin.kind, PIN_DIRECT);
+	assert_int_equal(pin.blocks, 1);
+	assert_int_equal(pin_rm(room->db, &room->root, PIN_RECURSIVE), -EEXIST);
+	assert_int_equal(add(room, &room->root, PIN_RECURSIVE, NULL), 0);
+	assert_int_equal(pin_get(room->db, &room->root, &pin), 0);
+	assert_int_equal(pin.kind, PIN_RECURSIVE);
+	assert_string_equal(pin.name, "d");
+	assert_int_equal(add(room, &room->root, PIN_DIRECT, NULL), -EEXIST);
+	assert_int_equal(pin_record(room->db, &room->root, PIN_DIRECT, NULL, 1, 1), -EEXIST);
+	assert_int_equal(pin_rm(room->db, &room->root, PIN_DIRECT), -EEXIST);
+	assert_int_equal(pin_rm(room->db, &room->root, PIN_RECURSIVE), 0);
+	assert_int_equal(pin_rm(room->db, &room->root, PIN_RECURSIVE), -ENOENT);
+	assert_int_equal(pins(room), 0);
+}
+
+static void names_have_a_limit(void **state)
+{
+	struct room *room = *state;
+	char name[PIN_NAME_MAX + 2];
+	struct pin pin;
+
+	memset(name, 'n', sizeof(name) - 1);
+	name[PIN_NAME_MAX + 1] = '\0';
+	assert_int_equal(add(room, &room->root, PIN_DIRECT, name), -ENAMETOOLONG);
+	assert_int_equal(pin_record(room->db, &room->root, PIN_DIRECT, name, 1, 1), -ENAMETOOLONG);
+	assert_int_equal(pins(room), 0);
+	name[PIN_NAME_MAX] = '\0';
+	assert_int_equal(pin_record(room->db, &room->root, PIN_DIRECT, name, 7, 8), 0);
+	assert_int_equal(pin_get(room->db, &room->root, &pin), 0);
+	assert_string_equal(pin.name, name);
+	assert_int_equal(pin.blocks, 7);
+	assert_int_equal(pin.bytes, 8);
+}
+
+static int note_bad(void *ctx, const struct cid *cid, int err)
+{
+	struct room *room = ctx;
+
+	assert_true(cid_equal(cid, &room->leaf));
+	assert_int_equal(err, -ENOENT);
+	room->tree_size++;
+	return 0;
+}
+
+static int count_cid(void *ctx, const struct cid *cid)
+{
+	(void)cid;
+	++*(int *)ctx;
+	return 0;
+}
+
+/* A block that is missing leaves the pin wanted; when it is there the pin goes on. */
+static void what_is_missing_stays_wanted(void **state)
+{
+	struct room *room = *state;
+	struct block *leaf;
+	struct pin pin;
+	uint64_t size = room->tree_size;
+	int indirect = 0;
+
+	assert_int_equal(store_get(room->store, &room->leaf, &leaf), 0);
+	assert_int_equal(store_delete(room->store, cid_hash_bytes(&room->leaf)), 0);
+	assert_int_equal(add(room, &room->root, PIN_RECURSIVE, "t"), -EHOSTUNREACH);
+	assert_int_equal(pin_get(room->db, &room->root, &pin), 0);
+	assert_int_equal(pin.state, PIN_WANTED);
+	wait_start(&room->wait, 0);
+	assert_int_equal(pin_verify(room->db, &room->blocks, &pin, &room->wait, note_bad, room), 0);
+	assert_int_equal(room->tree_size, size + 1);
+	assert_int_equal(pin_each_indirect(room->db, &room->blocks, &room->wait, count_cid, &indirect),
+			 0);
+	assert_int_equal(indirect, CHUNKS - 2);
+
+	assert_int_equal(blocks_put(&room->blocks, leaf), 0);
+	block_unref(leaf);
+	assert_int_equal(add(room, &room->root, PIN_RECURSIVE, NULL), 0);
+	assert_int_equal(pin_get(room->db, &room->root, &pin), 0);
+	assert_int_equal(pin.state, PIN_DONE);
+	assert_string_equal(pin.name, "t");
+	wait_start(&room->wait, 0);
+	assert_int_equal(pin_verify(room->db, &room->blocks, &pin, &room->wait, note_bad, room), 0);
+	assert_int_equal(room->tree_size, size + 1);
+}
+
+/* Roots are not told as indirect, nor blocks below direct pins; shared blocks once. */
+static void indirect_ones_are_below_recursive(void **state)
+{
+	struct room *room = *state;
+	int count = 0;
+
+	assert_int_equal(add(room, &room->root, PIN_DIRECT, NULL), 0);
+	assert_int_equal(pin_each_indirect(room->db, &room->blocks, &room->wait, count_cid, &count),
+			 0);
+	assert_int_equal(count, 0);
+	assert_int_equal(add(room, &room->root, PIN_RECURSIVE, NULL), 0);
+	wait_start(&room->wait, 0);
+	assert_int_equal(pin_each_indirect(room->db, &room->blocks, &room->wait, count_cid, &count),
+			 0);
+	assert_int_equal(count, CHUNKS - 1);
+	assert_int_equal(add(room, &room->leaf, PIN_RECURSIVE, NULL), 0);
+	count = 0;
+	wait_start(&room->wait, 0);
+	assert_int_equal(pin_each_indirect(room->db, &room->blocks, &room->wait, count_cid, &count),
+			 0);
+	assert_int_equal(count, CHUNKS - 2);
+}
+
+struct remover {
+	struct room *room;
+	bool done;
+};
+
+static void remove_meanwhile(void *ctx, uint64_t blocks, uint64_t bytes)
+{
+	struct remover *remover = ctx;
+
+	(void)blocks;
+	(void)bytes;
+	if (!remover->done)
+		assert_int_equal(pin_rm(remover->room->db, &remover->room->root, PIN_RECURSIVE), 0);
+	remover->done = true;
+}
+
+/* Whoever removes a wanted pin stops it: it does not come back at its end. */
+static void removed_while_fetched(void **state)
+{
+	struct room *room = *state;
+	struct remover remover = { .room = room };
+	struct import_config config;
+	struct buf data = { 0 };
+	int fd = memfd_create("pin", MFD_CLOEXEC);
+
+	assert_int_equal(import_profile(&config, "unixfs-v1-2025"), 0);
+	strcpy(config.chunker, "size-100");
+	import_data(&data, "splitmix64", 60000);
+	assert_int_equal(write(fd, data.at, data.len), data.len);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	assert_int_equal(import_fd(&room->blocks, fd, &config, &room->wait, &room->root,
+				   &room->tree_size),
+			 0);
+	close(fd);
+	buf_release(&data);
+	assert_int_equal(pin_add(room->db, &room->blocks, &room->root, PIN_RECURSIVE, "x",
+				 &room->wait, 1000, remove_meanwhile, &remover),
+			 -ECANCELED);
+	assert_true(remover.done);
+	assert_int_equal(pins(room), 0);
+}
+
+static void damaged_records_are_errors(void **state)
+{
+	struct room *room = *state;
+	struct db_txn *txn;
+	struct pin pin;
+
+	assert_int_equal(db_begin(room->db, true, &txn), 0);
+	assert_int_equal(db_put(txn, "pins", cid_bytes(&room->root), bytes_str("\xff\xff")), 0);
+	assert_int_equal(db_commit(txn), 0);
+	assert_int_equal(pin_get(room->db, &room->root, &pin), -EIO);
+	assert_int_equal(db_begin(room->db, true, &txn), 0);
+	assert_int_equal(db_del(txn, "pins", cid_bytes(&room->root)), 0);
+	assert_int_equal(db_put(txn, "pins", bytes_str("no cid"), bytes_str("\x08")), 0);
+	assert_int_equal(db_commit(txn), 0);
+	assert_int_equal(pin_each(room->db, count_pin, &(int){ 0 }), -EIO);
+}
+
+#define IN_ROOM(test) cmocka_unit_test_setup_teardown(test, room_open, room_close)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		IN_ROOM(recursive_pins_count_each_block_once),
+		IN_ROOM(kinds_are_not_mixed_up),
+		IN_ROOM(names_have_a_limit),
+		IN_ROOM(what_is_missing_stays_wanted),
+		IN_ROOM(indirect_ones_are_below_recursive),
+		IN_ROOM(removed_while_fetched),
+		IN_ROOM(damaged_records_are_errors),
+	};
+
+	return cmocka_run_group_tests_name("dag/pin", tests, NULL, NULL);
+}
