@@ -180,7 +180,8 @@ static void tcp_write(struct conn *conn, struct buf *data)
 
 	write->data = *data;
 	*data = (struct buf){ 0 };
-	uv_buf_t rest = uv_buf_init((char *)write->data.at + sent, (unsigned)(write->data.len - sent));
+	uv_buf_t rest =
+		uv_buf_init((char *)write->data.at + sent, (unsigned)(write->data.len - sent));
 	int err = uv_write(&write->req, stream, &rest, 1, on_written);
 
 	/* Only a handle that is not a connected stream is refused, and then nothing was queued. */
@@ -300,8 +301,8 @@ static void on_dial_timer(void *ctx)
 	dial_end(tc, tc->early_err ? tc->early_err : -ETIMEDOUT);
 }
 
-struct conn_dial *conn_dial(struct conn_pool *pool, const struct multiaddr *addr, uint64_t timeout_ms,
-			    transport_dialed_fn *done, void *ctx)
+struct conn_dial *conn_dial(struct conn_pool *pool, const struct multiaddr *addr,
+			    uint64_t timeout_ms, transport_dialed_fn *done, void *ctx)
 {
 	struct tcp_conn *tc = tcp_conn_new(pool);
 	struct sockaddr_storage to;

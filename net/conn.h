@@ -1,7 +1,8 @@
 /* Byte pipes over uv_tcp: all of libuv's close rules live in conn.c and listener.c.
  *
- * A pool is what the connections and listeners of one transport share: the loop, one read buffer (reads
- * are synchronous, so one serves all) and the count of handles that libuv still holds. Loop thread only. */
+ * A pool is what the connections and listeners of one transport share: the loop, one read buffer
+ * (reads are synchronous, so one serves all) and the count of handles that libuv still holds. Loop
+ * thread only. */
 #ifndef NET_CONN_H
 #define NET_CONN_H
 
@@ -18,17 +19,18 @@ struct uv_loop_s;
 
 /* Borrows loop. */
 struct conn_pool *conn_pool_new(struct loop *loop);
-/* Frees the pool; done(ctx) runs, later, when the last handle is closed. The owner has asked all of them
- * to close. */
+/* Frees the pool; done(ctx) runs, later, when the last handle is closed. The owner has asked all of
+ * them to close. */
 void conn_pool_close(struct conn_pool *pool, void (*done)(void *ctx), void *ctx);
 /* A handle that libuv holds: the pool stays while there is one. */
 void conn_pool_hold(struct conn_pool *pool);
 void conn_pool_drop(struct conn_pool *pool);
 struct loop *conn_pool_loop(const struct conn_pool *pool);
 
-/* Connect; done(ctx, err, conn) runs once, later: conn belongs to the callee. -ETIMEDOUT after timeout_ms. */
-struct conn_dial *conn_dial(struct conn_pool *pool, const struct multiaddr *addr, uint64_t timeout_ms,
-			    transport_dialed_fn *done, void *ctx);
+/* Connect; done(ctx, err, conn) runs once, later: conn belongs to the callee. -ETIMEDOUT after
+ * timeout_ms. */
+struct conn_dial *conn_dial(struct conn_pool *pool, const struct multiaddr *addr,
+			    uint64_t timeout_ms, transport_dialed_fn *done, void *ctx);
 /* done will not run. NULL is ignored. */
 void conn_dial_cancel(struct conn_dial *dial);
 /* Take the connection that waits on a listening handle; NULL and *err when that fails. */

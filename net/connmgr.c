@@ -100,7 +100,8 @@ static int set_mark(struct connmgr *mgr, const struct peer_id *peer, const char 
 	return 0;
 }
 
-static void clear_mark(struct connmgr *mgr, const struct peer_id *peer, const char *name, bool protects)
+static void clear_mark(struct connmgr *mgr, const struct peer_id *peer, const char *name,
+		       bool protects)
 {
 	struct marked *marked = map_get(&mgr->peers, peer_id_bytes(peer));
 	struct mark *mark = marked ? find_mark(marked, name, protects) : NULL;

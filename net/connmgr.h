@@ -1,5 +1,5 @@
-/* Which connections to keep: protection and worth of peers, trimming, and limits per remote IP address
- * (wire/security, "Connection set-up"). Pure: time is an argument. */
+/* Which connections to keep: protection and worth of peers, trimming, and limits per remote IP
+ * address (wire/security, "Connection set-up"). Pure: time is an argument. */
 #ifndef NET_CONNMGR_H
 #define NET_CONNMGR_H
 
@@ -39,9 +39,9 @@ struct connmgr_item {
 	int worth; /* filled in by connmgr_trim() */
 };
 
-/* When there are more than high items, moves those to close to the front and returns how many: down to low,
- * the least worth first, then those with fewer streams, inbound before outbound, younger before older.
- * Protected ones and those younger than grace_ms stay. */
+/* When there are more than high items, moves those to close to the front and returns how many: down
+ * to low, the least worth first, then those with fewer streams, inbound before outbound, younger
+ * before older. Protected ones and those younger than grace_ms stay. */
 size_t connmgr_trim(const struct connmgr *mgr, struct connmgr_item *items, size_t count, size_t low,
 		    size_t high, uint64_t grace_ms, uint64_t now_ms);
 

@@ -98,7 +98,8 @@ static void forget_backoffs(struct dials *dials, uint64_t now)
 	}
 }
 
-static void note_failure(struct dials *dials, const struct peer_id *peer, const struct multiaddr *addr)
+static void note_failure(struct dials *dials, const struct peer_id *peer,
+			 const struct multiaddr *addr)
 {
 	uint8_t bytes[PEER_ID_MAX + MULTIADDR_MAX];
 	struct bytes key = backoff_key(bytes, peer, addr);
@@ -126,7 +127,8 @@ static bool is_backing_off(const struct dials *dials, const struct peer_id *peer
 	return backoff && swarm_now(dials->swarm) < backoff->until_ms;
 }
 
-static void forget_failure(struct dials *dials, const struct peer_id *peer, const struct multiaddr *addr)
+static void forget_failure(struct dials *dials, const struct peer_id *peer,
+			   const struct multiaddr *addr)
 {
 	uint8_t bytes[PEER_ID_MAX + MULTIADDR_MAX];
 
@@ -302,7 +304,8 @@ static void attempt_failed(struct attempt *attempt, int err)
 	struct dials *dials = dial->dials;
 	char text[MULTIADDR_TEXT_MAX];
 
-	log_debug("swarm", "attempt failed addr=%s err=%d", multiaddr_text(&attempt->addr, text), err);
+	log_debug("swarm", "attempt failed addr=%s err=%d", multiaddr_text(&attempt->addr, text),
+		  err);
 	note_failure(dials, &dial->peer, &attempt->addr);
 	if (err == -EKEYREJECTED)
 		peerstore_drop(dials->swarm->peerstore, &dial->peer, &attempt->addr);
@@ -343,8 +346,8 @@ static void on_connected(void *ctx, int err, struct conn *conn)
 		attempt_failed(attempt, err);
 		return;
 	}
-	attempt->upgrade = upgrade_start(swarm->loop, conn, true, swarm->identity, &attempt->dial->peer,
-					 swarm->random, on_upgraded, attempt);
+	attempt->upgrade = upgrade_start(swarm->loop, conn, true, swarm->identity,
+					 &attempt->dial->peer, swarm->random, on_upgraded, attempt);
 }
 
 static void attempt_start(struct dial *dial, const struct candidate *candidate)
@@ -358,8 +361,8 @@ static void attempt_start(struct dial *dial, const struct candidate *candidate)
 	dial->attempts[dial->attempt_count++] = attempt;
 	dial->dials->attempt_count++;
 	attempt->connect = attempt->transport->ops->dial(attempt->transport, &attempt->addr,
-							 swarm->config.connect_timeout_ms, on_connected,
-							 attempt);
+							 swarm->config.connect_timeout_ms,
+							 on_connected, attempt);
 }
 
 /* ---- the course of a dial ---- */
@@ -384,7 +387,8 @@ static bool has_explicit(const struct dial *dial)
 	return false;
 }
 
-/* Nothing left to try: ask the finder, unless the addresses were given by name. False: that is all. */
+/* Nothing left to try: ask the finder, unless the addresses were given by name. False: that is all.
+ */
 static bool ask_finder(struct dial *dial)
 {
 	struct swarm *swarm = dial->dials->swarm;
@@ -419,14 +423,16 @@ static void dial_go(struct dial *dial)
 	}
 	if (dial->attempt_count > 0 || dial->lookup_count > 0 || dial->finding)
 		return;
-	/* The finder may answer on the spot, which ends or continues the dial: touch nothing after. */
+	/* The finder may answer on the spot, which ends or continues the dial: touch nothing after.
+	 */
 	if (!ask_finder(dial))
 		dial_fail(dial, dial->err	   ? dial->err
 				: dial->backed_off ? -EAGAIN
 						   : -EHOSTUNREACH);
 }
 
-void dial_found(struct dials *dials, const struct peer_id *peer, int err, const struct peer_info *info)
+void dial_found(struct dials *dials, const struct peer_id *peer, int err,
+		const struct peer_info *info)
 {
 	struct dial *dial = map_get(&dials->dials, peer_id_bytes(peer));
 
@@ -470,8 +476,8 @@ int dial_join(struct dials *dials, struct swarm_op *op)
 		dial->peer = op->peer;
 		list_init(&dial->ops);
 		map_set(&dials->dials, peer_id_bytes(&dial->peer), dial);
-		timer_start(timers, &dial->deadline, dials->swarm->config.dial_timeout_ms, on_deadline,
-			    dial);
+		timer_start(timers, &dial->deadline, dials->swarm->config.dial_timeout_ms,
+			    on_deadline, dial);
 	}
 	op->dial = dial;
 	list_add_tail(&dial->ops, &op->dial_node);

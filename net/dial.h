@@ -1,5 +1,6 @@
-/* Dialling: from a peer id to a connection. Candidates are ranked, names resolved, attempts staggered, the
- * first to finish its handshake wins. One dial per peer serves every operation that waits. Loop thread only. */
+/* Dialling: from a peer id to a connection. Candidates are ranked, names resolved, attempts
+ * staggered, the first to finish its handshake wins. One dial per peer serves every operation that
+ * waits. Loop thread only. */
 #ifndef NET_DIAL_H
 #define NET_DIAL_H
 
@@ -22,17 +23,19 @@ struct dials *dials_new(struct swarm *swarm);
 /* Cancels every dial; no operation waits any more. NULL is ignored. */
 void dials_free(struct dials *dials);
 
-/* op (with its explicit addresses) waits for a connection; swarm_op_dialed() will run, later. -EAGAIN: too many
- * dials. */
+/* op (with its explicit addresses) waits for a connection; swarm_op_dialed() will run, later.
+ * -EAGAIN: too many dials. */
 int dial_join(struct dials *dials, struct swarm_op *op);
 /* op waits no more; the dial ends with its last operation. Nothing when it was not waiting. */
 void dial_leave(struct swarm_op *op);
 /* The finder's answer. */
-void dial_found(struct dials *dials, const struct peer_id *peer, int err, const struct peer_info *info);
+void dial_found(struct dials *dials, const struct peer_id *peer, int err,
+		const struct peer_info *info);
 
 /* How long to leave an address alone after its failures-th failure in a row. */
 uint64_t dial_backoff_ms(unsigned failures);
-/* Lower is tried sooner: loopback, private, public, names; relayed and what no transport dials: -1. */
+/* Lower is tried sooner: loopback, private, public, names; relayed and what no transport dials: -1.
+ */
 int dial_rank(struct swarm *swarm, const struct multiaddr *addr);
 
 #endif

@@ -101,11 +101,12 @@ static void run_closed(void *ctx, struct stream *stream, int err)
 
 /* ---- what a peer says ---- */
 
-static void keep_addrs(struct swarm *swarm, const struct peer_id *peer, const struct identify_msg *msg)
+static void keep_addrs(struct swarm *swarm, const struct peer_id *peer,
+		       const struct identify_msg *msg)
 {
 	if (msg->certified) {
-		peerstore_certify(swarm->peerstore, peer, msg->record_seq, msg->addrs, msg->addr_count,
-				  PEERSTORE_RECENT_MS);
+		peerstore_certify(swarm->peerstore, peer, msg->record_seq, msg->addrs,
+				  msg->addr_count, PEERSTORE_RECENT_MS);
 		return;
 	}
 	for (size_t i = 0; i < msg->addr_count; i++)
@@ -119,8 +120,10 @@ static void learn(struct identify *identify, struct peer *peer, struct run *run)
 	char text[PEER_ID_TEXT_MAX], agent[IDENTIFY_AGENT_MAX];
 
 	identify_msg_finish(msg, &peer->id, &run->from);
-	log_debug("swarm", "identified peer=%s agent=%s protocols=%zu", peer_id_text(&peer->id, text),
-		  log_safe(agent, sizeof(agent), msg->agent, strlen(msg->agent)), msg->protocol_count);
+	log_debug("swarm", "identified peer=%s agent=%s protocols=%zu",
+		  peer_id_text(&peer->id, text),
+		  log_safe(agent, sizeof(agent), msg->agent, strlen(msg->agent)),
+		  msg->protocol_count);
 	keep_addrs(identify->swarm, &peer->id, msg);
 	for (size_t i = 0; i < msg->protocol_count; i++)
 		protocols[i] = xstrdup(msg->protocols[i]);

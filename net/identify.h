@@ -1,5 +1,5 @@
-/* identify and identify push (wire/transport section 6): who we are, what we speak, where we listen; and what
- * our peers say of themselves. Loop thread only; part of the swarm. */
+/* identify and identify push (wire/transport section 6): who we are, what we speak, where we
+ * listen; and what our peers say of themselves. Loop thread only; part of the swarm. */
 #ifndef NET_IDENTIFY_H
 #define NET_IDENTIFY_H
 
@@ -17,8 +17,8 @@ struct identify *identify_new(struct swarm *swarm);
 void identify_free(struct identify *identify);
 /* Ask the peer of a new connection. */
 void identify_connected(struct identify *identify, struct swarm_conn *conn);
-/* Our addresses or protocols have changed: push to every peer, soon, once for many changes. NULL is ignored (the
- * swarm is being made or closed). */
+/* Our addresses or protocols have changed: push to every peer, soon, once for many changes. NULL is
+ * ignored (the swarm is being made or closed). */
 void identify_changed(struct identify *identify);
 
 #endif

@@ -222,7 +222,8 @@ static void load(struct peerstore *store)
 	int err = db_begin(store->db, false, &txn);
 
 	if (!err) {
-		err = db_each(txn, TABLE, (struct bytes){ 0 }, (struct bytes){ 0 }, on_record, store);
+		err = db_each(txn, TABLE, (struct bytes){ 0 }, (struct bytes){ 0 }, on_record,
+			      store);
 		db_abort(txn);
 	}
 	if (err && err != -ENOENT)
@@ -254,8 +255,8 @@ void peerstore_free(struct peerstore *store)
 	free(store);
 }
 
-void peerstore_add(struct peerstore *store, const struct peer_id *peer, const struct multiaddr *addr,
-		   uint64_t ttl_ms)
+void peerstore_add(struct peerstore *store, const struct peer_id *peer,
+		   const struct multiaddr *addr, uint64_t ttl_ms)
 {
 	if (ttl_ms == 0)
 		return;
@@ -263,7 +264,8 @@ void peerstore_add(struct peerstore *store, const struct peer_id *peer, const st
 	make_room(store);
 }
 
-void peerstore_good(struct peerstore *store, const struct peer_id *peer, const struct multiaddr *addr)
+void peerstore_good(struct peerstore *store, const struct peer_id *peer,
+		    const struct multiaddr *addr)
 {
 	struct entry *entry = touch(store, peer);
 	struct known *known = add_known(store, entry, addr, PEERSTORE_GOOD_MS);
@@ -273,7 +275,8 @@ void peerstore_good(struct peerstore *store, const struct peer_id *peer, const s
 	save(store, entry);
 }
 
-void peerstore_drop(struct peerstore *store, const struct peer_id *peer, const struct multiaddr *addr)
+void peerstore_drop(struct peerstore *store, const struct peer_id *peer,
+		    const struct multiaddr *addr)
 {
 	struct entry *entry = find(store, peer);
 

@@ -1,6 +1,6 @@
 /* Addresses of peers, each with its end of life; a part survives restarts in a db table ("peers").
- * At most PEERSTORE_PEERS_MAX peers with SWARM_PEER_ADDRS_MAX addresses each; the peer not touched for longest
- * goes first. Loop thread only. */
+ * At most PEERSTORE_PEERS_MAX peers with SWARM_PEER_ADDRS_MAX addresses each; the peer not touched
+ * for longest goes first. Loop thread only. */
 #ifndef NET_PEERSTORE_H
 #define NET_PEERSTORE_H
 
@@ -16,18 +16,23 @@
 struct db;
 struct peerstore;
 
-/* Borrows timers and db (may be NULL). Reads the table; entries past their end are dropped from it. */
+/* Borrows timers and db (may be NULL). Reads the table; entries past their end are dropped from it.
+ */
 struct peerstore *peerstore_new(struct timers *timers, struct db *db);
 void peerstore_free(struct peerstore *store); /* NULL is ignored */
 
 /* Keep addr for ttl_ms at least (a longer life stays). */
-void peerstore_add(struct peerstore *store, const struct peer_id *peer, const struct multiaddr *addr,
-		   uint64_t ttl_ms);
-/* addr answered and proved to be peer's: first from now on, for PEERSTORE_GOOD_MS, kept over restarts. */
-void peerstore_good(struct peerstore *store, const struct peer_id *peer, const struct multiaddr *addr);
+void peerstore_add(struct peerstore *store, const struct peer_id *peer,
+		   const struct multiaddr *addr, uint64_t ttl_ms);
+/* addr answered and proved to be peer's: first from now on, for PEERSTORE_GOOD_MS, kept over
+ * restarts. */
+void peerstore_good(struct peerstore *store, const struct peer_id *peer,
+		    const struct multiaddr *addr);
 /* addr belongs to somebody else, or nobody. */
-void peerstore_drop(struct peerstore *store, const struct peer_id *peer, const struct multiaddr *addr);
-/* A signed peer record: replaces what identify told before. -ESTALE when a record of a higher seq is known. */
+void peerstore_drop(struct peerstore *store, const struct peer_id *peer,
+		    const struct multiaddr *addr);
+/* A signed peer record: replaces what identify told before. -ESTALE when a record of a higher seq
+ * is known. */
 int peerstore_certify(struct peerstore *store, const struct peer_id *peer, uint64_t seq,
 		      const struct multiaddr *addrs, size_t count, uint64_t ttl_ms);
 /* Best first: those that answered, then the youngest. Returns how many were filled in. */

@@ -1,4 +1,4 @@
-#include "net/resolve.h"
+#include "net/resolve_ask.h"
 
 #include "net/base/alloc.h"
 #include "net/base/list.h"
@@ -16,8 +16,6 @@
 #define SERVERS_ENV "DAGFS_DNS"
 #define TRY_MS 2500 /* one try at one server; c-ares doubles it */
 #define TRIES 3
-#define NAME_MAX_LEN 253
-#define DNSADDR_PREFIX "dnsaddr="
 
 /* A socket of c-ares, watched by libuv. */
 struct watch {
@@ -42,31 +40,15 @@ struct resolver {
 	void *ctx;
 };
 
-/* A question that c-ares has. It always answers, perhaps after nobody waits: owner is NULL then. */
+/* A question that c-ares has. It always answers, perhaps after its owner has forgotten it. */
 struct question {
-	struct list node; /* in its owner's questions */
+	struct list node; /* in its owner's list */
 	struct resolver *resolver;
-	struct resolve *resolve;
-	struct net_lookup *lookup;
+	resolver_texts_fn *texts; /* both NULL: forgotten */
+	resolver_hosts_fn *hosts;
+	void *ctx;
 	struct multiaddr tail; /* what follows the name */
 	unsigned depth;
-};
-
-struct resolve {
-	struct resolver *resolver;
-	struct list node;
-	struct list questions;
-	struct peer_id peer;
-	struct timer timer; /* start, then deadline */
-	struct multiaddr addr;
-	uint64_t deadline_ms;
-	struct multiaddr *found;
-	size_t found_count;
-	unsigned asked;
-	int err;
-	bool ready; /* not in the middle of asking */
-	resolve_done_fn *done;
-	void *ctx;
 };
 
 struct net_lookup {
@@ -194,7 +176,8 @@ static void on_socket(void *ctx, ares_socket_t fd, int readable, int writable)
 		list_add_tail(&resolver->watches, &watch->node);
 		resolver->handles++;
 	}
-	uv_poll_start(&watch->poll, (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0), on_poll);
+	uv_poll_start(&watch->poll, (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0),
+		      on_poll);
 }
 
 static int resolver_start(struct resolver *resolver)
@@ -246,12 +229,12 @@ void resolver_close(struct resolver *resolver, void (*done)(void *ctx), void *ct
 
 	resolver->done = done;
 	resolver->ctx = ctx;
-	list_for_each_safe (resolve, &resolver->resolves, struct resolve, node)
-		resolve_cancel(resolve);
+	resolve_cancel_all(&resolver->resolves);
 	list_for_each_safe (lookup, &resolver->lookups, struct net_lookup, node)
 		net_lookup_cancel(lookup);
 	if (resolver->started) {
-		ares_destroy(resolver->channel); /* every question is answered, every socket closed */
+		ares_destroy(
+			resolver->channel); /* every question is answered, every socket closed */
 		ares_library_cleanup();
 	}
 	timer_stop(timers, &resolver->timer);
@@ -263,18 +246,20 @@ void resolver_close(struct resolver *resolver, void (*done)(void *ctx), void *ct
 
 /* ---- questions ---- */
 
-/* NULL: too many, or no resolver. */
-static struct question *question_new(struct resolver *resolver, struct list *questions)
+static int question_new(struct resolver *resolver, struct list *questions, struct question **out)
 {
 	struct question *question;
 
-	if (resolver->questions >= RESOLVE_LOOKUPS_MAX || resolver_start(resolver) != 0)
-		return NULL;
+	if (resolver->questions >= RESOLVE_LOOKUPS_MAX)
+		return -EAGAIN;
+	if (resolver_start(resolver) != 0)
+		return -EIO;
 	question = xnew(struct question);
 	question->resolver = resolver;
 	resolver->questions++;
 	list_add_tail(questions, &question->node);
-	return question;
+	*out = question;
+	return 0;
 }
 
 static void question_free(struct question *question)
@@ -284,16 +269,25 @@ static void question_free(struct question *question)
 	free(question);
 }
 
-/* Their owner goes: the answers find no one. */
-static void orphan(struct list *questions)
+void resolver_forget(struct list *questions)
 {
 	while (!list_empty(questions)) {
 		struct question *question = list_first(questions, struct question, node);
 
 		list_remove(&question->node);
-		question->resolve = NULL;
-		question->lookup = NULL;
+		question->texts = NULL;
+		question->hosts = NULL;
 	}
+}
+
+struct loop *resolver_loop(const struct resolver *resolver)
+{
+	return resolver->loop;
+}
+
+struct list *resolver_resolves(struct resolver *resolver)
+{
+	return &resolver->resolves;
 }
 
 /* TXT records of an answer, each one's pieces joined. Free with free_texts(). */
@@ -308,7 +302,8 @@ static int read_texts(const unsigned char *answer, int len, char ***out, size_t 
 	if (status != ARES_SUCCESS)
 		return ares_err(status);
 	*out = xcalloc(RESOLVE_RESULTS_MAX, sizeof(**out));
-	for (const struct ares_txt_ext *r = records; r && *count < RESOLVE_RESULTS_MAX; r = r->next) {
+	for (const struct ares_txt_ext *r = records; r && *count < RESOLVE_RESULTS_MAX;
+	     r = r->next) {
 		buf_add(&text, bytes_of(r->txt, r->length));
 		if (!r->next || r->next->record_start)
 			(*out)[(*count)++] = buf_take_text(&text);
@@ -325,90 +320,11 @@ static void free_texts(char **texts, size_t count)
 	free(texts);
 }
 
-/* ---- addresses ---- */
-
-bool resolve_wanted(const struct multiaddr *addr)
-{
-	struct multiaddr_part part;
-	size_t at = 0;
-
-	return multiaddr_next(addr, &at, &part) &&
-	       (part.code == MA_DNS || part.code == MA_DNS4 || part.code == MA_DNS6 ||
-		part.code == MA_DNSADDR);
-}
-
-void resolve_cancel(struct resolve *resolve)
-{
-	if (!resolve)
-		return;
-	orphan(&resolve->questions);
-	timer_stop(loop_timers(resolve->resolver->loop), &resolve->timer);
-	list_remove(&resolve->node);
-	free(resolve->found);
-	free(resolve);
-}
-
-/* The single way out. What has been found counts more than what failed. */
-static void resolve_end(struct resolve *resolve, int err)
-{
-	resolve_done_fn *done = resolve->done;
-	void *ctx = resolve->ctx;
-	struct multiaddr *found = resolve->found;
-	size_t count = resolve->found_count;
-
-	resolve->found = NULL;
-	resolve_cancel(resolve);
-	if (count > 0)
-		err = 0;
-	else if (!err)
-		err = -ENOENT;
-	done(ctx, err, found, count);
-	free(found);
-}
-
-static void resolve_check(struct resolve *resolve)
-{
-	if (resolve->ready && list_empty(&resolve->questions))
-		resolve_end(resolve, resolve->err);
-}
-
-static void add_found(struct resolve *resolve, const struct multiaddr *addr)
-{
-	if (resolve->found_count == RESOLVE_RESULTS_MAX)
-		return;
-	if ((resolve->found_count & (resolve->found_count - 1)) == 0) {
-		size_t cap = resolve->found_count ? resolve->found_count * 2 : 1;
-
-		resolve->found = xrealloc(resolve->found, cap * sizeof(*resolve->found));
-	}
-	resolve->found[resolve->found_count++] = *addr;
-}
-
-static void ask(struct resolve *resolve, const struct multiaddr *addr, unsigned depth);
-
-/* An address that a dnsaddr record names: ours when it ends in the peer we want, or names none. */
-static void on_record(struct resolve *resolve, const char *text, unsigned depth)
-{
-	const size_t prefix = strlen(DNSADDR_PREFIX);
-	struct multiaddr addr;
-	struct peer_id peer;
-
-	if (strncmp(text, DNSADDR_PREFIX, prefix) != 0 ||
-	    multiaddr_from_text(&addr, text + prefix) != 0)
-		return;
-	if (multiaddr_split_peer(&addr, &peer) && peer_id_is_set(&resolve->peer) &&
-	    !peer_id_equal(&peer, &resolve->peer))
-		return;
-	if (!resolve_wanted(&addr))
-		add_found(resolve, &addr);
-	else if (depth < RESOLVE_DEPTH_MAX)
-		ask(resolve, &addr, depth + 1);
-}
-
 static void on_txt(void *ctx, int status, int timeouts, unsigned char *answer, int len)
 {
 	struct question *question = ctx;
-	struct resolve *resolve = question->resolve;
+	resolver_texts_fn *texts_fn = question->texts;
+	void *owner = question->ctx;
 	unsigned depth = question->depth;
 	char **texts = NULL;
 	size_t count = 0;
@@ -416,24 +332,36 @@ static void on_txt(void *ctx, int status, int timeouts, unsigned char *answer, i
 
 	(void)timeouts;
 	question_free(question);
-	if (!resolve)
+	if (!texts_fn)
 		return;
 	if (!err)
 		err = read_texts(answer, len, &texts, &count);
-	resolve->ready = false;
-	for (size_t i = 0; i < count; i++)
-		on_record(resolve, texts[i], depth);
-	resolve->ready = true;
+	if (!err && count == 0)
+		err = -ENOENT;
+	texts_fn(owner, err, depth, texts, count);
 	free_texts(texts, count);
-	if (err && !resolve->err)
-		resolve->err = err;
-	resolve_check(resolve);
 }
 
-static void add_host(struct resolve *resolve, const struct question *question,
-		     const struct ares_addrinfo_node *node)
+int resolver_ask_txt(struct resolver *resolver, struct list *questions, const char *name,
+		     unsigned depth, resolver_texts_fn *answer, void *ctx)
 {
-	struct multiaddr addr = { 0 };
+	struct question *question;
+	int err = question_new(resolver, questions, &question);
+
+	if (err)
+		return err;
+	question->texts = answer;
+	question->ctx = ctx;
+	question->depth = depth;
+	ares_query(resolver->channel, name, ns_c_in, ns_t_txt, on_txt, question);
+	set_timer(resolver);
+	return 0;
+}
+
+/* The address of one host record, the tail behind it. */
+static bool host_addr(const struct ares_addrinfo_node *node, const struct multiaddr *tail,
+		      struct multiaddr *addr)
+{
 	struct bytes ip;
 	uint32_t code;
 
@@ -448,108 +376,51 @@ static void add_host(struct resolve *resolve, const struct question *question,
 		code = MA_IP6;
 		ip = bytes_of(&in6->sin6_addr, sizeof(in6->sin6_addr));
 	} else {
-		return;
+		return false;
 	}
-	if (multiaddr_add(&addr, code, ip) == 0 && multiaddr_join(&addr, &question->tail) == 0)
-		add_found(resolve, &addr);
+	*addr = (struct multiaddr){ 0 };
+	return multiaddr_add(addr, code, ip) == 0 && multiaddr_join(addr, tail) == 0;
 }
 
 static void on_hosts(void *ctx, int status, int timeouts, struct ares_addrinfo *result)
 {
 	struct question *question = ctx;
-	struct resolve *resolve = question->resolve;
+	struct question end = *question;
+	struct multiaddr *addrs = NULL;
+	size_t count = 0;
+	int err = ares_err(status);
 
 	(void)timeouts;
-	if (resolve && status == ARES_SUCCESS)
+	question_free(question);
+	if (end.hosts && !err) {
+		addrs = xcalloc(RESOLVE_RESULTS_MAX, sizeof(*addrs));
 		for (const struct ares_addrinfo_node *n = result->nodes; n; n = n->ai_next)
-			add_host(resolve, question, n);
-	else if (resolve && !resolve->err)
-		resolve->err = ares_err(status);
+			if (count < RESOLVE_RESULTS_MAX && host_addr(n, &end.tail, &addrs[count]))
+				count++;
+	}
 	if (result)
 		ares_freeaddrinfo(result);
-	question_free(question);
-	if (resolve)
-		resolve_check(resolve);
+	if (end.hosts)
+		end.hosts(end.ctx, err, addrs, count);
+	free(addrs);
 }
 
-/* Put the question that the first component of addr stands for. */
-static void ask(struct resolve *resolve, const struct multiaddr *addr, unsigned depth)
+int resolver_ask_host(struct resolver *resolver, struct list *questions, const char *name,
+		      int family, const struct multiaddr *tail, resolver_hosts_fn *answer,
+		      void *ctx)
 {
-	struct resolver *resolver = resolve->resolver;
-	struct multiaddr_part part, rest;
+	struct ares_addrinfo_hints hints = { .ai_flags = ARES_AI_NOSORT, .ai_family = family };
 	struct question *question;
-	char name[NAME_MAX_LEN + sizeof("_dnsaddr.")] = "";
-	size_t at = 0;
-	bool is_txt;
+	int err = question_new(resolver, questions, &question);
 
-	multiaddr_next(addr, &at, &part);
-	if (part.value.len > NAME_MAX_LEN || resolve->asked++ >= RESOLVE_QUESTIONS_MAX)
-		return;
-	question = question_new(resolver, &resolve->questions);
-	if (!question) {
-		resolve->err = resolve->err ? resolve->err : -EAGAIN;
-		return;
-	}
-	question->resolve = resolve;
-	question->depth = depth;
-	while (multiaddr_next(addr, &at, &rest))
-		multiaddr_add(&question->tail, rest.code, rest.value);
-	is_txt = part.code == MA_DNSADDR;
-	snprintf(name, sizeof(name), "%s%.*s", is_txt ? "_dnsaddr." : "", (int)part.value.len,
-		 (const char *)part.value.at);
-	if (is_txt) {
-		ares_query(resolver->channel, name, ns_c_in, ns_t_txt, on_txt, question);
-	} else {
-		struct ares_addrinfo_hints hints = {
-			.ai_flags = ARES_AI_NOSORT,
-			.ai_family = part.code == MA_DNS4   ? AF_INET
-				     : part.code == MA_DNS6 ? AF_INET6
-							    : AF_UNSPEC,
-		};
-
-		ares_getaddrinfo(resolver->channel, name, NULL, &hints, on_hosts, question);
-	}
+	if (err)
+		return err;
+	question->hosts = answer;
+	question->ctx = ctx;
+	question->tail = *tail;
+	ares_getaddrinfo(resolver->channel, name, NULL, &hints, on_hosts, question);
 	set_timer(resolver);
-}
-
-static void on_resolve_timeout(void *ctx)
-{
-	resolve_end(ctx, -ETIMEDOUT);
-}
-
-/* In a turn of its own, because c-ares may answer on the spot. */
-static void on_resolve_start(void *ctx)
-{
-	struct resolve *resolve = ctx;
-
-	timer_start_at(loop_timers(resolve->resolver->loop), &resolve->timer, resolve->deadline_ms,
-		       on_resolve_timeout, resolve);
-	if (resolve_wanted(&resolve->addr))
-		ask(resolve, &resolve->addr, 1);
-	else
-		add_found(resolve, &resolve->addr);
-	resolve->ready = true;
-	resolve_check(resolve);
-}
-
-struct resolve *resolve_start(struct resolver *resolver, const struct multiaddr *addr,
-			      const struct peer_id *peer, uint64_t deadline_ms, resolve_done_fn *done,
-			      void *ctx)
-{
-	struct resolve *resolve = xnew(struct resolve);
-	uint64_t latest = timers_now(loop_timers(resolver->loop)) + RESOLVE_TIMEOUT_MS;
-
-	resolve->resolver = resolver;
-	resolve->addr = *addr;
-	if (peer)
-		resolve->peer = *peer;
-	resolve->deadline_ms = deadline_ms < latest ? deadline_ms : latest;
-	resolve->done = done;
-	resolve->ctx = ctx;
-	list_init(&resolve->questions);
-	list_add_tail(&resolver->resolves, &resolve->node);
-	timer_start(loop_timers(resolver->loop), &resolve->timer, 0, on_resolve_start, resolve);
-	return resolve;
+	return 0;
 }
 
 /* ---- TXT ---- */
@@ -558,7 +429,7 @@ void net_lookup_cancel(struct net_lookup *lookup)
 {
 	if (!lookup)
 		return;
-	orphan(&lookup->questions);
+	resolver_forget(&lookup->questions);
 	timer_stop(loop_timers(lookup->resolver->loop), &lookup->timer);
 	list_remove(&lookup->node);
 	free(lookup->name);
@@ -566,7 +437,7 @@ void net_lookup_cancel(struct net_lookup *lookup)
 }
 
 /* The single way out. */
-static void lookup_end(struct net_lookup *lookup, int err, char **texts, size_t count)
+static void lookup_end(struct net_lookup *lookup, int err, char *const *texts, size_t count)
 {
 	net_txt_fn *done = lookup->done;
 	void *ctx = lookup->ctx;
@@ -575,24 +446,10 @@ static void lookup_end(struct net_lookup *lookup, int err, char **texts, size_t 
 	done(ctx, err, texts, count);
 }
 
-static void on_lookup_txt(void *ctx, int status, int timeouts, unsigned char *answer, int len)
+static void on_lookup_txt(void *ctx, int err, unsigned depth, char *const *texts, size_t count)
 {
-	struct question *question = ctx;
-	struct net_lookup *lookup = question->lookup;
-	char **texts = NULL;
-	size_t count = 0;
-	int err = ares_err(status);
-
-	(void)timeouts;
-	question_free(question);
-	if (!lookup)
-		return;
-	if (!err)
-		err = read_texts(answer, len, &texts, &count);
-	if (!err && count == 0)
-		err = -ENOENT;
-	lookup_end(lookup, err, texts, count);
-	free_texts(texts, count);
+	(void)depth;
+	lookup_end(ctx, err, texts, count);
 }
 
 static void on_lookup_timeout(void *ctx)
@@ -604,22 +461,16 @@ static void on_lookup_start(void *ctx)
 {
 	struct net_lookup *lookup = ctx;
 	struct resolver *resolver = lookup->resolver;
-	struct question *question;
+	int err = strlen(lookup->name) > RESOLVE_NAME_MAX ? -ENOENT : 0;
 
-	if (strlen(lookup->name) > NAME_MAX_LEN) {
-		lookup_end(lookup, -ENOENT, NULL, 0);
-		return;
-	}
-	question = question_new(resolver, &lookup->questions);
-	if (!question) {
-		lookup_end(lookup, -EAGAIN, NULL, 0);
-		return;
-	}
-	question->lookup = lookup;
 	timer_start_at(loop_timers(resolver->loop), &lookup->timer, lookup->deadline_ms,
 		       on_lookup_timeout, lookup);
-	ares_query(resolver->channel, lookup->name, ns_c_in, ns_t_txt, on_lookup_txt, question);
-	set_timer(resolver);
+	/* c-ares may answer on the spot: then the lookup is gone. */
+	if (!err)
+		err = resolver_ask_txt(resolver, &lookup->questions, lookup->name, 0, on_lookup_txt,
+				       lookup);
+	if (err)
+		lookup_end(lookup, err, NULL, 0);
 }
 
 struct net_lookup *resolver_txt(struct resolver *resolver, const char *name, uint64_t deadline_ms,

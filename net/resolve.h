@@ -1,6 +1,7 @@
-/* Names to addresses through c-ares on the loop: /dns4, /dns6, /dns and /dnsaddr multiaddresses, TXT records.
- * Nothing is read and no socket opened before the first question. Servers: the system's, or those of the
- * environment variable DAGFS_DNS ("127.0.0.1:5353,..."). Loop thread only. */
+/* Names to addresses through c-ares on the loop: /dns4, /dns6, /dns and /dnsaddr multiaddresses,
+ * TXT records. Nothing is read and no socket opened before the first question. Servers: the
+ * system's, or those of the environment variable DAGFS_DNS ("127.0.0.1:5353,..."). Loop thread
+ * only. */
 #ifndef NET_RESOLVE_H
 #define NET_RESOLVE_H
 
@@ -18,19 +19,20 @@ struct resolve;
 
 /* Borrows loop. */
 struct resolver *resolver_new(struct loop *loop);
-/* Frees the resolver: everything in flight ends without its done. done(ctx) runs, later, when the last handle
- * is closed. */
+/* Frees the resolver: everything in flight ends without its done. done(ctx) runs, later, when the
+ * last handle is closed. */
 void resolver_close(struct resolver *resolver, void (*done)(void *ctx), void *ctx);
 
 /* Does the address begin with a name? */
 bool resolve_wanted(const struct multiaddr *addr);
 
-/* done(ctx, err, addrs, count): addresses without names, borrowed for the call; of a /dnsaddr only those that end
- * in peer's /p2p part or have none (it is cut off). -ENOENT when nothing is there, -ETIMEDOUT, -EIO. */
+/* done(ctx, err, addrs, count): addresses without names, borrowed for the call; of a /dnsaddr only
+ * those that end in peer's /p2p part or have none (it is cut off). -ENOENT when nothing is there,
+ * -ETIMEDOUT, -EIO. */
 typedef void resolve_done_fn(void *ctx, int err, const struct multiaddr *addrs, size_t count);
 struct resolve *resolve_start(struct resolver *resolver, const struct multiaddr *addr,
-			      const struct peer_id *peer, uint64_t deadline_ms, resolve_done_fn *done,
-			      void *ctx);
+			      const struct peer_id *peer, uint64_t deadline_ms,
+			      resolve_done_fn *done, void *ctx);
 /* done will not run. NULL is ignored. */
 void resolve_cancel(struct resolve *resolve);
 

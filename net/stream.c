@@ -11,7 +11,8 @@
  *   outbound: NEGOTIATING --echo--> ready() --> OPEN          (ms is set while negotiating)
  *   lazy:     OPEN from the start; the echo is read when it comes
  *
- * An owner may close the stream inside any callback: what is on the stack then keeps the memory (busy).
+ * An owner may close the stream inside any callback: what is on the stack then keeps the memory
+ * (busy).
  */
 
 static struct stream *stream_new(struct swarm_conn *conn, bool inbound)
@@ -141,11 +142,11 @@ static unsigned count_in(const struct peer *peer, const char *protocol)
 {
 	unsigned count = 0;
 
-	list_for_each (conn, &peer->conns, struct swarm_conn, peer_node)
-		list_for_each (stream, &conn->streams, struct stream, node)
-			if (stream->inbound && stream->yamux &&
-			    (!protocol || (stream->protocol && strcmp(stream->protocol, protocol) == 0)))
-				count++;
+	list_for_each(conn, &peer->conns, struct swarm_conn, peer_node) list_for_each(
+		stream, &conn->streams, struct stream,
+		node) if (stream->inbound && stream->yamux &&
+			  (!protocol ||
+			   (stream->protocol && strcmp(stream->protocol, protocol) == 0))) count++;
 	return count;
 }
 

@@ -61,8 +61,8 @@ static void on_accept(void *ctx, struct conn *conn)
 	inbound->remote = conn->remote;
 	list_add_tail(&swarm->pending, &inbound->node);
 	swarm->pending_count++;
-	inbound->upgrade = upgrade_start(swarm->loop, conn, false, swarm->identity, NULL, swarm->random,
-					 inbound_done, inbound);
+	inbound->upgrade = upgrade_start(swarm->loop, conn, false, swarm->identity, NULL,
+					 swarm->random, inbound_done, inbound);
 	swarm_update_hold(swarm);
 }
 
@@ -241,7 +241,8 @@ int swarm_listen(struct swarm *swarm, const struct multiaddr *addr)
 	return err;
 }
 
-/* Loopback addresses are of no use to others, unless the node is bound to nothing else or a test says so. */
+/* Loopback addresses are of no use to others, unless the node is bound to nothing else or a test
+ * says so. */
 static size_t without_loopback(struct multiaddr *addrs, size_t count)
 {
 	size_t kept = 0;
@@ -343,8 +344,8 @@ void swarm_add_addr(struct swarm *swarm, const struct peer_id *peer, const struc
 		peerstore_add(swarm->peerstore, peer, &addr, ttl_ms);
 }
 
-size_t swarm_peer_addrs(const struct swarm *swarm, const struct peer_id *peer, struct multiaddr *addrs,
-			size_t max)
+size_t swarm_peer_addrs(const struct swarm *swarm, const struct peer_id *peer,
+			struct multiaddr *addrs, size_t max)
 {
 	return peerstore_addrs(swarm->peerstore, peer, addrs, max);
 }

@@ -7,8 +7,8 @@
  *   stream.c      one stream: multistream, then its owner's events
  *   dial.c        from a peer id to a connection
  *
- * A connection is never torn down from inside a call of its own: swarm_conn_fail() marks it, the flush
- * that ends the turn (swarm_flush) does it. Loop thread only. */
+ * A connection is never torn down from inside a call of its own: swarm_conn_fail() marks it, the
+ * flush that ends the turn (swarm_flush) does it. Loop thread only. */
 #ifndef NET_SWARM_H
 #define NET_SWARM_H
 
@@ -181,8 +181,8 @@ void swarm_update_hold(struct swarm *swarm);
 struct transport *swarm_transport_for(struct swarm *swarm, const struct multiaddr *addr);
 
 /* ---- swarm_conn.c ---- */
-/* Microseconds on the scale of the loop clock, for round-trip times: the kernel's clock, or, over a transport
- * that needs no Noise (the simulator's), the loop's virtual one. */
+/* Microseconds on the scale of the loop clock, for round-trip times: the kernel's clock, or, over a
+ * transport that needs no Noise (the simulator's), the loop's virtual one. */
 uint64_t swarm_conn_now_us(const struct swarm_conn *conn);
 /* Takes *secured. */
 struct swarm_conn *swarm_conn_new(struct swarm *swarm, struct secured *secured, bool ip_counted);
@@ -222,8 +222,9 @@ void swarm_op_dialed(struct swarm_op *op, int err);
 void swarm_ops_connected(struct swarm *swarm, const struct peer_id *peer);
 
 /* ---- stream.c ---- */
-/* Open a stream and settle on a protocol; ready(ctx, err, stream) runs once, later, unless lazy: then the
- * stream is returned usable and ready does not run. protocols are borrowed until then. NULL: no room. */
+/* Open a stream and settle on a protocol; ready(ctx, err, stream) runs once, later, unless lazy:
+ * then the stream is returned usable and ready does not run. protocols are borrowed until then.
+ * NULL: no room. */
 struct stream *stream_open(struct swarm_conn *conn, char *const *protocols, size_t count, bool lazy,
 			   void (*ready)(void *ctx, int err, struct stream *stream), void *ctx);
 /* Keep the memory while somebody is on the stack who looks at it afterwards. */
@@ -231,7 +232,8 @@ void stream_hold(struct stream *stream);
 void stream_drop(struct stream *stream);
 /* A peer opened one. Non-zero refuses it. */
 int stream_incoming(struct swarm_conn *conn, struct yamux_stream *yamux);
-/* The connection ends: streams that yamux has let go of, and whose owners have not, end with err. */
+/* The connection ends: streams that yamux has let go of, and whose owners have not, end with err.
+ */
 void stream_abandon_all(struct swarm_conn *conn, int err);
 /* What yamux tells of streams. */
 void stream_on_data(void *ctx, struct yamux_stream *yamux, struct bytes data);

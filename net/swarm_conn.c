@@ -9,8 +9,9 @@
 #include <time.h>
 
 #define FLUSH_PARTS 64
-/* Sealed bytes waiting in the connection above which no more are sealed. Small against send_buffer_max on
- * purpose: what is sealed can no longer be overtaken by control frames; the kernel's buffer is behind it. */
+/* Sealed bytes waiting in the connection above which no more are sealed. Small against
+ * send_buffer_max on purpose: what is sealed can no longer be overtaken by control frames; the
+ * kernel's buffer is behind it. */
 #define FLUSH_MARK (256u * 1024)
 
 uint64_t swarm_conn_now_us(const struct swarm_conn *conn)
@@ -287,7 +288,8 @@ struct swarm_conn *swarm_conn_new(struct swarm *swarm, struct secured *secured, 
 	list_add_tail(&swarm->conns, &conn->node);
 	swarm->conn_count++;
 	conn->peer = swarm_peer_join(swarm, conn, &first);
-	conn->yamux = yamux_new(conn->secured.outbound, &config, &yamux_events, conn, conn->since_ms);
+	conn->yamux =
+		yamux_new(conn->secured.outbound, &config, &yamux_events, conn, conn->since_ms);
 	conn->secured.conn->events = &swarm_conn_events;
 	conn->secured.conn->ctx = conn;
 	if (conn->secured.outbound)

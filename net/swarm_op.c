@@ -114,8 +114,8 @@ static void open_stream(struct swarm_op *op, struct swarm_conn *conn)
 		known++;
 	bool lazy = known < op->protocol_count;
 
-	op->stream = stream_open(conn, op->protocols + (lazy ? known : 0), lazy ? 1 : op->protocol_count,
-				 lazy, on_ready, op);
+	op->stream = stream_open(conn, op->protocols + (lazy ? known : 0),
+				 lazy ? 1 : op->protocol_count, lazy, on_ready, op);
 	if (!op->stream)
 		swarm_op_end(op, -EAGAIN);
 	else if (lazy)
@@ -202,8 +202,8 @@ struct swarm_op *swarm_op_new(struct swarm *swarm, enum op_kind kind, const stru
 }
 
 struct swarm_op *swarm_connect(struct swarm *swarm, const struct peer_id *peer,
-			       const struct multiaddr *addrs, size_t addr_count, uint64_t deadline_ms,
-			       swarm_done_fn *done, void *ctx)
+			       const struct multiaddr *addrs, size_t addr_count,
+			       uint64_t deadline_ms, swarm_done_fn *done, void *ctx)
 {
 	struct swarm_op *op = swarm_op_new(swarm, OP_CONNECT, peer, deadline_ms, ctx);
 

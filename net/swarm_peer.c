@@ -62,8 +62,8 @@ bool swarm_peer_leave(struct swarm_conn *conn)
 	return true;
 }
 
-/* The connection that the peer with the smaller id dialled: both sides then prefer the same one, and
- * the other falls idle. */
+/* The connection that the peer with the smaller id dialled: both sides then prefer the same one,
+ * and the other falls idle. */
 static bool is_preferred(const struct swarm_conn *conn)
 {
 	const struct swarm *swarm = conn->swarm;
@@ -154,7 +154,8 @@ static void tell_all(struct swarm *swarm, const struct news *news)
 	list_remove(&end);
 }
 
-/* What a watcher causes while it is told comes after what it was told: one queue, drained by the outermost. */
+/* What a watcher causes while it is told comes after what it was told: one queue, drained by the
+ * outermost. */
 void swarm_tell(struct swarm *swarm, enum swarm_news what, const struct peer_id *peer)
 {
 	struct news *news = xnew(struct news);
@@ -181,7 +182,8 @@ bool swarm_is_connected(const struct swarm *swarm, const struct peer_id *peer)
 	return swarm_peer_conn(swarm_peer_get(swarm, peer)) != NULL;
 }
 
-bool swarm_peer_supports(const struct swarm *swarm, const struct peer_id *peer, const char *protocol)
+bool swarm_peer_supports(const struct swarm *swarm, const struct peer_id *peer,
+			 const char *protocol)
 {
 	return swarm_peer_speaks(swarm_peer_get(swarm, peer), protocol);
 }
@@ -222,8 +224,8 @@ int swarm_disconnect(struct swarm *swarm, const struct peer_id *id)
 	return 0;
 }
 
-int swarm_each_peer(const struct swarm *swarm, int (*each)(void *ctx, const struct swarm_peer *peer),
-		    void *ctx)
+int swarm_each_peer(const struct swarm *swarm,
+		    int (*each)(void *ctx, const struct swarm_peer *peer), void *ctx)
 {
 	list_for_each_safe (conn, &swarm->conns, struct swarm_conn, node) {
 		if (conn->fail)

@@ -28,8 +28,8 @@ static bool tcp_can_dial(struct transport *transport, const struct multiaddr *ad
 	return multiaddr_to_sockaddr(addr, &to) == 0;
 }
 
-static void *tcp_dial(struct transport *transport, const struct multiaddr *addr, uint64_t timeout_ms,
-		      transport_dialed_fn *done, void *ctx)
+static void *tcp_dial(struct transport *transport, const struct multiaddr *addr,
+		      uint64_t timeout_ms, transport_dialed_fn *done, void *ctx)
 {
 	return conn_dial(tcp_of(transport)->pool, addr, timeout_ms, done, ctx);
 }
@@ -57,7 +57,8 @@ static int tcp_listen(struct transport *transport, const struct multiaddr *addr,
 	return 0;
 }
 
-static size_t tcp_listen_addrs(const struct transport *transport, struct multiaddr *addrs, size_t max)
+static size_t tcp_listen_addrs(const struct transport *transport, struct multiaddr *addrs,
+			       size_t max)
 {
 	const struct tcp *tcp = tcp_of(transport);
 	size_t count = 0;

@@ -56,8 +56,8 @@ int secured_seal(struct secured *secured, const struct bytes *parts, size_t coun
 }
 
 /* Whole frames of [at, at+len), in place. Bytes used, or the error. */
-static ssize_t open_frames(struct secured *secured, uint8_t *at, size_t len, secured_plain_fn *plain,
-			   void *ctx)
+static ssize_t open_frames(struct secured *secured, uint8_t *at, size_t len,
+			   secured_plain_fn *plain, void *ctx)
 {
 	size_t used = 0;
 
@@ -88,8 +88,8 @@ static size_t frame_lacks(const struct buf *raw)
 }
 
 /* Fill up the frame begun earlier from the new bytes: only that one frame is copied. */
-static ssize_t complete_frame(struct secured *secured, uint8_t *at, size_t len, secured_plain_fn *plain,
-			      void *ctx)
+static ssize_t complete_frame(struct secured *secured, uint8_t *at, size_t len,
+			      secured_plain_fn *plain, void *ctx)
 {
 	struct buf *raw = &secured->raw;
 	size_t used = 0;
@@ -111,7 +111,8 @@ static ssize_t complete_frame(struct secured *secured, uint8_t *at, size_t len, 
 	return (ssize_t)used;
 }
 
-int secured_open(struct secured *secured, uint8_t *at, size_t len, secured_plain_fn *plain, void *ctx)
+int secured_open(struct secured *secured, uint8_t *at, size_t len, secured_plain_fn *plain,
+		 void *ctx)
 {
 	ssize_t used;
 
@@ -251,7 +252,8 @@ static int handshake(struct upgrade *upgrade)
 {
 	struct buf out = { 0 };
 	size_t used = 0;
-	int rc = noise_handshake(upgrade->secured.noise, buf_bytes(&upgrade->secured.raw), &used, &out);
+	int rc = noise_handshake(upgrade->secured.noise, buf_bytes(&upgrade->secured.raw), &used,
+				 &out);
 	int err = upgrade_send(upgrade, &out);
 
 	buf_consume(&upgrade->secured.raw, used);

@@ -93,7 +93,8 @@ static inline struct loop *lab_loop(struct lab *lab)
 }
 
 /* A swarm on 127.0.0.1; identity from the number. config and db may be NULL. */
-static inline struct swarm *lab_swarm(struct lab *lab, uint8_t number, const struct swarm_config *config, struct db *db)
+static inline struct swarm *lab_swarm(struct lab *lab, uint8_t number,
+				      const struct swarm_config *config, struct db *db)
 {
 	uint8_t seed[32] = { number };
 	struct multiaddr addr;
@@ -140,7 +141,8 @@ static inline int lab_connect(struct lab *lab, struct swarm *from, struct swarm 
 	struct lab_outcome outcome = { 0 };
 	struct multiaddr addr = lab_addr(to);
 
-	swarm_connect(from, swarm_self(to), &addr, 1, lab_deadline(lab, 5000), lab_on_done, &outcome);
+	swarm_connect(from, swarm_self(to), &addr, 1, lab_deadline(lab, 5000), lab_on_done,
+		      &outcome);
 	lab_until(lab, &outcome.done);
 	return outcome.err;
 }

@@ -82,7 +82,8 @@ static void trimming_spares_who_is_worth_it(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 6; i++) {
 		ids[i] = peer(i);
-		items[i] = (struct connmgr_item){ .peer = &ids[i], .since_ms = 100, .conn = &ids[i] };
+		items[i] =
+			(struct connmgr_item){ .peer = &ids[i], .since_ms = 100, .conn = &ids[i] };
 	}
 	connmgr_protect(mgr, &ids[0], "p");
 	connmgr_tag(mgr, &ids[1], "t", 10);

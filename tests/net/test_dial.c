@@ -1,4 +1,5 @@
-/* Dialling over real sockets: dead, wrong, silent and garbage peers, back-off, the finder, many at once. */
+/* Dialling over real sockets: dead, wrong, silent and garbage peers, back-off, the finder, many at
+ * once. */
 #include "net/dial.h"
 #include "tests/net/swarm_lab.h"
 
@@ -31,7 +32,8 @@ static int dial(struct lab *lab, struct swarm *from, const struct peer_id *to,
 /* A listening socket of our own that nobody answers on. */
 static int raw_listener(struct multiaddr *addr)
 {
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in in = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(in);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
@@ -126,8 +128,8 @@ static void a_silent_peer_times_out_and_can_be_cancelled(void **state)
 
 	(void)state;
 	assert_int_equal(dial(lab, a, swarm_self(b), &silent, 1, 100), -ETIMEDOUT);
-	struct swarm_op *op = swarm_connect(a, swarm_self(b), &silent, 1, lab_deadline(lab, 100), note,
-					    &outcome);
+	struct swarm_op *op =
+		swarm_connect(a, swarm_self(b), &silent, 1, lab_deadline(lab, 100), note, &outcome);
 	lab_run(lab, 20);
 	swarm_cancel(op);
 	lab_run(lab, 150);
@@ -141,9 +143,12 @@ static void a_silent_peer_times_out_and_can_be_cancelled(void **state)
 static void garbage_ends_a_dial(void **state)
 {
 	static const char *const speeches[] = {
-		"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n400",
-		"\xff\xff\xff\xff\xff\xff", "\x13/multistream/9.0.0\n",
-		"\x13/multistream/1.0.0\n\x03na\n", "",
+		"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: "
+		"close\r\n\r\n400",
+		"\xff\xff\xff\xff\xff\xff",
+		"\x13/multistream/9.0.0\n",
+		"\x13/multistream/1.0.0\n\x03na\n",
+		"",
 	};
 	struct lab *lab = lab_new();
 	struct swarm *a = lab_swarm(lab, 1, NULL, NULL), *b = lab_swarm(lab, 2, NULL, NULL);
@@ -283,7 +288,8 @@ static void many_wait_for_one_dial(void **state)
 	(void)state;
 	swarm_add_addr(a, swarm_self(b), &addr, 60000);
 	for (size_t i = 0; i < N; i++)
-		swarm_connect(a, swarm_self(b), NULL, 0, lab_deadline(lab, 5000), note, &outcomes[i]);
+		swarm_connect(a, swarm_self(b), NULL, 0, lab_deadline(lab, 5000), note,
+			      &outcomes[i]);
 	for (size_t i = 0; i < N; i++) {
 		lab_until(lab, &outcomes[i].done);
 		assert_int_equal(outcomes[i].err, 0);

@@ -115,7 +115,8 @@ static void start(struct lab **lab, struct swarm **a, struct swarm **b, struct s
 
 static void malformed_answers_are_dropped(void **state)
 {
-	static const char *const answers[] = { "", "\x05hello", "\xff\xff\xff\xff\x7f", "\x64half" };
+	static const char *const answers[] = { "", "\x05hello", "\xff\xff\xff\xff\x7f",
+					       "\x64half" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
@@ -167,7 +168,8 @@ static void protocols_and_addresses_are_capped(void **state)
 	lab_until(lab, &at_a.identified);
 	assert_true(swarm_peer_supports(a, swarm_self(b), "/flood/0/99"));
 	assert_false(swarm_peer_supports(a, swarm_self(b), "/flood/1/0"));
-	assert_true(swarm_peer_addrs(a, swarm_self(b), known, ARRAY_LEN(known)) <= SWARM_PEER_ADDRS_MAX);
+	assert_true(swarm_peer_addrs(a, swarm_self(b), known, ARRAY_LEN(known)) <=
+		    SWARM_PEER_ADDRS_MAX);
 	lab_free(lab);
 	buf_release(&script.bytes);
 }

@@ -98,7 +98,8 @@ static void open_raw(struct lab *lab, struct swarm *from, struct swarm *to, stru
 {
 	static const char *const protocols[] = { PING_PROTOCOL };
 
-	swarm_open_stream(from, swarm_self(to), protocols, 1, lab_deadline(lab, 5000), on_opened, raw);
+	swarm_open_stream(from, swarm_self(to), protocols, 1, lab_deadline(lab, 5000), on_opened,
+			  raw);
 	lab_until(lab, &raw->opened);
 }
 

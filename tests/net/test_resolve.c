@@ -28,7 +28,8 @@ static const struct record records[] = {
 	{ "host.test", TYPE_A, "\x7f\x00\x00\x02", 4 },
 	{ "host.test", TYPE_A, "\x7f\x00\x00\x03", 4 },
 	{ "host.test", TYPE_AAAA, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1", 16 },
-	TXT("_dnslink.site.test", "dnslink=/ipfs/|bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi"),
+	TXT("_dnslink.site.test",
+	    "dnslink=/ipfs/|bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi"),
 	TXT("_dnslink.site.test", "another"),
 	TXT("_dnsaddr.boot.test", "dnsaddr=/ip4/127.0.0.9/tcp/9/p2p/" PEER_A),
 	TXT("_dnsaddr.boot.test", "dnsaddr=/ip4/127.0.0.8/tcp/8/p2p/" PEER_B),
@@ -116,7 +117,8 @@ static void answer(struct server *server, const uint8_t *q, const struct sockadd
 	buf_add(&out, bytes_of(q + 12, used + 4 - 12));
 	buf_add(&out, buf_bytes(&body));
 	if (strcmp(name, "silent.test") != 0)
-		sendto(server->fd, out.at, out.len, 0, (const struct sockaddr *)from, sizeof(*from));
+		sendto(server->fd, out.at, out.len, 0, (const struct sockaddr *)from,
+		       sizeof(*from));
 	buf_release(&out);
 	buf_release(&body);
 }

@@ -85,7 +85,8 @@ static int open_to(struct lab *lab, struct swarm *from, struct swarm *to, const 
 {
 	const char *const protocols[] = { protocol };
 
-	swarm_open_stream(from, swarm_self(to), protocols, 1, lab_deadline(lab, 5000), on_opened, ear);
+	swarm_open_stream(from, swarm_self(to), protocols, 1, lab_deadline(lab, 5000), on_opened,
+			  ear);
 	lab_until(lab, &ear->opened);
 	return ear->err;
 }
@@ -140,7 +141,8 @@ static void a_big_stream_arrives_whole(void **state)
 		while (stream_queued(near.stream) > STREAM_LOW_MARK)
 			loop_run_for(lab_loop(lab), 5);
 		if (sent == 8 * PIECE) {
-			/* Nothing is delivered while paused, and the writer stalls with the window. */
+			/* Nothing is delivered while paused, and the writer stalls with the window.
+			 */
 			stream_pause(far.stream);
 			size_t before = far.bytes;
 
@@ -389,8 +391,10 @@ static void simultaneous_dials_lose_nothing(void **state)
 	swarm_handle(b, ECHO, 8, on_incoming, &far_b);
 	swarm_add_addr(a, swarm_self(b), &to_b, 60000);
 	swarm_add_addr(b, swarm_self(a), &to_a, 60000);
-	swarm_open_stream(a, swarm_self(b), protocols, 1, lab_deadline(lab, 5000), on_opened, &near_a);
-	swarm_open_stream(b, swarm_self(a), protocols, 1, lab_deadline(lab, 5000), on_opened, &near_b);
+	swarm_open_stream(a, swarm_self(b), protocols, 1, lab_deadline(lab, 5000), on_opened,
+			  &near_a);
+	swarm_open_stream(b, swarm_self(a), protocols, 1, lab_deadline(lab, 5000), on_opened,
+			  &near_b);
 	lab_until(lab, &near_a.opened);
 	lab_until(lab, &near_b.opened);
 	assert_int_equal(near_a.err, 0);
@@ -455,7 +459,8 @@ static void the_hard_limit_holds(void **state)
 		leaves[i] = lab_swarm(lab, (uint8_t)(10 + i), NULL, NULL);
 	assert_int_equal(lab_connect(lab, leaves[0], hub), 0);
 	assert_int_equal(lab_connect(lab, leaves[1], hub), 0);
-	swarm_connect(leaves[2], swarm_self(hub), &addr, 1, lab_deadline(lab, 5000), note, &outcome);
+	swarm_connect(leaves[2], swarm_self(hub), &addr, 1, lab_deadline(lab, 5000), note,
+		      &outcome);
 	lab_run(lab, 100);
 	assert_false(outcome.done);
 	swarm_disconnect(leaves[0], swarm_self(hub));
