@@ -1,0 +1,125 @@
+/* What the kernel knows of a mount: inodes with their attributes, and the files and directories of
+ * those in use, opened.
+ *
+ * Numbers derive from content: equal files share one inode, and with it the page cache. A
+ * directory's number also derives from where it is, because the kernel gives a directory only one
+ * parent. Any thread; one lock, never held while waiting. Opened files and directories are kept up
+ * to VIEWS_WEIGHT_MAX bytes (estimated) and VIEWS_MAX in number besides those just used. */
+#ifndef FS_INODE_H
+#define FS_INODE_H
+
+#include "dag/dag.h"
+#include "net/base/list.h"
+
+#include <pthread.h>
+#include <sys/stat.h>
+
+#define INODE_ROOT 1   /* the mountpoint */
+#define INODE_IPFS 2   /* ipfs/ of a namespace */
+#define INODE_FIRST 16 /* numbers below are never made of content */
+#define VIEWS_MAX 1024
+#define VIEWS_WEIGHT_MAX ((size_t)64 << 20)
+
+/* One root and the session its blocks come from. Reference counted; lives as long as an inode of
+ * it. */
+struct tree {
+	atomic_uint refs;
+	struct cid root;
+	struct blocks blocks;
+};
+
+struct tree *tree_new(struct store *store, struct fetcher *fetcher, const struct cid *root);
+struct tree *tree_ref(struct tree *tree);
+void tree_unref(struct tree *tree); /* NULL is ignored */
+
+enum inode_kind { INODE_CONTENT, INODE_NAMESPACE, INODE_ROOTS };
+
+/* Where an entry was found; a directory's identity. Zero-initialised: nowhere (a root). */
+struct place {
+	uint64_t parent;
+	uint64_t name_hash;
+};
+
+struct view;
+
+/* Immutable but for what the table's lock guards. Valid while the kernel knows it. */
+struct inode {
+	struct inode *next; /* in its slot */
+	uint64_t ino;
+	uint64_t lookups;   /* lock */
+	struct view *view;  /* lock; opened, or NULL */
+	struct tree *tree;  /* NULL: not content */
+	struct place place; /* nowhere, unless a directory */
+	enum inode_kind kind;
+	enum dag_type type;
+	uint32_t mode;
+	uint32_t mtime_nanos;
+	int64_t mtime;
+	uint64_t size;
+	uint64_t tree_size;
+	/* A read that just failed for want of blocks: the kernel asks again at once, page by page.
+	 */
+	_Atomic uint64_t failed_at, failed_end, failed_ms;
+	uint8_t cid_len;
+	uint8_t cid[];
+};
+
+/* A file or directory of an inode, opened; which is told by inode->type. */
+struct view {
+	struct list link;    /* most recently used first */
+	struct inode *inode; /* lock; NULL when it was forgotten meanwhile */
+	struct tree *tree;   /* one reference */
+	unsigned users;	     /* lock */
+	size_t weight;
+	struct file *file;	  /* DAG_FILE */
+	struct dir *dir;	  /* DAG_DIRECTORY */
+	struct block *block;	  /* DAG_OTHER: its raw bytes are the file */
+	atomic_size_t prefetched; /* entries asked for ahead, by index */
+	atomic_size_t looked_up;  /* names looked up */
+	atomic_bool listed;
+};
+
+struct inodes {
+	pthread_mutex_t lock;
+	struct inode **slots;
+	size_t cap, count;
+	struct list views;
+	size_t view_count, view_weight;
+	uint32_t uid, gid;
+	struct timespec made; /* shown where no time is stored */
+};
+
+void inodes_init(struct inodes *inodes, uint32_t uid, uint32_t gid);
+/* All of it, whatever the kernel still counts. No view is in use. */
+void inodes_release(struct inodes *inodes);
+
+/* NULL when there is none of this number. */
+struct inode *inode_find(struct inodes *inodes, uint64_t ino);
+/* The number that content at this place has or would get. */
+uint64_t inode_number(const struct cid *cid, enum dag_type type, struct place place);
+/* The inode of content that is known already, with one lookup more; NULL when it is not known. As
+ * the type is part of a number both are tried: a file, and a directory at place. */
+struct inode *inode_known(struct inodes *inodes, const struct cid *cid, struct place place);
+/* The same, made when it is missing. Takes a reference of tree. */
+struct inode *inode_enter(struct inodes *inodes, struct tree *tree, const struct cid *cid,
+			  struct place place, const struct dag_stat *stat);
+/* A fixed directory with a number below INODE_FIRST, or the root of a tree (tree set). Never
+ * forgotten. */
+struct inode *inode_fixed(struct inodes *inodes, uint64_t ino, enum inode_kind kind,
+			  struct tree *tree, const struct dag_stat *stat);
+/* Take back lookups; frees the inode with the last. */
+void inode_forget(struct inodes *inodes, uint64_t ino, uint64_t lookups);
+
+/* False when it has none (not content). */
+bool inode_cid(const struct inode *inode, struct cid *cid);
+void inode_attributes(const struct inodes *inodes, const struct inode *inode, struct stat *st);
+struct place place_of(const struct inode *parent, struct bytes name);
+
+/* Opened, by this or an earlier call; may wait. Give it back with view_put(). Errors as
+ * file_open()'s, dir_open()'s. */
+int view_get(struct inodes *inodes, struct inode *inode, struct wait *wait, struct view **out);
+void view_put(struct inodes *inodes, struct view *view);
+/* The view in use came to hold so many bytes more (a directory was listed). */
+void view_weigh(struct inodes *inodes, struct view *view, size_t more);
+
+#endif
