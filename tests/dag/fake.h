@@ -17,6 +17,8 @@
 #include "net/wire/varint.h"
 #include "tests/vector.h"
 
+#include <pthread.h>
+
 #define FAKE_ASKED_MAX 8192
 
 /* Prefetched blocks are under way until somebody waits: then all of them arrive, in one round trip.
@@ -26,9 +28,10 @@ struct fake {
 	struct store *local, *far;
 	struct blocks blocks;
 	struct wait wait;
-	bool forgets;	/* what arrives is handed out, but does not reach the local store */
-	unsigned trips; /* waits */
-	unsigned asked; /* CIDs prefetched that were not stored */
+	pthread_mutex_t lock; /* guards what follows: many threads may fetch */
+	bool forgets;	      /* what arrives is handed out, but does not reach the local store */
+	unsigned trips;	      /* waits */
+	unsigned asked;	      /* CIDs prefetched that were not stored */
 	struct cid under_way[FAKE_ASKED_MAX];
 	size_t under_way_count;
 };
@@ -63,10 +66,12 @@ static inline int fake_fetch(struct fetcher *fetcher, void *session, const struc
 	(void)session;
 	if (err)
 		return err;
+	pthread_mutex_lock(&fake->lock);
 	fake->trips++;
 	while (fake->under_way_count)
 		fake_arrive(fake, &fake->under_way[--fake->under_way_count]);
 	fake_arrive(fake, cid);
+	pthread_mutex_unlock(&fake->lock);
 	return store_get(fake->far, cid, out) ? -ETIMEDOUT : 0;
 }
 
@@ -77,6 +82,7 @@ static inline void fake_prefetch(struct fetcher *fetcher, void *session, const s
 
 	(void)session;
 	assert_true(count <= EXCHANGE_PREFETCH_MAX);
+	pthread_mutex_lock(&fake->lock);
 	for (size_t i = 0; i < count; i++) {
 		bool known = false;
 
@@ -88,6 +94,7 @@ static inline void fake_prefetch(struct fetcher *fetcher, void *session, const s
 		fake->under_way[fake->under_way_count++] = cids[i];
 		fake->asked++;
 	}
+	pthread_mutex_unlock(&fake->lock);
 }
 
 static inline void fake_have(struct fetcher *fetcher, const struct cid *cids, size_t count)
@@ -116,6 +123,7 @@ static inline struct fake *fake_new(void)
 	struct fake *fake = xnew(struct fake);
 
 	fake->fetcher.ops = &fake_ops;
+	pthread_mutex_init(&fake->lock, NULL);
 	fake->local = store_new_memory();
 	fake->far = store_new_memory();
 	blocks_init(&fake->blocks, fake->local, &fake->fetcher);
@@ -130,6 +138,7 @@ static inline void fake_free(struct fake *fake)
 	store_close(fake->local);
 	store_close(fake->far);
 	wait_release(&fake->wait);
+	pthread_mutex_destroy(&fake->lock);
 	free(fake);
 }
 

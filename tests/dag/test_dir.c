@@ -334,6 +334,55 @@ static void missing_shards_and_interruption(void **state)
 	fake_free(fake);
 }
 
+struct user {
+	struct dir *dir;
+	unsigned first;
+	bool bad;
+};
+
+static void *use_dir(void *ctx)
+{
+	struct user *user = ctx;
+	struct dir_entry entry;
+	struct wait wait;
+	size_t count = 0;
+	char name[32];
+
+	wait_init(&wait);
+	wait_start(&wait, 0);
+	for (unsigned i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), "file-%u", (user->first + i * 7) % 1000);
+		if (dir_lookup(user->dir, bytes_str(name), &wait, &entry) ||
+		    !bytes_equal(entry.name, bytes_str(name)))
+			user->bad = true;
+		if (i == 20 && (dir_count(user->dir, &wait, &count) || count != 1000))
+			user->bad = true;
+	}
+	wait_release(&wait);
+	return NULL;
+}
+
+static void many_threads_share_a_directory(void **state)
+{
+	struct fake *fake = fake_new();
+	struct cid root = fake_load_car(fake, "car/hamt-1000-v0.car");
+	struct dir *dir = open_dir(fake, &root);
+	struct user users[4];
+	pthread_t threads[4];
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		users[i] = (struct user){ dir, i * 250, false };
+		pthread_create(&threads[i], NULL, use_dir, &users[i]);
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		pthread_join(threads[i], NULL);
+		assert_false(users[i].bad);
+	}
+	dir_close(dir);
+	fake_free(fake);
+}
+
 static void what_is_no_directory_says_so(void **state)
 {
 	struct fake *fake = fake_new();
@@ -364,6 +413,7 @@ int main(void)
 		cmocka_unit_test(bad_child_shards),
 		cmocka_unit_test(depth_is_limited),
 		cmocka_unit_test(missing_shards_and_interruption),
+		cmocka_unit_test(many_threads_share_a_directory),
 		cmocka_unit_test(what_is_no_directory_says_so),
 	};
 	return cmocka_run_group_tests_name("dag/dir", tests, NULL, NULL);
