@@ -1,6 +1,7 @@
 /* Directories: basic ones and HAMT shards of any depth (wire/dag sections 2 and 4). Any thread but the loop's; one struct
  * dir may be used by many threads at once. Names that no file system can show ("", ".", "..", with '/' or NUL, over 255
- * bytes) are left out; of duplicates the first counts. */
+ * bytes) are left out; of duplicates the first counts; in a HAMT only what stands where the hash of its name leads (look-ups
+ * could not find it elsewhere). A loaded HAMT takes at most 262 144 shards and 512 MiB, else -EFBIG. */
 #ifndef DAG_DIR_H
 #define DAG_DIR_H
 
