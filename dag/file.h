@@ -37,7 +37,8 @@ int file_view(struct file *file, uint64_t offset, size_t len, struct wait *wait,
 void file_view_release(struct file_view *view);
 
 /* Ask ahead for the leaves of [offset, offset + len) that are not stored; uses only nodes already known, and asks for
- * those that are not. Never waits. file_view() and file_read() do this by themselves for sequential readers. */
+ * those that are not; at most EXCHANGE_WANTS_MAX leaves a call. Never waits. file_view() and file_read() do this by
+ * themselves for sequential readers. */
 void file_prefetch(struct file *file, uint64_t offset, uint64_t len);
 
 #endif

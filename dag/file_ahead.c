@@ -9,6 +9,8 @@
 #define WINDOW_MAX (64u << 20)
 #define NEAR (2u << 20) /* the kernel's threads read out of order by as much */
 #define BATCH 64
+#define PIECES_MAX                                                                                 \
+	EXCHANGE_WANTS_MAX /* asked for at once: leaves may be tiny, and files 2^62 long */
 
 struct batch {
 	struct file *file;
@@ -59,17 +61,18 @@ static struct file_node *known_node(struct file *file, const struct file_piece *
 	return node;
 }
 
-/* Asks for all of [from, to); returns where it had to stop because an interior node is not here
- * yet. */
+/* Asks for [from, to); returns how far that came: to an interior node that is not here yet, or to
+ * PIECES_MAX. */
 static uint64_t ask(struct file *file, uint64_t from, uint64_t to)
 {
 	struct batch batch = { .file = file };
 	struct file_walk walk;
 	struct file_piece piece;
 	uint64_t reached = to;
+	unsigned pieces = 0;
 
 	file_walk_start(&walk, file, from);
-	while (walk.at < to && file_walk_next(&walk, &piece)) {
+	while (walk.at < to && pieces < PIECES_MAX && file_walk_next(&walk, &piece)) {
 		bool unknown;
 		struct file_node *node = known_node(file, &piece, &unknown);
 
@@ -83,7 +86,10 @@ static uint64_t ask(struct file *file, uint64_t from, uint64_t to)
 		if (unknown && reached == to)
 			reached = walk.at;
 		walk.at = piece.start + piece.len;
+		pieces++;
 	}
+	if (reached > walk.at)
+		reached = walk.at;
 	file_walk_end(&walk);
 	batch_flush(&batch);
 	return reached;
