@@ -469,7 +469,10 @@ int dial_join(struct dials *dials, struct swarm_op *op)
 	bool fresh = !dial;
 
 	if (fresh) {
-		if (dials->dials.count >= DIALS_MAX)
+		const struct swarm *swarm = dials->swarm;
+
+		if (dials->dials.count >= DIALS_MAX ||
+		    swarm->conn_count >= swarm->config.connections_max)
 			return -EAGAIN;
 		dial = xnew(struct dial);
 		dial->dials = dials;

@@ -53,8 +53,8 @@ struct random *swarm_random(struct swarm *swarm);
 
 /* Listen on a /ip4|ip6/.../tcp/PORT address; port 0 lets the system choose. -EADDRINUSE, -ENOTSUP... */
 int swarm_listen(struct swarm *swarm, const struct multiaddr *addr);
-/* Addresses to announce: bound ones (0.0.0.0 resolved to interfaces) without /p2p. Returns how many
- * there are; fills at most max. */
+/* Addresses to announce: bound ones (0.0.0.0 resolved to interfaces) without /p2p; without loopback
+ * ones unless announce_loopback or there are no others. Returns how many there are; fills at most max. */
 size_t swarm_listen_addrs(const struct swarm *swarm, struct multiaddr *addrs, size_t max);
 
 /* Use another way to reach peers beside TCP (the simulator's). Borrowed for the swarm's life. */
@@ -158,7 +158,8 @@ struct stream_events {
 	void (*on_end)(void *ctx, struct stream *stream);
 	/* stream_queued() fell below STREAM_LOW_MARK after having been above. */
 	void (*on_drain)(void *ctx, struct stream *stream);
-	/* -ECONNRESET reset by the peer, -EPIPE connection lost, -EPROTONOSUPPORT, -ECANCELED. */
+	/* 0 both sides have ended, -ECONNRESET reset by the peer, -EPIPE connection lost,
+	 * -EPROTONOSUPPORT (a peer that identify had credited with the protocol), -ECANCELED. */
 	void (*on_close)(void *ctx, struct stream *stream, int err);
 };
 
@@ -201,7 +202,8 @@ void stream_reset(struct stream *stream, uint32_t code);
 
 /* ---- names ---- */
 
-/* TXT records of a domain name (DNSLink), each joined to one string, through c-ares.
+/* TXT records of a domain name (DNSLink), each joined to one string, through c-ares. Servers: the system's, or
+ * those of the environment variable DAGFS_DNS ("127.0.0.1:5353,...").
  * done(ctx, err, texts, count): borrowed for the call. -ENOENT when there are none, -ETIMEDOUT, -EIO. */
 struct net_lookup;
 typedef void net_txt_fn(void *ctx, int err, char *const *texts, size_t count);

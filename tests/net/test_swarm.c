@@ -463,6 +463,7 @@ static void the_hard_limit_holds(void **state)
 		      &outcome);
 	lab_run(lab, 100);
 	assert_false(outcome.done);
+	assert_int_equal(lab_connect(lab, hub, leaves[2]), -EAGAIN); /* nor does it dial */
 	swarm_disconnect(leaves[0], swarm_self(hub));
 	lab_until(lab, &outcome.done);
 	assert_int_equal(outcome.err, 0);
