@@ -117,7 +117,7 @@ int engine_find_start(void *ctx, const struct cid *cid)
 {
 	struct exchange *exchange = ctx;
 
-	if (!exchange->router)
+	if (!exchange->router || !exchange->router->ops->find_providers)
 		return -ENOTSUP;
 	if (find(exchange, cid))
 		return 0;
@@ -133,9 +133,9 @@ int engine_find_start(void *ctx, const struct cid *cid)
 	search->query = routing_find_providers(exchange->router, cid_hash_bytes(cid), PROVIDERS_MAX,
 					       timers_now(exchange->timers) + SEARCH_MS,
 					       on_provider, on_done, search);
-	if (!search->query) {
+	if (!search->query) { /* routing is busy: that is not "nobody has it" */
 		search_free(search);
-		return -ENOTSUP;
+		return -EAGAIN;
 	}
 	exchange->stats.provider_searches++;
 	return 0;
