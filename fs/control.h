@@ -12,7 +12,7 @@
  *                               DONE  JSON: the result, {"error", "errno"} when it failed
  *   OPEN_SESSION                (none) the request id names the session from now on
  *   CLOSE_SESSION               (none)
- *   FETCH  u32 session, u32 ms, cid     BLOCK data | FAIL u32 errno
+ *   FETCH  u32 session, u32 ms, cid     BLOCK data | FAIL u32 errno      (ms 0xffffffff: no deadline)
  *   PREFETCH u32 session, { u8 len, cid }...      (none)
  *   HAVE   { u8 len, cid }...   (none)
  *   CANCEL                      (none) request id of the CALL or FETCH to give up
@@ -41,6 +41,12 @@ enum control_kind {
 	CONTROL_HAVE = 10,
 	CONTROL_CANCEL = 11,
 };
+
+/* Become the one daemon of the repository, for as long as the returned descriptor is open: -EADDRINUSE when another process
+ * is. Any thread. */
+int control_lock(const char *repo_path);
+/* The process id of the daemon that owns the repository, 0 when none runs. Any thread. */
+int control_owner(const char *repo_path);
 
 /* ---- client: any one thread at a time, blocking ---- */
 
@@ -71,11 +77,12 @@ struct control_command {
 	control_command_fn *run;
 };
 
-/* commands: ended by a NULL name; borrowed, as is exchange (may be NULL: FETCH fails with EHOSTUNREACH). -EADDRINUSE when
- * another daemon answers on the socket; a dead socket file is replaced. */
+/* commands: ended by a NULL name; borrowed, as are exchange (may be NULL: FETCH fails with EHOSTUNREACH) and store (may be
+ * NULL). The caller holds control_lock(): a socket file that is there is dead and replaced. */
 int control_server_start(struct loop *loop, const char *repo_path, struct exchange *exchange,
 			 struct store *store, const struct control_command *commands, void *ctx,
 			 struct control_server **out);
+/* Clients are cut off and their calls cancelled: each control_done() must still come. Before exchange_free(). NULL is ignored. */
 void control_server_stop(struct control_server *server);
 
 void control_item(struct control_request *request, json_t *value); /* takes value */
