@@ -34,6 +34,7 @@
 #define SWARM_FLUSH_MAX (256u * 1024) /* plain bytes gathered for one write */
 #define SWARM_WRITE_TIMEOUT_MS 10000 /* a peer that takes nothing for so long is dead */
 #define SWARM_CHECK_MS 10000	    /* connections are counted and trimmed this often */
+#define SWARM_CHECK_MIN_MS 100
 
 /* Codes of wire/transport section 5. */
 enum { CODE_NONE = 0, CODE_NEGOTIATION = 0x1000, CODE_STREAM_NEGOTIATION = 0x1001,

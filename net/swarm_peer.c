@@ -309,6 +309,13 @@ void swarm_check_soon(struct swarm *swarm)
 	bool needed = swarm->conn_count > swarm->config.high_water ||
 		      swarm->conn_count > swarm->peers.count;
 
+	uint64_t delay_ms = swarm->config.grace_ms;
+
+	/* Nothing is trimmed before its grace is over, so a short one is looked at sooner. */
+	if (delay_ms > SWARM_CHECK_MS)
+		delay_ms = SWARM_CHECK_MS;
+	else if (delay_ms < SWARM_CHECK_MIN_MS)
+		delay_ms = SWARM_CHECK_MIN_MS;
 	if (needed && !timer_running(&swarm->check))
-		timer_start(swarm->timers, &swarm->check, SWARM_CHECK_MS, swarm_check, swarm);
+		timer_start(swarm->timers, &swarm->check, delay_ms, swarm_check, swarm);
 }
