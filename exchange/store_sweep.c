@@ -157,6 +157,9 @@ int lmdb_sweep(struct store *store, const struct store_sweep_fns *fns, void *ctx
 		.lmdb = lmdb_of(store), .fns = fns, .ctx = ctx, .removed = removed, .freed = freed
 	};
 	struct gens *gens;
+
+	/* What was put again since the beginning is found where it is written. */
+	queue_sync(sweep.lmdb->queue);
 	int err = dir_gens(sweep.lmdb, &gens);
 
 	if (err)
