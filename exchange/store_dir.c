@@ -25,6 +25,7 @@
 #define CACHE_QUOTA_MIN ((uint64_t)64 << 20)
 #define TINY_BYTES ((uint64_t)1 << 20)
 #define MAP_FACTOR 4 /* room for a generation to outgrow its limit */
+#define MAP_SPARE ((uint64_t)64 << 20) /* for the transaction that passes it */
 
 static const char *const class_names[GEN_CLASSES] = { [GEN_KEPT] = "kept", [GEN_CACHE] = "cache" };
 
@@ -304,7 +305,7 @@ static int make_gen(struct store_lmdb *lmdb, enum gen_class class)
 	struct path path = path_in(lmdb, class_names[class], number);
 	struct gen *gen;
 
-	config.map_bytes = lmdb->config.map_bytes ? lmdb->config.map_bytes : MAP_FACTOR * limit;
+	config.map_bytes = lmdb->config.map_bytes ? lmdb->config.map_bytes : MAP_FACTOR * limit + MAP_SPARE;
 	if (mkdir(making.text, 0700))
 		return -errno;
 	int err = gen_open(making.text, class, number, &config, &gen);

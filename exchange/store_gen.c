@@ -19,7 +19,8 @@
 #define MAP_BYTES_SHORT ((uint64_t)1 << 34)
 #define READERS_MAX 1024		  /* of all processes together */
 #define TABLES_MAX 4
-#define MAP_WAIT_S 10		    /* for other readers to end before the map moves */
+#define MAP_MOVES (-1)
+#define MAP_WAIT_MS 10000	    /* for other readers to end before the map moves */
 #define DISK_FULL_BYTES (32u << 20) /* less free than the largest transaction may need */
 #define TAIL_PAGES 64 /* at the end, allocated and freed by one transaction, may never be written */
 
@@ -43,23 +44,49 @@ int gen_err(int rc)
 	return -EIO;
 }
 
+static void nap(void)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+}
+
+void gen_map_hold(struct gen *gen)
+{
+	int32_t holders = atomic_load_explicit(&gen->map, memory_order_relaxed);
+
+	for (;;)
+		if (holders == MAP_MOVES) {
+			nap(); /* rare, and soon done */
+			holders = atomic_load_explicit(&gen->map, memory_order_relaxed);
+		} else if (atomic_compare_exchange_weak_explicit(&gen->map, &holders, holders + 1,
+								 memory_order_acquire,
+								 memory_order_relaxed)) {
+			return;
+		}
+}
+
+void gen_map_release(struct gen *gen)
+{
+	atomic_fetch_sub_explicit(&gen->map, 1, memory_order_release);
+}
+
 int gen_resize(struct gen *gen, size_t more)
 {
-	struct timespec until;
 	MDB_envinfo info;
+	int32_t none = 0;
 
 	/* An each() may write beside its own read: better an error than waiting for oneself. */
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += MAP_WAIT_S;
-	int err = -pthread_rwlock_timedwrlock(&gen->map, &until);
-
-	if (err)
-		return err;
+	for (unsigned waited = 0; !atomic_compare_exchange_strong(&gen->map, &none, MAP_MOVES);
+	     waited++) {
+		if (waited == MAP_WAIT_MS)
+			return -ETIMEDOUT;
+		nap();
+		none = 0;
+	}
 	mdb_env_info(gen->env, &info);
 	/* 0: as large as the file says */
 	int rc = mdb_env_set_mapsize(gen->env, more ? info.me_mapsize + more : 0);
 
-	pthread_rwlock_unlock(&gen->map);
+	atomic_store(&gen->map, 0);
 	return gen_err(rc);
 }
 
@@ -131,13 +158,13 @@ bool gen_touched(const struct gen *gen, struct bytes multihash)
 
 static int read_once(struct gen *gen, MDB_txn **txn)
 {
-	pthread_rwlock_rdlock(&gen->map);
+	gen_map_hold(gen);
 	int rc = *txn ? mdb_txn_renew(*txn) : mdb_txn_begin(gen->env, NULL, MDB_RDONLY, txn);
 
 	if (rc) {
 		mdb_txn_abort(*txn);
 		*txn = NULL;
-		pthread_rwlock_unlock(&gen->map);
+		gen_map_release(gen);
 	}
 	return rc;
 }
@@ -163,7 +190,7 @@ int gen_read_start(struct gen *gen, MDB_txn **txn)
 void gen_read_stop(struct gen *gen, MDB_txn *txn)
 {
 	mdb_txn_reset(txn);
-	pthread_rwlock_unlock(&gen->map);
+	gen_map_release(gen);
 }
 
 uint64_t gen_used(struct gen *gen)
@@ -171,10 +198,10 @@ uint64_t gen_used(struct gen *gen)
 	MDB_envinfo info;
 	MDB_stat stat;
 
-	pthread_rwlock_rdlock(&gen->map);
+	gen_map_hold(gen);
 	mdb_env_info(gen->env, &info);
 	mdb_env_stat(gen->env, &stat);
-	pthread_rwlock_unlock(&gen->map);
+	gen_map_release(gen);
 	return (info.me_last_pgno + 1) * (uint64_t)stat.ms_psize;
 }
 
@@ -208,12 +235,12 @@ int gen_stat(struct gen *gen, struct gen_stat *out)
 static void unlock(struct gen *gen)
 {
 	pthread_mutex_unlock(&gen->writing);
-	pthread_rwlock_unlock(&gen->map);
+	gen_map_release(gen);
 }
 
 static int write_once(struct gen *gen, MDB_txn **txn)
 {
-	pthread_rwlock_rdlock(&gen->map);
+	gen_map_hold(gen);
 	pthread_mutex_lock(&gen->writing);
 	int rc = mdb_txn_begin(gen->env, NULL, 0, txn);
 
@@ -428,7 +455,6 @@ int gen_open(const char *path, enum gen_class class, unsigned number, const stru
 	gen->number = number;
 	snprintf(gen->path, sizeof gen->path, "%s", path);
 	pthread_mutex_init(&gen->writing, NULL);
-	pthread_rwlock_init(&gen->map, NULL);
 	if (class == GEN_CACHE)
 		gen->recent = xcalloc(GEN_RECENT_BITS / 32, sizeof *gen->recent);
 	int err = gen_err(open_gen(gen, config));
@@ -453,7 +479,6 @@ void gen_unref(struct gen *gen)
 		return;
 	if (gen->env)
 		mdb_env_close(gen->env);
-	pthread_rwlock_destroy(&gen->map);
 	pthread_mutex_destroy(&gen->writing);
 	free((void *)gen->recent);
 	free(gen);

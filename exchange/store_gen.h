@@ -5,7 +5,7 @@
  *                   "closed" -> u64 LE, not 0: nobody may add to it any more
  *   table "blocks"  multihash -> u64 LE XXH3-64 of the data | data
  *
- * Any thread. Locks, in this order: map (of any generations), writing (of one), then LMDB's own. */
+ * Any thread. Locks, in this order: writing (of one generation), then LMDB's own. */
 #ifndef EXCHANGE_STORE_GEN_H
 #define EXCHANGE_STORE_GEN_H
 
@@ -30,7 +30,9 @@ struct gen {
 	MDB_env *env;
 	MDB_dbi meta, blocks;
 	pthread_mutex_t writing; /* around every write transaction of this process */
-	pthread_rwlock_t map;	 /* for reading by transactions, for writing while the map moves */
+	/* How many hold the map where it is; MAP_MOVES while it moves. No pthread_rwlock: a thread may hold many
+	 * generations, in any order, and some twice, and nobody who waits for others keeps readers out. */
+	_Atomic int32_t map;
 	/* Cache class: a bit for each block that was read since it was written here; blocks share
 	 * bits. */
 	_Atomic uint32_t *recent;
@@ -78,12 +80,16 @@ int gen_stat(struct gen *gen, struct gen_stat *stat);
  * caller has none open: then, after some seconds, -ETIMEDOUT. */
 int gen_resize(struct gen *gen, size_t more);
 
-/* A read transaction: *txn is renewed, or begun when it is NULL. The map's lock is held until gen_read_stop(), which
- * keeps *txn for the next time. On failure *txn is NULL and no lock is held. */
+/* The map is held where it is until it is let go: by every transaction. */
+void gen_map_hold(struct gen *gen);
+void gen_map_release(struct gen *gen);
+
+/* A read transaction: *txn is renewed, or begun when it is NULL. The map is held until gen_read_stop(), which keeps *txn for
+ * the next time. On failure *txn is NULL and the map is not held. */
 int gen_read_start(struct gen *gen, MDB_txn **txn);
 void gen_read_stop(struct gen *gen, MDB_txn *txn);
 
-/* A write transaction; takes both locks and waits for other writers. 0 or -errno. */
+/* A write transaction; holds the map, and waits for other writers. 0 or -errno. */
 int gen_write_begin(struct gen *gen, MDB_txn **txn);
 /* Commits when rc (an LMDB code) is 0, else gives up; 0 or -errno. */
 int gen_write_end(struct gen *gen, MDB_txn *txn, int rc);

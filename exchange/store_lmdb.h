@@ -124,7 +124,7 @@ queue_commit_fn lmdb_commit; /* ctx is the struct store_lmdb */
 int lmdb_delete(struct store *store, struct bytes multihash);
 int lmdb_keep(struct store *store, struct bytes multihash);
 /* A write transaction in the newest generation of a class (one reference), made when there is none and when the last is full. On
- * success the map's lock of source (may be NULL) is held for reading too. */
+ * success the map of source (may be NULL) is held too. */
 int lmdb_write_begin(struct store_lmdb *lmdb, enum gen_class class, struct gen *source,
 		     struct gen **gen, MDB_txn **txn);
 

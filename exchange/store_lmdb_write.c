@@ -86,7 +86,7 @@ static int put_items(struct gen *gen, MDB_txn *txn, struct queue_item **items, s
 static int begin_in(struct gen *gen, struct gen *source, MDB_txn **txn, bool *closed)
 {
 	if (source)
-		pthread_rwlock_rdlock(&source->map);
+		gen_map_hold(source);
 	int err = gen_write_begin(gen, txn);
 
 	if (!err) {
@@ -98,7 +98,7 @@ static int begin_in(struct gen *gen, struct gen *source, MDB_txn **txn, bool *cl
 		err = gen_err(rc);
 	}
 	if (source)
-		pthread_rwlock_unlock(&source->map);
+		gen_map_release(source);
 	return err;
 }
 

@@ -118,33 +118,48 @@ static int copy_some(struct copy *copy, struct cursor *c)
 	return rc;
 }
 
+/* *c moves behind what was copied. -ENOSPC with *map_full: another generation may do. */
+static int copy_batch(struct copy *copy, struct cursor *c, bool *map_full)
+{
+	int rc = 0, err = lmdb_write_begin(copy->lmdb, copy->from->class, copy->from, &copy->to,
+					   &copy->out);
+	struct cursor next = *c;
+
+	if (err)
+		return err;
+	/* Begun while nobody else can write to the other one: see lmdb_delete(). */
+	copy->in = NULL;
+	err = gen_read_start(copy->from, &copy->in);
+	if (!err) {
+		rc = copy_some(copy, &next);
+		gen_read_stop(copy->from, copy->in);
+		mdb_txn_abort(copy->in);
+		err = gen_write_end(copy->to, copy->out, rc);
+	} else {
+		gen_write_drop(copy->to, copy->out);
+	}
+	gen_map_release(copy->from);
+	*map_full = rc == MDB_MAP_FULL;
+	if (!err)
+		*c = next;
+	return err;
+}
+
 static int copy_keys(struct copy *copy, struct bytes keys)
 {
 	struct cursor c = cursor_over(keys);
+	bool map_full = false, before;
+	int err = 0;
 
-	while (cursor_left(&c)) {
-		int rc = 0, err = lmdb_write_begin(copy->lmdb, copy->from->class, copy->from,
-						   &copy->to, &copy->out);
-
-		if (err)
-			return err;
-		/* Begun while nobody else can write to the other one: see lmdb_delete(). */
-		copy->in = NULL;
-		err = gen_read_start(copy->from, &copy->in);
-		if (!err) {
-			rc = copy_some(copy, &c);
-			gen_read_stop(copy->from, copy->in);
-			mdb_txn_abort(copy->in);
-			err = gen_write_end(copy->to, copy->out, rc);
-		} else {
-			gen_write_drop(copy->to, copy->out);
-		}
-		pthread_rwlock_unlock(&copy->from->map);
+	while (!err && cursor_left(&c)) {
+		before = map_full;
+		copy->to = NULL;
+		err = copy_batch(copy, &c, &map_full);
+		if (map_full && !before)
+			err = dir_roll(copy->lmdb, copy->from->class, copy->to);
 		gen_unref(copy->to);
-		if (err)
-			return err;
 	}
-	return 0;
+	return err;
 }
 
 int rewrite_copy(struct store_lmdb *lmdb, struct gen *gen, rewrite_fn *fn, void *ctx)

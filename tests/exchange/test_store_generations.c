@@ -564,12 +564,16 @@ static void *run_crowd(void *ctx)
 		if (i % 4 == 2) {
 			int err = keep_number(crowd->store, i - 1);
 
+			if (err && err != -ENOENT)
+				fprintf(stderr, "keep: %s\n", strerror(-err));
 			assert_true(err == 0 || err == -ENOENT);
 		}
 		if (i % 16 == 15) {
 			struct block *block = numbered(i - 2, BLOCK_BYTES);
 			int err = store_delete(crowd->store, cid_hash_bytes(&block->cid));
 
+			if (err && err != -ENOENT)
+				fprintf(stderr, "delete: %s\n", strerror(-err));
 			assert_true(err == 0 || err == -ENOENT);
 			block_unref(block);
 		}
@@ -582,9 +586,13 @@ static void *run_sweeper(void *ctx)
 	struct crowd *crowd = ctx;
 	uint64_t removed, freed;
 
-	while (!atomic_load(&crowd->stop))
-		assert_int_equal(store_sweep(crowd->store, &fns, &crowd->chosen, &removed, &freed),
-				 0);
+	while (!atomic_load(&crowd->stop)) {
+		int err = store_sweep(crowd->store, &fns, &crowd->chosen, &removed, &freed);
+
+		if (err)
+			fprintf(stderr, "sweep: %s\n", strerror(-err));
+		assert_int_equal(err, 0);
+	}
 	return NULL;
 }
 
