@@ -27,8 +27,7 @@ static int push(struct balanced *tree, const struct builder *builder, unsigned l
 		if (level == BALANCED_DEPTH_MAX)
 			return -EFBIG;
 		if (level == tree->depth) {
-			tree->levels = xrealloc(tree->levels,
-						(level + 1) * sizeof(*tree->levels));
+			tree->levels = xrealloc(tree->levels, (level + 1) * sizeof(*tree->levels));
 			tree->levels[level] = (struct file_node){ 0 };
 			tree->depth++;
 		}

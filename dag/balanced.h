@@ -6,7 +6,8 @@
 
 #define BALANCED_DEPTH_MAX 64
 
-/* Zero-initialised is empty. levels[0] holds leaves, levels[i] nodes of level i - 1; one open node each. */
+/* Zero-initialised is empty. levels[0] holds leaves, levels[i] nodes of level i - 1; one open node
+ * each. */
 struct balanced {
 	struct file_node *levels;
 	unsigned depth;

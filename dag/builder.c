@@ -11,7 +11,8 @@ void builder_init(struct builder *builder, struct blocks *blocks,
 		  const struct import_config *config)
 {
 	*builder = (struct builder){ .blocks = blocks, .config = *config };
-	/* A raw block has no place for metadata; Kubo drops raw leaves then, and so the CIDs agree. */
+	/* A raw block has no place for metadata; Kubo drops raw leaves then, and so the CIDs agree.
+	 */
 	if (config->preserve_mode || config->preserve_mtime)
 		builder->config.raw_leaves = false;
 }

@@ -1,10 +1,12 @@
-/* Making blocks of our own: hash, then store; and the inner nodes of files. One thread at a time. */
+/* Making blocks of our own: hash, then store; and the inner nodes of files. One thread at a time.
+ */
 #ifndef DAG_BUILDER_H
 #define DAG_BUILDER_H
 
 #include "dag/import.h"
 
-/* Where blocks go and how they are named. config.raw_leaves is already false where metadata is kept. */
+/* Where blocks go and how they are named. config.raw_leaves is already false where metadata is
+ * kept. */
 struct builder {
 	struct blocks *blocks; /* borrowed */
 	struct import_config config;
@@ -29,8 +31,8 @@ struct attributes {
 void builder_init(struct builder *builder, struct blocks *blocks,
 		  const struct import_config *config);
 
-/* Names and stores (unless only_hash) a dag-pb block; takes data's memory in any case. -EFBIG over BLOCK_CREATE_MAX;
- * blocks_put()'s errors. */
+/* Names and stores (unless only_hash) a dag-pb block; takes data's memory in any case. -EFBIG over
+ * BLOCK_CREATE_MAX; blocks_put()'s errors. */
 int builder_put(const struct builder *builder, struct buf *data, struct cid *cid);
 
 /* An inner node of a file, filled child by child. Zero-initialised is empty and valid. */

@@ -92,7 +92,8 @@ static int parse_rabin(struct chunker *chunker, const char *text, const char **w
 		at++;
 		if (strchr(at, '-')) {
 			if (!number(&at, "min:", &chunker->min) || !number(&at, "avg:", &average) ||
-			    !number(&at, "max:", &chunker->max) || *at || text[strlen(text) - 1] == '-')
+			    !number(&at, "max:", &chunker->max) || *at ||
+			    text[strlen(text) - 1] == '-')
 				average = 0;
 		} else if (!number(&at, "", &average)) {
 			average = 0;
@@ -136,8 +137,8 @@ int chunker_init(struct chunker *chunker, const char *text, const char **why)
 
 /* ---- cutting ---- */
 
-/* The fingerprint of the last 16 bytes; the window is fed with a 1 at each chunk's start, and the first
- * min - 16 bytes are not looked at. */
+/* The fingerprint of the last 16 bytes; the window is fed with a 1 at each chunk's start, and the
+ * first min - 16 bytes are not looked at. */
 static size_t rabin_cut(const struct chunker *chunker, struct bytes data)
 {
 	size_t end = data.len < chunker->max ? data.len : chunker->max;

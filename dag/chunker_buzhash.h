@@ -1,4 +1,5 @@
-/* The "buzhash" chunker: cuts where a rolling hash of 32 bytes ends in 17 zero bits. Pure; any thread. */
+/* The "buzhash" chunker: cuts where a rolling hash of 32 bytes ends in 17 zero bits. Pure; any
+ * thread. */
 #ifndef DAG_CHUNKER_BUZHASH_H
 #define DAG_CHUNKER_BUZHASH_H
 

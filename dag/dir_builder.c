@@ -22,7 +22,7 @@ struct entry {
 
 struct dir_builder {
 	struct builder builder;
-	struct map entries; /* name -> struct entry */
+	struct map entries;  /* name -> struct entry */
 	uint64_t names_size; /* of names and CIDs */
 	uint64_t links_size; /* of the links of a basic directory's block */
 };
@@ -196,10 +196,9 @@ static int finish_hamt(struct dir_builder *dir, const struct attributes *attribu
 int dir_builder_finish(struct dir_builder *dir, uint32_t mode, bool has_mtime, int64_t mtime,
 		       uint32_t mtime_nanos, struct cid *cid, uint64_t *tree_size)
 {
-	struct attributes attributes = { .mode = mode,
-					 .has_mtime = has_mtime,
-					 .mtime = mtime,
-					 .mtime_nanos = mtime_nanos };
+	struct attributes attributes = {
+		.mode = mode, .has_mtime = has_mtime, .mtime = mtime, .mtime_nanos = mtime_nanos
+	};
 	struct child root;
 	int err = too_large(dir, &attributes) ? finish_hamt(dir, &attributes, &root)
 					      : finish_basic(dir, &attributes, &root);

@@ -53,7 +53,8 @@ static void put_link(struct buf *links, const char *prefix, struct bytes name, s
 	buf_release(&text);
 }
 
-/* items are sorted by hash and agree in the bits above depth. Recursion ends with the bits: HAMT_DEPTH_MAX. */
+/* items are sorted by hash and agree in the bits above depth. Recursion ends with the bits:
+ * HAMT_DEPTH_MAX. */
 static int write_shard(const struct shard_writer *writer, const struct hamt_item *items,
 		       size_t count, unsigned depth, const struct attributes *attributes,
 		       struct child *out)

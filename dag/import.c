@@ -92,8 +92,7 @@ int importer_init(struct importer *importer, struct blocks *blocks,
 }
 
 struct import_entry *importer_entry(struct importer *importer, struct import_entry *parent,
-				    const char *name, enum entry_type type,
-				    const struct stat *stat)
+				    const char *name, enum entry_type type, const struct stat *stat)
 {
 	const struct import_config *config = &importer->builder.config;
 	size_t name_len = strlen(name);
@@ -134,8 +133,7 @@ void importer_release(struct importer *importer)
 {
 	if (importer->hash)
 		hash_pool_free(importer->hash);
-	list_for_each_safe(entry, &importer->live, struct import_entry, live)
-		entry_free(entry);
+	list_for_each_safe(entry, &importer->live, struct import_entry, live) entry_free(entry);
 	leaf_pool_free(importer->leaves);
 	buf_release(&importer->window);
 	free(importer->failed_path);

@@ -1,5 +1,5 @@
-/* Threads that hash leaves beside the reading: jobs are given in order, finish in any, and are collected in order. Give, take
- * and free on one thread. */
+/* Threads that hash leaves beside the reading: jobs are given in order, finish in any, and are
+ * collected in order. Give, take and free on one thread. */
 #ifndef DAG_IMPORT_HASH_H
 #define DAG_IMPORT_HASH_H
 
@@ -18,8 +18,8 @@ struct job {
 	struct job *next_work; /* waiting for a thread */
 	enum job_kind kind;
 	struct import_entry *entry;
-	struct leaf *leaf;  /* owned */
-	struct bytes data;  /* the block, within leaf */
+	struct leaf *leaf; /* owned */
+	struct bytes data; /* the block, within leaf */
 	uint64_t codec;
 	unsigned version;
 	struct cid cid; /* the result */
@@ -36,7 +36,8 @@ void hash_pool_free(struct hash_pool *pool);
 
 /* Takes job (from xnew). */
 void hash_give(struct hash_pool *pool, struct job *job);
-/* The oldest job when it is ready, else NULL; with must_wait it waits for it (NULL: none left). The caller frees it. */
+/* The oldest job when it is ready, else NULL; with must_wait it waits for it (NULL: none left). The
+ * caller frees it. */
 struct job *hash_take(struct hash_pool *pool, bool must_wait);
 /* Too much is under way: take with must_wait before giving more. */
 bool hash_full(const struct hash_pool *pool);

@@ -1,5 +1,5 @@
-/* Memory for leaves: file bytes are read to where their block will be, with room for the wrapping before and behind, and
- * go to the store without a copy. Large ones are used again. Any thread. */
+/* Memory for leaves: file bytes are read to where their block will be, with room for the wrapping
+ * before and behind, and go to the store without a copy. Large ones are used again. Any thread. */
 #ifndef DAG_IMPORT_LEAF_H
 #define DAG_IMPORT_LEAF_H
 
@@ -26,8 +26,8 @@ void leaf_pool_free(struct leaf_pool *pool);
 struct leaf *leaf_take(struct leaf_pool *pool, size_t want);
 void leaf_drop(struct leaf *leaf); /* NULL is ignored */
 
-/* Puts the dag-pb and UnixFS wrapping (type 0 or 2) around leaf->len bytes, in place; returns the block's bytes, borrowed
- * from the leaf. attributes may be NULL. */
+/* Puts the dag-pb and UnixFS wrapping (type 0 or 2) around leaf->len bytes, in place; returns the
+ * block's bytes, borrowed from the leaf. attributes may be NULL. */
 struct bytes leaf_wrap(struct leaf *leaf, unsigned type, const struct attributes *attributes);
 /* A block over the leaf's memory, which it owns: one reference. */
 struct block *leaf_block(struct leaf *leaf, const struct cid *cid, struct bytes data);

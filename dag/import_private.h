@@ -1,5 +1,6 @@
-/* One import under way. The importing thread walks and reads, gives leaves to the hash threads, and collects them in order:
- * into the store, into their file's tree, and finished entries into their directory. */
+/* One import under way. The importing thread walks and reads, gives leaves to the hash threads, and
+ * collects them in order: into the store, into their file's tree, and finished entries into their
+ * directory. */
 #ifndef DAG_IMPORT_PRIVATE_H
 #define DAG_IMPORT_PRIVATE_H
 
@@ -33,9 +34,9 @@ struct importer {
 	struct leaf_pool *leaves;
 	struct hash_pool *hash;
 	struct wait *wait;
-	const char *path; /* of the top, to open it; NULL: a descriptor is read */
-	const char *name; /* of the top, in events */
-	struct list live; /* entries */
+	const char *path;  /* of the top, to open it; NULL: a descriptor is read */
+	const char *name;  /* of the top, in events */
+	struct list live;  /* entries */
 	struct buf window; /* for chunkers that look at the bytes */
 	struct child root; /* the result */
 	char *failed_path;

@@ -1,5 +1,5 @@
-/* From a descriptor to leaves. A leaf is given only when the next one was read (or the end): the only leaf of a file
- * carries the file's metadata. */
+/* From a descriptor to leaves. A leaf is given only when the next one was read (or the end): the
+ * only leaf of a file carries the file's metadata. */
 #include "dag/import_private.h"
 #include "dag/unixfs.h"
 #include "net/base/err.h"
@@ -120,8 +120,8 @@ static int read_leaf(struct reader *reader, struct leaf **out)
 	size_t max = reader->importer->chunker.max;
 	uint64_t left = reader->total < reader->size_hint ? reader->size_hint - reader->total : 0;
 	/* One byte more than is expected: so the end shows in a short read. */
-	struct leaf *leaf = leaf_take(reader->importer->leaves,
-				      left < max ? (size_t)left + 1 : max);
+	struct leaf *leaf =
+		leaf_take(reader->importer->leaves, left < max ? (size_t)left + 1 : max);
 
 	while (!reader->end && leaf->len < max) {
 		if (leaf->len == leaf->cap)

@@ -1,5 +1,6 @@
-/* Down a directory tree with an explicit stack, every step by openat() from the directory above: paths may be of any length.
- * Only the innermost directories are kept open; others are found again through "..", and checked to be the same. */
+/* Down a directory tree with an explicit stack, every step by openat() from the directory above:
+ * paths may be of any length. Only the innermost directories are kept open; others are found again
+ * through "..", and checked to be the same. */
 #include "dag/import_private.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
@@ -15,12 +16,12 @@
 #define TARGET_MAX 4096
 
 struct frame {
-	int fd; /* -1: closed for now */
+	int fd;		 /* -1: closed for now */
 	bool by_symlink; /* entered through a symlink: ".." leads elsewhere */
 	dev_t dev;
 	ino_t ino;
 	struct import_entry *entry;
-	struct buf text; /* of each name: its d_type, name, NUL */
+	struct buf text;    /* of each name: its d_type, name, NUL */
 	const char **names; /* into text, sorted, pointing behind the type */
 	size_t count, at;
 };
@@ -126,10 +127,9 @@ static int enter(struct walk *walk, int fd, bool by_symlink, const char *name)
 		return err;
 	}
 	frame = &walk->frames[walk->depth++];
-	*frame = (struct frame){ .fd = fd,
-				 .by_symlink = by_symlink,
-				 .dev = stat.st_dev,
-				 .ino = stat.st_ino };
+	*frame = (struct frame){
+		.fd = fd, .by_symlink = by_symlink, .dev = stat.st_dev, .ino = stat.st_ino
+	};
 	frame->entry = importer_entry(importer, parent, name, ENTRY_DIRECTORY, &stat);
 	if (walk->depth > OPEN_MAX) {
 		struct frame *far = &walk->frames[walk->depth - 1 - OPEN_MAX];
@@ -173,8 +173,8 @@ static int leave(struct walk *walk)
 static bool same_state(const struct stat *a, const struct stat *b)
 {
 	return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
-	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
-	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec && a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+	       a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
 static int add_file(struct walk *walk, struct import_entry *parent, int fd, const char *name)

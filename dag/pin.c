@@ -83,8 +83,9 @@ static int named(struct pin *pin, const struct cid *cid, enum pin_kind kind, con
 	return 0;
 }
 
-/* Writes pin unless what stands there says otherwise: a pin that is done stays done, and a direct pin does not replace a
- * recursive one (-EEXIST). *old (zero when there was none) is what stood there. */
+/* Writes pin unless what stands there says otherwise: a pin that is done stays done, and a direct
+ * pin does not replace a recursive one (-EEXIST). *old (zero when there was none) is what stood
+ * there. */
 static int begin(struct db *db, const struct pin *pin, bool has_name, struct pin *old)
 {
 	struct db_txn *txn;
@@ -113,7 +114,8 @@ static int begin(struct db *db, const struct pin *pin, bool has_name, struct pin
 	return err;
 }
 
-/* The record of a finished pin; its name may have been changed meanwhile, and it may have been removed: -ECANCELED. */
+/* The record of a finished pin; its name may have been changed meanwhile, and it may have been
+ * removed: -ECANCELED. */
 static int finish(struct db *db, const struct pin *pin)
 {
 	struct db_txn *txn;
@@ -329,8 +331,8 @@ int pin_each_indirect(struct db *db, struct blocks *blocks, struct wait *wait,
 	for (size_t at = 0; !err && at < indirect.roots.len; at += 1 + indirect.roots.at[at]) {
 		struct cid root;
 
-		err = cid_from_bytes(&root, bytes_of(indirect.roots.at + at + 1,
-						     indirect.roots.at[at]));
+		err = cid_from_bytes(&root,
+				     bytes_of(indirect.roots.at + at + 1, indirect.roots.at[at]));
 		if (!err)
 			err = pin_walk(blocks, &root, false, &seen, wait, each_indirect, &indirect);
 	}

@@ -18,7 +18,8 @@ void tree_release(struct tree *tree);
 
 /* The next leaf, already stored. Errors as builder_put()'s. */
 int tree_add(struct tree *tree, const struct child *leaf);
-/* The root. A balanced tree needs at least one leaf, and its only leaf is its root: the metadata is in the leaf then. */
+/* The root. A balanced tree needs at least one leaf, and its only leaf is its root: the metadata is
+ * in the leaf then. */
 int tree_finish(struct tree *tree, const struct attributes *attributes, struct child *root);
 
 #endif

@@ -1,5 +1,5 @@
-/* Trickle layout: a node has its leaves first, then four subtrees each of depth 1, 2, 3...: sequential readers see the first
- * bytes early. The root is always a node. */
+/* Trickle layout: a node has its leaves first, then four subtrees each of depth 1, 2, 3...:
+ * sequential readers see the first bytes early. The root is always a node. */
 #ifndef DAG_TRICKLE_H
 #define DAG_TRICKLE_H
 

@@ -1,7 +1,8 @@
-/* dag/import.c and its parts: CIDs as boxo and Kubo make them, trees of files, errors. Vectors of more than DATA_MAX bytes (two of
- * unixfs-files.json, 1 GiB) are left out: `make bench` imports as much. */
-#include "dag/import.h"
+/* dag/import.c and its parts: CIDs as boxo and Kubo make them, trees of files, errors. Vectors of
+ * more than DATA_MAX bytes (two of unixfs-files.json, 1 GiB) are left out: `make bench` imports as
+ * much. */
 #include "dag/chunker.h"
+#include "dag/import.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "tests/dag/import_data.h"
@@ -113,7 +114,7 @@ static void file_case(struct room *room, const json_t *vector, struct bytes data
 	config->links_max = (unsigned)json_integer_value(json_object_get(vector, "max_links"));
 	strcpy(config->chunker, vector_text(vector, "chunker"));
 	config->layout = strcmp(vector_text(vector, "layout"), "trickle") == 0 ? LAYOUT_TRICKLE
-										: LAYOUT_BALANCED;
+									       : LAYOUT_BALANCED;
 	config->only_hash = data.len > STORED_MAX;
 	import_bytes(room, data, text, &size);
 	assert_string_equal(text, vector_text(vector, "cid"));
@@ -177,7 +178,8 @@ static void chunked_files_are_kubos(void **state)
 	json_decref(file);
 }
 
-/* Of ipip499.json only "hello world" has its input stated; the other inputs of that shape are in unixfs-files.json. */
+/* Of ipip499.json only "hello world" has its input stated; the other inputs of that shape are in
+ * unixfs-files.json. */
 static void profiles_are_the_proposals(void **state)
 {
 	json_t *file = vector_json("ipip499.json");
@@ -348,8 +350,9 @@ static void trees_are_kubos(void **state)
 	assert_string_equal(text, "bafybeihhlrfuoiddrxyg736a3qrbq2ksluafoabbohe5tofjmaxxfobabi");
 	assert_int_equal(size, 366);
 	buf_add_u8(&room->events, '\0');
-	assert_string_equal((char *)room->events.at,
-			    "top/Z 12;top/a 12;top/a.txt 16;top/aa 13;top/b.txt 16;top/é 13;top 82;");
+	assert_string_equal(
+		(char *)room->events.at,
+		"top/Z 12;top/a 12;top/a.txt 16;top/aa 13;top/b.txt 16;top/é 13;top 82;");
 	assert_int_equal(import_profile(&room->config, "unixfs-v0-2015"), 0);
 	assert_int_equal(import_dir(room, "", text, &size, NULL), 0);
 	assert_string_equal(text, "Qma62e5gimAi12svdgySEzoqFvTz5tYFjR1KNk8BbZMVXS");
@@ -392,35 +395,99 @@ static void symlinks_are_kept_or_followed(void **state)
 	assert_int_equal(import_dir(room, "/d", text, &size, NULL), 0);
 }
 
-static void metadata_is_kept(void **state)
+/* A file of many leaves has its metadata in the root and nowhere else, in either layout. */
+static void metadata_is_in_the_root(void **state)
 {
 	static const struct timespec times[2] = { { 0 }, { 1700000000, 123456789 } };
 	struct room *room = *state;
-	char text[CID_TEXT_MAX];
 	char *path = xasprintf("%s/f", room->dir);
-	uint64_t size;
+	char text[CID_TEXT_MAX], plain_text[CID_TEXT_MAX];
 
 	put_file(room, "f", bytes_str("hello world"));
 	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
-	assert_int_equal(chmod(path, 0644), 0);
-	room->config.preserve_mode = room->config.preserve_mtime = true;
-	assert_int_equal(import_dir(room, "/f", text, &size, NULL), 0);
-	assert_string_equal(text, "bafybeiemlzrbssubcsc42mul5sjnvkiuzcudanox2t63npwcuukob4nb7u");
-	assert_int_equal(import_profile(&room->config, "unixfs-v0-2015"), 0);
-	room->config.preserve_mode = room->config.preserve_mtime = true;
-	assert_int_equal(import_dir(room, "/f", text, &size, NULL), 0);
-	assert_string_equal(text, "QmXnbG3aUrcPkCjt6RWUKmTgmD4hCVLmUzu1F4rwHDM6sN");
-	/* Many leaves: the root has it, no leaf. */
+	room->config.raw_leaves = false;
 	strcpy(room->config.chunker, "size-4");
-	assert_int_equal(import_dir(room, "/f", text, &size, NULL), 0);
-	free(path);
+	for (int i = 0; i < 2; i++) {
+		struct buf expected = { 0 };
+		struct block *block, *plain;
+		uint64_t size, plain_size;
+		struct cid cid;
 
-	put_dir(room, "d");
-	path = xasprintf("%s/d", room->dir);
-	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
-	assert_int_equal(import_dir(room, "/d", text, &size, NULL), 0);
-	assert_string_equal(text, "QmXogLZxuYPc5vNDkX2wvx2gNNobeTM7P15mSxDJrsjUm5");
+		room->config.layout = i ? LAYOUT_TRICKLE : LAYOUT_BALANCED;
+		room->config.preserve_mtime = false;
+		assert_int_equal(import_dir(room, "/f", plain_text, &plain_size, NULL), 0);
+		room->config.preserve_mtime = true;
+		assert_int_equal(import_dir(room, "/f", text, &size, NULL), 0);
+		assert_int_equal(cid_from_text(&cid, plain_text), 0);
+		assert_int_equal(store_get(room->store, &cid, &plain), 0);
+		assert_int_equal(cid_from_text(&cid, text), 0);
+		assert_int_equal(store_get(room->store, &cid, &block), 0);
+		assert_int_equal(size, plain_size + 13);
+		hex_decode(&expected, "420b0880e2cfaa061515cd5b07");
+		assert_int_equal(block->data.len, plain->data.len + expected.len);
+		assert_bytes_equal(bytes_skip(block->data, plain->data.len), buf_bytes(&expected));
+		block_unref(block);
+		block_unref(plain);
+		buf_release(&expected);
+	}
 	free(path);
+}
+
+static const json_t *described(const json_t *file, const char *desc)
+{
+	json_t *vector;
+	size_t i;
+
+	json_array_foreach(json_object_get(file, "vectors"), i,
+			   vector) if (strcmp(vector_text(vector, "desc"), desc) ==
+				       0) return vector;
+	fail_msg("no vector \"%s\"", desc);
+	return NULL;
+}
+
+/* Of unixfs-dirs.json the files and symlinks; its directories are in test_dir_builder.c. */
+static void nodes_are_boxos(void **state)
+{
+	static const struct {
+		const char *desc;
+		unsigned mode; /* 0: no metadata */
+		struct timespec mtime;
+	} cases[] = {
+		{ "symlink v%u -> ../target/file", 0, { 0 } },
+		{ "file 'hello world' v%u", 0, { 0 } },
+		{ "file 'hello world' v%u dag-pb leaf, mode 0644, mtime 1700000000.123456789",
+		  0644,
+		  { 1700000000, 123456789 } },
+		{ "file 'hello world' v%u dag-pb leaf, mode 04755 (setuid), mtime -1 s no nanos",
+		  04755,
+		  { -1, 0 } },
+	};
+	json_t *file = vector_json("unixfs-dirs.json");
+	struct room *room = *state;
+	char desc[128], text[CID_TEXT_MAX];
+	char *path = xasprintf("%s/f", room->dir);
+	uint64_t size;
+
+	put_link(room, "link", "../target/file");
+	put_file(room, "f", bytes_str("hello world"));
+	for (unsigned i = 0; i < ARRAY_LEN(cases) * 2; i++) {
+		struct timespec times[2] = { cases[i / 2].mtime, cases[i / 2].mtime };
+		bool keep = cases[i / 2].mode != 0;
+
+		assert_int_equal(
+			import_profile(&room->config, i % 2 ? "unixfs-v1-2025" : "unixfs-v0-2015"),
+			0);
+		room->config.preserve_mode = room->config.preserve_mtime = keep;
+		assert_int_equal(keep ? chmod(path, cases[i / 2].mode) : 0, 0);
+		assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+		assert_int_equal(import_dir(room, i / 2 ? "/f" : "/link", text, &size, NULL), 0);
+		snprintf(desc, sizeof(desc), cases[i / 2].desc, i % 2);
+		assert_string_equal(text, vector_text(described(file, desc), "cid"));
+		assert_int_equal(
+			size, json_integer_value(json_object_get(described(file, desc), "tsize")));
+	}
+	free(path);
+	json_decref(file);
 }
 
 static void special_files_are_refused(void **state)
@@ -483,7 +550,8 @@ static void large_directories_become_hamts(void **state)
 	for (int i = 0; i < 6000; i++) {
 		snprintf(name, sizeof(name), "%d", i);
 		put_file(room, name, bytes_str(name));
-		assert_int_equal(cid_of_data(&cid, 1, CODEC_RAW, HASH_SHA2_256, bytes_str(name)), 0);
+		assert_int_equal(cid_of_data(&cid, 1, CODEC_RAW, HASH_SHA2_256, bytes_str(name)),
+				 0);
 		assert_int_equal(dir_builder_add(dir, bytes_str(name), &cid, strlen(name)), 0);
 	}
 	assert_int_equal(import_dir(room, "", text, &size, NULL), 0);
@@ -532,6 +600,32 @@ static void interruption_and_change_end_it(void **state)
 	buf_release(&data);
 }
 
+static void remove_next(void *ctx, uint64_t bytes)
+{
+	struct room *room = ctx;
+	char *path = xasprintf("%s/g", room->dir);
+
+	(void)bytes;
+	unlink(path);
+	free(path);
+}
+
+static void vanished_files_are_told(void **state)
+{
+	struct room *room = *state;
+	char text[CID_TEXT_MAX];
+	uint64_t size;
+	char *failed;
+
+	put_file(room, "f", bytes_str("there"));
+	put_file(room, "g", bytes_str("soon not"));
+	room->config.ctx = room;
+	room->config.on_bytes = remove_next;
+	assert_int_equal(import_dir(room, "", text, &size, &failed), -ENOENT);
+	assert_non_null(strstr(failed, "/g"));
+	free(failed);
+}
+
 /* A user's interruption also ends the wait for a pipe that says nothing. */
 static void *cancel_soon(void *arg)
 {
@@ -569,11 +663,13 @@ int main(void)
 		IN_ROOM(pipes_are_as_files),
 		IN_ROOM(trees_are_kubos),
 		IN_ROOM(symlinks_are_kept_or_followed),
-		IN_ROOM(metadata_is_kept),
+		IN_ROOM(metadata_is_in_the_root),
+		IN_ROOM(nodes_are_boxos),
 		IN_ROOM(special_files_are_refused),
 		IN_ROOM(deep_trees),
 		IN_ROOM(large_directories_become_hamts),
 		IN_ROOM(interruption_and_change_end_it),
+		IN_ROOM(vanished_files_are_told),
 		IN_ROOM(silent_pipes_can_be_left),
 	};
 
