@@ -207,6 +207,8 @@ static json_t *value_of_text(struct invocation *in, const struct config *config,
 	if (!cli_flag(in, "json") && !cli_flag(in, "bool") && (!before || json_is_string(before)))
 		return json_string(text);
 	value = json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error);
+	if (!value && !cli_flag(in, "json"))
+		return json_string(text); /* of the wrong type, as config_set() will tell */
 	if (!value)
 		*why = xasprintf("%s: '%s' is not JSON: %s", key, text, error.text);
 	return value;
