@@ -5,7 +5,7 @@
 
 #include "dag/import_leaf.h"
 
-#define HASH_BYTES_MAX (32u << 20) /* in jobs not yet collected */
+#define HASH_BYTES_MAX (16u << 20) /* in jobs not yet collected */
 #define HASH_JOBS_MAX 8192
 #define HASH_INLINE_MAX 32768 /* smaller ones cost less than handing them over */
 

@@ -106,7 +106,7 @@ void leaf_drop(struct leaf *leaf)
 		return;
 	}
 	pthread_mutex_lock(&pool->lock);
-	if (!pool->closed && pool->spare_count < LEAF_POOL_MAX) {
+	if (!pool->closed && pool->spare_count < LEAF_POOL_BYTES_MAX / pool->cap) {
 		leaf->next = pool->spare;
 		pool->spare = leaf;
 		pool->spare_count++;

@@ -5,7 +5,7 @@
 
 #include "dag/builder.h"
 
-#define LEAF_POOL_MAX 48 /* large leaves kept for use again */
+#define LEAF_POOL_BYTES_MAX (96u << 20) /* in large leaves kept for use again */
 
 struct leaf_pool;
 
