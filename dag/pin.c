@@ -201,6 +201,9 @@ int pin_add(struct db *db, struct blocks *blocks, const struct cid *cid, enum pi
 		if (!err)
 			err = finish(db, &adding.pin);
 	}
+	/* Nothing came, so there is nothing that could go on later. */
+	if (err && !adding.pin.blocks && !cid_is_set(&old.cid))
+		pin_rm(db, cid, kind);
 	if (!err && progress)
 		progress(ctx, adding.pin.blocks, adding.pin.bytes);
 	return err;

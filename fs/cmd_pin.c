@@ -187,7 +187,8 @@ static int list_pin(void *ctx, const struct pin *pin)
 {
 	struct list_ctx *list = ctx;
 
-	if (wanted_type(list->in, type_of(pin)))
+	/* Not acknowledged: `pin add` was interrupted. */
+	if (pin->state == PIN_DONE && wanted_type(list->in, type_of(pin)))
 		print_pin(list, &pin->cid, type_of(pin), pin->name);
 	return cli_interrupted() ? -EINTR : 0;
 }
@@ -214,7 +215,8 @@ static int list_given(struct list_ctx *list, struct blocks *blocks, const char *
 
 	if (code)
 		return code;
-	if (pin_get(in->repo->db, &cid, &pin) == 0 && wanted_type(in, type_of(&pin))) {
+	if (pin_get(in->repo->db, &cid, &pin) == 0 && pin.state == PIN_DONE &&
+	    wanted_type(in, type_of(&pin))) {
 		print_pin(list, &cid, type_of(&pin), pin.name);
 		return EXIT_OK;
 	}
@@ -303,6 +305,11 @@ static int verify_pin(void *ctx, const struct pin *pin)
 	int err;
 
 	verify->root = cli_cid(verify->in, &pin->cid, text);
+	if (pin->state != PIN_DONE) {
+		if (!cli_flag(verify->in, "quiet"))
+			printf("%s incomplete: `pin add` was interrupted\n", verify->root);
+		return 0;
+	}
 	verify->bad_blocks = 0;
 	err = pin_verify(verify->in->repo->db, &verify->blocks, pin, cli_wait_long(verify->in), on_bad,
 			 verify);
