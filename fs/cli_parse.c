@@ -65,8 +65,9 @@ static char *unknown_command(const char *given)
 
 	for (const struct command *const *at = commands; *at; at++) {
 		unsigned distance = cli_distance(given, (*at)->name, SUGGEST_EDITS_MAX);
+		bool likelier = best && (*at)->name[0] == given[0] && best[0] != given[0];
 
-		if (distance < edits) {
+		if (distance < edits || (distance == edits && likelier)) {
 			best = (*at)->name;
 			edits = distance;
 		}

@@ -272,7 +272,7 @@ static const struct option_spec umount_options[] = {
 /* A mount that no daemon knows: its process died. */
 static int umount_by_hand(struct invocation *in, const char *mountpoint)
 {
-	const char *flag = cli_flag(in, "force") ? "-uz" : "-u";
+	const char *flag = cli_flag(in, "force") ? "-uqz" : "-uq";
 	int status, pid = fork();
 
 	if (pid == 0) {
@@ -285,7 +285,9 @@ static int umount_by_hand(struct invocation *in, const char *mountpoint)
 		;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
 		return cli_fail(in, 0, "cannot run fusermount3: is fuse3 installed?");
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? EXIT_OK : EXIT_FAILED;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return EXIT_OK;
+	return cli_fail(in, 0, "cannot unmount %s: nothing is mounted there, or it is in use", mountpoint);
 }
 
 static int umount_one(struct invocation *in, const char *point)

@@ -10,13 +10,15 @@
 
 bool daemon_arg_peer(struct control_request *request, const json_t *args, struct peer_id *id)
 {
-	const char *text = json_string_value(json_object_get(args, "peer"));
+	const char *given = json_string_value(json_object_get(args, "peer"));
+	const char *text = given && strncmp(given, "/p2p/", 5) == 0 ? given + 5 : given;
+	char *why;
 
-	if (text && strncmp(text, "/p2p/", 5) == 0)
-		text += 5;
 	if (text && peer_id_from_text(id, text) == 0)
 		return true;
-	control_done(request, -EINVAL, NULL, "that is not a peer id");
+	why = xasprintf("'%s' is not a peer id", given ? given : "");
+	control_done(request, -EINVAL, NULL, why);
+	free(why);
 	return false;
 }
 
