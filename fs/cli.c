@@ -195,7 +195,8 @@ const char *cli_safe(char *out, size_t size, const char *text, size_t len)
 	return out;
 }
 
-const char *cli_cid(const struct invocation *in, const struct cid *cid, char out[static CID_TEXT_MAX])
+const char *cli_cid(const struct invocation *in, const struct cid *cid,
+		    char out[static CID_TEXT_MAX])
 {
 	if (in->cid_base && cid_text_base(cid, in->cid_base, out) == 0)
 		return out;
@@ -334,8 +335,8 @@ static int tell_missing(struct invocation *in, int err, const struct cid *root, 
 		return cli_fail(in, 0, "no link named \"%s\" under %s%s%s", part, root_text,
 				*below && *below != '/' ? "/" : "", below);
 	if (err == -ENOTDIR)
-		return cli_fail(in, 0, "\"%s\" is looked for in %s%s%s, which is no directory", part,
-				root_text, *below && *below != '/' ? "/" : "", below);
+		return cli_fail(in, 0, "\"%s\" is looked for in %s%s%s, which is no directory",
+				part, root_text, *below && *below != '/' ? "/" : "", below);
 	return cli_fail(in, err, "cannot resolve \"%s\" under %s", part, root_text);
 }
 
@@ -391,7 +392,8 @@ void cli_announce(struct invocation *in, const struct cid *cid)
 		return;
 	if (in->fetcher)
 		in->fetcher->ops->have(in->fetcher, cid, 1);
-	err = control_call(in->control, "provide-changed", NULL, cli_wait(in), NULL, NULL, NULL, &why);
+	err = control_call(in->control, "provide-changed", NULL, cli_wait(in), NULL, NULL, NULL,
+			   &why);
 	if (err)
 		log_warn("cli", "the daemon was not told what is provided err=%s", err_text(err));
 	free(why);

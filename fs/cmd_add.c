@@ -1,4 +1,5 @@
-/* add: files, trees and the input become blocks, with the CIDs that Kubo gives. Durable when it returns. */
+/* add: files, trees and the input become blocks, with the CIDs that Kubo gives. Durable when it
+ * returns. */
 #include "fs/cli.h"
 
 #include "net/base/alloc.h"
@@ -17,17 +18,20 @@ static const struct option_spec options[] = {
 	{ "silent", 0, OPTION_FLAG, NULL, "print nothing", NULL },
 	{ "progress", 'p', OPTION_FLAG, NULL, "show progress on a terminal", "true" },
 	{ "only-hash", 'n', OPTION_FLAG, NULL, "tell the CIDs and store nothing", NULL },
-	{ "wrap-with-directory", 'w', OPTION_FLAG, NULL, "put everything into one directory", NULL },
+	{ "wrap-with-directory", 'w', OPTION_FLAG, NULL, "put everything into one directory",
+	  NULL },
 	{ "pin", 0, OPTION_FLAG, NULL, "keep it", "true" },
 	{ "pin-name", 0, OPTION_TEXT, "NAME", "name of the pin", NULL },
 	{ "hidden", 'H', OPTION_FLAG, NULL, "also what begins with a dot", NULL },
 	{ "dereference-args", 0, OPTION_FLAG, NULL, "follow symlinks among the arguments", NULL },
 	{ "cid-version", 0, OPTION_INT, "0|1", "[as the profile says]", NULL },
 	{ "raw-leaves", 0, OPTION_FLAG, NULL, "leaves are raw blocks [as the profile says]", NULL },
-	{ "chunker", 's', OPTION_TEXT, "HOW", "size-N, rabin-MIN-AVG-MAX, buzhash [profile]", NULL },
+	{ "chunker", 's', OPTION_TEXT, "HOW", "size-N, rabin-MIN-AVG-MAX, buzhash [profile]",
+	  NULL },
 	{ "trickle", 't', OPTION_FLAG, NULL, "trickle layout", NULL },
 	{ "hash", 0, OPTION_TEXT, "NAME", "hash function [sha2-256]", NULL },
-	{ "profile", 0, OPTION_TEXT, "NAME", "unixfs-v1-2025, unixfs-v0-2015 [Import.Profile]", NULL },
+	{ "profile", 0, OPTION_TEXT, "NAME", "unixfs-v1-2025, unixfs-v0-2015 [Import.Profile]",
+	  NULL },
 	{ "preserve-mode", 0, OPTION_FLAG, NULL, "store permissions", NULL },
 	{ "preserve-mtime", 0, OPTION_FLAG, NULL, "store modification times", NULL },
 	{ "stdin-name", 0, OPTION_TEXT, "NAME", "what the input is called", NULL },
@@ -152,7 +156,8 @@ static int add_stdin(struct add *add)
 	char text[CID_TEXT_MAX];
 	struct cid cid;
 	uint64_t size;
-	int err = import_fd(&add->blocks, STDIN_FILENO, &add->config, cli_wait(add->in), &cid, &size);
+	int err =
+		import_fd(&add->blocks, STDIN_FILENO, &add->config, cli_wait(add->in), &cid, &size);
 
 	progress_end(add->progress);
 	add->progress = NULL;
@@ -162,7 +167,8 @@ static int add_stdin(struct add *add)
 	return finish_one(add, given ? given : cid_text(&cid, text), &cid, size);
 }
 
-/* What a path is called: its last part; of "." and ".." that of the directory meant. NULL when there is none. */
+/* What a path is called: its last part; of "." and ".." that of the directory meant. NULL when
+ * there is none. */
 static char *name_of(const char *path)
 {
 	char *copy = xstrdup(path), *name = NULL, *real = NULL, *slash;
@@ -201,11 +207,13 @@ static int add_named(struct add *add, const char *path, const char *name)
 	if (lstat(path, &st))
 		return cli_fail(in, -errno, "%s", path);
 	if (S_ISDIR(st.st_mode) && !cli_flag(in, "recursive"))
-		return cli_fail(in, 0, "'%s' is a directory, use the '-r' flag to specify directories",
+		return cli_fail(in, 0,
+				"'%s' is a directory, use the '-r' flag to specify directories",
 				path);
 	if (cli_flag(in, "progress") && !cli_flag(in, "silent"))
 		add->progress = progress_start("added", expected_bytes(&st));
-	err = import_path(&add->blocks, path, name, &add->config, cli_wait(in), &cid, &size, &failed);
+	err = import_path(&add->blocks, path, name, &add->config, cli_wait(in), &cid, &size,
+			  &failed);
 	progress_end(add->progress);
 	add->progress = NULL;
 	if (err) {
@@ -294,7 +302,12 @@ static int run(struct invocation *in)
 }
 
 const struct command cmd_add = {
-	"add", "[PATH...]", 0, -1, "store files and directories, and pin them",
-	"Without PATH, or for \"-\", the input is added. When it returns everything is on disk.", options,
+	"add",
+	"[PATH...]",
+	0,
+	-1,
+	"store files and directories, and pin them",
+	"Without PATH, or for \"-\", the input is added. When it returns everything is on disk.",
+	options,
 	run,
 };

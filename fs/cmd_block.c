@@ -55,8 +55,8 @@ static int run_stat(struct invocation *in)
 		return code;
 	cli_cid(in, &block->cid, text);
 	if (in->json)
-		cli_print_json(json_pack("{s:s, s:I}", "Key", text, "Size",
-					 (json_int_t)block->data.len));
+		cli_print_json(
+			json_pack("{s:s, s:I}", "Key", text, "Size", (json_int_t)block->data.len));
 	else
 		printf("Key: %s\nSize: %zu\n", text, block->data.len);
 	block_unref(block);
@@ -83,9 +83,9 @@ static int codec_by_name(const char *name)
 		const char *name;
 		int codec;
 	} names[] = {
-		{ "raw", CODEC_RAW },	      { "dag-pb", CODEC_DAG_PB },
+		{ "raw", CODEC_RAW },		{ "dag-pb", CODEC_DAG_PB },
 		{ "dag-cbor", CODEC_DAG_CBOR }, { "dag-json", CODEC_DAG_JSON },
-		{ "cbor", CODEC_CBOR },	      { "json", CODEC_JSON },
+		{ "cbor", CODEC_CBOR },		{ "json", CODEC_JSON },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
@@ -177,8 +177,8 @@ static int run_put(struct invocation *in)
 }
 
 const struct command cmd_block_put = {
-	"block put", "[FILE...]", 0, -1, "store a file, or the input, as one block", NULL, put_options,
-	run_put,
+	"block put", "[FILE...]", 0,	   -1, "store a file, or the input, as one block",
+	NULL,	     put_options, run_put,
 };
 
 /* ---- rm ---- */

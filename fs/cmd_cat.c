@@ -35,7 +35,8 @@ static int write_all(int fd, const uint8_t *at, size_t len)
 	return 0;
 }
 
-/* The view ends before anything is written: a reader that is slow must not hold a snapshot of the store. */
+/* The view ends before anything is written: a reader that is slow must not hold a snapshot of the
+ * store. */
 static int copy_out(struct invocation *in, struct file *file, uint64_t offset, uint64_t len,
 		    struct progress *progress)
 {
@@ -60,8 +61,8 @@ static int copy_out(struct invocation *in, struct file *file, uint64_t offset, u
 }
 
 /* *offset and *left count across all files given. */
-static int cat_one(struct invocation *in, struct blocks *blocks, const char *path,
-		   uint64_t *offset, uint64_t *left)
+static int cat_one(struct invocation *in, struct blocks *blocks, const char *path, uint64_t *offset,
+		   uint64_t *left)
 {
 	struct progress *progress = NULL;
 	struct file *file;
@@ -171,7 +172,8 @@ static void print_entry(struct ls *ls, const struct listed *entry, const struct 
 		printf("%s %s %s%s\n", text, is_dir ? "-" : size, safe, is_dir ? "/" : "");
 }
 
-/* What each entry of the batch is, asked for side by side. One that cannot be had is listed all the same. */
+/* What each entry of the batch is, asked for side by side. One that cannot be had is listed all the
+ * same. */
 static int flush_batch(struct ls *ls)
 {
 	bool look = cli_flag(ls->in, "resolve-type");
@@ -213,7 +215,8 @@ static int on_entry(void *ctx, size_t index, const struct dir_entry *entry)
 	return ls->count == LS_BATCH;
 }
 
-/* Batches: entries are never looked at from inside dir_each(), which may hold the directory's lock. */
+/* Batches: entries are never looked at from inside dir_each(), which may hold the directory's lock.
+ */
 static int list_dir(struct ls *ls, struct dir *dir)
 {
 	size_t from = 0;
@@ -263,9 +266,9 @@ static int ls_one(struct ls *ls, const char *path, json_t *objects)
 	if (!ls->links && in->argc > 1)
 		putchar('\n');
 	if (objects)
-		json_array_append_new(objects, json_pack("{s:s, s:O}", "Hash",
-							 cli_cid(in, &cid, text), "Links",
-							 ls->links));
+		json_array_append_new(objects,
+				      json_pack("{s:s, s:O}", "Hash", cli_cid(in, &cid, text),
+						"Links", ls->links));
 	return err ? cli_fail(in, err, "cannot list %s", path) : EXIT_OK;
 }
 
@@ -295,6 +298,12 @@ static int run_ls(struct invocation *in)
 }
 
 const struct command cmd_ls = {
-	"ls", "PATH...", 1, -1, "list directories: CID, size, name",
-	"An entry whose block cannot be had is shown with the size '?'.", ls_options, run_ls,
+	"ls",
+	"PATH...",
+	1,
+	-1,
+	"list directories: CID, size, name",
+	"An entry whose block cannot be had is shown with the size '?'.",
+	ls_options,
+	run_ls,
 };

@@ -13,7 +13,8 @@
 /* ---- init ---- */
 
 static const struct option_spec init_options[] = {
-	{ "profile", 'p', OPTION_TEXT, "NAME", "default, or test: loopback only, no bootstrap", "default" },
+	{ "profile", 'p', OPTION_TEXT, "NAME", "default, or test: loopback only, no bootstrap",
+	  "default" },
 	{ 0 },
 };
 
@@ -41,16 +42,23 @@ static int run_init(struct invocation *in)
 }
 
 const struct command cmd_init = {
-	"init", "", 0, 0, "make a repository with an identity of its own",
-	"The test profile listens on 127.0.0.1 alone, on a port that the system chooses, knows no bootstrap\n"
+	"init",
+	"",
+	0,
+	0,
+	"make a repository with an identity of its own",
+	"The test profile listens on 127.0.0.1 alone, on a port that the system chooses, knows no "
+	"bootstrap\n"
 	"peers and keeps to itself: for tests and demos.",
-	init_options, run_init,
+	init_options,
+	run_init,
 };
 
 /* ---- id ---- */
 
 static const struct option_spec id_options[] = {
-	{ "format", 'f', OPTION_TEXT, "TEXT", "<id> <aver> <pver> <pubkey> <addrs>, \\n and \\t", NULL },
+	{ "format", 'f', OPTION_TEXT, "TEXT", "<id> <aver> <pver> <pubkey> <addrs>, \\n and \\t",
+	  NULL },
 	{ 0 },
 };
 
@@ -82,8 +90,7 @@ static void print_member(const json_t *result, const char *name)
 		text = json_string_value(value);
 		fputs(text, stdout);
 	}
-	json_array_foreach(value, i, addr)
-		printf("%s%s", i ? "\n" : "", json_string_value(addr));
+	json_array_foreach(value, i, addr) printf("%s%s", i ? "\n" : "", json_string_value(addr));
 }
 
 static void print_format(const json_t *result, const char *format)
@@ -101,7 +108,8 @@ static void print_format(const json_t *result, const char *format)
 	while (*format) {
 		size_t i = 0;
 
-		while (i < ARRAY_LEN(marks) && strncmp(format, marks[i].mark, strlen(marks[i].mark)))
+		while (i < ARRAY_LEN(marks) &&
+		       strncmp(format, marks[i].mark, strlen(marks[i].mark)))
 			i++;
 		if (i < ARRAY_LEN(marks)) {
 			print_member(result, marks[i].member);
@@ -151,8 +159,8 @@ static int run_id(struct invocation *in)
 }
 
 const struct command cmd_id = {
-	"id", "[PEER]", 0, 1, "show the identity of this node, or of a connected peer", NULL,
-	id_options, run_id,
+	"id", "[PEER]",	  0,	  1, "show the identity of this node, or of a connected peer",
+	NULL, id_options, run_id,
 };
 
 /* ---- version ---- */
@@ -284,10 +292,15 @@ static int run_config(struct invocation *in)
 }
 
 const struct command cmd_config = {
-	"config", "[KEY [VALUE]]", 0, 2, "show the configuration, or show or set one key",
+	"config",
+	"[KEY [VALUE]]",
+	0,
+	2,
+	"show the configuration, or show or set one key",
 	"Keys are dotted: Addresses.Swarm, Datastore.StorageMax, Routing.Type, Mounts.Timeout...\n"
 	"`dagfs config show` prints all. A running daemon reads it when it starts.",
-	config_options, run_config,
+	config_options,
+	run_config,
 };
 
 /* ---- help, completion ---- */
@@ -330,6 +343,12 @@ static int run_completion(struct invocation *in)
 }
 
 const struct command cmd_completion = {
-	"completion", "[bash]", 0, 1, "print completions for the shell: source <(dagfs completion)", NULL,
-	NULL, run_completion,
+	"completion",
+	"[bash]",
+	0,
+	1,
+	"print completions for the shell: source <(dagfs completion)",
+	NULL,
+	NULL,
+	run_completion,
 };

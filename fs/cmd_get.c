@@ -1,5 +1,6 @@
-/* get: a file or tree is written to the disk. Nothing of what a tree says can lead out of the target: names are single parts,
- * every step is taken from an open directory, and symlinks on the way are never followed. */
+/* get: a file or tree is written to the disk. Nothing of what a tree says can lead out of the
+ * target: names are single parts, every step is taken from an open directory, and symlinks on the
+ * way are never followed. */
 #include "fs/cli.h"
 
 #include "net/base/alloc.h"
@@ -11,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define GET_DEPTH_MAX 256  /* directories below each other; each is open meanwhile */
-#define GET_AHEAD 256	   /* children asked for ahead */
+#define GET_DEPTH_MAX 256 /* directories below each other; each is open meanwhile */
+#define GET_AHEAD 256	  /* children asked for ahead */
 #define VIEW_BYTES (1u << 20)
 
 static const struct option_spec options[] = {
@@ -92,13 +93,15 @@ static int set_times(int dirfd, const char *name, int fd, const struct dag_stat 
 	return 0;
 }
 
-/* Permissions as stored, without set-user-id and its kin: a tree from afar must not hand out rights. */
+/* Permissions as stored, without set-user-id and its kin: a tree from afar must not hand out
+ * rights. */
 static int set_mode(int fd, const struct dag_stat *stat)
 {
 	return stat->mode && fchmod(fd, stat->mode & 0777) ? -errno : 0;
 }
 
-/* Complete or not there: written under another name first. A directory of that name is not replaced. */
+/* Complete or not there: written under another name first. A directory of that name is not
+ * replaced. */
 static int get_file(struct get *get, int dirfd, const char *name, const struct cid *cid,
 		    const struct dag_stat *stat)
 {
@@ -168,8 +171,7 @@ static int collect(void *ctx, size_t index, const struct dir_entry *entry)
 	(void)index;
 	if (children->count == children->cap) {
 		children->cap = children->cap ? children->cap * 2 : 16;
-		children->list =
-			xrealloc(children->list, children->cap * sizeof(*children->list));
+		children->list = xrealloc(children->list, children->cap * sizeof(*children->list));
 	}
 	child = &children->list[children->count++];
 	child->cid = entry->cid;
@@ -247,7 +249,8 @@ static int get_dir(struct get *get, int dirfd, const char *name, const struct ci
 	}
 	if (!err)
 		code = get_children(get, fd, &children, depth);
-	/* Last: a directory without write permission could not be filled, and filling changes its time. */
+	/* Last: a directory without write permission could not be filled, and filling changes its
+	 * time. */
 	if (!err && !code)
 		err = set_mode(fd, stat);
 	if (!err && !code)
@@ -302,7 +305,8 @@ static const char *last_part(const char *path, size_t *len)
 	return path + begin;
 }
 
-/* An existing directory as --output takes the tree below it, as cp does; else output names the tree itself. */
+/* An existing directory as --output takes the tree below it, as cp does; else output names the tree
+ * itself. */
 static char *target_of(struct invocation *in, const char *path)
 {
 	const char *output = cli_text(in, "output"), *name;
@@ -352,7 +356,8 @@ static int run(struct invocation *in)
 		target = target_of(in, in->argv[0]);
 		if (cli_flag(in, "progress"))
 			get.progress = progress_start(
-				"got", dag_stat(&blocks, &cid, cli_wait(in), &stat) ? 0 : stat.size);
+				"got",
+				dag_stat(&blocks, &cid, cli_wait(in), &stat) ? 0 : stat.size);
 		code = get_to(&get, &cid, target);
 		progress_end(get.progress);
 		if (!code && !in->json)
@@ -365,8 +370,14 @@ static int run(struct invocation *in)
 }
 
 const struct command cmd_get = {
-	"get", "PATH", 1, 1, "write a file or a tree to the disk",
-	"Files appear under their names only when they are complete. Permissions and times are set where stored;\n"
+	"get",
+	"PATH",
+	1,
+	1,
+	"write a file or a tree to the disk",
+	"Files appear under their names only when they are complete. Permissions and times are set "
+	"where stored;\n"
 	"symlinks are made but never followed.",
-	options, run,
+	options,
+	run,
 };

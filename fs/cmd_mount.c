@@ -17,7 +17,8 @@
 /* ---- daemon, shutdown ---- */
 
 static const struct option_spec daemon_options[] = {
-	{ "with-mounts", 0, OPTION_FLAG, NULL, "end when the last mount goes (used by mount)", NULL },
+	{ "with-mounts", 0, OPTION_FLAG, NULL, "end when the last mount goes (used by mount)",
+	  NULL },
 	{ "ready-fd", 0, OPTION_INT, "FD", "write a byte there when ready (used by mount)", NULL },
 	{ 0 },
 };
@@ -42,9 +43,15 @@ static int run_daemon(struct invocation *in)
 }
 
 const struct command cmd_daemon = {
-	"daemon", "", 0, 0, "connect to the network, in the foreground",
-	"Prints its addresses and \"Daemon is ready\". Ends with SIGTERM, Ctrl-C or `dagfs shutdown`.",
-	daemon_options, run_daemon,
+	"daemon",
+	"",
+	0,
+	0,
+	"connect to the network, in the foreground",
+	"Prints its addresses and \"Daemon is ready\". Ends with SIGTERM, Ctrl-C or `dagfs "
+	"shutdown`.",
+	daemon_options,
+	run_daemon,
 };
 
 /* It has answered; it is gone when its lock is free. */
@@ -79,8 +86,10 @@ const struct command cmd_shutdown = {
 /* ---- mount ---- */
 
 static const struct option_spec mount_options[] = {
-	{ "foreground", 'f', OPTION_FLAG, NULL, "stay until it is unmounted; Ctrl-C unmounts", NULL },
-	{ "options", 'o', OPTION_TEXT, "LIST", "mount options: timeout=30s, allow_other, ...", NULL },
+	{ "foreground", 'f', OPTION_FLAG, NULL, "stay until it is unmounted; Ctrl-C unmounts",
+	  NULL },
+	{ "options", 'o', OPTION_TEXT, "LIST", "mount options: timeout=30s, allow_other, ...",
+	  NULL },
 	{ 0 },
 };
 
@@ -127,8 +136,7 @@ static int take_options(struct invocation *in, json_t *args)
 	}
 	json_object_set_new(args, "timeout_ms", json_integer((json_int_t)ms));
 	if (others.len)
-		json_object_set_new(args, "options",
-				    json_stringn((char *)others.at, others.len));
+		json_object_set_new(args, "options", json_stringn((char *)others.at, others.len));
 	buf_release(&others);
 	free(list);
 	return code;
@@ -196,8 +204,9 @@ static int umount_call(struct invocation *in, const char *mountpoint, bool force
 static int stay(struct invocation *in, const char *mountpoint)
 {
 	char *why = NULL;
-	int err = control_call(in->control, "mount-wait", json_pack("{s:s}", "mountpoint", mountpoint),
-			       cli_wait_long(in), NULL, NULL, NULL, &why);
+	int err = control_call(in->control, "mount-wait",
+			       json_pack("{s:s}", "mountpoint", mountpoint), cli_wait_long(in),
+			       NULL, NULL, NULL, &why);
 
 	if (err == -EINTR)
 		return umount_call(in, mountpoint, true) ? EXIT_FAILED : EXIT_INTERRUPTED;
@@ -255,11 +264,18 @@ static int run_mount(struct invocation *in)
 }
 
 const struct command cmd_mount = {
-	"mount", "[SOURCE] MOUNTPOINT", 0, 2, "show a tree as files and directories",
-	"SOURCE is a path in the network; without it every tree is found below MOUNTPOINT/ipfs/CID. Starts a\n"
-	"daemon in the background when none runs, which ends with its last mount. Without arguments the\n"
+	"mount",
+	"[SOURCE] MOUNTPOINT",
+	0,
+	2,
+	"show a tree as files and directories",
+	"SOURCE is a path in the network; without it every tree is found below "
+	"MOUNTPOINT/ipfs/CID. Starts a\n"
+	"daemon in the background when none runs, which ends with its last mount. Without "
+	"arguments the\n"
 	"mounts are listed. With --offline nothing is fetched.",
-	mount_options, run_mount,
+	mount_options,
+	run_mount,
 };
 
 /* ---- umount ---- */
@@ -287,7 +303,8 @@ static int umount_by_hand(struct invocation *in, const char *mountpoint)
 		return cli_fail(in, 0, "cannot run fusermount3: is fuse3 installed?");
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return EXIT_OK;
-	return cli_fail(in, 0, "cannot unmount %s: nothing is mounted there, or it is in use", mountpoint);
+	return cli_fail(in, 0, "cannot unmount %s: nothing is mounted there, or it is in use",
+			mountpoint);
 }
 
 static int umount_one(struct invocation *in, const char *point)

@@ -31,8 +31,7 @@ static void print_lines(const json_t *list, const char *indent)
 	const json_t *item;
 	size_t i;
 
-	json_array_foreach(list, i, item)
-		printf("%s%s\n", indent, json_string_value(item));
+	json_array_foreach(list, i, item) printf("%s%s\n", indent, json_string_value(item));
 }
 
 /* ---- swarm ---- */
@@ -63,8 +62,14 @@ static int run_connect(struct invocation *in)
 }
 
 const struct command cmd_swarm_connect = {
-	"swarm connect", "ADDRESS...", 1, -1, "connect to peers: /ip4/A.B.C.D/tcp/PORT/p2p/ID", NULL,
-	NULL, run_connect,
+	"swarm connect",
+	"ADDRESS...",
+	1,
+	-1,
+	"connect to peers: /ip4/A.B.C.D/tcp/PORT/p2p/ID",
+	NULL,
+	NULL,
+	run_connect,
 };
 
 static int run_disconnect(struct invocation *in)
@@ -84,7 +89,8 @@ static int run_disconnect(struct invocation *in)
 }
 
 const struct command cmd_swarm_disconnect = {
-	"swarm disconnect", "PEER...", 1, -1, "end all connections to peers", NULL, NULL, run_disconnect,
+	"swarm disconnect", "PEER...", 1, -1, "end all connections to peers", NULL, NULL,
+	run_disconnect,
 };
 
 static const struct option_spec peers_options[] = {
@@ -148,7 +154,8 @@ static int run_addrs(struct invocation *in)
 		return cli_usage(in, "only local and listen are known");
 	code = cli_need_daemon(in);
 	if (!code)
-		code = cli_call(in, "swarm.addrs", json_pack("{s:b}", "id", (int)id), NULL, NULL, &addrs);
+		code = cli_call(in, "swarm.addrs", json_pack("{s:b}", "id", (int)id), NULL, NULL,
+				&addrs);
 	if (code)
 		return code;
 	print_lines(addrs, "");
@@ -157,8 +164,8 @@ static int run_addrs(struct invocation *in)
 }
 
 const struct command cmd_swarm_addrs = {
-	"swarm addrs", "[local|listen]", 0, 1, "list the addresses of this node", NULL, addrs_options,
-	run_addrs,
+	"swarm addrs", "[local|listen]", 0,	    1, "list the addresses of this node",
+	NULL,	       addrs_options,	 run_addrs,
 };
 
 /* ---- ping ---- */
@@ -269,8 +276,8 @@ static int run_findprovs(struct invocation *in)
 }
 
 const struct command cmd_routing_findprovs = {
-	"routing findprovs", "CID", 1, 1, "find peers that have a block", NULL, findprovs_options,
-	run_findprovs,
+	"routing findprovs", "CID",	    1, 1, "find peers that have a block", NULL,
+	findprovs_options,   run_findprovs,
 };
 
 static int run_findpeer(struct invocation *in)
@@ -303,7 +310,8 @@ static int run_provide(struct invocation *in)
 	for (int i = 0; i < in->argc && !code; i++) {
 		code = cid_arg_text(in, in->argv[i], text);
 		if (!code)
-			code = cli_call(in, "routing.provide", timed(in, "cid", text), NULL, NULL, NULL);
+			code = cli_call(in, "routing.provide", timed(in, "cid", text), NULL, NULL,
+					NULL);
 	}
 	return code;
 }

@@ -68,8 +68,13 @@ static int run_add(struct invocation *in)
 }
 
 const struct command cmd_pin_add = {
-	"pin add", "PATH...", 1, -1, "fetch what is missing of a tree, and keep it",
-	"An interrupted pin goes on where it stopped when the command is given again.", add_options,
+	"pin add",
+	"PATH...",
+	1,
+	-1,
+	"fetch what is missing of a tree, and keep it",
+	"An interrupted pin goes on where it stopped when the command is given again.",
+	add_options,
 	run_add,
 };
 
@@ -134,7 +139,8 @@ static int run_rm(struct invocation *in)
 }
 
 const struct command cmd_pin_rm = {
-	"pin rm", "PATH...", 1, -1, "keep it no longer; `repo gc` makes room", NULL, rm_options, run_rm,
+	"pin rm", "PATH...",  1,      -1, "keep it no longer; `repo gc` makes room",
+	NULL,	  rm_options, run_rm,
 };
 
 /* ---- ls ---- */
@@ -234,7 +240,8 @@ static int list_all(struct list_ctx *list, struct blocks *blocks)
 	int err = pin_each(in->repo->db, list_pin, list);
 
 	if (!err && wanted_type(in, "indirect"))
-		err = pin_each_indirect(in->repo->db, blocks, cli_wait_long(in), list_indirect, list);
+		err = pin_each_indirect(in->repo->db, blocks, cli_wait_long(in), list_indirect,
+					list);
 	return err ? cli_fail(in, err, "cannot list the pins") : EXIT_OK;
 }
 
@@ -311,8 +318,8 @@ static int verify_pin(void *ctx, const struct pin *pin)
 		return 0;
 	}
 	verify->bad_blocks = 0;
-	err = pin_verify(verify->in->repo->db, &verify->blocks, pin, cli_wait_long(verify->in), on_bad,
-			 verify);
+	err = pin_verify(verify->in->repo->db, &verify->blocks, pin, cli_wait_long(verify->in),
+			 on_bad, verify);
 	if (err)
 		return err;
 	if (verify->bad_blocks)
@@ -338,6 +345,12 @@ static int run_verify(struct invocation *in)
 }
 
 const struct command cmd_pin_verify = {
-	"pin verify", "", 0, 0, "check that every block of every pin is stored and intact", NULL,
-	verify_options, run_verify,
+	"pin verify",
+	"",
+	0,
+	0,
+	"check that every block of every pin is stored and intact",
+	NULL,
+	verify_options,
+	run_verify,
 };

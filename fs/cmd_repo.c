@@ -51,13 +51,14 @@ static int run_stat(struct invocation *in)
 	print_size(in, "RepoSize:", stat.disk_bytes);
 	print_size(in, "StorageMax:", stat.quota_bytes);
 	if (!cli_flag(in, "size-only"))
-		printf("%-11s %s\n%-11s dagfs-repo@%u\n", "RepoPath:", in->repo_path, "Version:",
-		       stat.version);
+		printf("%-11s %s\n%-11s dagfs-repo@%u\n", "RepoPath:", in->repo_path,
+		       "Version:", stat.version);
 	return EXIT_OK;
 }
 
 const struct command cmd_repo_stat = {
-	"repo stat", "", 0, 0, "how much is stored", "StorageMax 0: no limit.", stat_options, run_stat,
+	"repo stat",  "",	0, 0, "how much is stored", "StorageMax 0: no limit.",
+	stat_options, run_stat,
 };
 
 /* ---- verify ---- */
@@ -69,7 +70,8 @@ struct verify {
 };
 
 /* Blocks are keyed by multihash: shown as the raw CID of it. */
-static const char *hash_cid(struct invocation *in, struct bytes multihash, char out[static CID_TEXT_MAX])
+static const char *hash_cid(struct invocation *in, struct bytes multihash,
+			    char out[static CID_TEXT_MAX])
 {
 	struct cid cid;
 
@@ -108,7 +110,8 @@ static int run_verify(struct invocation *in)
 		return cli_fail(in, err, "verification stopped after %" PRIu64 " blocks",
 				verify.blocks);
 	if (verify.bad)
-		return cli_fail(in, 0, "verify complete, %" PRIu64 " blocks were corrupt", verify.bad);
+		return cli_fail(in, 0, "verify complete, %" PRIu64 " blocks were corrupt",
+				verify.bad);
 	puts("verify complete, all blocks validated.");
 	return EXIT_OK;
 }
@@ -133,7 +136,8 @@ struct mark {
 	size_t count, cap;
 };
 
-/* Seen blocks are remembered with their codec: the same bytes have links as dag-pb and none as raw. */
+/* Seen blocks are remembered with their codec: the same bytes have links as dag-pb and none as raw.
+ */
 static bool seen_before(struct mark *mark, const struct cid *cid)
 {
 	struct bytes hash = cid_hash_bytes(cid);
@@ -236,8 +240,14 @@ static int run_gc(struct invocation *in)
 }
 
 const struct command cmd_repo_gc = {
-	"repo gc", "", 0, 0, "remove blocks that no pin keeps",
-	"Waits for `add` and `pin add` that are running. Open files and mounts go on; what they miss\n"
+	"repo gc",
+	"",
+	0,
+	0,
+	"remove blocks that no pin keeps",
+	"Waits for `add` and `pin add` that are running. Open files and mounts go on; what they "
+	"miss\n"
 	"afterwards is fetched again.",
-	gc_options, run_gc,
+	gc_options,
+	run_gc,
 };

@@ -110,8 +110,8 @@ static int run_wantlist(struct invocation *in)
 }
 
 const struct command cmd_bitswap_wantlist = {
-	"bitswap wantlist", "", 0, 0, "list the blocks that are waited for", NULL, wantlist_options,
-	run_wantlist,
+	"bitswap wantlist", "",		  0, 0, "list the blocks that are waited for", NULL,
+	wantlist_options,   run_wantlist,
 };
 
 static int run_ledger(struct invocation *in)
@@ -138,7 +138,8 @@ static int run_ledger(struct invocation *in)
 }
 
 const struct command cmd_bitswap_ledger = {
-	"bitswap ledger", "PEER", 1, 1, "show what was exchanged with a peer", NULL, NULL, run_ledger,
+	"bitswap ledger", "PEER", 1, 1, "show what was exchanged with a peer", NULL, NULL,
+	run_ledger,
 };
 
 /* ---- stats, log ---- */
@@ -168,8 +169,7 @@ static int run_stats(struct invocation *in)
 	if (in->json)
 		cli_print_json(json_incref(stats));
 	else
-		json_object_foreach(stats, name, group)
-			print_group(name, group);
+		json_object_foreach(stats, name, group) print_group(name, group);
 	json_decref(stats);
 	return EXIT_OK;
 }
@@ -192,7 +192,13 @@ static int run_log_level(struct invocation *in)
 }
 
 const struct command cmd_log_level = {
-	"log level", "AREA LEVEL", 2, 2, "set what the daemon logs: all warn, swarm debug...",
-	"Areas: all, daemon, control, swarm, bitswap, kad, store... Levels: error, warn, info, debug.", NULL,
+	"log level",
+	"AREA LEVEL",
+	2,
+	2,
+	"set what the daemon logs: all warn, swarm debug...",
+	"Areas: all, daemon, control, swarm, bitswap, kad, store... Levels: error, warn, info, "
+	"debug.",
+	NULL,
 	run_log_level,
 };

@@ -136,8 +136,8 @@ static int take_done(json_t *value, json_t **result, char **why)
 static int take_frame(const struct control_frame *frame, int (*item)(void *ctx, json_t *value),
 		      void *ctx, json_t **result, char **why)
 {
-	json_t *value = json_loadb((const char *)frame->body.at, frame->body.len, JSON_DECODE_ANY,
-				   NULL);
+	json_t *value =
+		json_loadb((const char *)frame->body.at, frame->body.len, JSON_DECODE_ANY, NULL);
 	int err = 1;
 
 	if (!value || (frame->kind != CONTROL_ITEM && frame->kind != CONTROL_DONE)) {
@@ -192,7 +192,7 @@ int control_call(struct control *control, const char *cmd, json_t *args, struct 
 		*result = NULL;
 	while (!err) {
 		struct control_frame frame;
-		size_t used;
+		size_t used = 0;
 
 		err = next_frame(control, wait, &frame, &used);
 		if (err)

@@ -1,5 +1,6 @@
-/* Blocks through the daemon: one connection of its own, shared by all threads; a reader thread hands answers to who waits.
- * What comes is not hashed again: the daemon did, and who could answer on its socket could as well write to the store. */
+/* Blocks through the daemon: one connection of its own, shared by all threads; a reader thread
+ * hands answers to who waits. What comes is not hashed again: the daemon did, and who could answer
+ * on its socket could as well write to the store. */
 #include "fs/control_frame.h"
 #include "fs/control_socket.h"
 #include "net/base/alloc.h"
@@ -76,9 +77,8 @@ static int read_exactly(int fd, uint8_t *at, size_t len)
 
 static struct pending *find_pending(struct control_fetcher *fetcher, uint32_t id)
 {
-	list_for_each(pending, &fetcher->pending, struct pending, node)
-		if (pending->id == id)
-			return pending;
+	list_for_each(pending, &fetcher->pending, struct pending,
+		      node) if (pending->id == id) return pending;
 	return NULL;
 }
 
@@ -133,7 +133,8 @@ static void *read_all(void *ctx)
 		;
 	pthread_mutex_lock(&fetcher->lock);
 	fetcher->dead = true;
-	list_for_each(pending, &fetcher->pending, struct pending, node) {
+	list_for_each(pending, &fetcher->pending, struct pending, node)
+	{
 		if (atomic_load(&pending->done))
 			continue;
 		pending->err = -EHOSTUNREACH;
@@ -177,9 +178,9 @@ static uint32_t left_ms(const struct wait *wait)
 		return CONTROL_NO_DEADLINE;
 	if (wait->deadline_ms <= now_ms)
 		return 0;
-	return wait->deadline_ms - now_ms < CONTROL_NO_DEADLINE ?
-		       (uint32_t)(wait->deadline_ms - now_ms) :
-		       CONTROL_NO_DEADLINE;
+	return wait->deadline_ms - now_ms < CONTROL_NO_DEADLINE
+		       ? (uint32_t)(wait->deadline_ms - now_ms)
+		       : CONTROL_NO_DEADLINE;
 }
 
 static int ask(struct control_fetcher *fetcher, struct session *session, struct pending *pending)

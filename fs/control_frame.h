@@ -18,7 +18,8 @@ struct control_fetch {
 	struct cid cid;
 };
 
-/* From the front of in: bytes used, 0 need more, -EBADMSG (too long, unknown kind). The head alone is enough to refuse. */
+/* From the front of in: bytes used, 0 need more, -EBADMSG (too long, unknown kind). The head alone
+ * is enough to refuse. */
 ssize_t control_frame_decode(struct control_frame *frame, struct bytes in);
 void control_head_encode(uint8_t head[static CONTROL_HEAD_LEN], uint32_t id, enum control_kind kind,
 			 size_t body_len);

@@ -7,7 +7,8 @@
 
 #include <uv.h>
 
-/* Of one client. When one is reached, or more than this waits to be sent, nothing is read from it. */
+/* Of one client. When one is reached, or more than this waits to be sent, nothing is read from it.
+ */
 #define CLIENT_FETCHES_MAX 64
 #define CLIENT_CALLS_MAX 64
 #define CLIENT_QUEUE_MAX (8u << 20)
@@ -32,7 +33,7 @@ struct control_client {
 	struct list node;
 	uv_pipe_t pipe;
 	struct buf in;
-	size_t queued;	  /* bytes on their way to the client */
+	size_t queued; /* bytes on their way to the client */
 	bool paused, closing, busy;
 	struct list calls;	/* struct control_request */
 	struct list sessions;	/* struct control_session */
@@ -41,7 +42,8 @@ struct control_client {
 	unsigned call_count, session_count, fetch_count, prefetch_count;
 };
 
-/* control_server.c: queue a frame; takes body's memory, or one reference to block. Closing clients swallow it. */
+/* control_server.c: queue a frame; takes body's memory, or one reference to block. Closing clients
+ * swallow it. */
 void control_client_send(struct control_client *client, uint32_t id, enum control_kind kind,
 			 struct buf *body, struct block *block);
 /* Room again: read on, soon. */

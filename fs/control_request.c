@@ -9,7 +9,7 @@
 #define PREFETCH_MS 60000
 
 struct control_request {
-	struct list node; /* in client->calls */
+	struct list node;	       /* in client->calls */
 	struct control_client *client; /* NULL when it went */
 	uint32_t id;
 	bool cancelled;
@@ -128,9 +128,8 @@ static int on_call(struct control_client *client, const struct control_frame *fr
 
 static struct control_session *find_session(struct control_client *client, uint32_t id)
 {
-	list_for_each(session, &client->sessions, struct control_session, node)
-		if (session->id == id)
-			return session;
+	list_for_each(session, &client->sessions, struct control_session,
+		      node) if (session->id == id) return session;
 	return NULL;
 }
 
@@ -221,8 +220,8 @@ static int want_start(struct control_client *client, struct control_session *ses
 	return 0;
 }
 
-/* The client's own look into the store came before: but a prefetched block may have come meanwhile, and be queued here
- * without being on disk, where only this process sees it. */
+/* The client's own look into the store came before: but a prefetched block may have come meanwhile,
+ * and be queued here without being on disk, where only this process sees it. */
 static int on_fetch(struct control_client *client, const struct control_frame *frame)
 {
 	struct control_fetch fetch;
@@ -269,13 +268,15 @@ static int on_have(struct control_client *client, const struct control_frame *fr
 
 static void on_cancel(struct control_client *client, uint32_t id)
 {
-	list_for_each(want, &client->fetches, struct control_want, node) {
+	list_for_each(want, &client->fetches, struct control_want, node)
+	{
 		if (want->id == id) {
 			want_free(want);
 			return;
 		}
 	}
-	list_for_each(request, &client->calls, struct control_request, node) {
+	list_for_each(request, &client->calls, struct control_request, node)
+	{
 		if (request->id == id) {
 			request_cancel(request);
 			return;
@@ -285,10 +286,10 @@ static void on_cancel(struct control_client *client, uint32_t id)
 
 static void session_free(struct control_client *client, struct control_session *session)
 {
-	list_for_each_safe(want, &client->prefetches, struct control_want, node)
-		if (want->session == session)
-			want_free(want);
-	list_for_each_safe(fetch, &client->fetches, struct control_want, node) {
+	list_for_each_safe(want, &client->prefetches, struct control_want,
+			   node) if (want->session == session) want_free(want);
+	list_for_each_safe(fetch, &client->fetches, struct control_want, node)
+	{
 		uint32_t id = fetch->id;
 
 		if (fetch->session != session)

@@ -80,7 +80,8 @@ void control_client_send(struct control_client *client, uint32_t id, enum contro
 
 static void on_client_closed(uv_handle_t *handle)
 {
-	struct control_client *client = container_of((uv_pipe_t *)handle, struct control_client, pipe);
+	struct control_client *client =
+		container_of((uv_pipe_t *)handle, struct control_client, pipe);
 
 	buf_release(&client->in);
 	free(client);
@@ -99,7 +100,8 @@ static void client_close(struct control_client *client)
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
 {
-	struct control_client *client = container_of((uv_pipe_t *)handle, struct control_client, pipe);
+	struct control_client *client =
+		container_of((uv_pipe_t *)handle, struct control_client, pipe);
 
 	(void)suggested;
 	*out = uv_buf_init((char *)buf_reserve(&client->in, READ_BYTES), READ_BYTES);
@@ -134,7 +136,8 @@ static void take_frames(struct control_client *client)
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
-	struct control_client *client = container_of((uv_pipe_t *)stream, struct control_client, pipe);
+	struct control_client *client =
+		container_of((uv_pipe_t *)stream, struct control_client, pipe);
 
 	(void)buf;
 	if (n < 0) {

@@ -1,4 +1,5 @@
-/* sockaddr_un holds 107 bytes of path. A longer one is reached through a descriptor of the folder: /proc/self/fd/N/control.sock. */
+/* sockaddr_un holds 107 bytes of path. A longer one is reached through a descriptor of the folder:
+ * /proc/self/fd/N/control.sock. */
 #include "fs/control_socket.h"
 
 #include "fs/control.h"

@@ -1,5 +1,6 @@
-/* Start: lock, repository, loop, network, control socket, "Daemon is ready". Stop: control socket, mounts (on threads of their
- * own, while the loop still runs for them), network, loop, repository, lock. */
+/* Start: lock, repository, loop, network, control socket, "Daemon is ready". Stop: control socket,
+ * mounts (on threads of their own, while the loop still runs for them), network, loop, repository,
+ * lock. */
 #include "fs/daemon_private.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
@@ -21,7 +22,8 @@ static void on_swarm_closed(void *ctx)
 	loop_stop(daemon->loop);
 }
 
-/* A part that does not end must not keep the process: all that was acknowledged is on disk already. */
+/* A part that does not end must not keep the process: all that was acknowledged is on disk already.
+ */
 static void on_stop_deadline(void *ctx)
 {
 	(void)ctx;
@@ -34,7 +36,8 @@ void daemon_stop(struct daemon *daemon)
 	if (daemon->stopping)
 		return;
 	daemon->stopping = true;
-	timer_start(loop_timers(daemon->loop), &daemon->deadline, STOP_MS, on_stop_deadline, daemon);
+	timer_start(loop_timers(daemon->loop), &daemon->deadline, STOP_MS, on_stop_deadline,
+		    daemon);
 	control_server_stop(daemon->control);
 	daemon->control = NULL;
 	daemon_mounts_stop(daemon);
@@ -115,9 +118,9 @@ static int run_parts(struct daemon *daemon, char **why)
 	int err = daemon_net_start(daemon, why);
 
 	if (!err) {
-		err = control_server_start(daemon->loop, daemon->options->repo_path, daemon->exchange,
-					   daemon->repo->store, daemon_commands, daemon,
-					   &daemon->control);
+		err = control_server_start(daemon->loop, daemon->options->repo_path,
+					   daemon->exchange, daemon->repo->store, daemon_commands,
+					   daemon, &daemon->control);
 		if (err)
 			*why = xasprintf("cannot make the control socket: %s", err_text(err));
 	}

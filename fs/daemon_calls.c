@@ -61,9 +61,9 @@ static json_t *key_json(const struct public_key *key)
 /* ---- id ---- */
 
 static const char *const own_protocols[] = {
-	"/ipfs/bitswap",       "/ipfs/bitswap/1.0.0", "/ipfs/bitswap/1.1.0", "/ipfs/bitswap/1.2.0",
-	"/ipfs/id/1.0.0",      "/ipfs/id/push/1.0.0", "/ipfs/kad/1.0.0",     "/ipfs/lan/kad/1.0.0",
-	"/ipfs/ping/1.0.0",
+	"/ipfs/bitswap",       "/ipfs/bitswap/1.0.0", "/ipfs/bitswap/1.1.0",
+	"/ipfs/bitswap/1.2.0", "/ipfs/id/1.0.0",      "/ipfs/id/push/1.0.0",
+	"/ipfs/kad/1.0.0",     "/ipfs/lan/kad/1.0.0", "/ipfs/ping/1.0.0",
 };
 
 struct find_peer {
@@ -149,13 +149,13 @@ static int item_peer(void *ctx, const struct swarm_peer *peer)
 	multiaddr_split_peer(&bare, &tail);
 	log_safe(agent, sizeof(agent), peer->agent ? peer->agent : "",
 		 peer->agent ? strlen(peer->agent) : 0);
-	control_item(ctx, json_pack("{s:s, s:s, s:s, s:I, s:i, s:s, s:I, s:I}", "Addr",
-				    multiaddr_text(&bare, addr), "Peer", peer_id_text(&peer->id, id),
-				    "Direction", peer->outbound ? "outbound" : "inbound",
-				    "LatencyUs", (json_int_t)peer->latency_us, "Streams",
-				    (int)peer->streams, "Agent", agent, "BytesIn",
-				    (json_int_t)peer->bytes_in, "BytesOut",
-				    (json_int_t)peer->bytes_out));
+	control_item(ctx,
+		     json_pack("{s:s, s:s, s:s, s:I, s:i, s:s, s:I, s:I}", "Addr",
+			       multiaddr_text(&bare, addr), "Peer", peer_id_text(&peer->id, id),
+			       "Direction", peer->outbound ? "outbound" : "inbound", "LatencyUs",
+			       (json_int_t)peer->latency_us, "Streams", (int)peer->streams, "Agent",
+			       agent, "BytesIn", (json_int_t)peer->bytes_in, "BytesOut",
+			       (json_int_t)peer->bytes_out));
 	return 0;
 }
 
@@ -170,7 +170,8 @@ static void call_peers(void *ctx, struct control_request *request, json_t *args)
 
 static void call_addrs(void *ctx, struct control_request *request, json_t *args)
 {
-	control_done(request, 0, daemon_addrs(ctx, json_is_true(json_object_get(args, "id"))), NULL);
+	control_done(request, 0, daemon_addrs(ctx, json_is_true(json_object_get(args, "id"))),
+		     NULL);
 }
 
 static void call_disconnect(void *ctx, struct control_request *request, json_t *args)
@@ -201,16 +202,16 @@ static json_t *exchange_json(const struct daemon *daemon)
 	struct exchange_stats s;
 
 	exchange_stats(daemon->exchange, &s);
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
-			 "BlocksReceived", (json_int_t)s.blocks_received, "DataReceived",
-			 (json_int_t)s.bytes_received, "DupBlksReceived",
-			 (json_int_t)s.duplicate_blocks, "DupDataReceived",
-			 (json_int_t)s.duplicate_bytes, "UnwantedBlocks",
-			 (json_int_t)s.unwanted_blocks, "BlocksSent", (json_int_t)s.blocks_sent,
-			 "DataSent", (json_int_t)s.bytes_sent, "MessagesReceived",
-			 (json_int_t)s.messages_received, "MessagesSent", (json_int_t)s.messages_sent,
-			 "Wants", (json_int_t)s.wants, "Sessions", (json_int_t)s.sessions, "Peers",
-			 (json_int_t)s.peers, "ProviderSearches", (json_int_t)s.provider_searches);
+	return json_pack(
+		"{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+		"BlocksReceived", (json_int_t)s.blocks_received, "DataReceived",
+		(json_int_t)s.bytes_received, "DupBlksReceived", (json_int_t)s.duplicate_blocks,
+		"DupDataReceived", (json_int_t)s.duplicate_bytes, "UnwantedBlocks",
+		(json_int_t)s.unwanted_blocks, "BlocksSent", (json_int_t)s.blocks_sent, "DataSent",
+		(json_int_t)s.bytes_sent, "MessagesReceived", (json_int_t)s.messages_received,
+		"MessagesSent", (json_int_t)s.messages_sent, "Wants", (json_int_t)s.wants,
+		"Sessions", (json_int_t)s.sessions, "Peers", (json_int_t)s.peers,
+		"ProviderSearches", (json_int_t)s.provider_searches);
 }
 
 static void call_bitswap_stat(void *ctx, struct control_request *request, json_t *args)

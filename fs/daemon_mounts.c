@@ -1,6 +1,8 @@
-/* Mounts of the daemon. Mounting and unmounting block, so each runs on a thread that lives for that long and posts back.
+/* Mounts of the daemon. Mounting and unmounting block, so each runs on a thread that lives for that
+ * long and posts back.
  *
- *   STARTING --mounted--> RUNNING --umount, unmounted from outside, daemon stops--> STOPPING --> gone
+ *   STARTING --mounted--> RUNNING --umount, unmounted from outside, daemon stops--> STOPPING -->
+ * gone
  *       \--failed--> gone                ^------------------ busy --------------------/
  */
 #include "fs/daemon_private.h"
@@ -25,7 +27,7 @@ struct daemon_mount {
 	char *mountpoint, *source, *options;
 	struct mount_config config;
 	struct mount *mount;
-	bool ended;		    /* unmounted from outside */
+	bool ended; /* unmounted from outside */
 	bool force;
 	struct control_request *request; /* who waits for the present step; may be NULL */
 	struct control_request *waiter;	 /* who waits for its end; may be NULL */
@@ -94,8 +96,8 @@ static void on_stopped(struct inbox_item *item)
 	}
 	mount->state = MOUNT_RUNNING;
 	reply(mount, mount->err,
-	      mount->err == -EBUSY ? "files are open below the mountpoint: close them, or --force" :
-				     NULL);
+	      mount->err == -EBUSY ? "files are open below the mountpoint: close them, or --force"
+				   : NULL);
 	if (mount->daemon->stopping || mount->ended)
 		stop(mount, true);
 }
@@ -121,7 +123,8 @@ static void stop(struct daemon_mount *mount, bool force)
 		return;
 	mount->state = MOUNT_RUNNING;
 	reply(mount, err, NULL);
-	log_error("daemon", "cannot unmount mountpoint=%s err=%s", mount->mountpoint, err_text(err));
+	log_error("daemon", "cannot unmount mountpoint=%s err=%s", mount->mountpoint,
+		  err_text(err));
 }
 
 static void on_ended(struct inbox_item *item)
@@ -144,9 +147,8 @@ static void on_end(void *ctx)
 
 void daemon_mounts_stop(struct daemon *daemon)
 {
-	list_for_each_safe(mount, &daemon->mounts, struct daemon_mount, node)
-		if (mount->state == MOUNT_RUNNING)
-			stop(mount, true);
+	list_for_each_safe(mount, &daemon->mounts, struct daemon_mount,
+			   node) if (mount->state == MOUNT_RUNNING) stop(mount, true);
 }
 
 /* ---- starting ---- */
@@ -155,7 +157,8 @@ static void on_started(struct inbox_item *item)
 {
 	struct daemon_mount *mount = container_of(item, struct daemon_mount, step);
 	struct daemon *daemon = mount->daemon;
-	bool unwanted = daemon->stopping || mount->ended || (mount->request && control_cancelled(mount->request));
+	bool unwanted = daemon->stopping || mount->ended ||
+			(mount->request && control_cancelled(mount->request));
 
 	pthread_join(mount->thread, NULL);
 	if (mount->err) {
@@ -185,9 +188,8 @@ static void *run_start(void *ctx)
 
 static struct daemon_mount *find_mount(struct daemon *daemon, const char *mountpoint)
 {
-	list_for_each(mount, &daemon->mounts, struct daemon_mount, node)
-		if (strcmp(mount->mountpoint, mountpoint) == 0)
-			return mount;
+	list_for_each(mount, &daemon->mounts, struct daemon_mount,
+		      node) if (strcmp(mount->mountpoint, mountpoint) == 0) return mount;
 	return NULL;
 }
 
@@ -195,8 +197,7 @@ static unsigned mounts_count(const struct daemon *daemon)
 {
 	unsigned count = 0;
 
-	list_for_each(mount, &daemon->mounts, struct daemon_mount, node)
-		count++;
+	list_for_each(mount, &daemon->mounts, struct daemon_mount, node) count++;
 	return count;
 }
 
@@ -244,8 +245,9 @@ void daemon_call_mount(void *ctx, struct control_request *request, json_t *args)
 	}
 	if (find_mount(daemon, mountpoint) || mounts_count(daemon) >= MOUNTS_MAX) {
 		control_done(request, -EBUSY, NULL,
-			     find_mount(daemon, mountpoint) ? "something of dagfs is mounted there already" :
-							      "too many mounts");
+			     find_mount(daemon, mountpoint)
+				     ? "something of dagfs is mounted there already"
+				     : "too many mounts");
 		return;
 	}
 	mount = mount_new(daemon, args);
@@ -303,9 +305,9 @@ void daemon_call_mounts(void *ctx, struct control_request *request, json_t *args
 	struct daemon *daemon = ctx;
 
 	(void)args;
-	list_for_each(mount, &daemon->mounts, struct daemon_mount, node)
-		if (mount->state == MOUNT_RUNNING)
-			control_item(request, json_pack("{s:s, s:s}", "Mountpoint", mount->mountpoint,
-							"Source", mount->config.source));
+	list_for_each(mount, &daemon->mounts, struct daemon_mount,
+		      node) if (mount->state == MOUNT_RUNNING)
+		control_item(request, json_pack("{s:s, s:s}", "Mountpoint", mount->mountpoint,
+						"Source", mount->config.source));
 	control_done(request, 0, NULL, NULL);
 }

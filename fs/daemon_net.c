@@ -1,4 +1,5 @@
-/* The network from the configuration: swarm, routers, exchange; and how the swarm asks routing for addresses. */
+/* The network from the configuration: swarm, routers, exchange; and how the swarm asks routing for
+ * addresses. */
 #include "fs/daemon_private.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
@@ -48,7 +49,8 @@ static void find_peer(void *ctx, const struct peer_id *peer, uint64_t deadline_m
 	find->peer = *peer;
 	list_add_tail(&daemon->finds, &find->node);
 	if (daemon->router)
-		find->query = routing_find_peer(daemon->router, peer, deadline_ms, on_peer_found, find);
+		find->query =
+			routing_find_peer(daemon->router, peer, deadline_ms, on_peer_found, find);
 	if (!find->query)
 		timer_start(loop_timers(daemon->loop), &find->refused, 0, on_find_refused, find);
 }
@@ -104,7 +106,8 @@ static int listen_all(struct daemon *daemon, char **why)
 	unsigned good = 0;
 	size_t i;
 
-	json_array_foreach(list, i, item) {
+	json_array_foreach(list, i, item)
+	{
 		struct multiaddr addr;
 		int err = multiaddr_from_text(&addr, json_string_value(item));
 
@@ -134,10 +137,10 @@ static size_t bootstrap_addrs(const struct daemon *daemon, struct multiaddr *add
 	json_t *list = config_get(daemon->repo->config, "Bootstrap"), *item;
 	size_t i, found = 0;
 
-	json_array_foreach(list, i, item)
-		if (found < DAEMON_BOOTSTRAP_MAX &&
-		    multiaddr_from_text(&addrs[found], json_string_value(item)) == 0)
-			found++;
+	json_array_foreach(
+		list, i, item) if (found < DAEMON_BOOTSTRAP_MAX &&
+				   multiaddr_from_text(&addrs[found], json_string_value(item)) == 0)
+		found++;
 	return found;
 }
 
@@ -219,7 +222,8 @@ int daemon_net_start(struct daemon *daemon, char **why)
 	if (err)
 		return err;
 	start_routing(daemon);
-	daemon->exchange = exchange_new(daemon->swarm, daemon->router, daemon->repo->store, &config);
+	daemon->exchange =
+		exchange_new(daemon->swarm, daemon->router, daemon->repo->store, &config);
 	daemon->fetcher = fetcher_of_exchange(daemon->exchange, daemon->loop);
 	return 0;
 }
@@ -229,7 +233,8 @@ void daemon_net_stop(struct daemon *daemon, void (*done)(void *ctx))
 	fetcher_free(daemon->fetcher);
 	if (daemon->exchange)
 		exchange_free(daemon->exchange);
-	list_for_each_safe(find, &daemon->finds, struct find, node) {
+	list_for_each_safe(find, &daemon->finds, struct find, node)
+	{
 		routing_cancel(find->query);
 		find_free(find);
 	}

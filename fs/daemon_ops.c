@@ -1,4 +1,5 @@
-/* Calls that wait for the network: each is one struct op, from the call to its answer or cancellation. */
+/* Calls that wait for the network: each is one struct op, from the call to its answer or
+ * cancellation. */
 #include "fs/daemon_private.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
@@ -88,7 +89,8 @@ void daemon_call_connect(void *ctx, struct control_request *request, json_t *arg
 	struct op *op;
 
 	if (!text || multiaddr_from_text(&addr, text) || !multiaddr_split_peer(&addr, &peer)) {
-		control_done(request, -EINVAL, NULL, "an address that ends with /p2p/PEER is needed");
+		control_done(request, -EINVAL, NULL,
+			     "an address that ends with /p2p/PEER is needed");
 		return;
 	}
 	op = op_new(daemon, request);
@@ -177,7 +179,8 @@ void daemon_call_provide(void *ctx, struct control_request *request, json_t *arg
 	if (!need_router(daemon, request) || !arg_cid(request, args, &cid))
 		return;
 	if (!store_has(daemon->repo->store, cid_hash_bytes(&cid))) {
-		control_done(request, -ENOENT, NULL, "the block is not stored here: cannot provide it");
+		control_done(request, -ENOENT, NULL,
+			     "the block is not stored here: cannot provide it");
 		return;
 	}
 	op = op_new(daemon, request);
@@ -228,6 +231,7 @@ void daemon_call_findpeer(void *ctx, struct control_request *request, json_t *ar
 	if (!need_router(daemon, request))
 		return;
 	op = op_new(daemon, request);
-	op->query = routing_find_peer(daemon->router, &peer, deadline_of(daemon, args), on_peer, op);
+	op->query =
+		routing_find_peer(daemon->router, &peer, deadline_of(daemon, args), on_peer, op);
 	check_query(op);
 }

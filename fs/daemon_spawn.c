@@ -19,8 +19,8 @@
 static void run_child(const char *repo_path, int log_fd, int ready_fd)
 {
 	char ready[16];
-	const char *args[] = { "dagfs", "--repo", repo_path, "daemon", "--with-mounts",
-			       "--ready-fd", ready, NULL };
+	const char *args[] = { "dagfs",		"--repo",     repo_path, "daemon",
+			       "--with-mounts", "--ready-fd", ready,	 NULL };
 	int null_fd = open("/dev/null", O_RDWR);
 
 	snprintf(ready, sizeof(ready), "%d", ready_fd);
@@ -96,9 +96,9 @@ int daemon_spawn(const char *repo_path, char **why)
 
 	if (fd < 0) {
 		err = -errno;
-		*why = err == -ENOENT ?
-			       xasprintf("no repository at %s: run `dagfs init` first", repo_path) :
-			       xasprintf("cannot write %s: %s", file, err_text(err));
+		*why = err == -ENOENT
+			       ? xasprintf("no repository at %s: run `dagfs init` first", repo_path)
+			       : xasprintf("cannot write %s: %s", file, err_text(err));
 		free(file);
 		return err;
 	}

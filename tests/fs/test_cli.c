@@ -76,8 +76,8 @@ static void commands_and_arguments(void **state)
 static void options_in_every_form(void **state)
 {
 	static const char *const forms[] = {
-		"ping -n 5 P", "ping -n5 P", "ping -n=5 P", "ping --count 5 P", "ping --count=5 P",
-		"ping P -n 5",
+		"ping -n 5 P",	    "ping -n5 P",	"ping -n=5 P",
+		"ping --count 5 P", "ping --count=5 P", "ping P -n 5",
 	};
 	struct line line;
 

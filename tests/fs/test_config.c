@@ -167,11 +167,21 @@ static void sizes(void **state)
 		const char *text;
 		uint64_t bytes;
 	} good[] = {
-		{ "0", 0 },	      { "17B", 17 },		  { "1kB", 1000 },
-		{ "10GB", 10000000000 }, { "512MiB", 512ull << 20 }, { "1TiB", 1ull << 40 },
+		{ "0", 0 },
+		{ "17B", 17 },
+		{ "1kB", 1000 },
+		{ "10GB", 10000000000 },
+		{ "512MiB", 512ull << 20 },
+		{ "1TiB", 1ull << 40 },
 		{ "18446744073709551615", UINT64_MAX },
 	};
-	static const char *const bad[] = { "", "x", "-1", "1.5GB", "1 GB", "1XB", "18446744073709551616",
+	static const char *const bad[] = { "",
+					   "x",
+					   "-1",
+					   "1.5GB",
+					   "1 GB",
+					   "1XB",
+					   "18446744073709551616",
 					   "18446744073709551615kB" };
 	uint64_t bytes;
 
@@ -189,9 +199,15 @@ static void durations(void **state)
 	static const struct {
 		const char *text;
 		uint64_t ms;
-	} good[] = { { "0", 0 },	{ "30", 30000 },	 { "500ms", 500 }, { "30s", 30000 },
+	} good[] = { { "0", 0 },       { "30", 30000 },	     { "500ms", 500 },	  { "30s", 30000 },
 		     { "2m", 120000 }, { "1h30m", 5400000 }, { "1h1ms", 3600001 } };
-	static const char *const bad[] = { "", "s", "-1s", "1d", "1s ", "1.5s", "99999999999999999999s",
+	static const char *const bad[] = { "",
+					   "s",
+					   "-1s",
+					   "1d",
+					   "1s ",
+					   "1.5s",
+					   "99999999999999999999s",
 					   "18446744073709551615h" };
 	uint64_t ms;
 

@@ -33,9 +33,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	static const char *const files[] = {
-		"config.json",	    "identity.key",	"keystore",	      "records/data.mdb",
-		"records/lock.mdb", "records",		"store/data.mdb",    "store/lock.mdb",
-		"store",
+		"config.json",	    "identity.key",	"keystore",
+		"records/data.mdb", "records/lock.mdb", "records",
+		"store/data.mdb",   "store/lock.mdb",	"store",
 	};
 	struct scratch *scratch = *state;
 	char *some = repo_file(scratch->dir, "some");
