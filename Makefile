@@ -57,7 +57,7 @@ below_exchange := exchange routing net
 below_routing  := routing net
 below_net      := net
 below_sim      := exchange routing net
-below_fuzz     := dag exchange routing net
+below_fuzz     := fs dag exchange routing net
 
 layer_of = $(word 2,$(subst /, ,$(1)))
 .SECONDEXPANSION:
