@@ -2,9 +2,7 @@
 #ifndef DAG_CBOR_LINKS_H
 #define DAG_CBOR_LINKS_H
 
-#include "net/wire/cid.h"
-
-#define CBOR_DEPTH_MAX 128
+#include "dag/cbor_head.h"
 
 /* Calls each for every link, in order; non-zero from it stops and is returned. -EBADMSG: not one
  * whole item, indefinite lengths, tags other than 42, keys that are no text, nesting over
