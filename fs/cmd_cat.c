@@ -135,6 +135,8 @@ struct listed {
 	char *name;
 	size_t name_len;
 	uint64_t tsize;
+	struct dag_stat stat;
+	bool known; /* stat is filled in */
 };
 
 struct ls {
@@ -147,54 +149,76 @@ struct ls {
 	json_t *links;
 };
 
-static void print_entry(struct ls *ls, const struct listed *entry, const struct dag_stat *stat,
-			bool known)
+static const char *size_text(const struct listed *entry, char out[static 32])
+{
+	if (!entry->known)
+		snprintf(out, 32, "?");
+	else if (entry->stat.type == DAG_DIRECTORY)
+		snprintf(out, 32, "-");
+	else
+		snprintf(out, 32, "%" PRIu64, entry->stat.size);
+	return out;
+}
+
+/* size_width: of the column. */
+static void print_entry(struct ls *ls, const struct listed *entry, int size_width)
 {
 	struct invocation *in = ls->in;
-	bool is_dir = known && stat->type == DAG_DIRECTORY;
-	char text[CID_TEXT_MAX], safe[1100], size[32] = "?";
+	bool is_dir = entry->known && entry->stat.type == DAG_DIRECTORY;
+	char text[CID_TEXT_MAX], safe[1100], size[32];
 
 	cli_cid(in, &entry->cid, text);
-	if (known)
-		snprintf(size, sizeof(size), "%" PRIu64, stat->size);
 	if (ls->links) {
-		json_array_append_new(ls->links,
-				      json_pack("{s:s%, s:s, s:I, s:i}", "Name", entry->name,
-						entry->name_len, "Hash", text, "Size",
-						(json_int_t)(known ? stat->size : entry->tsize),
-						"Type", known ? (is_dir ? 1 : 2) : 0));
+		uint64_t bytes = entry->known ? entry->stat.size : entry->tsize;
+
+		json_array_append_new(ls->links, json_pack("{s:s%, s:s, s:I, s:i}", "Name",
+							   entry->name, entry->name_len, "Hash",
+							   text, "Size", (json_int_t)bytes, "Type",
+							   entry->known ? (is_dir ? 1 : 2) : 0));
 		return;
 	}
 	cli_safe(safe, sizeof(safe), entry->name, entry->name_len);
 	if (!cli_flag(in, "size"))
 		printf("%s %s%s\n", text, safe, is_dir ? "/" : "");
 	else
-		printf("%s %s %s%s\n", text, is_dir ? "-" : size, safe, is_dir ? "/" : "");
+		printf("%s %-*s %s%s\n", text, size_width, size_text(entry, size), safe,
+		       is_dir ? "/" : "");
 }
 
-/* What each entry of the batch is, asked for side by side. One that cannot be had is listed all the
- * same. */
-static int flush_batch(struct ls *ls)
+/* What each entry of the batch is, asked for side by side. */
+static int look_at_batch(struct ls *ls)
 {
-	bool look = cli_flag(ls->in, "resolve-type");
-	int err = 0;
-
 	for (size_t i = 0; i < ls->count; i++)
 		ls->cids[i] = ls->batch[i].cid;
-	if (look)
-		exchange_prefetch(ls->blocks, ls->cids, ls->count);
+	exchange_prefetch(ls->blocks, ls->cids, ls->count);
 	for (size_t i = 0; i < ls->count; i++) {
-		struct dag_stat stat = { 0 };
-		int got = -ENODATA;
+		struct listed *entry = &ls->batch[i];
+		int err = dag_stat(ls->blocks, &entry->cid, cli_wait(ls->in), &entry->stat);
 
-		if (look && err != -EINTR)
-			got = dag_stat(ls->blocks, &ls->batch[i].cid, cli_wait(ls->in), &stat);
-		if (got == -EINTR)
-			err = got;
-		if (look && got && !ls->missing)
-			ls->missing = got;
+		if (err == -EINTR)
+			return err;
+		if (err && !ls->missing)
+			ls->missing = err;
+		entry->known = !err;
+	}
+	return 0;
+}
+
+/* An entry that cannot be had is listed all the same. Columns line up within a batch. */
+static int flush_batch(struct ls *ls)
+{
+	int err = cli_flag(ls->in, "resolve-type") ? look_at_batch(ls) : 0, width = 0;
+	char size[32];
+
+	for (size_t i = 0; i < ls->count; i++) {
+		int len = (int)strlen(size_text(&ls->batch[i], size));
+
+		if (len > width)
+			width = len;
+	}
+	for (size_t i = 0; i < ls->count; i++) {
 		if (!err)
-			print_entry(ls, &ls->batch[i], &stat, !got);
+			print_entry(ls, &ls->batch[i], width);
 		free(ls->batch[i].name);
 	}
 	ls->count = 0;
@@ -209,6 +233,7 @@ static int on_entry(void *ctx, size_t index, const struct dir_entry *entry)
 	(void)index;
 	listed->cid = entry->cid;
 	listed->tsize = entry->tsize;
+	listed->known = false;
 	listed->name_len = entry->name.len;
 	listed->name = xcalloc(1, entry->name.len + 1);
 	memcpy(listed->name, entry->name.at, entry->name.len);
@@ -234,11 +259,11 @@ static int list_dir(struct ls *ls, struct dir *dir)
 static int list_file(struct ls *ls, const struct cid *cid)
 {
 	struct listed entry = { .cid = *cid, .name = "" };
-	struct dag_stat stat;
-	int err = dag_stat(ls->blocks, cid, cli_wait(ls->in), &stat);
+	int err = dag_stat(ls->blocks, cid, cli_wait(ls->in), &entry.stat);
 
+	entry.known = !err;
 	if (!err)
-		print_entry(ls, &entry, &stat, true);
+		print_entry(ls, &entry, 0);
 	return err;
 }
 

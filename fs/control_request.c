@@ -241,6 +241,11 @@ static int on_fetch(struct control_client *client, const struct control_frame *f
 	return 0;
 }
 
+static bool is_stored(struct control_client *client, const struct cid *cid)
+{
+	return client->server->store && store_has(client->server->store, cid_hash_bytes(cid));
+}
+
 static int on_prefetch(struct control_client *client, const struct control_frame *frame)
 {
 	struct cursor c = cursor_over(frame->body);
@@ -248,7 +253,8 @@ static int on_prefetch(struct control_client *client, const struct control_frame
 	struct cid cid;
 
 	while (control_cid_next(&c, &cid)) {
-		if (client->prefetch_count >= CLIENT_PREFETCHES_MAX || cid_allowed(&cid))
+		if (client->prefetch_count >= CLIENT_PREFETCHES_MAX || cid_allowed(&cid) ||
+		    is_stored(client, &cid))
 			continue;
 		want_start(client, session, 0, true, &cid, PREFETCH_MS);
 	}
