@@ -66,6 +66,12 @@ $(OUT)/tests/%: $(OUT)/tests/%.o $(patsubst %.c,$(OUT)/%.o,$(HELP)) \
 	@echo "  LD      $@"
 	@$(CC) $(CFLAGS_$(V)) -o $@ $^ $(LDLIBS) -lcmocka
 
+# The simulator decides the wall clock and the seeds of hash tables, too.
+SIM := $(sort $(wildcard tests/sim/*.c))
+$(OUT)/tests/sim/sim: $(SIM:%.c=$(OUT)/%.o) $(foreach l,$(below_sim),$(call lib,$(l)))
+	@echo "  LD      $@"
+	@$(CC) $(CFLAGS_$(V)) -Wl,--wrap=wallclock_ns,--wrap=random_system -o $@ $^ $(LDLIBS)
+
 $(OUT)/tests/fuzz/fuzz_%: $(OUT)/tests/fuzz/fuzz_%.o $(if $(filter fuzz,$(V)),,$(OUT)/tests/fuzz/replay.o) \
 		$(foreach l,$(below_fuzz),$(call lib,$(l)))
 	@echo "  LD      $@"
@@ -107,6 +113,12 @@ e2e: setup
 	@$(MAKE) --no-print-directory V=release all
 	@DAGFS=$(BUILD)/release/dagfs tests/e2e/run
 
+# Many nodes on virtual time: the fixed set, or make sim SEED=... SCENARIO=... NODES=...
+sim: setup
+	@$(MAKE) --no-print-directory V=$(V) sim-built
+sim-built: $(OUT)/tests/sim/sim
+	@$< "$(SEED)" "$(SCENARIO)" $(NODES)
+
 # Against real Kubo and Helia nodes on loopback.
 interop: setup
 	@scripts/setup-interop
@@ -143,7 +155,7 @@ $(OUT)/%.h.ok: %.h
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all setup check check-built check-tsan check-tsan-built demo e2e interop bench fuzz fuzz-built \
+.PHONY: all setup check check-built check-tsan check-tsan-built demo e2e sim sim-built interop bench fuzz fuzz-built \
 	install format layers headers clean
 .SECONDARY:
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)
