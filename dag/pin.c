@@ -144,9 +144,19 @@ static int finish(struct db *db, const struct pin *pin)
 
 struct adding {
 	struct pin pin;
+	struct blocks *blocks;
 	pin_progress_fn *progress;
 	void *ctx;
 };
+
+/* What the daemon fetched may still be in its queue, and it may die or have no room: whoever acknowledges
+ * the pin stores what is not there yet. */
+static int keep_block(struct adding *adding, const struct block *block)
+{
+	if (blocks_has(adding->blocks, &block->cid))
+		return 0;
+	return store_put(adding->blocks->store, (struct block *)block, STORE_WAIT, NULL, NULL);
+}
 
 static int count_block(void *ctx, const struct block *block, unsigned depth)
 {
@@ -157,7 +167,7 @@ static int count_block(void *ctx, const struct block *block, unsigned depth)
 	adding->pin.bytes += block->data.len;
 	if (adding->progress && adding->pin.blocks % PROGRESS_EVERY == 0)
 		adding->progress(adding->ctx, adding->pin.blocks, adding->pin.bytes);
-	return 0;
+	return keep_block(adding, block);
 }
 
 static int fetch(struct adding *adding, struct blocks *blocks, struct wait *wait,
@@ -174,16 +184,16 @@ static int fetch(struct adding *adding, struct blocks *blocks, struct wait *wait
 	err = blocks_get(blocks, &adding->pin.cid, wait, &block);
 	if (err)
 		return err;
-	count_block(adding, block, 0);
+	err = count_block(adding, block, 0);
 	block_unref(block);
-	return 0;
+	return err;
 }
 
 int pin_add(struct db *db, struct blocks *blocks, const struct cid *cid, enum pin_kind kind,
 	    const char *name, struct wait *wait, uint64_t timeout_ms, pin_progress_fn *progress,
 	    void *ctx)
 {
-	struct adding adding = { .progress = progress, .ctx = ctx };
+	struct adding adding = { .blocks = blocks, .progress = progress, .ctx = ctx };
 	struct pin old;
 	int err = named(&adding.pin, cid, kind, name);
 
