@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define LINES_BYTES 65536 /* of output that wait for their blocks */
+
 static const struct option_spec options[] = {
 	{ "recursive", 'r', OPTION_FLAG, NULL, "add directories with all below them", NULL },
 	{ "quiet", 'q', OPTION_FLAG, NULL, "only the CIDs", NULL },
@@ -45,23 +47,46 @@ struct add {
 	struct progress *progress;
 	struct dir_builder *wrapper; /* NULL: each argument stands by itself */
 	struct cid last;
+	struct buf lines; /* not yet printed */
 };
+
+/* Whoever reads a line may rely on it: none comes out before its block is on disk. */
+static int print_lines(struct add *add)
+{
+	int err = 0;
+
+	if (add->lines.len && !add->config.only_hash)
+		err = store_sync(add->in->repo->store);
+	if (!err)
+		fwrite(add->lines.at, 1, add->lines.len, stdout);
+	buf_clear(&add->lines);
+	return err;
+}
 
 static void print_added(struct add *add, const char *name, const struct cid *cid, uint64_t size)
 {
 	struct invocation *in = add->in;
-	char text[CID_TEXT_MAX], safe[1024];
+	char text[CID_TEXT_MAX], safe[1024], *json;
+	json_t *value;
 
 	if (cli_flag(in, "silent") || cli_flag(in, "quieter"))
 		return;
 	cli_cid(in, cid, text);
-	if (in->json)
-		cli_print_json(json_pack("{s:s, s:s, s:o}", "Name", name, "Hash", text, "Size",
-					 json_sprintf("%" PRIu64, size)));
-	else if (cli_flag(in, "quiet"))
-		puts(text);
-	else
-		printf("added %s %s\n", text, cli_safe(safe, sizeof(safe), name, strlen(name)));
+	if (in->json) {
+		value = json_pack("{s:s, s:s, s:o}", "Name", name, "Hash", text, "Size",
+				  json_sprintf("%" PRIu64, size));
+		json = json_dumps(value, JSON_COMPACT | JSON_PRESERVE_ORDER);
+		buf_printf(&add->lines, "%s\n", json ? json : "null");
+		json_decref(value);
+		free(json);
+	} else if (cli_flag(in, "quiet")) {
+		buf_printf(&add->lines, "%s\n", text);
+	} else {
+		buf_printf(&add->lines, "added %s %s\n", text,
+			   cli_safe(safe, sizeof(safe), name, strlen(name)));
+	}
+	if (add->lines.len >= LINES_BYTES)
+		print_lines(add);
 }
 
 static void on_done(void *ctx, const struct import_event *event)
@@ -127,8 +152,10 @@ static int keep(struct add *add, const struct cid *root, uint64_t size)
 	const char *name = cli_given(in, "pin-name") ? cli_text(in, "pin-name") : "";
 	int err;
 
-	if (add->config.only_hash)
+	if (add->config.only_hash) {
+		print_lines(add);
 		return EXIT_OK;
+	}
 	err = store_sync(in->repo->store);
 	if (err)
 		return cli_fail(in, err, "cannot write the store");
@@ -136,6 +163,7 @@ static int keep(struct add *add, const struct cid *root, uint64_t size)
 		err = pin_record(in->repo->db, root, PIN_RECURSIVE, name, 0, size);
 	if (err)
 		return cli_fail(in, err, "cannot record the pin");
+	print_lines(add);
 	cli_announce(in, root);
 	return EXIT_OK;
 }
@@ -296,6 +324,8 @@ static int run(struct invocation *in)
 		return EXIT_FAILED;
 	cli_blocks(in, &add.blocks);
 	code = add_all(&add);
+	print_lines(&add); /* what was stored before an error */
+	buf_release(&add.lines);
 	blocks_release(&add.blocks);
 	close(lock);
 	return code;
