@@ -55,7 +55,7 @@ int control_socket_connect(const char *repo_path)
 	return err ? err : fd;
 }
 
-/* The lock file tells the owner's pid, for messages. */
+/* The lock file tells the owner's pid, for messages: a full disk is no reason not to start. */
 int control_lock(const char *repo_path)
 {
 	char *file = repo_file(repo_path, LOCK_NAME);
@@ -64,7 +64,7 @@ int control_lock(const char *repo_path)
 
 	if (!err && flock(fd, LOCK_EX | LOCK_NB))
 		err = errno == EWOULDBLOCK ? -EADDRINUSE : -errno;
-	if (!err && (ftruncate(fd, 0) || dprintf(fd, "%d\n", (int)getpid()) < 0))
+	if (!err && (ftruncate(fd, 0) || dprintf(fd, "%d\n", (int)getpid()) < 0) && errno != ENOSPC)
 		err = -errno;
 	free(file);
 	if (err && fd >= 0)
