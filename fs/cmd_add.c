@@ -55,7 +55,9 @@ static int print_lines(struct add *add)
 {
 	int err = 0;
 
-	if (add->lines.len && !add->config.only_hash)
+	if (!add->lines.len)
+		return 0;
+	if (!add->config.only_hash)
 		err = store_sync(add->in->repo->store);
 	if (!err)
 		fwrite(add->lines.at, 1, add->lines.len, stdout);
