@@ -13,6 +13,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#define CALL_GRACE_MS 2000
+
 /* A signal handler has no argument: the one wait it ends, and how often it came. */
 static _Atomic(struct wait *) signal_wait;
 static atomic_int signal_count;
@@ -223,6 +225,11 @@ struct wait *cli_wait(struct invocation *in)
 	return start_wait(in, in->timeout_ms);
 }
 
+struct wait *cli_wait_call(struct invocation *in)
+{
+	return start_wait(in, in->timeout_ms ? in->timeout_ms + CALL_GRACE_MS : 0);
+}
+
 struct wait *cli_wait_long(struct invocation *in)
 {
 	return start_wait(in, 0);
@@ -288,7 +295,7 @@ int cli_call(struct invocation *in, const char *cmd, json_t *args,
 	     int (*item)(void *ctx, json_t *value), void *ctx, json_t **result)
 {
 	char *why = NULL, safe[512];
-	int err = control_call(in->control, cmd, args, cli_wait(in), item, ctx, result, &why);
+	int err = control_call(in->control, cmd, args, cli_wait_call(in), item, ctx, result, &why);
 	int code = EXIT_OK;
 
 	if (err && why)

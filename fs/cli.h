@@ -108,6 +108,8 @@ int cli_usage(struct invocation *in, const char *fmt, ...) __attribute__((format
 /* Begin the next wait: in->wait with the command's timeout; an interruption that came before is
  * kept. Returns &in->wait. */
 struct wait *cli_wait(struct invocation *in);
+/* The same with some time more, for the daemon to tell that it gave up after just that timeout. */
+struct wait *cli_wait_call(struct invocation *in);
 /* The same without a deadline: for long work on what is stored. */
 struct wait *cli_wait_long(struct invocation *in);
 /* Was Ctrl-C pressed? */

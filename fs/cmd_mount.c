@@ -32,6 +32,7 @@ static int run_daemon(struct invocation *in)
 	if (code)
 		return code;
 	options.repo_path = in->repo_path;
+	options.offline = in->offline;
 	options.with_mounts = cli_flag(in, "with-mounts");
 	if (cli_given(in, "ready-fd"))
 		options.ready_fd = (int)cli_int(in, "ready-fd");
@@ -171,7 +172,7 @@ static int need_mount_daemon(struct invocation *in, bool *started)
 	if (!in->offline && cli_daemon(in))
 		return EXIT_OK;
 	if (control_owner(in->repo_path) == 0) {
-		err = daemon_spawn(in->repo_path, &why);
+		err = daemon_spawn(in->repo_path, in->offline, &why);
 		if (err)
 			code = cli_fail(in, err == -EINTR ? err : 0, "%s", why);
 		free(why);

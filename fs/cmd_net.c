@@ -44,7 +44,7 @@ static int run_connect(struct invocation *in)
 		const char *addr = in->argv[i], *id = strrchr(addr, '/');
 		char *why = NULL, safe[512];
 		int err = control_call(in->control, "swarm.connect", timed(in, "addr", addr),
-				       cli_wait(in), NULL, NULL, NULL, &why);
+				       cli_wait_call(in), NULL, NULL, NULL, &why);
 
 		id = id ? id + 1 : addr;
 		if (!err)

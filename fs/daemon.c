@@ -128,6 +128,8 @@ static int run_parts(struct daemon *daemon, char **why)
 		daemon_stop(daemon);
 	else
 		tell_ready(daemon);
+	if (cli_interrupted()) /* before the loop took the signals over */
+		daemon_stop(daemon);
 	loop_run(daemon->loop);
 	return err;
 }

@@ -218,10 +218,12 @@ int daemon_net_start(struct daemon *daemon, char **why)
 	int err;
 
 	start_swarm(daemon);
-	err = listen_all(daemon, why);
-	if (err)
-		return err;
-	start_routing(daemon);
+	if (!daemon->options->offline) {
+		err = listen_all(daemon, why);
+		if (err)
+			return err;
+		start_routing(daemon);
+	}
 	daemon->exchange =
 		exchange_new(daemon->swarm, daemon->router, daemon->repo->store, &config);
 	daemon->fetcher = fetcher_of_exchange(daemon->exchange, daemon->loop);

@@ -67,7 +67,8 @@ static uint64_t deadline_of(struct daemon *daemon, const json_t *args)
 static bool need_router(struct daemon *daemon, struct control_request *request)
 {
 	if (!daemon->router)
-		control_done(request, -ENOTSUP, NULL, "routing is off (Routing.Type is none)");
+		control_done(request, -ENOTSUP, NULL,
+			     "routing is off (Routing.Type is none, or --offline)");
 	return daemon->router != NULL;
 }
 

@@ -16,11 +16,20 @@
 #define LOG_TAIL_MAX 1024
 
 /* Between fork and exec: only system calls. */
-static void run_child(const char *repo_path, int log_fd, int ready_fd)
+static void run_child(const char *repo_path, bool offline, int log_fd, int ready_fd)
 {
 	char ready[16];
-	const char *args[] = { "dagfs",		"--repo",     repo_path, "daemon",
-			       "--with-mounts", "--ready-fd", ready,	 NULL };
+	const char *args[] = {
+		"dagfs",
+		"--repo",
+		repo_path,
+		"daemon",
+		"--with-mounts",
+		"--ready-fd",
+		ready,
+		offline ? "--offline" : NULL,
+		NULL,
+	};
 	int null_fd = open("/dev/null", O_RDWR);
 
 	snprintf(ready, sizeof(ready), "%d", ready_fd);
@@ -71,7 +80,7 @@ static int wait_ready(int fd)
 	}
 }
 
-static int spawn(const char *repo_path, int log_fd, int *pid)
+static int spawn(const char *repo_path, bool offline, int log_fd, int *pid)
 {
 	int pipe_fds[2], err;
 
@@ -79,7 +88,7 @@ static int spawn(const char *repo_path, int log_fd, int *pid)
 		return -errno;
 	*pid = fork();
 	if (*pid == 0)
-		run_child(repo_path, log_fd, pipe_fds[1]);
+		run_child(repo_path, offline, log_fd, pipe_fds[1]);
 	err = *pid < 0 ? -errno : 0;
 	close(pipe_fds[1]);
 	if (!err)
@@ -88,7 +97,7 @@ static int spawn(const char *repo_path, int log_fd, int *pid)
 	return err;
 }
 
-int daemon_spawn(const char *repo_path, char **why)
+int daemon_spawn(const char *repo_path, bool offline, char **why)
 {
 	char *file = repo_file(repo_path, "daemon.log"), *said;
 	int pid = -1, err, fd = open(file, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -103,7 +112,7 @@ int daemon_spawn(const char *repo_path, char **why)
 		return err;
 	}
 	from = lseek(fd, 0, SEEK_END);
-	err = spawn(repo_path, fd, &pid);
+	err = spawn(repo_path, offline, fd, &pid);
 	if (err) {
 		if (pid > 0 && err != -ECHILD)
 			kill(pid, SIGTERM);
