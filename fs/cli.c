@@ -380,10 +380,23 @@ int cli_gc_lock(struct invocation *in, bool exclusive)
 	return fd;
 }
 
+void cli_provide_changed(struct invocation *in)
+{
+	char *why = NULL;
+	int err;
+
+	if (!cli_daemon(in))
+		return;
+	err = control_call(in->control, "provide-changed", NULL, cli_wait(in), NULL, NULL, NULL,
+			   &why);
+	if (err)
+		log_warn("cli", "the daemon was not told what is provided err=%s", err_text(err));
+	free(why);
+}
+
 void cli_announce(struct invocation *in, const struct cid *cid)
 {
 	struct db_txn *txn;
-	char *why = NULL;
 	int err = db_begin(in->repo->db, true, &txn);
 
 	if (!err) {
@@ -393,15 +406,11 @@ void cli_announce(struct invocation *in, const struct cid *cid)
 		else
 			err = db_commit(txn);
 	}
-	if (err)
+	if (err) {
 		log_warn("cli", "cannot record what is provided err=%s", err_text(err));
-	if (err || !cli_daemon(in))
 		return;
-	if (in->fetcher)
+	}
+	if (cli_daemon(in) && in->fetcher)
 		in->fetcher->ops->have(in->fetcher, cid, 1);
-	err = control_call(in->control, "provide-changed", NULL, cli_wait(in), NULL, NULL, NULL,
-			   &why);
-	if (err)
-		log_warn("cli", "the daemon was not told what is provided err=%s", err_text(err));
-	free(why);
+	cli_provide_changed(in);
 }

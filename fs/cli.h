@@ -148,6 +148,8 @@ int cli_gc_lock(struct invocation *in, bool exclusive);
 /* The root is to be announced: recorded, and the daemon told when one runs. Failures only show in
  * the log. */
 void cli_announce(struct invocation *in, const struct cid *cid);
+/* The table "provide" has changed: the daemon, when one runs, looks at it. */
+void cli_provide_changed(struct invocation *in);
 
 /* ---- progress on stderr, only when it is a terminal ---- */
 struct progress;

@@ -85,17 +85,19 @@ static const struct option_spec rm_options[] = {
 	{ 0 },
 };
 
-/* No pin any more: nothing to announce. The daemon stops by itself when it looks again. */
+/* No pin any more: nothing to announce. */
 static void withdraw(struct invocation *in, const struct cid *cid)
 {
 	struct db_txn *txn;
 
 	if (db_begin(in->repo->db, true, &txn))
 		return;
-	if (db_del(txn, "provide", cid_hash_bytes(cid)))
+	if (db_del(txn, "provide", cid_hash_bytes(cid))) {
 		db_abort(txn);
-	else
-		db_commit(txn);
+		return;
+	}
+	if (db_commit(txn) == 0)
+		cli_provide_changed(in);
 }
 
 static int rm_one(struct invocation *in, struct blocks *blocks, const char *path)

@@ -60,11 +60,20 @@ static json_t *key_json(const struct public_key *key)
 
 /* ---- id ---- */
 
-static const char *const own_protocols[] = {
-	"/ipfs/bitswap",       "/ipfs/bitswap/1.0.0", "/ipfs/bitswap/1.1.0",
-	"/ipfs/bitswap/1.2.0", "/ipfs/id/1.0.0",      "/ipfs/id/push/1.0.0",
-	"/ipfs/kad/1.0.0",     "/ipfs/lan/kad/1.0.0", "/ipfs/ping/1.0.0",
-};
+/* What we answer, sorted. */
+static json_t *own_protocols(const struct daemon *daemon)
+{
+	json_t *list = json_pack("[s, s, s, s, s, s]", "/ipfs/bitswap", "/ipfs/bitswap/1.0.0",
+				 "/ipfs/bitswap/1.1.0", "/ipfs/bitswap/1.2.0", "/ipfs/id/1.0.0",
+				 "/ipfs/id/push/1.0.0");
+
+	if (daemon->wan_serves)
+		json_array_append_new(list, json_string("/ipfs/kad/1.0.0"));
+	if (daemon->lan)
+		json_array_append_new(list, json_string("/ipfs/lan/kad/1.0.0"));
+	json_array_append_new(list, json_string("/ipfs/ping/1.0.0"));
+	return list;
+}
 
 struct find_peer {
 	const struct peer_id *id;
@@ -119,23 +128,19 @@ static void id_of_peer(struct daemon *daemon, struct control_request *request, j
 static void call_id(void *ctx, struct control_request *request, json_t *args)
 {
 	struct daemon *daemon = ctx;
-	json_t *protocols = json_array();
 	char text[PEER_ID_TEXT_MAX];
+	json_t *id;
 
 	if (json_object_get(args, "peer")) {
-		json_decref(protocols);
 		id_of_peer(daemon, request, args);
 		return;
 	}
-	for (size_t i = 0; i < ARRAY_LEN(own_protocols); i++)
-		json_array_append_new(protocols, json_string(own_protocols[i]));
-	control_done(request, 0,
-		     json_pack("{s:s, s:o, s:o, s:s, s:o}", "ID",
-			       peer_id_text(swarm_self(daemon->swarm), text), "PublicKey",
-			       key_json(identity_public(daemon->repo->identity)), "Addresses",
-			       daemon_addrs(daemon, true), "AgentVersion", CLI_AGENT, "Protocols",
-			       protocols),
-		     NULL);
+	id = json_pack("{s:s, s:o, s:o, s:s, s:o}", "ID",
+		       peer_id_text(swarm_self(daemon->swarm), text), "PublicKey",
+		       key_json(identity_public(daemon->repo->identity)), "Addresses",
+		       daemon_addrs(daemon, true), "AgentVersion", CLI_AGENT, "Protocols",
+		       own_protocols(daemon));
+	control_done(request, 0, id, NULL);
 }
 
 /* ---- swarm ---- */

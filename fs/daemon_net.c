@@ -177,6 +177,7 @@ static void start_routing(struct daemon *daemon)
 		goto out;
 	if (found || strcmp(type, "auto")) {
 		daemon->wan = kad_new(daemon->swarm, daemon->repo->db, &config);
+		daemon->wan_serves = config.mode == KAD_SERVER;
 		list[parts++] = daemon->wan;
 	}
 	config.protocol = "/ipfs/lan/kad/1.0.0";

@@ -25,6 +25,7 @@ struct daemon {
 	struct timer deadline; /* of stopping */
 	struct list mounts;    /* struct daemon_mount */
 	struct list finds;     /* struct find: addresses that the swarm looks for */
+	bool wan_serves;       /* answers in the public DHT */
 	bool stopping, had_mount;
 };
 
