@@ -28,6 +28,9 @@ static const struct scenario {
 	{ "loss", run_loss, 0, true },
 	{ "jump", run_jump, 0, false },
 	{ "nat", run_nat, 0, false },
+	{ "wrong-blocks", run_wrong_blocks, 0, true },
+	{ "silent", run_silent, 0, false },
+	{ "garbage", run_garbage, 0, true },
 };
 
 /* ---- what scenarios say ---- */

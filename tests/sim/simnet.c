@@ -235,7 +235,7 @@ static void on_uplink(void *ctx)
 		end->queued -= chunk->len;
 		transmit(end, chunk);
 		activate(end);
-		if (end->queued == 0 && end->conn.events && end->opened && !end->deaf)
+		if (end->queued == 0 && end->conn.events && end->conn.events->on_drain && !end->deaf)
 			end->conn.events->on_drain(end->conn.ctx); /* may close end */
 	}
 	uplink_kick(host);
