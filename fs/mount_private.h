@@ -70,6 +70,7 @@ struct mount {
 	struct inodes inodes;
 	pthread_key_t self; /* struct worker of this thread */
 	int stop_fd;	    /* readable when all threads are to end */
+	atomic_bool greeted; /* INIT was answered; nothing else is before it */
 
 	pthread_mutex_t lock; /* guards what follows */
 	struct worker workers[MOUNT_THREADS_MAX];
@@ -142,5 +143,8 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);
 void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
 void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+
+/* mount_io.c: after fuse_session_mount(). 0 or -errno. */
+int mount_io_set(struct mount *mount);
 
 #endif
