@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -109,9 +110,13 @@ static bool has_dagfs(const char *point)
 
 static int check_directory(const char *point, char **why)
 {
+	struct statvfs answer;
 	struct stat st;
 	int err = stat(point, &st) ? -errno : 0;
 
+	/* The kernel may know the root of a dead mount by heart; this it has to ask. */
+	if (!err && has_dagfs(point) && statvfs(point, &answer))
+		err = -errno;
 	if (err == -ENOTCONN || err == -ECONNABORTED) {
 		log_info("mount", "taking away the dead mount at=%s", point);
 		err = unmount(point, true);
