@@ -183,7 +183,7 @@ size_t kad_providers_get(const struct kad_providers *store, struct bytes key, ui
 	const struct kad_provider_key *entry = map_get(&store->keys, key);
 	size_t count = 0;
 
-	for (size_t i = 0; entry && i < entry->count && count < max; i++)
+	for (size_t i = entry ? entry->count : 0; i-- > 0 && count < max;)
 		if (is_alive(store, &entry->records[i], now_ms))
 			out[count++] = entry->records[i].peer;
 	return count;

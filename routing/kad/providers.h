@@ -32,7 +32,7 @@ void kad_providers_release(struct kad_providers *store);
 int kad_providers_add(struct kad_providers *store, struct bytes key, const struct peer_id *peer,
 		      uint64_t now_ms);
 void kad_providers_remove(struct kad_providers *store, struct bytes key, const struct peer_id *peer);
-/* The providers of key, youngest last; returns how many were filled in. */
+/* The providers of key, youngest first; returns how many were filled in. */
 size_t kad_providers_get(const struct kad_providers *store, struct bytes key, uint64_t now_ms,
 			 struct peer_id *out, size_t max);
 /* Drops what is expired. */
