@@ -2,6 +2,7 @@
  *
  *   mount.c          starting and stopping
  *   mount_point.c    is the mountpoint fit?
+ *   mount_device.c   what the library leaves out of the first answer
  *   mount_threads.c  the threads that serve requests
  *   mount_fetch.c    waiting for blocks: deadlines, interrupts, and who else serves meanwhile
  *   mount_ahead.c    directories: asking for blocks before they are needed
@@ -60,6 +61,8 @@ struct ahead {
 
 struct mount {
 	struct fuse_session *session;
+	atomic_bool init_answered;
+	bool parallel; /* the kernel can look up side by side; set in init */
 	char *point, *source;
 	struct cid root; /* not set: namespace */
 	uint64_t timeout_ms;
@@ -68,8 +71,8 @@ struct mount {
 	struct fetcher fetcher;
 	struct db *db;
 	struct inodes inodes;
-	pthread_key_t self; /* struct worker of this thread */
-	int stop_fd;	    /* readable when all threads are to end */
+	pthread_key_t self;  /* struct worker of this thread */
+	int stop_fd;	     /* readable when all threads are to end */
 	atomic_bool greeted; /* INIT was answered; nothing else is before it */
 
 	pthread_mutex_t lock; /* guards what follows */
@@ -93,6 +96,11 @@ struct mount {
 int mount_point_check(const char *point, struct store *store, char **why);
 /* Unmount for good, without force: -EBUSY. */
 int mount_point_unmount(const char *point);
+
+/* ---- mount_device.c ---- */
+
+/* Before any request is read. 0 or -errno. */
+int mount_device_set(struct mount *mount);
 
 /* ---- mount_threads.c ---- */
 
