@@ -268,6 +268,19 @@ static struct routing_query *get_value(struct router *router, struct bytes key, 
 	return query_started(query);
 }
 
+static bool is_reaching(struct router *router, const struct peer_id *peer)
+{
+	struct composed *composed = container_of(router, struct composed, router);
+
+	for (size_t i = 0; i < composed->count; i++) {
+		struct router *part = composed->parts[i];
+
+		if (part->ops->is_reaching && part->ops->is_reaching(part, peer))
+			return true;
+	}
+	return false;
+}
+
 /* ---- start and end ---- */
 
 static void composed_free(struct router *router)
@@ -289,6 +302,7 @@ static const struct router_ops ops = {
 	.get_value = get_value,
 	.free = composed_free,
 	.compare = compare,
+	.is_reaching = is_reaching,
 };
 
 struct router *composed_new(struct loop *loop, struct router *const *parts, size_t count)

@@ -92,6 +92,12 @@ static void find(void *ctx, const struct peer_id *peer, uint64_t deadline_ms)
 	struct routing_finder *finder = ctx;
 	struct search *search;
 
+	const struct router_ops *ops = finder->router->ops;
+
+	if (ops->is_reaching && ops->is_reaching(finder->router, peer)) {
+		swarm_found(finder->swarm, peer, -ENOENT, NULL);
+		return;
+	}
 	if (finder->count >= FINDER_SEARCHES_MAX) {
 		swarm_found(finder->swarm, peer, -EAGAIN, NULL);
 		return;

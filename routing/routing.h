@@ -47,6 +47,9 @@ struct router_ops {
 	void (*free)(struct router *router);
 	/* Of two good records of key: > 0 when a is better than b, < 0 worse, 0 the same (or not known). */
 	int (*compare)(struct router *router, struct bytes key, struct bytes a, struct bytes b);
+	/* A search of its own is reaching for peer right now: then the finder does not search for it, else
+	 * every dead peer on the way of a search would start another search. */
+	bool (*is_reaching)(struct router *router, const struct peer_id *peer);
 };
 
 /* Embedded first in each router. A NULL operation means the router does not offer it. */

@@ -22,7 +22,7 @@
 #define SAVED_PEERS_MAX 2000
 #define SAVED_ADDRS_MAX 8
 #define SAVED_ADDR_TTL_MS (24ull * 3600 * 1000)
-#define ONLINE_MS 60000 /* an answer so young shows that it is not us who are offline */
+#define ONLINE_MS 5000 /* an answer so young shows that it is not us who are offline */
 
 uint64_t kad_now(const struct kad *kad)
 {
@@ -51,7 +51,8 @@ size_t kad_own_addrs(void *ctx, struct multiaddr *addrs, size_t max)
 
 /* ---- the table and who is in it ---- */
 
-static void save_peer(struct kad *kad, const struct peer_id *peer, const struct multiaddr *addrs, size_t count)
+static void save_peer(struct kad *kad, const struct peer_id *peer, const struct multiaddr *addrs,
+		      size_t count)
 {
 	struct buf value = { 0 };
 
@@ -180,7 +181,11 @@ static int load_peer(void *ctx, struct bytes key, struct bytes value)
 			count++;
 		}
 	count = kad_filter_addrs(&kad->filter, addrs, count);
-	if (!kad_filter_peer(&kad->filter, addrs, count) || insert(kad, &peer, addrs, count)) {
+	int err = kad_filter_peer(&kad->filter, addrs, count) ? insert(kad, &peer, addrs, count) : -EBADMSG;
+
+	if (err == -EEXIST)
+		return 0;
+	if (err) {
 		db_post(kad->db, kad->peers_table, key, bytes_of(NULL, 0));
 		return 0;
 	}
@@ -189,7 +194,7 @@ static int load_peer(void *ctx, struct bytes key, struct bytes value)
 	return --loading->left == 0;
 }
 
-static void load_peers(struct kad *kad)
+void kad_load_peers(struct kad *kad)
 {
 	struct loading loading = { .kad = kad, .left = SAVED_PEERS_MAX };
 	struct db_txn *txn;
@@ -241,6 +246,11 @@ static int kad_compare(struct router *router, struct bytes key, struct bytes a, 
 	return rules ? rules->compare(a, b) : 0;
 }
 
+static bool kad_is_reaching(struct router *router, const struct peer_id *peer)
+{
+	return kad_client_is_opening(kad_of(router)->client, peer);
+}
+
 static const struct router_ops ops = {
 	.find_peer = kad_query_find_peer,
 	.find_providers = kad_query_find_providers,
@@ -249,6 +259,7 @@ static const struct router_ops ops = {
 	.get_value = kad_query_get_value,
 	.free = kad_free,
 	.compare = kad_compare,
+	.is_reaching = kad_is_reaching,
 };
 
 static void take_config(struct kad *kad, const struct kad_config *config)
@@ -312,7 +323,7 @@ struct router *kad_new(struct swarm *swarm, struct db *db, const struct kad_conf
 					      .own_addrs = kad_own_addrs,
 					      .ctx = kad };
 	kad_provide_begin(kad);
-	load_peers(kad);
+	kad_load_peers(kad);
 	kad_upkeep_start(kad);
 	kad->watch = (struct swarm_watch){ .on_identified = on_identified, .ctx = kad };
 	swarm_watch(swarm, &kad->watch);

@@ -50,4 +50,7 @@ void kad_peer_answered(struct kad *kad, const struct peer_id *peer);
 /* It did not: out of the table. Our own limits (-EAGAIN, -ECANCELED) say nothing about a peer. */
 void kad_peer_failed(struct kad *kad, const struct peer_id *peer, int err);
 
+/* The peers that the table held before, from the db, back into it. */
+void kad_load_peers(struct kad *kad);
+
 #endif

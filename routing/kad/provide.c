@@ -104,6 +104,17 @@ static void retry_later(struct kad *kad)
 	timer_start(kad->timers, &provide->scan, provide->backoff_ms, scan, kad);
 }
 
+/* A scan that waited for room in the queue. */
+static void go_on(struct kad *kad)
+{
+	struct kad_provide *provide = &kad->provide;
+
+	timer_start(kad->timers, &provide->work, 0, work, kad);
+	if (provide->scanning && !timer_running(&provide->scan) &&
+	    provide->queued.count <= KAD_PROVIDE_QUEUE_MAX / 2)
+		timer_start(kad->timers, &provide->scan, 0, scan, kad);
+}
+
 static void on_provided(void *ctx, int err, unsigned count)
 {
 	struct job *job = ctx;
@@ -122,10 +133,7 @@ static void on_provided(void *ctx, int err, unsigned count)
 		retry_later(kad);
 	else if (err && !provide->scanning && !timer_running(&provide->scan))
 		retry_later(kad);
-	timer_start(kad->timers, &provide->work, 0, work, kad);
-	if (provide->scanning && !timer_running(&provide->scan) &&
-	    provide->queued.count <= KAD_PROVIDE_QUEUE_MAX / 2)
-		timer_start(kad->timers, &provide->scan, 0, scan, kad);
+	go_on(kad);
 }
 
 static void work(void *ctx)
@@ -355,8 +363,7 @@ int kad_provide_stop(struct router *router, struct bytes multihash)
 	if (job) {
 		routing_cancel(job->query);
 		job_free(job);
-		/* What waited behind it may go. */
-		timer_start(kad->timers, &provide->work, 0, work, kad);
+		go_on(kad);
 	}
 	if (item)
 		item_free(item);

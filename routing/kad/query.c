@@ -199,9 +199,6 @@ static void peer_first(void *ctx)
 	if (swarm_is_connected(kad->swarm, &query->target)) {
 		take_known(query);
 		kad_query_end(query, 0);
-	} else if (kad_client_is_opening(kad->client, &query->target)) {
-		/* Our own walk dials it, and asks the finder, which asks us: that would go round. */
-		kad_query_end(query, -ENOENT);
 	} else {
 		kad_walk_start(&query->walk, kad, KAD_FIND_NODE, buf_bytes(&query->key),
 			       query->deadline_ms, on_peer_answer, on_peer_walked, query);

@@ -145,6 +145,9 @@ static void refresh(void *ctx)
 	struct kad *kad = ctx;
 
 	timer_start(kad->timers, &kad->upkeep.refresh, kad->config.refresh_ms, refresh, kad);
+	/* Who was offline for long has lost everybody: those of before may be back. */
+	if (kad->table.peers == 0)
+		kad_load_peers(kad);
 	if (kad->table.peers == 0 || kad->upkeep.walk.running)
 		return;
 	kad->upkeep.round_ms = kad_now(kad) + 1;

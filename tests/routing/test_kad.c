@@ -344,6 +344,30 @@ static void the_bootstrap_list_is_dialled(void **state)
 	lab_free(lab);
 }
 
+/* Peers that are gone cost a search no time beside the dial's, and start no searches of their own. */
+static void dead_peers_are_passed_over(void **state)
+{
+	struct three t = three_new();
+	struct heard heard;
+	struct kad_stats stats;
+	uint8_t key[34];
+
+	(void)state;
+	routing_attach_finder(t.rc, t.c);
+	assert_int_equal(lab_connect(t.lab, t.c, t.a), 0);
+	kad_lab_peers(t.lab, t.rc, 1);
+	router_free(t.rb);
+	lab_close(t.lab, t.b);
+	search(t.lab, t.rc, key_of(1, key), &heard);
+	assert_int_equal(heard.err, 0);
+	assert_int_equal(heard.found, 0);
+	kad_stats(t.rc, &stats);
+	assert_int_equal(stats.queries, 1);
+	assert_int_equal(stats.table_peers, 1);
+	t.rb = NULL;
+	three_free(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -357,6 +381,7 @@ int main(void)
 		cmocka_unit_test(the_table_survives_a_restart),
 		cmocka_unit_test(a_client_is_not_asked),
 		cmocka_unit_test(the_bootstrap_list_is_dialled),
+		cmocka_unit_test(dead_peers_are_passed_over),
 	};
 
 	return cmocka_run_group_tests_name("routing/kad", tests, NULL, NULL);
