@@ -5,12 +5,12 @@
 
 #include <errno.h>
 
-/* The multihash of one byte. */
-static struct bytes key_of(uint8_t number, uint8_t out[static 34])
+/* The multihash of a number. */
+static struct bytes key_of(uint16_t number, uint8_t out[static 34])
 {
 	out[0] = 0x12;
 	out[1] = 0x20;
-	sha256(out + 2, bytes_of(&number, 1));
+	sha256(out + 2, bytes_of(&number, sizeof(number)));
 	return bytes_of(out, 34);
 }
 
@@ -133,15 +133,15 @@ static void the_list_in_the_db_is_announced(void **state)
 	kad_lab_peers(lab, rb, 1);
 	/* As another process does. */
 	assert_int_equal(db_begin(db, true, &txn), 0);
-	for (uint8_t i = 0; i < 200; i++)
+	for (uint16_t i = 0; i < 700; i++)
 		assert_int_equal(db_put(txn, "provide", key_of(i, key), bytes_of("", 0)), 0);
 	assert_int_equal(db_commit(txn), 0);
 	kad_provide_changed(rb);
-	for (int i = 0; i < 500 && stats.provider_keys < 200; i++) {
+	for (int i = 0; i < 500 && stats.provider_keys < 700; i++) {
 		lab_run(lab, 10);
 		kad_stats(ra, &stats);
 	}
-	assert_int_equal(stats.provider_keys, 200);
+	assert_int_equal(stats.provider_keys, 700);
 	/* Looking again finds nothing due. */
 	lab_run(lab, 100);
 	assert_int_equal(db_flush(db), 0);
@@ -231,7 +231,7 @@ static void cancelling_is_silent_even_from_a_callback(void **state)
 	assert_false(quiet.done);
 	quiet = (struct heard){ 0 };
 	for (size_t i = 0; i < 64; i++)
-		queries[i] = routing_find_providers(t.rc, key_of((uint8_t)i, key), 0,
+		queries[i] = routing_find_providers(t.rc, key_of((uint16_t)i, key), 0,
 						    lab_deadline(t.lab, 5000), heard_provider, heard_done,
 						    &quiet);
 	loop_run_for(t.lab->loop, 1);
@@ -368,6 +368,43 @@ static void dead_peers_are_passed_over(void **state)
 	three_free(&t);
 }
 
+/* Thirty nodes that know only the first: each provides a key, and each finds its neighbour's. */
+static void a_crowd_finds_all(void **state)
+{
+	enum { CROWD = 30 };
+	struct lab *lab = lab_new();
+	struct swarm *swarms[CROWD];
+	struct router *routers[CROWD];
+	struct heard heard[CROWD] = { 0 };
+	uint8_t key[34];
+
+	(void)state;
+	for (uint8_t i = 0; i < CROWD; i++) {
+		swarms[i] = lab_swarm(lab, i + 1, NULL, NULL);
+		routers[i] = kad_lab_node(swarms[i], NULL);
+		if (i == 0)
+			continue;
+		assert_int_equal(lab_connect(lab, swarms[i], swarms[0]), 0);
+		kad_lab_peers(lab, routers[i], 1);
+	}
+	for (uint8_t i = 0; i < CROWD; i++)
+		routing_provide(routers[i], key_of(i, key), lab_deadline(lab, 9000), heard_done, &heard[i]);
+	for (uint8_t i = 0; i < CROWD; i++) {
+		lab_until(lab, &heard[i].done);
+		assert_int_equal(heard[i].err, 0);
+	}
+	lab_run(lab, 100);
+	for (uint8_t i = 0; i < CROWD; i++) {
+		search(lab, routers[(i + 1) % CROWD], key_of(i, key), &heard[i]);
+		assert_int_equal(heard[i].err, 0);
+		assert_int_equal(heard[i].found, 1);
+		assert_true(peer_id_equal(&heard[i].peer, swarm_self(swarms[i])));
+	}
+	for (uint8_t i = 0; i < CROWD; i++)
+		router_free(routers[i]);
+	lab_free(lab);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -382,6 +419,7 @@ int main(void)
 		cmocka_unit_test(a_client_is_not_asked),
 		cmocka_unit_test(the_bootstrap_list_is_dialled),
 		cmocka_unit_test(dead_peers_are_passed_over),
+		cmocka_unit_test(a_crowd_finds_all),
 	};
 
 	return cmocka_run_group_tests_name("routing/kad", tests, NULL, NULL);
