@@ -154,10 +154,8 @@ static void shut(struct mount *mount)
 
 static int start_threads(struct mount *mount, char **why)
 {
-	int err = mount_device_set(mount);
+	int err = mount_threads_start(mount);
 
-	if (!err)
-		err = mount_threads_start(mount);
 	if (!err)
 		err = mount_ahead_start(mount);
 	if (err) {

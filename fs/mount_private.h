@@ -2,7 +2,7 @@
  *
  *   mount.c          starting and stopping
  *   mount_point.c    is the mountpoint fit?
- *   mount_device.c   what the library leaves out of the first answer
+ *   mount_io.c       what the library leaves out of the first answer
  *   mount_threads.c  the threads that serve requests
  *   mount_fetch.c    waiting for blocks: deadlines, interrupts, and who else serves meanwhile
  *   mount_ahead.c    directories: asking for blocks before they are needed
@@ -61,8 +61,6 @@ struct ahead {
 
 struct mount {
 	struct fuse_session *session;
-	atomic_bool init_answered;
-	bool parallel; /* the kernel can look up side by side; set in init */
 	char *point, *source;
 	struct cid root; /* not set: namespace */
 	uint64_t timeout_ms;
@@ -96,11 +94,6 @@ struct mount {
 int mount_point_check(const char *point, struct store *store, char **why);
 /* Unmount for good, without force: -EBUSY. */
 int mount_point_unmount(const char *point);
-
-/* ---- mount_device.c ---- */
-
-/* Before any request is read. 0 or -errno. */
-int mount_device_set(struct mount *mount);
 
 /* ---- mount_threads.c ---- */
 

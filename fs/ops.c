@@ -265,9 +265,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 				  FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
 				  FUSE_CAP_AUTO_INVAL_DATA;
 
-	struct mount *mount = userdata;
-
-	mount->parallel = conn->capable & FUSE_CAP_PARALLEL_DIROPS;
+	(void)userdata;
 	conn->want = (conn->want | (conn->capable & wanted)) & ~unwanted;
 	conn->max_read = MOUNT_REQUEST_MAX;
 	conn->max_write = MOUNT_REQUEST_MAX; /* also bounds the pages of a read */
