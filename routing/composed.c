@@ -177,20 +177,22 @@ static void on_part_provider(void *ctx, const struct peer_info *info)
 
 static struct routing_query *find_providers(struct router *router, struct bytes multihash,
 					    unsigned count_max, uint64_t deadline_ms,
-					    routing_provider_fn *found, routing_done_fn *done, void *ctx)
+					    routing_provider_fn *found, routing_done_fn *done,
+					    void *ctx)
 {
 	struct query *query = query_new(router, multihash, ctx);
 
 	if (!query)
 		return NULL;
-	query->count_max = count_max > 0 && count_max < ROUTING_PROVIDERS_MAX ? count_max
-									      : ROUTING_PROVIDERS_MAX;
+	query->count_max = count_max > 0 && count_max < ROUTING_PROVIDERS_MAX
+				   ? count_max
+				   : ROUTING_PROVIDERS_MAX;
 	query->on_provider = found;
 	query->on_done = done;
 	for (size_t i = 0; i < query->composed->count; i++)
-		query->parts[i].sub =
-			routing_find_providers(query->parts[i].router, multihash, count_max, deadline_ms,
-					       on_part_provider, on_part_done, &query->parts[i]);
+		query->parts[i].sub = routing_find_providers(
+			query->parts[i].router, multihash, count_max, deadline_ms, on_part_provider,
+			on_part_done, &query->parts[i]);
 	return query_started(query);
 }
 
@@ -203,8 +205,8 @@ static struct routing_query *provide(struct router *router, struct bytes multiha
 		return NULL;
 	query->on_done = done;
 	for (size_t i = 0; i < query->composed->count; i++)
-		query->parts[i].sub = routing_provide(query->parts[i].router, multihash, deadline_ms,
-						      on_part_done, &query->parts[i]);
+		query->parts[i].sub = routing_provide(query->parts[i].router, multihash,
+						      deadline_ms, on_part_done, &query->parts[i]);
 	return query_started(query);
 }
 
@@ -217,8 +219,9 @@ static struct routing_query *put_value(struct router *router, struct bytes key, 
 		return NULL;
 	query->on_done = done;
 	for (size_t i = 0; i < query->composed->count; i++)
-		query->parts[i].sub = routing_put_value(query->parts[i].router, key, value, deadline_ms,
-							on_part_done, &query->parts[i]);
+		query->parts[i].sub =
+			routing_put_value(query->parts[i].router, key, value, deadline_ms,
+					  on_part_done, &query->parts[i]);
 	return query_started(query);
 }
 
@@ -253,8 +256,9 @@ static void on_part_value(void *ctx, struct bytes value)
 		query_free(query);
 }
 
-static struct routing_query *get_value(struct router *router, struct bytes key, uint64_t deadline_ms,
-				       routing_value_fn *found, routing_done_fn *done, void *ctx)
+static struct routing_query *get_value(struct router *router, struct bytes key,
+				       uint64_t deadline_ms, routing_value_fn *found,
+				       routing_done_fn *done, void *ctx)
 {
 	struct query *query = query_new(router, key, ctx);
 
@@ -263,8 +267,9 @@ static struct routing_query *get_value(struct router *router, struct bytes key, 
 	query->on_value = found;
 	query->on_done = done;
 	for (size_t i = 0; i < query->composed->count; i++)
-		query->parts[i].sub = routing_get_value(query->parts[i].router, key, deadline_ms,
-							on_part_value, on_part_done, &query->parts[i]);
+		query->parts[i].sub =
+			routing_get_value(query->parts[i].router, key, deadline_ms, on_part_value,
+					  on_part_done, &query->parts[i]);
 	return query_started(query);
 }
 

@@ -12,7 +12,8 @@
 struct routing_query *routing_find_peer(struct router *router, const struct peer_id *peer,
 					uint64_t deadline_ms, routing_peer_fn *done, void *ctx)
 {
-	return router->ops->find_peer ? router->ops->find_peer(router, peer, deadline_ms, done, ctx) : NULL;
+	return router->ops->find_peer ? router->ops->find_peer(router, peer, deadline_ms, done, ctx)
+				      : NULL;
 }
 
 struct routing_query *routing_find_providers(struct router *router, struct bytes multihash,
@@ -22,13 +23,16 @@ struct routing_query *routing_find_providers(struct router *router, struct bytes
 {
 	if (!router->ops->find_providers)
 		return NULL;
-	return router->ops->find_providers(router, multihash, count_max, deadline_ms, found, done, ctx);
+	return router->ops->find_providers(router, multihash, count_max, deadline_ms, found, done,
+					   ctx);
 }
 
 struct routing_query *routing_provide(struct router *router, struct bytes multihash,
 				      uint64_t deadline_ms, routing_done_fn *done, void *ctx)
 {
-	return router->ops->provide ? router->ops->provide(router, multihash, deadline_ms, done, ctx) : NULL;
+	return router->ops->provide
+		       ? router->ops->provide(router, multihash, deadline_ms, done, ctx)
+		       : NULL;
 }
 
 struct routing_query *routing_put_value(struct router *router, struct bytes key, struct bytes value,

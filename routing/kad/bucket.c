@@ -95,7 +95,8 @@ static unsigned count_group(const struct kad_bucket *bucket, uint32_t group)
 	return count;
 }
 
-static bool group_is_full(const struct kad_buckets *table, const struct kad_bucket *bucket, uint32_t group)
+static bool group_is_full(const struct kad_buckets *table, const struct kad_bucket *bucket,
+			  uint32_t group)
 {
 	unsigned count = 0;
 
@@ -114,11 +115,12 @@ static struct kad_bucket_peer *replaceable(struct kad_bucket *bucket, uint64_t n
 	for (unsigned i = 1; i < bucket->count; i++)
 		if (bucket->peers[i].useful_ms < oldest->useful_ms)
 			oldest = &bucket->peers[i];
-	return now_ms > oldest->useful_ms && now_ms - oldest->useful_ms > KAD_USEFUL_MS ? oldest : NULL;
+	return now_ms > oldest->useful_ms && now_ms - oldest->useful_ms > KAD_USEFUL_MS ? oldest
+											: NULL;
 }
 
-int kad_bucket_add(struct kad_buckets *table, const struct peer_id *peer, uint32_t group, uint64_t now_ms,
-		   struct peer_id *replaced)
+int kad_bucket_add(struct kad_buckets *table, const struct peer_id *peer, uint32_t group,
+		   uint64_t now_ms, struct peer_id *replaced)
 {
 	struct kad_bucket_peer entry = { .peer = *peer, .group = group, .useful_ms = now_ms };
 	struct kad_bucket *bucket;
@@ -181,7 +183,8 @@ size_t kad_bucket_closest(const struct kad_buckets *table, const struct kad_id *
 	return count;
 }
 
-bool kad_bucket_refresh_due(struct kad_buckets *table, uint64_t before_ms, uint64_t now_ms, unsigned *index)
+bool kad_bucket_refresh_due(struct kad_buckets *table, uint64_t before_ms, uint64_t now_ms,
+			    unsigned *index)
 {
 	for (unsigned i = 0; i < table->count; i++) {
 		if (table->at[i].refreshed_ms >= before_ms)

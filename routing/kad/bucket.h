@@ -1,7 +1,9 @@
-/* The routing table: buckets of up to k peers by common prefix with our own id, the last one splitting.
+/* The routing table: buckets of up to k peers by common prefix with our own id, the last one
+ * splitting.
  *
- * A full bucket takes a newcomer only in place of a peer that was not useful for long. Of one /16 of the
- * public IPv4 net at most 2 peers are in a bucket and 3 in the table. Pure: now is an argument. */
+ * A full bucket takes a newcomer only in place of a peer that was not useful for long. Of one /16
+ * of the public IPv4 net at most 2 peers are in a bucket and 3 in the table. Pure: now is an
+ * argument. */
 #ifndef ROUTING_KAD_BUCKET_H
 #define ROUTING_KAD_BUCKET_H
 
@@ -37,19 +39,22 @@ struct kad_buckets {
 void kad_bucket_init(struct kad_buckets *table, const struct peer_id *self, unsigned k);
 void kad_bucket_release(struct kad_buckets *table);
 
-/* 0: in it now. -EEXIST: was in it already. -EAGAIN: no room, or too many of its group. -EINVAL: ourselves.
- * *replaced (may be NULL) is the peer that had to go, or none. */
-int kad_bucket_add(struct kad_buckets *table, const struct peer_id *peer, uint32_t group, uint64_t now_ms,
-		   struct peer_id *replaced);
+/* 0: in it now. -EEXIST: was in it already. -EAGAIN: no room, or too many of its group. -EINVAL:
+ * ourselves. *replaced (may be NULL) is the peer that had to go, or none. */
+int kad_bucket_add(struct kad_buckets *table, const struct peer_id *peer, uint32_t group,
+		   uint64_t now_ms, struct peer_id *replaced);
 /* It answered. */
 void kad_bucket_useful(struct kad_buckets *table, const struct peer_id *peer, uint64_t now_ms);
 bool kad_bucket_has(const struct kad_buckets *table, const struct peer_id *peer);
 /* False when it was not there. */
 bool kad_bucket_remove(struct kad_buckets *table, const struct peer_id *peer);
-/* The nearest to target but `except` (may be NULL), nearest first; returns how many. max <= KAD_K_MAX. */
+/* The nearest to target but `except` (may be NULL), nearest first; returns how many. max <=
+ * KAD_K_MAX. */
 size_t kad_bucket_closest(const struct kad_buckets *table, const struct kad_id *target,
 			  const struct peer_id *except, struct peer_id *out, size_t max);
-/* A bucket not refreshed since before_ms: true with its number; it counts as refreshed at now_ms. */
-bool kad_bucket_refresh_due(struct kad_buckets *table, uint64_t before_ms, uint64_t now_ms, unsigned *index);
+/* A bucket not refreshed since before_ms: true with its number; it counts as refreshed at now_ms.
+ */
+bool kad_bucket_refresh_due(struct kad_buckets *table, uint64_t before_ms, uint64_t now_ms,
+			    unsigned *index);
 
 #endif

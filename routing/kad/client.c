@@ -25,10 +25,10 @@ struct channel {
 	struct stream *stream;
 	struct frame_reader reader;
 	struct buf answer;
-	bool asking;	/* the first call's message is sent, its answer is due */
-	bool answered;	/* answer holds it */
-	bool orphan;	/* the caller of what was asked is gone: its answer is awaited and dropped */
-	bool used;	/* the stream has carried an answer: it may have died since */
+	bool asking;   /* the first call's message is sent, its answer is due */
+	bool answered; /* answer holds it */
+	bool orphan;   /* the caller of what was asked is gone: its answer is awaited and dropped */
+	bool used;     /* the stream has carried an answer: it may have died since */
 	struct timer soon, read, idle;
 };
 
@@ -222,7 +222,9 @@ static void on_close(void *ctx, struct stream *stream, int err)
 	stream_failed(channel, err ? err : -ECONNRESET);
 }
 
-static const struct stream_events events = { .on_data = on_data, .on_end = on_end, .on_close = on_close };
+static const struct stream_events events = { .on_data = on_data,
+					     .on_end = on_end,
+					     .on_close = on_close };
 
 static void on_read_timeout(void *ctx)
 {
@@ -254,8 +256,8 @@ static void send_first(struct channel *channel)
 	stream_write(channel->stream, buf_bytes(&call->message));
 	if (call->wants_answer) {
 		channel->asking = true;
-		timer_start(channel->client->timers, &channel->read, KAD_CLIENT_READ_MS, on_read_timeout,
-			    channel);
+		timer_start(channel->client->timers, &channel->read, KAD_CLIENT_READ_MS,
+			    on_read_timeout, channel);
 		return;
 	}
 	pump_soon(channel);
@@ -270,8 +272,8 @@ static void pump(struct channel *channel)
 	if (channel->op || channel->asking)
 		return;
 	if (list_empty(&channel->calls)) {
-		timer_start(client->timers, &channel->idle, channel->stream ? KAD_CLIENT_IDLE_MS : 0,
-			    on_idle, channel);
+		timer_start(client->timers, &channel->idle,
+			    channel->stream ? KAD_CLIENT_IDLE_MS : 0, on_idle, channel);
 		return;
 	}
 	timer_stop(client->timers, &channel->idle);
@@ -281,8 +283,8 @@ static void pump(struct channel *channel)
 	}
 	struct kad_call *call = list_first(&channel->calls, struct kad_call, node);
 
-	channel->op = swarm_open_stream(client->swarm, &channel->peer, protocols, 1, call->deadline_ms,
-					on_opened, channel);
+	channel->op = swarm_open_stream(client->swarm, &channel->peer, protocols, 1,
+					call->deadline_ms, on_opened, channel);
 	if (!channel->op)
 		fail_calls(channel, -EAGAIN, true);
 }
@@ -313,7 +315,8 @@ static bool make_room(struct kad_client *client)
 
 		if (channel->op || channel->asking || !list_empty(&channel->calls) ||
 		    timer_running(&channel->soon))
-			continue; /* soon runs, too, while a callback of this channel is under way */
+			continue; /* soon runs, too, while a callback of this channel is under way
+				   */
 		channel_free(channel);
 		return true;
 	}
@@ -334,8 +337,9 @@ static struct channel *channel_of(struct kad_client *client, const struct peer_i
 	return channel;
 }
 
-struct kad_call *kad_client_call(struct kad_client *client, const struct peer_id *peer, struct bytes message,
-				 bool answered, uint64_t deadline_ms, kad_call_fn *done, void *ctx)
+struct kad_call *kad_client_call(struct kad_client *client, const struct peer_id *peer,
+				 struct bytes message, bool answered, uint64_t deadline_ms,
+				 kad_call_fn *done, void *ctx)
 {
 	struct channel *channel;
 	struct kad_call *call;

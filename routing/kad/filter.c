@@ -12,7 +12,8 @@ bool kad_filter_addr(const struct kad_filter *filter, const struct multiaddr *ad
 bool kad_filter_peer(const struct kad_filter *filter, const struct multiaddr *addrs, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		if (kad_filter_addr(filter, &addrs[i]) && (filter->lan || !multiaddr_is_relayed(&addrs[i])))
+		if (kad_filter_addr(filter, &addrs[i]) &&
+		    (filter->lan || !multiaddr_is_relayed(&addrs[i])))
 			return true;
 	return false;
 }
@@ -31,13 +32,14 @@ size_t kad_filter_addrs(const struct kad_filter *filter, struct multiaddr *addrs
 	return kept;
 }
 
-uint32_t kad_filter_group(const struct kad_filter *filter, const struct multiaddr *addrs, size_t count)
+uint32_t kad_filter_group(const struct kad_filter *filter, const struct multiaddr *addrs,
+			  size_t count)
 {
 	struct multiaddr_part part;
 
 	for (size_t i = 0; i < count; i++) {
-		if (!kad_filter_addr(filter, &addrs[i]) || multiaddr_scope(&addrs[i]) != SCOPE_PUBLIC ||
-		    multiaddr_is_relayed(&addrs[i]))
+		if (!kad_filter_addr(filter, &addrs[i]) ||
+		    multiaddr_scope(&addrs[i]) != SCOPE_PUBLIC || multiaddr_is_relayed(&addrs[i]))
 			continue;
 		if (multiaddr_find(&addrs[i], MA_IP4, &part))
 			return 1u << 16 | (uint32_t)part.value.at[0] << 8 | part.value.at[1];

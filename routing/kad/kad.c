@@ -13,9 +13,8 @@
 #include <string.h>
 
 /*
- * Tables in db, with ".wan" or ".lan" behind: "kad_peers"      key peer id, value [uv(len) | address]...
- *                                             "kad_providers"  see providers.c
- *                                             "kad_values"     see values.c
+ * Tables in db, with ".wan" or ".lan" behind: "kad_peers"      key peer id, value [uv(len) |
+ * address]... "kad_providers"  see providers.c "kad_values"     see values.c
  */
 
 #define NS_PER_MS 1000000
@@ -40,7 +39,8 @@ size_t kad_own_addrs(void *ctx, struct multiaddr *addrs, size_t max)
 	struct multiaddr *all = xcalloc(KAD_OWN_ADDRS_MAX, sizeof(*all));
 	size_t count = swarm_listen_addrs(kad->swarm, all, KAD_OWN_ADDRS_MAX);
 
-	count = kad_filter_addrs(&kad->filter, all, count < KAD_OWN_ADDRS_MAX ? count : KAD_OWN_ADDRS_MAX);
+	count = kad_filter_addrs(&kad->filter, all,
+				 count < KAD_OWN_ADDRS_MAX ? count : KAD_OWN_ADDRS_MAX);
 	if (count > max)
 		count = max;
 	for (size_t i = 0; i < count; i++)
@@ -81,15 +81,16 @@ static int look_near(void *ctx, const struct swarm_peer *peer)
 {
 	struct nearness *nearness = ctx;
 
-	if (peer_id_equal(&peer->id, nearness->peer) && multiaddr_scope(&peer->addr) != SCOPE_PUBLIC)
+	if (peer_id_equal(&peer->id, nearness->peer) &&
+	    multiaddr_scope(&peer->addr) != SCOPE_PUBLIC)
 		nearness->near = true;
 	return nearness->near;
 }
 
-/* A peer of the local network is one that we are connected to without crossing the public net: distant
- * nodes speak the local protocol too. */
-static bool belongs(const struct kad *kad, const struct peer_id *peer, const struct multiaddr *addrs,
-		    size_t count)
+/* A peer of the local network is one that we are connected to without crossing the public net:
+ * distant nodes speak the local protocol too. */
+static bool belongs(const struct kad *kad, const struct peer_id *peer,
+		    const struct multiaddr *addrs, size_t count)
 {
 	struct nearness nearness = { .peer = peer };
 
@@ -101,7 +102,8 @@ static bool belongs(const struct kad *kad, const struct peer_id *peer, const str
 	return nearness.near;
 }
 
-static int insert(struct kad *kad, const struct peer_id *peer, const struct multiaddr *addrs, size_t count)
+static int insert(struct kad *kad, const struct peer_id *peer, const struct multiaddr *addrs,
+		  size_t count)
 {
 	struct peer_id replaced;
 	unsigned before = kad->table.peers;
@@ -181,7 +183,8 @@ static int load_peer(void *ctx, struct bytes key, struct bytes value)
 			count++;
 		}
 	count = kad_filter_addrs(&kad->filter, addrs, count);
-	int err = kad_filter_peer(&kad->filter, addrs, count) ? insert(kad, &peer, addrs, count) : -EBADMSG;
+	int err = kad_filter_peer(&kad->filter, addrs, count) ? insert(kad, &peer, addrs, count)
+							      : -EBADMSG;
 
 	if (err == -EEXIST)
 		return 0;
@@ -276,7 +279,8 @@ static void take_config(struct kad *kad, const struct kad_config *config)
 	assert(c->k <= KAD_K_MAX && strlen(config->protocol) < sizeof(kad->protocol));
 	snprintf(kad->protocol, sizeof(kad->protocol), "%s", config->protocol);
 	c->protocol = kad->protocol;
-	kad->filter = (struct kad_filter){ .lan = config->lan, .keep_loopback = config->keep_loopback };
+	kad->filter =
+		(struct kad_filter){ .lan = config->lan, .keep_loopback = config->keep_loopback };
 }
 
 static void open_stores(struct kad *kad)
@@ -286,7 +290,8 @@ static void open_stores(struct kad *kad)
 
 	snprintf(kad->peers_table, sizeof(kad->peers_table), "kad_peers.%s", net);
 	snprintf(name, sizeof(name), "kad_providers.%s", net);
-	kad_providers_init(&kad->providers, kad->db, name, kad->config.provider_ttl_ms, kad_wall_ms());
+	kad_providers_init(&kad->providers, kad->db, name, kad->config.provider_ttl_ms,
+			   kad_wall_ms());
 	snprintf(name, sizeof(name), "kad_values.%s", net);
 	kad_values_init(&kad->values, kad->db, name, kad->config.rules, kad->config.rules_count,
 			wallclock_ns());

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-void kad_lookup_init(struct kad_lookup *lookup, const struct kad_id *target, const struct peer_id *self,
-		     unsigned alpha, unsigned beta, unsigned k)
+void kad_lookup_init(struct kad_lookup *lookup, const struct kad_id *target,
+		     const struct peer_id *self, unsigned alpha, unsigned beta, unsigned k)
 {
 	*lookup = (struct kad_lookup){
 		.target = *target, .self = *self, .alpha = alpha, .beta = beta, .k = k
@@ -100,7 +100,8 @@ static bool main_is_over(const struct kad_lookup *lookup)
 }
 
 /* Of the k nearest that are not unreachable: the first that was not asked, or waited for. */
-static struct kad_lookup_peer *open_in_reach(const struct kad_lookup *lookup, enum kad_lookup_state state)
+static struct kad_lookup_peer *open_in_reach(const struct kad_lookup *lookup,
+					     enum kad_lookup_state state)
 {
 	unsigned near = 0;
 
@@ -191,7 +192,8 @@ bool kad_lookup_done(struct kad_lookup *lookup)
 {
 	if (!lookup->follow_up && main_is_over(lookup))
 		lookup->follow_up = true;
-	return lookup->follow_up && !open_in_reach(lookup, KAD_HEARD) && !open_in_reach(lookup, KAD_WAITING);
+	return lookup->follow_up && !open_in_reach(lookup, KAD_HEARD) &&
+	       !open_in_reach(lookup, KAD_WAITING);
 }
 
 size_t kad_lookup_closest(const struct kad_lookup *lookup, struct peer_id *out, size_t max)

@@ -1,20 +1,22 @@
 /* One iterative lookup: whom to ask next and when it is over, as in Go (wire/routing section 1).
  *
- * Up to alpha questions are in flight, always to the nearest peer not asked yet. It is over when the beta
- * nearest that can be reached have answered, or nobody is left; then those of the k nearest that were not
- * asked yet are (follow-up), without learning of further peers. Pure and deterministic: now is an argument,
- * and a question open for KAD_LOOKUP_SLOW_MS no longer counts against alpha. */
+ * Up to alpha questions are in flight, always to the nearest peer not asked yet. It is over when
+ * the beta nearest that can be reached have answered, or nobody is left; then those of the k
+ * nearest that were not asked yet are (follow-up), without learning of further peers. Pure and
+ * deterministic: now is an argument, and a question open for KAD_LOOKUP_SLOW_MS no longer counts
+ * against alpha. */
 #ifndef ROUTING_KAD_LOOKUP_H
 #define ROUTING_KAD_LOOKUP_H
 
 #include "net/wire/key.h"
 #include "routing/kad/key.h"
 
-#define KAD_LOOKUP_PEERS_MAX 1024 /* remembered; beyond, the farthest not asked yet is forgotten */
+#define KAD_LOOKUP_PEERS_MAX 1024 /* remembered; beyond, the farthest not asked yet is forgotten   \
+				   */
 #define KAD_LOOKUP_TAKE_MAX 40	  /* peers taken of one answer */
 #define KAD_LOOKUP_GROUP_MAX 3	  /* of one /16 in one answer */
 #define KAD_LOOKUP_SLOW_MS 3000
-#define KAD_LOOKUP_FLIGHT_MAX 64  /* questions in flight, the slow ones included */
+#define KAD_LOOKUP_FLIGHT_MAX 64 /* questions in flight, the slow ones included */
 
 enum kad_lookup_state { KAD_HEARD, KAD_WAITING, KAD_QUERIED, KAD_UNREACHABLE };
 
@@ -41,8 +43,8 @@ struct kad_lookup_news {
 	uint32_t group;
 };
 
-void kad_lookup_init(struct kad_lookup *lookup, const struct kad_id *target, const struct peer_id *self,
-		     unsigned alpha, unsigned beta, unsigned k);
+void kad_lookup_init(struct kad_lookup *lookup, const struct kad_id *target,
+		     const struct peer_id *self, unsigned alpha, unsigned beta, unsigned k);
 void kad_lookup_release(struct kad_lookup *lookup);
 /* A peer to start from. */
 void kad_lookup_seed(struct kad_lookup *lookup, const struct peer_id *peer);

@@ -7,10 +7,10 @@
 #include <stdlib.h>
 
 /*
- * Message { 1 type   2 key   3 Record   8 Peer closer, repeated   9 Peer provider, repeated   10 level }
- * Peer    { 1 id     2 address, repeated (binary multiaddr)       3 connection }
- * Record  { 1 key    2 value   5 received }
- * Type 0 (PUT_VALUE) and connection 0 are not written; level is 1 always, and ignored when read.
+ * Message { 1 type   2 key   3 Record   8 Peer closer, repeated   9 Peer provider, repeated   10
+ * level } Peer    { 1 id     2 address, repeated (binary multiaddr)       3 connection } Record  {
+ * 1 key    2 value   5 received } Type 0 (PUT_VALUE) and connection 0 are not written; level is 1
+ * always, and ignored when read.
  */
 
 #define LEVEL 1
@@ -97,7 +97,8 @@ static void take_addr(struct kad_msg_peer *peer, struct bytes in)
 	struct multiaddr *addr = &peer->addrs[peer->addr_count];
 	struct peer_id id;
 
-	if (peer->addr_count == KAD_PEER_ADDRS_MAX || multiaddr_from_bytes(addr, in) || addr->len == 0)
+	if (peer->addr_count == KAD_PEER_ADDRS_MAX || multiaddr_from_bytes(addr, in) ||
+	    addr->len == 0)
 		return;
 	if (multiaddr_split_peer(addr, &id) && !peer_id_equal(&id, &peer->id))
 		return;
@@ -144,7 +145,8 @@ void kad_msg_peers(struct bytes in, enum kad_field field,
 	struct kad_msg_peer *peer = xnew(struct kad_msg_peer);
 
 	while (pb_next(&r, &f))
-		if (f.number == (uint32_t)field && decode_peer(peer, pb_bytes(&f)) && each(ctx, peer))
+		if (f.number == (uint32_t)field && decode_peer(peer, pb_bytes(&f)) &&
+		    each(ctx, peer))
 			break;
 	free(peer);
 }
@@ -173,7 +175,8 @@ void kad_msg_record(struct buf *out, const struct kad_record *record)
 }
 
 bool kad_msg_peer(struct buf *out, enum kad_field field, const struct peer_id *id,
-		  const struct multiaddr *addrs, size_t count, enum kad_connection connection, size_t max)
+		  const struct multiaddr *addrs, size_t count, enum kad_connection connection,
+		  size_t max)
 {
 	size_t len = pb_len_bytes(1, id->len), fit = 0;
 

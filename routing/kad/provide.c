@@ -14,8 +14,8 @@
  * "provided.wan"     key multihash   value le64 milliseconds since 1970 when it was announced last
  *
  * scan -> due keys into the queue -> work -> a provide query each -> the time is noted
- * A full queue stops the scan, which goes on when half of it is through. Behind the scan of the list comes
- * one of the times, which drops those of keys no more in the list.
+ * A full queue stops the scan, which goes on when half of it is through. Behind the scan of the
+ * list comes one of the times, which drops those of keys no more in the list.
  */
 
 #define LIST "provide"
@@ -164,7 +164,8 @@ static void work(void *ctx)
 
 /* ---- the scan ---- */
 
-/* When key is to be announced again; each has its own moment, so that they do not come all at once. */
+/* When key is to be announced again; each has its own moment, so that they do not come all at once.
+ */
 static uint64_t due_ms(const struct kad *kad, struct bytes key, uint64_t told_ms, uint64_t now_ms)
 {
 	uint64_t interval = kad->config.reprovide_ms, early = 0;
@@ -214,7 +215,8 @@ static int look_record(void *ctx, struct bytes key, struct bytes value)
 	if (slice->left-- == 0)
 		return 1;
 	if (provide->cleaning) {
-		if (db_get(slice->txn, LIST, key, &told) == -ENOENT && !map_get(&provide->queued, key)) {
+		if (db_get(slice->txn, LIST, key, &told) == -ENOENT &&
+		    !map_get(&provide->queued, key)) {
 			db_post(slice->kad->db, provide->table, key, bytes_of(NULL, 0));
 			kad_providers_remove(&slice->kad->providers, key, &slice->kad->table.self);
 		}
@@ -240,7 +242,8 @@ static bool scan_slice(struct slice *slice)
 
 	if (db_begin(kad->db, false, &slice->txn))
 		return false;
-	more = db_each(slice->txn, table, bytes_of(NULL, 0), buf_bytes(&kad->provide.at), look_record, slice);
+	more = db_each(slice->txn, table, bytes_of(NULL, 0), buf_bytes(&kad->provide.at),
+		       look_record, slice);
 	db_abort(slice->txn);
 	return more == 1;
 }
@@ -267,7 +270,8 @@ static void scan_memory(struct slice *slice)
 {
 	struct kad_provide *provide = &slice->kad->provide;
 
-	list_for_each (item, &provide->items, struct item, node) {
+	list_for_each(item, &provide->items, struct item, node)
+	{
 		if (map_get(&provide->queued, buf_bytes(&item->key)) ||
 		    look(slice, buf_bytes(&item->key), item->told_ms))
 			continue;
@@ -394,7 +398,8 @@ void kad_provide_begin(struct kad *kad)
 {
 	struct kad_provide *provide = &kad->provide;
 
-	snprintf(provide->table, sizeof(provide->table), "provided.%s", kad->config.lan ? "lan" : "wan");
+	snprintf(provide->table, sizeof(provide->table), "provided.%s",
+		 kad->config.lan ? "lan" : "wan");
 	list_init(&provide->jobs);
 	list_init(&provide->items);
 	timer_start(kad->timers, &provide->scan, 0, scan, kad);

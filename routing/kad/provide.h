@@ -1,7 +1,8 @@
-/* Keeps announcing what we have (door: kad_provide_start()). The list is db table "provide", which other
- * processes write too; when each key was last announced here is in a table of our own ("provided.wan" or
- * ".lan"). It is read in slices, a few keys are announced at a time, and nothing happens while the routing
- * table is empty. Without a db the list is in memory. Loop thread only. */
+/* Keeps announcing what we have (door: kad_provide_start()). The list is db table "provide", which
+ * other processes write too; when each key was last announced here is in a table of our own
+ * ("provided.wan" or
+ * ".lan"). It is read in slices, a few keys are announced at a time, and nothing happens while the
+ * routing table is empty. Without a db the list is in memory. Loop thread only. */
 #ifndef ROUTING_KAD_PROVIDE_H
 #define ROUTING_KAD_PROVIDE_H
 
@@ -9,18 +10,18 @@
 #include "net/base/map.h"
 #include "net/base/timer.h"
 
-#define KAD_PROVIDE_ACTIVE_MAX 8   /* announced side by side */
-#define KAD_PROVIDE_QUEUE_MAX 256  /* due, active ones included */
-#define KAD_PROVIDE_SLICE_MAX 512  /* records read in one go */
+#define KAD_PROVIDE_ACTIVE_MAX 8     /* announced side by side */
+#define KAD_PROVIDE_QUEUE_MAX 256    /* due, active ones included */
+#define KAD_PROVIDE_SLICE_MAX 512    /* records read in one go */
 #define KAD_PROVIDE_MEMORY_MAX 65536 /* keys without a db */
 
 struct kad;
 struct router;
 
 struct kad_provide {
-	char table[32];	       /* of the times */
-	struct map queued;     /* key -> struct job: due or being announced */
-	struct list jobs;      /* due ones, in order */
+	char table[32];	   /* of the times */
+	struct map queued; /* key -> struct job: due or being announced */
+	struct list jobs;  /* due ones, in order */
 	unsigned active;
 	struct map memory;     /* without a db: key -> struct item */
 	struct list items;     /* the same, in order */

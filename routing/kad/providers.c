@@ -27,7 +27,8 @@ struct kad_provider_key {
 	size_t count, cap;
 };
 
-static bool is_alive(const struct kad_providers *store, const struct record *record, uint64_t now_ms)
+static bool is_alive(const struct kad_providers *store, const struct record *record,
+		     uint64_t now_ms)
 {
 	return now_ms < record->told_ms || now_ms - record->told_ms < store->ttl_ms;
 }
@@ -100,8 +101,8 @@ static void free_key(struct kad_provider_key *entry)
 	free(entry);
 }
 
-static void drop_expired(struct kad_providers *store, struct bytes key, struct kad_provider_key *entry,
-			 uint64_t now_ms)
+static void drop_expired(struct kad_providers *store, struct bytes key,
+			 struct kad_provider_key *entry, uint64_t now_ms)
 {
 	for (size_t i = entry->count; i-- > 0;) {
 		if (is_alive(store, &entry->records[i], now_ms))
@@ -120,7 +121,8 @@ static size_t find(const struct kad_provider_key *entry, const struct peer_id *p
 	return at;
 }
 
-static int put(struct kad_providers *store, struct bytes key, const struct record *record, uint64_t now_ms)
+static int put(struct kad_providers *store, struct bytes key, const struct record *record,
+	       uint64_t now_ms)
 {
 	struct kad_provider_key *entry = map_get(&store->keys, key);
 	size_t at;
@@ -238,8 +240,8 @@ static int load_one(void *ctx, struct bytes name, struct bytes value)
 	return 0;
 }
 
-void kad_providers_init(struct kad_providers *store, struct db *db, const char *table, uint64_t ttl_ms,
-			uint64_t now_ms)
+void kad_providers_init(struct kad_providers *store, struct db *db, const char *table,
+			uint64_t ttl_ms, uint64_t now_ms)
 {
 	struct loading loading = { .store = store, .now_ms = now_ms };
 	struct db_txn *txn;

@@ -208,8 +208,8 @@ static void peer_first(void *ctx)
 struct routing_query *kad_query_find_peer(struct router *router, const struct peer_id *peer,
 					  uint64_t deadline_ms, routing_peer_fn *done, void *ctx)
 {
-	struct kad_query *query = kad_query_new(router, peer_id_bytes(peer), PEER_ID_MAX, deadline_ms,
-						peer_first, ctx);
+	struct kad_query *query = kad_query_new(router, peer_id_bytes(peer), PEER_ID_MAX,
+						deadline_ms, peer_first, ctx);
 
 	if (!query)
 		return NULL;
@@ -222,12 +222,13 @@ struct routing_query *kad_query_find_peer(struct router *router, const struct pe
 /* ---- find providers ---- */
 
 /* Non-zero: enough. */
-static int give_provider(struct kad_query *query, const struct peer_id *peer, const struct multiaddr *addrs,
-			 size_t count)
+static int give_provider(struct kad_query *query, const struct peer_id *peer,
+			 const struct multiaddr *addrs, size_t count)
 {
 	struct peer_info info = { *peer, addrs, count };
 
-	if (peer_id_equal(peer, &query->kad->table.self) || map_get(&query->seen, peer_id_bytes(peer)))
+	if (peer_id_equal(peer, &query->kad->table.self) ||
+	    map_get(&query->seen, peer_id_bytes(peer)))
 		return 0;
 	map_set(&query->seen, peer_id_bytes(peer), query);
 	for (size_t i = 0; i < count; i++)
@@ -273,14 +274,15 @@ static void providers_first(void *ctx)
 	struct kad *kad = query->kad;
 	struct peer_id known[PROVIDERS_LOCAL_MAX];
 	struct multiaddr addrs[KAD_SERVER_ADDRS_MAX];
-	size_t count = kad_providers_get(&kad->providers, buf_bytes(&query->key), kad_wall_ms(), known,
-					 PROVIDERS_LOCAL_MAX);
+	size_t count = kad_providers_get(&kad->providers, buf_bytes(&query->key), kad_wall_ms(),
+					 known, PROVIDERS_LOCAL_MAX);
 	int enough = 0;
 
 	for (size_t i = 0; i < count && !enough; i++) {
 		size_t n = swarm_peer_addrs(kad->swarm, &known[i], addrs, KAD_SERVER_ADDRS_MAX);
 
-		enough = give_provider(query, &known[i], addrs, kad_filter_addrs(&kad->filter, addrs, n));
+		enough = give_provider(query, &known[i], addrs,
+				       kad_filter_addrs(&kad->filter, addrs, n));
 	}
 	if (enough)
 		kad_query_end(query, 0);
@@ -291,15 +293,17 @@ static void providers_first(void *ctx)
 
 struct routing_query *kad_query_find_providers(struct router *router, struct bytes multihash,
 					       unsigned count_max, uint64_t deadline_ms,
-					       routing_provider_fn *found, routing_done_fn *done, void *ctx)
+					       routing_provider_fn *found, routing_done_fn *done,
+					       void *ctx)
 {
-	struct kad_query *query = kad_query_new(router, multihash, KAD_KEY_MAX, deadline_ms,
-						providers_first, ctx);
+	struct kad_query *query =
+		kad_query_new(router, multihash, KAD_KEY_MAX, deadline_ms, providers_first, ctx);
 
 	if (!query)
 		return NULL;
-	query->count_max = count_max > 0 && count_max < ROUTING_PROVIDERS_MAX ? count_max
-									      : ROUTING_PROVIDERS_MAX;
+	query->count_max = count_max > 0 && count_max < ROUTING_PROVIDERS_MAX
+				   ? count_max
+				   : ROUTING_PROVIDERS_MAX;
 	query->on_provider = found;
 	query->on_done = done;
 	return &query->base;
@@ -319,8 +323,8 @@ static void on_provide_walked(void *ctx, int err)
 
 	(void)err; /* out of time: those found so far are told */
 	kad_msg_begin(&request, KAD_ADD_PROVIDER, buf_bytes(&query->key));
-	kad_msg_peer(&request, KAD_PROVIDERS, &kad->table.self, addrs, addr_count, KAD_NOT_CONNECTED,
-		     KAD_OWN_MAX - 4);
+	kad_msg_peer(&request, KAD_PROVIDERS, &kad->table.self, addrs, addr_count,
+		     KAD_NOT_CONNECTED, KAD_OWN_MAX - 4);
 	kad_msg_end(&request);
 	kad_query_send(query, buf_bytes(&request), near, count, NULL);
 	buf_release(&request);
@@ -343,11 +347,11 @@ static void provide_first(void *ctx)
 		       kad_query_walk_deadline(query), NULL, on_provide_walked, query);
 }
 
-struct routing_query *kad_query_provide(struct router *router, struct bytes multihash, uint64_t deadline_ms,
-					routing_done_fn *done, void *ctx)
+struct routing_query *kad_query_provide(struct router *router, struct bytes multihash,
+					uint64_t deadline_ms, routing_done_fn *done, void *ctx)
 {
-	struct kad_query *query = kad_query_new(router, multihash, KAD_KEY_MAX, deadline_ms, provide_first,
-						ctx);
+	struct kad_query *query =
+		kad_query_new(router, multihash, KAD_KEY_MAX, deadline_ms, provide_first, ctx);
 
 	if (!query)
 		return NULL;

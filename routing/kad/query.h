@@ -4,8 +4,8 @@
 
 #include "routing/routing.h"
 
-#define KAD_VALUE_QUORUM 16	   /* records that are enough */
-#define KAD_SEND_MS 30000	   /* one ADD_PROVIDER or PUT_VALUE, dialling included */
+#define KAD_VALUE_QUORUM 16 /* records that are enough */
+#define KAD_SEND_MS 30000   /* one ADD_PROVIDER or PUT_VALUE, dialling included */
 
 struct kad;
 
@@ -17,12 +17,14 @@ struct routing_query *kad_query_find_providers(struct router *router, struct byt
 					       routing_provider_fn *found, routing_done_fn *done,
 					       void *ctx);
 /* Also -EADDRNOTAVAIL: we have no address worth telling; -EHOSTUNREACH: there is nobody to tell. */
-struct routing_query *kad_query_provide(struct router *router, struct bytes multihash, uint64_t deadline_ms,
-					routing_done_fn *done, void *ctx);
-struct routing_query *kad_query_put_value(struct router *router, struct bytes key, struct bytes value,
-					  uint64_t deadline_ms, routing_done_fn *done, void *ctx);
-struct routing_query *kad_query_get_value(struct router *router, struct bytes key, uint64_t deadline_ms,
-					  routing_value_fn *found, routing_done_fn *done, void *ctx);
+struct routing_query *kad_query_provide(struct router *router, struct bytes multihash,
+					uint64_t deadline_ms, routing_done_fn *done, void *ctx);
+struct routing_query *kad_query_put_value(struct router *router, struct bytes key,
+					  struct bytes value, uint64_t deadline_ms,
+					  routing_done_fn *done, void *ctx);
+struct routing_query *kad_query_get_value(struct router *router, struct bytes key,
+					  uint64_t deadline_ms, routing_value_fn *found,
+					  routing_done_fn *done, void *ctx);
 /* Cancels all. */
 void kad_query_stop_all(struct kad *kad);
 

@@ -16,7 +16,7 @@ struct kad_query {
 	struct peer_id target;
 	struct multiaddr *addrs; /* of the target */
 	size_t addr_count;
-	struct map seen;	 /* providers given: id -> this query */
+	struct map seen; /* providers given: id -> this query */
 	struct list sends;
 	unsigned count, count_max;
 	int send_err;
@@ -39,8 +39,8 @@ struct kad_query *kad_query_new(struct router *router, struct bytes key, size_t 
 void kad_query_free(struct kad_query *query);
 /* Free, then tell on_done or on_peer unless cancelled. */
 void kad_query_end(struct kad_query *query, int err);
-/* Send the request to these, all side by side; check (may be NULL: no answer is due) judges each answer.
- * When all are through the query ends: 0 when one succeeded. */
+/* Send the request to these, all side by side; check (may be NULL: no answer is due) judges each
+ * answer. When all are through the query ends: 0 when one succeeded. */
 typedef int kad_query_check_fn(struct kad_query *query, struct bytes answer);
 void kad_query_send(struct kad_query *query, struct bytes request, const struct peer_id *peers,
 		    size_t count, kad_query_check_fn *check);

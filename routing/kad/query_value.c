@@ -19,7 +19,8 @@ static int check_echo(struct kad_query *query, struct bytes answer)
 
 static void send_value(struct kad_query *query, const struct peer_id *peers, size_t count)
 {
-	struct kad_record record = { .key = buf_bytes(&query->key), .value = buf_bytes(&query->value) };
+	struct kad_record record = { .key = buf_bytes(&query->key),
+				     .value = buf_bytes(&query->value) };
 	struct buf request = { 0 };
 
 	kad_msg_begin(&request, KAD_PUT_VALUE, record.key);
@@ -54,8 +55,9 @@ static void put_first(void *ctx)
 			       kad_query_walk_deadline(query), NULL, on_put_walked, query);
 }
 
-struct routing_query *kad_query_put_value(struct router *router, struct bytes key, struct bytes value,
-					  uint64_t deadline_ms, routing_done_fn *done, void *ctx)
+struct routing_query *kad_query_put_value(struct router *router, struct bytes key,
+					  struct bytes value, uint64_t deadline_ms,
+					  routing_done_fn *done, void *ctx)
 {
 	struct kad_query *query;
 
@@ -122,20 +124,23 @@ static void correct_first(void *ctx)
 	send_value(query, query->late, query->late_count);
 }
 
-/* Those near that answered with an older record or none are told the best, after the asker has it. */
+/* Those near that answered with an older record or none are told the best, after the asker has it.
+ */
 static void correct(const struct kad_query *asked)
 {
 	struct kad *kad = asked->kad;
 	struct peer_id near[KAD_K_MAX], *late = xcalloc(KAD_K_MAX, sizeof(*late));
-	size_t count = kad_lookup_answerers(&asked->walk.lookup, near, kad->config.k), late_count = 0;
+	size_t count = kad_lookup_answerers(&asked->walk.lookup, near, kad->config.k),
+	       late_count = 0;
 	struct kad_query *query;
 
 	for (size_t i = 0; i < count; i++)
 		if (!has_best(asked, &near[i]))
 			late[late_count++] = near[i];
-	query = late_count == 0 ? NULL
-				: kad_query_new(&kad->router, buf_bytes(&asked->key), ROUTING_KEY_MAX,
-						kad_now(kad) + KAD_SEND_MS, correct_first, NULL);
+	query = late_count == 0
+			? NULL
+			: kad_query_new(&kad->router, buf_bytes(&asked->key), ROUTING_KEY_MAX,
+					kad_now(kad) + KAD_SEND_MS, correct_first, NULL);
 	if (!query) {
 		free(late);
 		return;
@@ -163,7 +168,8 @@ static void get_first(void *ctx)
 {
 	struct kad_query *query = ctx;
 	struct kad *kad = query->kad;
-	const struct kad_value *own = kad_values_get(&kad->values, buf_bytes(&query->key), wallclock_ns());
+	const struct kad_value *own =
+		kad_values_get(&kad->values, buf_bytes(&query->key), wallclock_ns());
 
 	if (!kad_values_rules(&kad->values, buf_bytes(&query->key))) {
 		kad_query_end(query, -EKEYREJECTED);
@@ -178,10 +184,12 @@ static void get_first(void *ctx)
 			       query->deadline_ms, on_value_answer, on_get_walked, query);
 }
 
-struct routing_query *kad_query_get_value(struct router *router, struct bytes key, uint64_t deadline_ms,
-					  routing_value_fn *found, routing_done_fn *done, void *ctx)
+struct routing_query *kad_query_get_value(struct router *router, struct bytes key,
+					  uint64_t deadline_ms, routing_value_fn *found,
+					  routing_done_fn *done, void *ctx)
 {
-	struct kad_query *query = kad_query_new(router, key, ROUTING_KEY_MAX, deadline_ms, get_first, ctx);
+	struct kad_query *query =
+		kad_query_new(router, key, ROUTING_KEY_MAX, deadline_ms, get_first, ctx);
 
 	if (!query)
 		return NULL;

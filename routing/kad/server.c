@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define CLOSER_MAX (8u << 10) /* bytes of an answer for closer peers; the providers may have the rest */
+#define CLOSER_MAX                                                                                 \
+	(8u << 10) /* bytes of an answer for closer peers; the providers may have the rest */
 #define BODY_MAX (KAD_OWN_MAX - 4)
 #define PROVIDERS_MAX 200 /* looked at for one answer */
 #define PROVIDER_ADDR_TTL_MS (24ull * 3600 * 1000)
@@ -45,12 +46,12 @@ static bool add_peer(const struct kad_server_view *view, struct buf *out, enum k
 	count = kad_filter_addrs(view->filter, addrs, count);
 	if (count == 0 && !addrless)
 		return true;
-	return kad_msg_peer(out, field, id, addrs, count, connected ? KAD_CONNECTED : KAD_NOT_CONNECTED,
-			    max);
+	return kad_msg_peer(out, field, id, addrs, count,
+			    connected ? KAD_CONNECTED : KAD_NOT_CONNECTED, max);
 }
 
-static void add_closer(const struct kad_server_view *view, const struct peer_id *from, struct bytes key,
-		       struct buf *out)
+static void add_closer(const struct kad_server_view *view, const struct peer_id *from,
+		       struct bytes key, struct buf *out)
 {
 	struct peer_id near[KAD_K_MAX];
 	struct kad_id target = kad_id_of(key);
@@ -175,8 +176,8 @@ static int answer_put_value(const struct kad_server_view *view, const struct pee
 	return 1;
 }
 
-int kad_server_answer(const struct kad_server_view *view, const struct peer_id *from, struct bytes request,
-		      struct buf *out)
+int kad_server_answer(const struct kad_server_view *view, const struct peer_id *from,
+		      struct bytes request, struct buf *out)
 {
 	struct kad_msg msg;
 	int err = kad_msg_decode(&msg, request);
@@ -316,7 +317,8 @@ struct kad_server *kad_server_new(const struct kad_server_view *view, int *err)
 	server->view = *view;
 	server->timers = loop_timers(swarm_loop(view->swarm));
 	list_init(&server->sessions);
-	*err = swarm_handle(view->swarm, view->protocol, KAD_SERVER_PEER_STREAMS_MAX, on_stream, server);
+	*err = swarm_handle(view->swarm, view->protocol, KAD_SERVER_PEER_STREAMS_MAX, on_stream,
+			    server);
 	if (*err) {
 		free(server);
 		return NULL;

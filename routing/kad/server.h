@@ -1,6 +1,7 @@
-/* Answers the questions of other nodes, in server mode only (wire/routing section 1). Loop thread only.
- * At most KAD_SERVER_STREAMS_MAX streams, KAD_SERVER_PEER_STREAMS_MAX of one peer; one that is idle for
- * KAD_SERVER_IDLE_MS, or asks what makes no sense, is reset. A peer that does not read is not read from. */
+/* Answers the questions of other nodes, in server mode only (wire/routing section 1). Loop thread
+ * only. At most KAD_SERVER_STREAMS_MAX streams, KAD_SERVER_PEER_STREAMS_MAX of one peer; one that
+ * is idle for KAD_SERVER_IDLE_MS, or asks what makes no sense, is reset. A peer that does not read
+ * is not read from. */
 #ifndef ROUTING_KAD_SERVER_H
 #define ROUTING_KAD_SERVER_H
 
@@ -35,9 +36,9 @@ struct kad_server *kad_server_new(const struct kad_server_view *view, int *err);
 /* Resets its streams. NULL is ignored. */
 void kad_server_free(struct kad_server *server);
 
-/* One answer, framing excluded: 1 when out holds it, 0 when none is due, or -errno: reset the stream.
- * Public for its test. */
-int kad_server_answer(const struct kad_server_view *view, const struct peer_id *from, struct bytes request,
-		      struct buf *out);
+/* One answer, framing excluded: 1 when out holds it, 0 when none is due, or -errno: reset the
+ * stream. Public for its test. */
+int kad_server_answer(const struct kad_server_view *view, const struct peer_id *from,
+		      struct bytes request, struct buf *out);
 
 #endif

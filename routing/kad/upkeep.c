@@ -58,8 +58,8 @@ static void dial_peer(struct kad *kad, struct kad_upkeep_dial *dial, const struc
 		if (peer_id_equal(&up->peers[i], peer))
 			addrs[count++] = up->addrs[i];
 	dial->kad = kad;
-	dial->op = swarm_connect(kad->swarm, peer, addrs, count, kad_now(kad) + DIAL_TIMEOUT_MS, on_dialed,
-				 dial);
+	dial->op = swarm_connect(kad->swarm, peer, addrs, count, kad_now(kad) + DIAL_TIMEOUT_MS,
+				 on_dialed, dial);
 	free(addrs);
 }
 
@@ -102,8 +102,8 @@ static void on_refreshed(void *ctx, int err)
 
 static void refresh_walk(struct kad *kad, struct bytes key)
 {
-	kad_walk_start(&kad->upkeep.walk, kad, KAD_FIND_NODE, key, kad_now(kad) + REFRESH_WALK_MS, NULL,
-		       on_refreshed, kad);
+	kad_walk_start(&kad->upkeep.walk, kad, KAD_FIND_NODE, key, kad_now(kad) + REFRESH_WALK_MS,
+		       NULL, on_refreshed, kad);
 }
 
 /* A key that lies in the bucket, or as near as few tries find: the hash cannot be turned around. */

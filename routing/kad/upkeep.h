@@ -1,12 +1,12 @@
-/* Keeps a node in the network: dials the bootstrap list while the table is thin, looks itself and a key of
- * each bucket up every refresh_ms and soon after the first peer came. Without a list it never dials on its
- * own. Loop thread only. */
+/* Keeps a node in the network: dials the bootstrap list while the table is thin, looks itself and a
+ * key of each bucket up every refresh_ms and soon after the first peer came. Without a list it
+ * never dials on its own. Loop thread only. */
 #ifndef ROUTING_KAD_UPKEEP_H
 #define ROUTING_KAD_UPKEEP_H
 
 #include "routing/kad/walk.h"
 
-#define KAD_BOOTSTRAP_MAX 64	/* addresses */
+#define KAD_BOOTSTRAP_MAX 64 /* addresses */
 #define KAD_BOOTSTRAP_DIALS_MAX 2
 #define KAD_BOOTSTRAP_ENOUGH 10 /* peers in the table */
 #define KAD_BOOTSTRAP_MS (2 * 60 * 1000)

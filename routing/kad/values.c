@@ -53,7 +53,8 @@ const struct record_rules *kad_values_rules(const struct kad_values *store, stru
 	return NULL;
 }
 
-int kad_values_check(const struct kad_values *store, struct bytes key, struct bytes value, uint64_t now_ns)
+int kad_values_check(const struct kad_values *store, struct bytes key, struct bytes value,
+		     uint64_t now_ns)
 {
 	const struct record_rules *rules = kad_values_rules(store, key);
 

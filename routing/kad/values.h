@@ -1,6 +1,6 @@
-/* Value records (/pk, /ipns...) that we keep for others: checked, the better one of two, for 48 hours, in
- * memory and over restarts in a db table. Only namespaces with rules are stored at all. Loop thread only; now
- * is a wall clock. */
+/* Value records (/pk, /ipns...) that we keep for others: checked, the better one of two, for 48
+ * hours, in memory and over restarts in a db table. Only namespaces with rules are stored at all.
+ * Loop thread only; now is a wall clock. */
 #ifndef ROUTING_KAD_VALUES_H
 #define ROUTING_KAD_VALUES_H
 
@@ -38,8 +38,10 @@ void kad_values_release(struct kad_values *store);
 /* The rules of key's namespace ("/ipns/..." -> "ipns"); NULL when we have none. */
 const struct record_rules *kad_values_rules(const struct kad_values *store, struct bytes key);
 /* 0 or why value is not a good record of key; -EKEYREJECTED for a namespace without rules. */
-int kad_values_check(const struct kad_values *store, struct bytes key, struct bytes value, uint64_t now_ns);
-/* Keep it. As kad_values_check(); -ESTALE when a better one is here; -EAGAIN when a limit is reached. */
+int kad_values_check(const struct kad_values *store, struct bytes key, struct bytes value,
+		     uint64_t now_ns);
+/* Keep it. As kad_values_check(); -ESTALE when a better one is here; -EAGAIN when a limit is
+ * reached. */
 int kad_values_put(struct kad_values *store, struct bytes key, struct bytes value,
 		   const struct peer_id *from, uint64_t now_ns);
 /* The record of key when it is still good, else NULL. Borrowed until the next call. */

@@ -83,14 +83,16 @@ static int take_closer(void *ctx, const struct kad_msg_peer *peer)
 		return 0;
 	for (size_t i = 0; i < peer->addr_count; i++)
 		if (kad_filter_addr(&kad->filter, &peer->addrs[i]))
-			swarm_add_addr(kad->swarm, &peer->id, &peer->addrs[i], KAD_WALK_ADDR_TTL_MS);
-	taking->news[taking->count++] = (struct kad_lookup_news){
-		peer->id, kad_filter_group(&kad->filter, peer->addrs, peer->addr_count)
-	};
+			swarm_add_addr(kad->swarm, &peer->id, &peer->addrs[i],
+				       KAD_WALK_ADDR_TTL_MS);
+	taking->news[taking->count++] =
+		(struct kad_lookup_news){ peer->id, kad_filter_group(&kad->filter, peer->addrs,
+								     peer->addr_count) };
 	return taking->count == KAD_LOOKUP_TAKE_MAX;
 }
 
-static bool take_answer(struct kad_walk *walk, const struct peer_id *from, struct bytes message, bool *more)
+static bool take_answer(struct kad_walk *walk, const struct peer_id *from, struct bytes message,
+			bool *more)
 {
 	struct kad_walk_answer answer = { .from = *from, .message = message };
 	struct taking taking = { .walk = walk };
@@ -133,9 +135,10 @@ static void ask(struct kad_walk *walk, const struct peer_id *peer)
 
 	question->walk = walk;
 	question->peer = *peer;
-	question->call = kad_client_call(walk->kad->client, peer, buf_bytes(&walk->request), true,
-					 deadline_ms < walk->deadline_ms ? deadline_ms : walk->deadline_ms,
-					 on_called, question);
+	question->call =
+		kad_client_call(walk->kad->client, peer, buf_bytes(&walk->request), true,
+				deadline_ms < walk->deadline_ms ? deadline_ms : walk->deadline_ms,
+				on_called, question);
 	if (!question->call) {
 		free(question);
 		kad_lookup_failed(&walk->lookup, peer);
@@ -170,7 +173,8 @@ static void on_soon(void *ctx)
 	struct kad_walk *walk = ctx;
 	struct kad *kad = walk->kad;
 	struct peer_id near[KAD_K_MAX];
-	size_t count = kad_bucket_closest(&kad->table, &walk->lookup.target, NULL, near, kad->config.k);
+	size_t count =
+		kad_bucket_closest(&kad->table, &walk->lookup.target, NULL, near, kad->config.k);
 
 	for (size_t i = 0; i < count; i++)
 		kad_lookup_seed(&walk->lookup, &near[i]);
@@ -191,8 +195,8 @@ void kad_walk_start(struct kad_walk *walk, struct kad *kad, enum kad_type type, 
 				   .on_done = on_done,
 				   .ctx = ctx };
 	list_init(&walk->calls);
-	kad_lookup_init(&walk->lookup, &target, &kad->table.self, kad->config.alpha, kad->config.beta,
-			kad->config.k);
+	kad_lookup_init(&walk->lookup, &target, &kad->table.self, kad->config.alpha,
+			kad->config.beta, kad->config.k);
 	kad_msg_begin(&walk->request, type, key);
 	kad_msg_end(&walk->request);
 	timer_start(kad->timers, &walk->soon, 0, on_soon, walk);

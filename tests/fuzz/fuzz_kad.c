@@ -12,8 +12,8 @@ static int on_peer(void *ctx, const struct kad_msg_peer *peer)
 	struct buf *out = ctx;
 
 	assert(peer_id_is_set(&peer->id) && peer->addr_count <= KAD_PEER_ADDRS_MAX);
-	assert(kad_msg_peer(out, KAD_CLOSER, &peer->id, peer->addrs, peer->addr_count, peer->connection,
-			    SIZE_MAX));
+	assert(kad_msg_peer(out, KAD_CLOSER, &peer->id, peer->addrs, peer->addr_count,
+			    peer->connection, SIZE_MAX));
 	return 0;
 }
 

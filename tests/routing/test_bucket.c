@@ -86,7 +86,8 @@ static void the_closest_are_the_closest(void **state)
 
 		for (unsigned b = 0; b < table.count; b++)
 			for (unsigned i = 0; i < table.at[b].count; i++)
-				nearer += kad_id_closer(&target, &table.at[b].peers[i].id, &last) <= 0;
+				nearer += kad_id_closer(&target, &table.at[b].peers[i].id, &last) <=
+					  0;
 		assert_int_equal(nearer, 20);
 		struct peer_id first = near[0];
 

@@ -55,7 +55,8 @@ static struct routing_query *fake_peer(struct router *router, const struct peer_
 
 static struct routing_query *fake_providers(struct router *router, struct bytes multihash,
 					    unsigned count_max, uint64_t deadline_ms,
-					    routing_provider_fn *found, routing_done_fn *done, void *ctx)
+					    routing_provider_fn *found, routing_done_fn *done,
+					    void *ctx)
 {
 	(void)multihash;
 	(void)count_max;
@@ -96,8 +97,11 @@ static int fake_compare(struct router *router, struct bytes key, struct bytes a,
 	return bytes_cmp(a, b);
 }
 
-static const struct router_ops ops = { .find_peer = fake_peer, .find_providers = fake_providers,
-				       .provide = fake_provide, .get_value = fake_get, .free = fake_free,
+static const struct router_ops ops = { .find_peer = fake_peer,
+				       .find_providers = fake_providers,
+				       .provide = fake_provide,
+				       .get_value = fake_get,
+				       .free = fake_free,
 				       .compare = fake_compare };
 
 static void tell_done(struct fake *fake, int err, unsigned count)
@@ -155,7 +159,8 @@ static void pair_init(struct pair *pair)
 {
 	memset(pair, 0, sizeof(*pair));
 	pair->a.router.ops = pair->b.router.ops = &ops;
-	pair->router = composed_new(NULL, (struct router *[]){ &pair->a.router, &pair->b.router }, 2);
+	pair->router =
+		composed_new(NULL, (struct router *[]){ &pair->a.router, &pair->b.router }, 2);
 }
 
 static void pair_free(struct pair *pair)
@@ -169,12 +174,14 @@ static const struct bytes key = { (const uint8_t *)"k", 1 };
 
 static void providers_are_given_once(void **state)
 {
-	struct peer_info one = { .id = { .len = 1, .bytes = { 1 } } }, two = { .id = { .len = 1, .bytes = { 2 } } };
+	struct peer_info one = { .id = { .len = 1, .bytes = { 1 } } },
+			 two = { .id = { .len = 1, .bytes = { 2 } } };
 	struct pair p;
 
 	(void)state;
 	pair_init(&p);
-	assert_non_null(routing_find_providers(p.router, key, 0, 1, on_provider, on_done, &p.heard));
+	assert_non_null(
+		routing_find_providers(p.router, key, 0, 1, on_provider, on_done, &p.heard));
 	p.a.on_provider(p.a.ctx, &one);
 	p.b.on_provider(p.b.ctx, &one);
 	p.b.on_provider(p.b.ctx, &two);
@@ -185,12 +192,14 @@ static void providers_are_given_once(void **state)
 	assert_int_equal(p.heard.err, 0);
 	assert_int_equal(p.heard.count, 2);
 	/* Enough: the other is cancelled. */
-	assert_non_null(routing_find_providers(p.router, key, 1, 1, on_provider, on_done, &p.heard));
+	assert_non_null(
+		routing_find_providers(p.router, key, 1, 1, on_provider, on_done, &p.heard));
 	p.a.on_provider(p.a.ctx, &one);
 	assert_true(p.a.cancelled && p.b.cancelled);
 	assert_int_equal(p.heard.done, 2);
 	/* Cancelled from inside. */
-	p.heard.cancel = routing_find_providers(p.router, key, 0, 1, on_provider, on_done, &p.heard);
+	p.heard.cancel =
+		routing_find_providers(p.router, key, 0, 1, on_provider, on_done, &p.heard);
 	p.b.on_provider(p.b.ctx, &one);
 	assert_false(p.a.running || p.b.running);
 	assert_int_equal(p.heard.done, 2);

@@ -17,8 +17,8 @@ static struct bytes key_of(uint16_t number, uint8_t out[static 34])
 static void search(struct lab *lab, struct router *router, struct bytes key, struct heard *heard)
 {
 	*heard = (struct heard){ 0 };
-	assert_non_null(routing_find_providers(router, key, 0, lab_deadline(lab, 8000), heard_provider,
-					       heard_done, heard));
+	assert_non_null(routing_find_providers(router, key, 0, lab_deadline(lab, 8000),
+					       heard_provider, heard_done, heard));
 	assert_false(heard->done);
 	lab_until(lab, &heard->done);
 }
@@ -61,7 +61,8 @@ static void who_provides_is_found_by_a_third(void **state)
 	uint8_t key[34];
 
 	(void)state;
-	assert_non_null(routing_provide(t.rb, key_of(1, key), lab_deadline(t.lab, 5000), heard_done, &heard));
+	assert_non_null(routing_provide(t.rb, key_of(1, key), lab_deadline(t.lab, 5000), heard_done,
+					&heard));
 	lab_until(t.lab, &heard.done);
 	assert_int_equal(heard.err, 0);
 	assert_int_equal(heard.count, 1);
@@ -169,13 +170,14 @@ static void a_peer_is_found_and_dialled_by_its_id_alone(void **state)
 	routing_attach_finder(t.rc, t.c);
 	assert_int_equal(lab_connect(t.lab, t.c, t.a), 0);
 	kad_lab_peers(t.lab, t.rc, 1);
-	assert_non_null(routing_find_peer(t.rc, swarm_self(t.b), lab_deadline(t.lab, 5000), heard_peer,
-					  &heard));
+	assert_non_null(routing_find_peer(t.rc, swarm_self(t.b), lab_deadline(t.lab, 5000),
+					  heard_peer, &heard));
 	lab_until(t.lab, &heard.done);
 	assert_int_equal(heard.err, 0);
 	assert_true(peer_id_equal(&heard.peer, swarm_self(t.b)));
 	assert_true(heard.addr_count >= 1);
-	swarm_connect(t.c, swarm_self(t.b), NULL, 0, lab_deadline(t.lab, 5000), lab_on_done, &outcome);
+	swarm_connect(t.c, swarm_self(t.b), NULL, 0, lab_deadline(t.lab, 5000), lab_on_done,
+		      &outcome);
 	lab_until(t.lab, &outcome.done);
 	assert_int_equal(outcome.err, 0);
 	/* One that does not exist. */
@@ -232,8 +234,8 @@ static void cancelling_is_silent_even_from_a_callback(void **state)
 	quiet = (struct heard){ 0 };
 	for (size_t i = 0; i < 64; i++)
 		queries[i] = routing_find_providers(t.rc, key_of((uint16_t)i, key), 0,
-						    lab_deadline(t.lab, 5000), heard_provider, heard_done,
-						    &quiet);
+						    lab_deadline(t.lab, 5000), heard_provider,
+						    heard_done, &quiet);
 	loop_run_for(t.lab->loop, 1);
 	bool before = quiet.done;
 
@@ -255,22 +257,23 @@ static void values_are_kept_and_strangers_refused(void **state)
 	buf_add_str(&key, "/pk/");
 	buf_add(&key, peer_id_bytes(swarm_self(t.b)));
 	assert_int_equal(peer_id_key(swarm_self(t.b), &public), 0);
-	routing_put_value(t.rb, buf_bytes(&key), public_key_proto(&public), lab_deadline(t.lab, 5000),
-			  heard_done, &heard);
+	routing_put_value(t.rb, buf_bytes(&key), public_key_proto(&public),
+			  lab_deadline(t.lab, 5000), heard_done, &heard);
 	lab_until(t.lab, &heard.done);
 	assert_int_equal(heard.err, 0);
 	assert_int_equal(lab_connect(t.lab, t.c, t.a), 0);
 	kad_lab_peers(t.lab, t.rc, 1);
 	heard = (struct heard){ 0 };
-	routing_get_value(t.rc, buf_bytes(&key), lab_deadline(t.lab, 5000), heard_value, heard_done, &heard);
+	routing_get_value(t.rc, buf_bytes(&key), lab_deadline(t.lab, 5000), heard_value, heard_done,
+			  &heard);
 	lab_until(t.lab, &heard.done);
 	assert_int_equal(heard.err, 0);
 	assert_int_equal(heard.found, 1);
 	assert_true(bytes_equal(buf_bytes(&heard.value), public_key_proto(&public)));
 	buf_release(&heard.value);
 	heard = (struct heard){ 0 };
-	routing_put_value(t.rc, bytes_str("/x/y"), bytes_str("z"), lab_deadline(t.lab, 5000), heard_done,
-			  &heard);
+	routing_put_value(t.rc, bytes_str("/x/y"), bytes_str("z"), lab_deadline(t.lab, 5000),
+			  heard_done, &heard);
 	lab_until(t.lab, &heard.done);
 	assert_int_equal(heard.err, -EKEYREJECTED);
 	buf_release(&key);
@@ -344,7 +347,8 @@ static void the_bootstrap_list_is_dialled(void **state)
 	lab_free(lab);
 }
 
-/* Peers that are gone cost a search no time beside the dial's, and start no searches of their own. */
+/* Peers that are gone cost a search no time beside the dial's, and start no searches of their own.
+ */
 static void dead_peers_are_passed_over(void **state)
 {
 	struct three t = three_new();
@@ -388,7 +392,8 @@ static void a_crowd_finds_all(void **state)
 		kad_lab_peers(lab, routers[i], 1);
 	}
 	for (uint8_t i = 0; i < CROWD; i++)
-		routing_provide(routers[i], key_of(i, key), lab_deadline(lab, 9000), heard_done, &heard[i]);
+		routing_provide(routers[i], key_of(i, key), lab_deadline(lab, 9000), heard_done,
+				&heard[i]);
 	for (uint8_t i = 0; i < CROWD; i++) {
 		lab_until(lab, &heard[i].done);
 		assert_int_equal(heard[i].err, 0);

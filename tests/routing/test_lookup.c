@@ -42,7 +42,9 @@ static void a_tiny_network_ends_at_once(void **state)
 {
 	struct kad_lookup lookup;
 	struct peer_id peer, one = peer_of(1), two = peer_of(2);
-	struct kad_lookup_news news[3] = { { .peer = peer_of(0) }, { .peer = two }, { .peer = one } };
+	struct kad_lookup_news news[3] = { { .peer = peer_of(0) },
+					   { .peer = two },
+					   { .peer = one } };
 
 	(void)state;
 	start(&lookup);
@@ -132,7 +134,8 @@ static void answers_are_bounded(void **state)
 	kad_lookup_seed(&lookup, &first);
 	assert_true(kad_lookup_next(&lookup, 0, &peer));
 	for (uint32_t i = 0; i < KAD_LOOKUP_TAKE_MAX + 1; i++)
-		news[i] = (struct kad_lookup_news){ .peer = peer_of(100 + i), .group = i < 10 ? 5 : 0 };
+		news[i] = (struct kad_lookup_news){ .peer = peer_of(100 + i),
+						    .group = i < 10 ? 5 : 0 };
 	kad_lookup_answered(&lookup, &first, news, KAD_LOOKUP_TAKE_MAX + 1);
 	assert_int_equal(lookup.count, 1 + KAD_LOOKUP_TAKE_MAX - (10 - KAD_LOOKUP_GROUP_MAX));
 	/* Nobody unasked says anything. */
@@ -144,7 +147,8 @@ static void answers_are_bounded(void **state)
 	}
 	assert_int_equal(lookup.count, KAD_LOOKUP_PEERS_MAX);
 	for (size_t i = 1; i < lookup.count; i++)
-		assert_true(kad_id_closer(&lookup.target, &lookup.peers[i - 1].id, &lookup.peers[i].id) < 0);
+		assert_true(kad_id_closer(&lookup.target, &lookup.peers[i - 1].id,
+					  &lookup.peers[i].id) < 0);
 	kad_lookup_release(&lookup);
 }
 
@@ -222,7 +226,8 @@ static unsigned run(struct network *net, struct kad_lookup *lookup, uint64_t *to
 			continue;
 		}
 		struct kad_lookup_news news[K];
-		size_t n = kad_bucket_closest(&net->tables[number_of(&peer)], &lookup->target, NULL, near, K);
+		size_t n = kad_bucket_closest(&net->tables[number_of(&peer)], &lookup->target, NULL,
+					      near, K);
 
 		for (size_t i = 0; i < n; i++)
 			news[i] = (struct kad_lookup_news){ .peer = near[i] };

@@ -22,7 +22,8 @@ static void ids_are_the_vectors(void **state)
 	size_t i;
 
 	(void)state;
-	json_array_foreach (json_object_get(vectors, "keys"), i, one) {
+	json_array_foreach(json_object_get(vectors, "keys"), i, one)
+	{
 		struct buf key = { 0 }, id = { 0 };
 		struct kad_id is;
 
@@ -80,7 +81,8 @@ static void messages_are_the_vectors_both_ways(void **state)
 	size_t i;
 
 	(void)state;
-	json_array_foreach (json_object_get(vectors, "messages"), i, one) {
+	json_array_foreach(json_object_get(vectors, "messages"), i, one)
+	{
 		struct buf in = { 0 }, framed = { 0 }, out = { 0 }, out_framed = { 0 };
 		struct kad_msg msg;
 
@@ -100,14 +102,16 @@ static void messages_are_the_vectors_both_ways(void **state)
 	json_decref(vectors);
 }
 
-/* Truncated anywhere it is refused or, cut between fields, a shorter message; never read past its end. */
+/* Truncated anywhere it is refused or, cut between fields, a shorter message; never read past its
+ * end. */
 static void truncations_are_safe(void **state)
 {
 	json_t *vectors = vector_json("kad.json"), *one;
 	size_t i;
 
 	(void)state;
-	json_array_foreach (json_object_get(vectors, "messages"), i, one) {
+	json_array_foreach(json_object_get(vectors, "messages"), i, one)
+	{
 		struct buf in = { 0 };
 
 		vector_hex(&in, one, "protobuf_hex");
@@ -155,7 +159,8 @@ static void bad_addresses_are_dropped_one_by_one(void **state)
 	struct kad_msg msg;
 
 	(void)state;
-	/* The addresses stand before the id: garbage, a good one, the same with our /p2p, one of another. */
+	/* The addresses stand before the id: garbage, a good one, the same with our /p2p, one of
+	 * another. */
 	pb_put_bytes(&inner, 2, bytes_str("\xff\xff"));
 	pb_put_bytes(&inner, 2, bytes_of(NULL, 0));
 	multiaddr_from_text(&addr, "/ip4/1.2.3.4/tcp/1");

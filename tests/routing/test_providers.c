@@ -139,10 +139,14 @@ static void the_best_value_is_kept(void **state)
 
 	(void)state;
 	kad_values_init(&store, NULL, "t", &digits, 1, s);
-	assert_int_equal(kad_values_put(&store, bytes_str("/m/1"), bytes_str("5"), &peer, s), -EKEYREJECTED);
-	assert_int_equal(kad_values_put(&store, bytes_str("n/1"), bytes_str("5"), &peer, s), -EKEYREJECTED);
-	assert_int_equal(kad_values_put(&store, bytes_str("/n/"), bytes_str("5"), &peer, s), -EKEYREJECTED);
-	assert_int_equal(kad_values_put(&store, bytes_str("/pk/1"), bytes_str("5"), &peer, s), -EBADMSG);
+	assert_int_equal(kad_values_put(&store, bytes_str("/m/1"), bytes_str("5"), &peer, s),
+			 -EKEYREJECTED);
+	assert_int_equal(kad_values_put(&store, bytes_str("n/1"), bytes_str("5"), &peer, s),
+			 -EKEYREJECTED);
+	assert_int_equal(kad_values_put(&store, bytes_str("/n/"), bytes_str("5"), &peer, s),
+			 -EKEYREJECTED);
+	assert_int_equal(kad_values_put(&store, bytes_str("/pk/1"), bytes_str("5"), &peer, s),
+			 -EBADMSG);
 	assert_int_equal(kad_values_put(&store, key, bytes_str("x"), &peer, s), -EBADMSG);
 	assert_int_equal(kad_values_put(&store, key, bytes_str("5"), &peer, s), 0);
 	assert_int_equal(kad_values_put(&store, key, bytes_str("4"), &peer, s), -ESTALE);
@@ -171,8 +175,9 @@ static size_t no_addrs(void *ctx, struct multiaddr *addrs, size_t max)
 	return 0;
 }
 
-static int answer(const struct kad_server_view *view, const struct peer_id *from, enum kad_type type,
-		  struct bytes key, const struct peer_id *provider, struct kad_msg *msg, struct buf *out)
+static int answer(const struct kad_server_view *view, const struct peer_id *from,
+		  enum kad_type type, struct bytes key, const struct peer_id *provider,
+		  struct kad_msg *msg, struct buf *out)
 {
 	struct buf request = { 0 };
 	struct multiaddr addr;
@@ -198,8 +203,11 @@ static void a_server_believes_only_the_sender(void **state)
 	struct kad_buckets table;
 	struct kad_providers providers;
 	struct kad_values values;
-	struct kad_server_view view = { .swarm = lab_swarm(lab, 1, NULL, NULL), .filter = &filter,
-					.table = &table, .providers = &providers, .values = &values,
+	struct kad_server_view view = { .swarm = lab_swarm(lab, 1, NULL, NULL),
+					.filter = &filter,
+					.table = &table,
+					.providers = &providers,
+					.values = &values,
 					.own_addrs = no_addrs };
 	struct peer_id one = peer_of(1), two = peer_of(2);
 	struct buf out = { 0 };
@@ -210,35 +218,47 @@ static void a_server_believes_only_the_sender(void **state)
 	kad_bucket_init(&table, swarm_self(view.swarm), 20);
 	kad_providers_init(&providers, NULL, "t", 1ull << 60, 0);
 	kad_values_init(&values, NULL, "t", NULL, 0, 0);
-	assert_int_equal(answer(&view, &one, KAD_ADD_PROVIDER, key_of(1, key), &two, &msg, &out), -EACCES);
-	assert_int_equal(answer(&view, &one, KAD_ADD_PROVIDER, key_of(1, key), NULL, &msg, &out), -EACCES);
-	assert_int_equal(answer(&view, &one, KAD_ADD_PROVIDER, bytes_of(huge, sizeof(huge)), &one, &msg,
-				&out), -EBADMSG);
+	assert_int_equal(answer(&view, &one, KAD_ADD_PROVIDER, key_of(1, key), &two, &msg, &out),
+			 -EACCES);
+	assert_int_equal(answer(&view, &one, KAD_ADD_PROVIDER, key_of(1, key), NULL, &msg, &out),
+			 -EACCES);
+	assert_int_equal(answer(&view, &one, KAD_ADD_PROVIDER, bytes_of(huge, sizeof(huge)), &one,
+				&msg, &out),
+			 -EBADMSG);
 	assert_int_equal(providers.count, 0);
-	assert_int_equal(answer(&view, &one, KAD_ADD_PROVIDER, bytes_of(huge, KAD_KEY_MAX), &one, &msg,
-				&out), 0);
-	assert_int_equal(answer(&view, &one, KAD_ADD_PROVIDER, key_of(1, key), &one, &msg, &out), 0);
-	assert_int_equal(answer(&view, &two, KAD_GET_PROVIDERS, key_of(1, key), NULL, &msg, &out), 1);
+	assert_int_equal(answer(&view, &one, KAD_ADD_PROVIDER, bytes_of(huge, KAD_KEY_MAX), &one,
+				&msg, &out),
+			 0);
+	assert_int_equal(answer(&view, &one, KAD_ADD_PROVIDER, key_of(1, key), &one, &msg, &out),
+			 0);
+	assert_int_equal(answer(&view, &two, KAD_GET_PROVIDERS, key_of(1, key), NULL, &msg, &out),
+			 1);
 	assert_int_equal(msg.providers, 1);
 	assert_true(bytes_equal(msg.key, key_of(1, key)));
-	assert_int_equal(answer(&view, &two, KAD_GET_PROVIDERS, bytes_of(NULL, 0), NULL, &msg, &out),
+	assert_int_equal(
+		answer(&view, &two, KAD_GET_PROVIDERS, bytes_of(NULL, 0), NULL, &msg, &out),
+		-EBADMSG);
+	assert_int_equal(answer(&view, &two, KAD_FIND_NODE, bytes_of(NULL, 0), NULL, &msg, &out),
 			 -EBADMSG);
-	assert_int_equal(answer(&view, &two, KAD_FIND_NODE, bytes_of(NULL, 0), NULL, &msg, &out), -EBADMSG);
 	/* Known by its record though not in the table. */
-	assert_int_equal(answer(&view, &two, KAD_FIND_NODE, peer_id_bytes(&one), NULL, &msg, &out), 1);
+	assert_int_equal(answer(&view, &two, KAD_FIND_NODE, peer_id_bytes(&one), NULL, &msg, &out),
+			 1);
 	assert_int_equal(msg.closer, 1);
 	assert_int_equal(msg.key.len, 0);
 	assert_int_equal(answer(&view, &two, KAD_PING, bytes_of(NULL, 0), NULL, &msg, &out), 1);
 	assert_int_equal(msg.type, KAD_PING);
-	assert_int_equal(answer(&view, &two, KAD_PUT_VALUE, key_of(1, key), NULL, &msg, &out), -EBADMSG);
-	assert_int_equal(answer(&view, &two, (enum kad_type)6, key_of(1, key), NULL, &msg, &out), -EPROTO);
+	assert_int_equal(answer(&view, &two, KAD_PUT_VALUE, key_of(1, key), NULL, &msg, &out),
+			 -EBADMSG);
+	assert_int_equal(answer(&view, &two, (enum kad_type)6, key_of(1, key), NULL, &msg, &out),
+			 -EPROTO);
 	/* So many providers that an answer holds not all: it stays small. */
 	for (uint32_t i = 0; i < 900; i++) {
 		struct peer_id peer = peer_of(i);
 
 		kad_providers_add(&providers, key_of(1, key), &peer, 1);
 	}
-	assert_int_equal(answer(&view, &two, KAD_GET_PROVIDERS, key_of(1, key), NULL, &msg, &out), 1);
+	assert_int_equal(answer(&view, &two, KAD_GET_PROVIDERS, key_of(1, key), NULL, &msg, &out),
+			 1);
 	assert_in_range(msg.providers, 100, 900);
 	assert_true(out.len < KAD_OWN_MAX);
 	buf_release(&out);
