@@ -21,6 +21,7 @@ struct identify {
 	struct timer change;
 	uint64_t seq; /* of our signed record: grows with each change */
 	unsigned pushes;
+	bool due;	  /* some peer may have its push_due set */
 	struct list runs; /* struct run.node */
 };
 
@@ -280,20 +281,26 @@ static void push_one(struct identify *identify, struct swarm_conn *conn)
 static void push_all(struct identify *identify)
 {
 	struct swarm *swarm = identify->swarm;
+	bool due = false;
 
-	if (swarm->closing)
+	if (swarm->closing || !identify->due)
 		return;
 	list_for_each (conn, &swarm->conns, struct swarm_conn, node) {
 		struct peer *peer = conn->peer;
 
 		if (identify->pushes == IDENTIFY_PUSHES_MAX)
 			return;
-		if (!peer->push_due || !peer->identified || conn->fail)
+		if (!peer->push_due || conn->fail)
 			continue;
+		if (!peer->identified) {
+			due = true;
+			continue;
+		}
 		peer->push_due = false;
 		if (swarm_peer_speaks(peer, PUSH_PROTOCOL))
 			push_one(identify, conn);
 	}
+	identify->due = due;
 }
 
 static void on_change(void *ctx)
@@ -304,6 +311,7 @@ static void on_change(void *ctx)
 	identify->seq = now > identify->seq ? now : identify->seq + 1;
 	list_for_each (conn, &identify->swarm->conns, struct swarm_conn, node)
 		conn->peer->push_due = true;
+	identify->due = true;
 	push_all(identify);
 }
 
