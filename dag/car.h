@@ -12,7 +12,7 @@
 #define CAR_HEADER_MAX 32768
 #define CAR_ROOTS_MAX 1024
 #define CAR_SECTION_MAX (BLOCK_MAX + 200) /* CID and block */
-#define CAR_QUEUE_MAX (32u << 20)	  /* bytes of blocks waiting to be hashed by car_import() */
+#define CAR_QUEUE_MAX (8u << 20)	  /* bytes of blocks waiting to be hashed by car_import() */
 
 /* ---- reading ---- */
 
