@@ -20,14 +20,21 @@ static const struct option_spec export_options[] = {
 	{ 0 },
 };
 
+struct exporting {
+	struct progress *progress;
+	int write_errno; /* why the output could not be written */
+};
+
 static int write_part(void *ctx, struct bytes head, struct bytes data)
 {
-	struct progress *progress = ctx;
+	struct exporting *exporting = ctx;
 
 	if (fwrite(head.at, 1, head.len, stdout) != head.len ||
-	    fwrite(data.at, 1, data.len, stdout) != data.len)
-		return errno ? -errno : -EIO;
-	progress_add(progress, head.len + data.len);
+	    fwrite(data.at, 1, data.len, stdout) != data.len) {
+		exporting->write_errno = errno ? errno : EIO;
+		return -EIO;
+	}
+	progress_add(exporting->progress, head.len + data.len);
 	return 0;
 }
 
@@ -45,13 +52,31 @@ static int scope_of(const char *name)
 	return -ENOENT;
 }
 
+static int export_to_stdout(struct invocation *in, struct blocks *blocks, const struct cid *cid,
+			    enum car_scope scope)
+{
+	struct exporting exporting = { 0 };
+	char text[CID_TEXT_MAX];
+	int err;
+
+	if (cli_flag(in, "progress"))
+		exporting.progress = progress_start("exported", 0);
+	setvbuf(stdout, NULL, _IOFBF, EXPORT_BUFFER);
+	err = car_export(blocks, cid, scope, cli_wait(in), in->timeout_ms, write_part, &exporting);
+	if (!err && fflush(stdout))
+		exporting.write_errno = errno;
+	progress_end(exporting.progress);
+	if (exporting.write_errno)
+		return cli_fail(in, 0, "cannot write the output: %s",
+				strerror(exporting.write_errno));
+	return err ? cli_fail(in, err, "cannot export all of %s", cli_cid(in, cid, text)) : EXIT_OK;
+}
+
 static int run_export(struct invocation *in)
 {
-	int scope = scope_of(cli_text(in, "scope"));
-	struct progress *progress = NULL;
+	int code, scope = scope_of(cli_text(in, "scope"));
 	struct blocks blocks;
 	struct cid cid;
-	int err, code;
 
 	if (scope < 0)
 		return cli_usage(in, "--scope must be block, entity or all");
@@ -60,18 +85,8 @@ static int run_export(struct invocation *in)
 		return code;
 	cli_blocks(in, &blocks);
 	code = cli_resolve(in, &blocks, in->argv[0], &cid);
-	if (!code) {
-		if (cli_flag(in, "progress"))
-			progress = progress_start("exported", 0);
-		setvbuf(stdout, NULL, _IOFBF, EXPORT_BUFFER);
-		err = car_export(&blocks, &cid, (enum car_scope)scope, cli_wait(in), in->timeout_ms,
-				 write_part, progress);
-		if (!err && fflush(stdout))
-			err = -errno;
-		progress_end(progress);
-		if (err)
-			code = cli_fail(in, err, "the archive is not whole");
-	}
+	if (!code)
+		code = export_to_stdout(in, &blocks, &cid, (enum car_scope)scope);
 	blocks_release(&blocks);
 	return code;
 }
