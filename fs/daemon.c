@@ -144,7 +144,6 @@ static int run_locked(const struct daemon_options *options, char **why)
 	err = check(&daemon, why);
 	if (!err) {
 		list_init(&daemon.mounts);
-		list_init(&daemon.finds);
 		daemon.loop = loop_new();
 		daemon.random = random_system();
 		start_signals(&daemon);

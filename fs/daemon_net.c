@@ -1,5 +1,4 @@
-/* The network from the configuration: swarm, routers, exchange; and how the swarm asks routing for
- * addresses. */
+/* The network from the configuration: swarm, routers, exchange. */
 #include "fs/daemon_private.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
@@ -7,53 +6,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- finding addresses for the swarm: arrows point down, so this is registered with it ---- */
-
-struct find {
-	struct list node;
-	struct daemon *daemon;
-	struct peer_id peer;
-	struct routing_query *query;
-	struct timer refused; /* routing would not search: told soon, never at once */
-};
-
-static void find_free(struct find *find)
-{
-	list_remove(&find->node);
-	timer_stop(loop_timers(find->daemon->loop), &find->refused);
-	free(find);
-}
-
-static void on_peer_found(void *ctx, int err, const struct peer_info *info)
-{
-	struct find *find = ctx;
-	struct swarm *swarm = find->daemon->swarm;
-	struct peer_id peer = find->peer;
-
-	find_free(find);
-	swarm_found(swarm, &peer, err, info);
-}
-
-static void on_find_refused(void *ctx)
-{
-	on_peer_found(ctx, -EHOSTUNREACH, NULL);
-}
-
-static void find_peer(void *ctx, const struct peer_id *peer, uint64_t deadline_ms)
-{
-	struct daemon *daemon = ctx;
-	struct find *find = xnew(struct find);
-
-	find->daemon = daemon;
-	find->peer = *peer;
-	list_add_tail(&daemon->finds, &find->node);
-	if (daemon->router)
-		find->query =
-			routing_find_peer(daemon->router, peer, deadline_ms, on_peer_found, find);
-	if (!find->query)
-		timer_start(loop_timers(daemon->loop), &find->refused, 0, on_find_refused, find);
-}
 
 /* ---- the swarm ---- */
 
@@ -96,7 +48,6 @@ static void start_swarm(struct daemon *daemon)
 
 	daemon->swarm = swarm_new(daemon->loop, &daemon->random, daemon->repo->identity,
 				  daemon->repo->db, &config);
-	swarm_set_finder(daemon->swarm, find_peer, daemon);
 }
 
 /* At least one of the addresses must do. */
@@ -193,6 +144,7 @@ static void start_routing(struct daemon *daemon)
 	daemon->lan = kad_new(daemon->swarm, daemon->repo->db, &config);
 	list[parts++] = daemon->lan;
 	daemon->router = composed_new(daemon->loop, list, parts);
+	routing_attach_finder(daemon->router, daemon->swarm);
 out:
 	free(addrs);
 }
@@ -236,11 +188,6 @@ void daemon_net_stop(struct daemon *daemon, void (*done)(void *ctx))
 	fetcher_free(daemon->fetcher);
 	if (daemon->exchange)
 		exchange_free(daemon->exchange);
-	list_for_each_safe(find, &daemon->finds, struct find, node)
-	{
-		routing_cancel(find->query);
-		find_free(find);
-	}
 	router_free(daemon->router);
 	daemon->router = daemon->wan = daemon->lan = NULL;
 	daemon->fetcher = NULL;

@@ -24,7 +24,6 @@ struct daemon {
 	uv_signal_t signals[2];
 	struct timer deadline; /* of stopping */
 	struct list mounts;    /* struct daemon_mount */
-	struct list finds;     /* struct find: addresses that the swarm looks for */
 	bool wan_serves;       /* answers in the public DHT */
 	bool stopping, had_mount;
 };
