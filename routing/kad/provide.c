@@ -195,8 +195,12 @@ static bool look(struct slice *slice, struct bytes key, uint64_t told_ms)
 
 	if (key.len > KAD_KEY_MAX)
 		return true;
-	if (due <= slice->now_ms)
+	if (due <= slice->now_ms) {
+		/* Who asks us before anybody was told hears of us all the same. */
+		kad_providers_add(&slice->kad->providers, key, &slice->kad->table.self,
+				  slice->now_ms);
 		return enqueue(slice->kad, key);
+	}
 	if (due < provide->next_wall_ms)
 		provide->next_wall_ms = due;
 	return true;
