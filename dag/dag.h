@@ -15,7 +15,7 @@
 #include "dag/dir.h"
 #include "dag/file.h"
 #include "dag/import.h"
-#include "dag/ipld.h"
+#include "dag/ipld/ipld.h"
 #include "dag/pin.h"
 #include "dag/unixfs.h"
 #include "exchange/exchange.h"

@@ -10,9 +10,9 @@
 
 #include <cmocka.h>
 
-#include "dag/cbor.h"
-#include "dag/dagjson.h"
-#include "dag/ipld.h"
+#include "dag/ipld/cbor.h"
+#include "dag/ipld/dagjson.h"
+#include "dag/ipld/ipld.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "tests/vector.h"

@@ -1,6 +1,6 @@
 /* dag/chunker.c: names, and every cut of the vectors. */
-#include "dag/chunker.h"
-#include "dag/chunker_buzhash.h"
+#include "dag/import/chunker.h"
+#include "dag/import/chunker_buzhash.h"
 #include "net/base/err.h"
 #include "tests/dag/import_data.h"
 #include "tests/vector.h"

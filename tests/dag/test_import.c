@@ -1,7 +1,7 @@
 /* dag/import.c, import_read.c, the layouts: CIDs as boxo and Kubo make them. Vectors of
  * more than DATA_MAX bytes (two of unixfs-files.json, 1 GiB) are left out: `make bench` imports as
  * much. */
-#include "dag/chunker.h"
+#include "dag/import/chunker.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "tests/dag/import_data.h"

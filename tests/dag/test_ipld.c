@@ -1,4 +1,4 @@
-#include "dag/ipld_pb.h"
+#include "dag/ipld/ipld_pb.h"
 #include "tests/dag/ipld_check.h"
 
 /* ipld/codec-fixtures: one value in several codecs; the name of a file is its CID. */

@@ -1,5 +1,5 @@
-#include "fs/control_frame.h"
-#include "fs/control_socket.h"
+#include "fs/control/control_frame.h"
+#include "fs/control/control_socket.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "fs/inode.h"
+#include "fs/mount/inode.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 

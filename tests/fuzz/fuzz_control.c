@@ -1,5 +1,5 @@
 /* The control socket's frames and bodies. What decodes encodes again to the same bytes. */
-#include "fs/control_frame.h"
+#include "fs/control/control_frame.h"
 
 #include <assert.h>
 

@@ -1,8 +1,8 @@
 /* DAG-CBOR: what strict reading takes is written back the same, and survives DAG-JSON where that
  * can say it. */
-#include "dag/cbor.h"
-#include "dag/cbor_links.h"
-#include "dag/dagjson.h"
+#include "dag/ipld/cbor.h"
+#include "dag/ipld/cbor_links.h"
+#include "dag/ipld/dagjson.h"
 
 #include <assert.h>
 

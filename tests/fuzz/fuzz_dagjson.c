@@ -1,5 +1,5 @@
 /* DAG-JSON: what is written is read again and written the same. */
-#include "dag/dagjson.h"
+#include "dag/ipld/dagjson.h"
 
 #include <assert.h>
 
