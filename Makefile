@@ -66,11 +66,13 @@ $(OUT)/tests/%: $(OUT)/tests/%.o $(patsubst %.c,$(OUT)/%.o,$(HELP)) \
 	@echo "  LD      $@"
 	@$(CC) $(CFLAGS_$(V)) -o $@ $^ $(LDLIBS) -lcmocka
 
-# The simulator decides the wall clock and the seeds of hash tables, too.
+# tests/sim/wrap.h tells what these are for.
+comma := ,
+SIM_WRAP := $(patsubst %,-Wl$(comma)--wrap=%,wallclock_ns random_system public_key_verify identity_sign)
 SIM := $(sort $(wildcard tests/sim/*.c))
 $(OUT)/tests/sim/sim: $(SIM:%.c=$(OUT)/%.o) $(foreach l,$(below_sim),$(call lib,$(l)))
 	@echo "  LD      $@"
-	@$(CC) $(CFLAGS_$(V)) -Wl,--wrap=wallclock_ns,--wrap=random_system -o $@ $^ $(LDLIBS)
+	@$(CC) $(CFLAGS_$(V)) $(SIM_WRAP) -o $@ $^ $(LDLIBS) -lm
 
 $(OUT)/tests/fuzz/fuzz_%: $(OUT)/tests/fuzz/fuzz_%.o $(if $(filter fuzz,$(V)),,$(OUT)/tests/fuzz/replay.o) \
 		$(foreach l,$(below_fuzz),$(call lib,$(l)))

@@ -31,6 +31,13 @@ static const struct scenario {
 	{ "wrong-blocks", run_wrong_blocks, 0, true },
 	{ "silent", run_silent, 0, false },
 	{ "garbage", run_garbage, 0, true },
+	{ "lookups", run_lookups, 100, true },
+	{ "lookups", run_lookups, 1000, false },
+	{ "lookups", run_lookups, 10000, false },
+	{ "provide", run_provide, 0, false },
+	{ "sybils", run_sybils, 0, false },
+	{ "split", run_split, 0, false },
+	{ "mixed", run_mixed, 0, true },
 };
 
 /* ---- what scenarios say ---- */

@@ -2,7 +2,7 @@
 
 #include "routing/routing.h"
 #include "tests/sim/check.h"
-#include "tests/sim/clock.h"
+#include "tests/sim/wrap.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -23,13 +23,9 @@ static void node_free(struct node *node);
 /* Nodes whose swarm has closed, outside of any callback. */
 static void reap(struct world *world)
 {
-	for (size_t i = 0; world->closing > 0 && i < world->count; i++) {
-		struct node *node = world->nodes[i];
-
-		if (!node || !node->closed)
-			continue;
+	while (!list_empty(&world->closed)) {
 		world->closing--;
-		node_free(node);
+		node_free(list_first(&world->closed, struct node, closed));
 	}
 }
 
@@ -37,8 +33,7 @@ static void turn(struct world *world, uint64_t at_ms)
 {
 	world->now_ms = at_ms;
 	loop_turn(world->loop, at_ms);
-	if (world->closing > 0)
-		reap(world);
+	reap(world);
 }
 
 /* One step: to the next timer or the next check, not beyond end. */
@@ -85,12 +80,12 @@ void world_jump(struct world *world, uint64_t ms)
 
 static size_t free_slot(struct world *world)
 {
-	for (size_t i = world->count; i-- > 0 && world->closing + 64 > world->count - i;)
-		if (!world->nodes[i])
-			return i;
+	if (world->hole_count > 0)
+		return world->holes[--world->hole_count];
 	if (world->count == world->cap) {
 		world->cap = world->cap ? world->cap * 2 : 64;
 		world->nodes = xrealloc(world->nodes, world->cap * sizeof(*world->nodes));
+		world->holes = xrealloc(world->holes, world->cap * sizeof(*world->holes));
 	}
 	return world->count++;
 }
@@ -167,6 +162,8 @@ struct node *node_new(struct world *world, const struct node_config *config)
 	node->identity = identity_from_seed(node->config.seed ? node->config.seed : seed);
 	node->config.seed = NULL;
 	peer_id_of_identity(&node->id, node->identity);
+	node->place = kad_id_of(peer_id_bytes(&node->id));
+	node->started_ms = world->now_ms;
 	make_host(node);
 	make_swarm(node);
 	if (node->config.kad)
@@ -183,7 +180,9 @@ struct node *node_new(struct world *world, const struct node_config *config)
 
 static void on_closed(void *ctx)
 {
-	((struct node *)ctx)->closed = true;
+	struct node *node = ctx;
+
+	list_add_tail(&node->world->closed, &node->closed);
 }
 
 void node_stop(struct node *node, bool quiet)
@@ -207,10 +206,12 @@ void node_stop(struct node *node, bool quiet)
 
 static void node_free(struct node *node)
 {
+	list_remove(&node->closed);
 	swarm_free(node->swarm);
 	host_free(node->host);
 	identity_free(node->identity);
 	node->world->nodes[node->slot] = NULL;
+	node->world->holes[node->world->hole_count++] = node->slot;
 	free(node);
 }
 
@@ -328,12 +329,13 @@ struct world *world_new(uint64_t seed)
 	world->seed = seed;
 	world->now_ms = START_MS;
 	world->check_ms = START_MS + CHECK_MS;
-	clock_set(EPOCH_NS, &world->now_ms);
+	wrap_start(EPOCH_NS, &world->now_ms);
 	world->loop = loop_new_virtual(START_MS);
 	world->timers = loop_timers(world->loop);
 	world->random = random_seeded(seed);
 	simnet_init(&world->net, world->loop, random_u64(&world->random));
 	list_init(&world->wants);
+	list_init(&world->closed);
 	return world;
 }
 
@@ -350,7 +352,8 @@ void world_free(struct world *world)
 		*world->broken_out = world->broken;
 	simnet_release(&world->net);
 	loop_free(world->loop);
-	clock_set(EPOCH_NS, NULL);
+	wrap_start(EPOCH_NS, NULL);
 	free(world->nodes);
+	free(world->holes);
 	free(world);
 }

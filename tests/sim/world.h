@@ -7,6 +7,7 @@
 #define TESTS_SIM_WORLD_H
 
 #include "exchange/exchange.h"
+#include "routing/kad/key.h"
 #include "tests/sim/simnet.h"
 
 #define WORLD_FOREVER (UINT64_C(1) << 50)
@@ -22,8 +23,10 @@ struct world {
 	uint64_t now_ms, check_ms;
 	struct node **nodes; /* alive and closing, and holes */
 	size_t count, cap;
+	size_t *holes, hole_count; /* slots of nodes that are gone */
 	size_t started;	     /* ever: the next node's number */
 	size_t closing;
+	struct list closed; /* struct node.closed: to be freed */
 	size_t slice;	     /* of the nodes, to be checked next */
 	struct list wants;   /* struct want.node */
 	unsigned broken;     /* invariants seen broken */
@@ -58,9 +61,12 @@ struct node {
 	struct router *kad;
 	struct exchange *exchange;
 	struct peer_id id;
+	struct kad_id place; /* in the key space */
+	uint64_t started_ms;
 	void (*on_stop)(void *ctx); /* before the swarm is closed: what a scenario added */
 	void *ctx;
-	bool closing, closed;
+	bool closing;
+	struct list closed; /* of world->closed */
 };
 
 struct world *world_new(uint64_t seed);
