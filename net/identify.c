@@ -25,9 +25,9 @@ struct identify {
 	struct list runs; /* struct run.node */
 };
 
-enum run_kind { RUN_READ, RUN_PUSH };
+enum run_kind { RUN_READ, RUN_PUSH, RUN_ANSWER };
 
-/* One identify stream: reading what a peer says (asked for or pushed), or pushing. */
+/* One identify stream: reading what a peer says (asked for or pushed), pushing, or answering. */
 struct run {
 	enum run_kind kind;
 	struct list node;
@@ -37,6 +37,7 @@ struct run {
 	struct frame_reader reader;
 	struct identify_msg msg;
 	struct multiaddr from;
+	unsigned pongs; /* an answer: to come before its end is sent */
 };
 
 /* ---- runs ---- */
@@ -83,6 +84,8 @@ static void run_new(struct identify *identify, enum run_kind kind, struct stream
 	run->stream = stream;
 	run->from = stream->conn->secured.conn->remote;
 	list_add_tail(&identify->runs, &run->node);
+	if (kind == RUN_ANSWER)
+		run->pongs = yamux_ping_sent(stream->conn->yamux) ? 2 : 1;
 	timer_start(identify->swarm->timers, &run->timer, IDENTIFY_TIMEOUT_MS, on_timeout, run);
 	stream_accept(stream, events, run);
 }
@@ -234,17 +237,42 @@ static int write_self(struct identify *identify, const struct multiaddr *remote,
 	return err;
 }
 
+static const struct stream_events answer_events = { .on_close = run_closed };
+
+/* js-libp2p loses an answer whose end comes in one read with the protocol's confirmation (it puts
+ * what it read too much back into a stream that has ended meanwhile), and knows nothing of us then.
+ * So the end is sent when a ping that went out with the answer has come back. */
 static void on_asked(void *ctx, struct stream *stream)
 {
+	struct swarm_conn *conn = stream->conn;
 	struct buf out = { 0 };
 
-	if (write_self(ctx, &stream->conn->secured.conn->remote, &out) == 0) {
+	if (write_self(ctx, &conn->secured.conn->remote, &out) == 0) {
 		stream_write_buf(stream, &out);
-		stream_close(stream);
+		run_new(ctx, RUN_ANSWER, stream, &answer_events);
+		yamux_ping(conn->yamux, swarm_conn_now_us(conn));
 	} else {
 		stream_reset(stream, CODE_NONE);
 	}
 	buf_release(&out);
+}
+
+void identify_ponged(struct identify *identify, struct swarm_conn *conn)
+{
+	bool more = false;
+
+	list_for_each_safe (run, &identify->runs, struct run, node) {
+		if (run->kind != RUN_ANSWER || run->stream->conn != conn)
+			continue;
+		if (--run->pongs > 0) {
+			more = true;
+			continue;
+		}
+		stream_close(run->stream);
+		run_free(run);
+	}
+	if (more)
+		yamux_ping(conn->yamux, swarm_conn_now_us(conn));
 }
 
 static void push_end(void *ctx, struct stream *stream)

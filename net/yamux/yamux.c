@@ -224,6 +224,11 @@ void yamux_ping(struct yamux *yamux, uint64_t now_us)
 	yamux->pinged_ms = now_us / 1000;
 }
 
+bool yamux_ping_sent(const struct yamux *yamux)
+{
+	return yamux->ping_open && !yamux->ping_due;
+}
+
 static uint64_t later(uint64_t a, uint64_t b)
 {
 	return a > b ? a : b;
