@@ -131,6 +131,8 @@ static void learn(struct identify *identify, struct peer *peer, struct run *run)
 	keep_addrs(identify->swarm, &peer->id, msg);
 	for (size_t i = 0; i < msg->protocol_count; i++)
 		protocols[i] = xstrdup(msg->protocols[i]);
+	if (msg->has_key && !peer->key)
+		*(peer->key = xnew(struct public_key)) = msg->key;
 	swarm_peer_identified(peer, xstrdup(msg->agent), protocols, msg->protocol_count);
 }
 

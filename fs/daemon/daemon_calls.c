@@ -84,7 +84,8 @@ struct find_peer {
 static int take_peer(void *ctx, const struct swarm_peer *peer)
 {
 	struct find_peer *find = ctx;
-	struct public_key key;
+	struct public_key in_id;
+	const struct public_key *key = peer->key;
 	json_t *protocols;
 	char text[256];
 
@@ -93,8 +94,9 @@ static int take_peer(void *ctx, const struct swarm_peer *peer)
 	protocols = json_array();
 	for (size_t i = 0; i < peer->protocol_count; i++)
 		json_array_append_new(protocols, json_string(peer->protocols[i]));
-	json_object_set_new(find->json, "PublicKey",
-			    peer_id_key(&peer->id, &key) ? json_string("") : key_json(&key));
+	if (!key && peer_id_key(&peer->id, &in_id) == 0)
+		key = &in_id;
+	json_object_set_new(find->json, "PublicKey", key ? key_json(key) : json_string(""));
 	json_object_set_new(find->json, "AgentVersion",
 			    json_string(log_safe(text, sizeof(text), peer->agent ? peer->agent : "",
 						 peer->agent ? strlen(peer->agent) : 0)));
