@@ -290,6 +290,7 @@ static const struct option_spec verify_options[] = {
 struct verify {
 	struct invocation *in;
 	struct blocks blocks;
+	const struct cid *pin;
 	const char *root;
 	unsigned bad_blocks, bad_pins;
 };
@@ -298,7 +299,11 @@ static int on_bad(void *ctx, const struct cid *cid, int err)
 {
 	struct verify *verify = ctx;
 	char text[CID_TEXT_MAX];
+	struct pin now;
 
+	/* Unpinned and collected meanwhile: not broken. */
+	if (pin_get(verify->in->repo->db, verify->pin, &now) == -ENOENT)
+		return cli_interrupted() ? -EINTR : 0;
 	if (!verify->bad_blocks++ && cli_flag(verify->in, "quiet"))
 		puts(verify->root);
 	else if (!cli_flag(verify->in, "quiet"))
@@ -313,6 +318,7 @@ static int verify_pin(void *ctx, const struct pin *pin)
 	char text[CID_TEXT_MAX];
 	int err;
 
+	verify->pin = &pin->cid;
 	verify->root = cli_cid(verify->in, &pin->cid, text);
 	if (pin->state != PIN_DONE) {
 		if (!cli_flag(verify->in, "quiet"))
