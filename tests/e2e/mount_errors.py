@@ -128,6 +128,25 @@ def waiting(story):
     lab.check("and the mount is gone", not lab.is_mounted(point))
 
 
+def commands(story):
+    """The same for commands that wait."""
+    lab, b = story.lab, story.b
+    out = lab.directory("out")
+    for words in (["cat", story.cid + "/other"], ["get", story.cid, "-o", os.path.join(out, "got")],
+                  ["pin", "add", story.cid], ["mount", story.cid + "/folder", lab.mountpoint()]):
+        process = b.begin("--timeout=60s", *words)
+        time.sleep(0.5)
+        alive = process.poll() is None
+        process.send_signal(signal.SIGINT)
+        done = lab.finish(process, SOON)
+        lab.check("Ctrl-C ends a waiting %s at once" % words[0],
+                  alive and done.code == 130 and "Error: " in done.err, str(done))
+    left = [name for _, _, files in os.walk(out) for name in files if name.startswith(".")]
+    lab.check("get leaves no half of a file", not left, left)
+    lab.check("a pin that was interrupted is none", story.cid not in b.must("pin", "ls").out)
+    lab.check("and can be given up", b.call("--offline", "pin", "rm", story.cid))
+
+
 def outside(story):
     lab, b = story.lab, story.b
     point = b.mount(story.cid)
@@ -219,6 +238,7 @@ def scenario(lab):
     story.b.must("repo", "gc", "-q")
     story.copy(story.cid, "dag-pb")
     waiting(story)
+    commands(story)
     outside(story)
     dead(story)
     rotten(story)

@@ -58,12 +58,13 @@ def after_death(lab, b, c, trees):
     found = error_of(lab, lacking + "/unread")
     lab.check("what C lacks: ETIMEDOUT", found == "ETIMEDOUT", found)
     lab.say("after %.1f s of timeout=5s" % (time.monotonic() - begin))
-    process = lab.begin(["cat", lacking + "/unread"])
+    patient = c.mount(trees[1][1], "-o", "timeout=60s")
+    process = lab.begin(["cat", patient + "/unread"])
     time.sleep(0.5)
     alive = process.poll() is None
     process.send_signal(signal.SIGINT)
     done = lab.finish(process, 10)
-    lab.check("Ctrl-C ends a waiting cat", alive and done.code == -signal.SIGINT and done.seconds < 4,
+    lab.check("Ctrl-C ends a waiting cat", alive and done.code == -signal.SIGINT,
               str(done))
     c.stop()
     lab.check("C's mounts are gone", not lab.is_mounted(point) and not lab.is_mounted(lacking))
