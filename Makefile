@@ -57,7 +57,7 @@ below_exchange := exchange routing net
 below_routing  := routing net
 below_net      := net
 below_sim      := exchange routing net
-below_fuzz     := dag exchange routing net
+below_fuzz     := fs dag exchange routing net
 
 layer_of = $(word 2,$(subst /, ,$(1)))
 .SECONDEXPANSION:
@@ -65,6 +65,14 @@ $(OUT)/tests/%: $(OUT)/tests/%.o $(patsubst %.c,$(OUT)/%.o,$(HELP)) \
 		$$(foreach l,$$(below_$$(call layer_of,tests/$$*)),$$(call lib,$$l))
 	@echo "  LD      $@"
 	@$(CC) $(CFLAGS_$(V)) -o $@ $^ $(LDLIBS) -lcmocka
+
+# tests/sim/wrap.h tells what these are for.
+comma := ,
+SIM_WRAP := $(patsubst %,-Wl$(comma)--wrap=%,wallclock_ns random_system public_key_verify identity_sign)
+SIM := $(sort $(wildcard tests/sim/*.c))
+$(OUT)/tests/sim/sim: $(SIM:%.c=$(OUT)/%.o) $(foreach l,$(below_sim),$(call lib,$(l)))
+	@echo "  LD      $@"
+	@$(CC) $(CFLAGS_$(V)) $(SIM_WRAP) -o $@ $^ $(LDLIBS) -lm
 
 $(OUT)/tests/fuzz/fuzz_%: $(OUT)/tests/fuzz/fuzz_%.o $(if $(filter fuzz,$(V)),,$(OUT)/tests/fuzz/replay.o) \
 		$(foreach l,$(below_fuzz),$(call lib,$(l)))
@@ -107,6 +115,12 @@ e2e: setup
 	@$(MAKE) --no-print-directory V=release all
 	@DAGFS=$(BUILD)/release/dagfs tests/e2e/run
 
+# Many nodes on virtual time: the fixed set, or make sim SEED=... SCENARIO=... NODES=...
+sim: setup
+	@$(MAKE) --no-print-directory V=$(V) sim-built
+sim-built: $(OUT)/tests/sim/sim
+	@$< "$(SEED)" "$(SCENARIO)" $(NODES)
+
 # Against real Kubo and Helia nodes on loopback.
 interop: setup
 	@scripts/setup-interop
@@ -143,7 +157,7 @@ $(OUT)/%.h.ok: %.h
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all setup check check-built check-tsan check-tsan-built demo e2e interop bench fuzz fuzz-built \
+.PHONY: all setup check check-built check-tsan check-tsan-built demo e2e sim sim-built interop bench fuzz fuzz-built \
 	install format layers headers clean
 .SECONDARY:
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)

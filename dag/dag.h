@@ -4,15 +4,18 @@
  * Rooms behind this door:
  *   dag/file.h    reading files            dag/import.h  making trees from files (CIDs as Kubo's)
  *   dag/dir.h     reading directories      dag/pin.h     what is kept
- *   dag/dagpb.h   dag/unixfs.h  the codecs
+ *   dag/dagpb.h   dag/unixfs.h  dag/ipld.h (CBOR, JSON) the codecs
+ *   dag/car.h     archives of blocks
  */
 #ifndef DAG_DAG_H
 #define DAG_DAG_H
 
+#include "dag/car.h"
 #include "dag/dagpb.h"
 #include "dag/dir.h"
 #include "dag/file.h"
 #include "dag/import.h"
+#include "dag/ipld/ipld.h"
 #include "dag/pin.h"
 #include "dag/unixfs.h"
 #include "exchange/exchange.h"
@@ -49,9 +52,14 @@ int dag_readlink(struct blocks *blocks, const struct cid *cid, struct wait *wait
 int dag_path_root(const char *path, struct cid *root, const char **rest, const char **why);
 /* Walk down from root by names ('/'-separated, may be empty; at most DAG_PATH_PARTS_MAX of 255 bytes, else -ENAMETOOLONG).
  * "." and ".." are names like others, which no directory has. Symlinks inside are not followed. -ENOENT the name is proven
- * absent; -ENOTDIR a middle part is a file. failed (may be NULL) gets how much of rest was resolved. */
+ * absent; -ENOTDIR a middle part is a file. failed (may be NULL) gets how much of rest was resolved. Maps and lists of
+ * DAG-CBOR, DAG-JSON, CBOR and JSON blocks are walked through too; -ENOTDIR when rest ends within such a block. */
 int dag_resolve(struct blocks *blocks, const struct cid *root, const char *rest, struct wait *wait,
 		struct cid *out, size_t *resolved_len);
+/* The same, but rest may end within a block: *out is that block, *inner the part of rest to walk in it (ipld_walk_path();
+ * "" when it is the whole block). */
+int dag_resolve_node(struct blocks *blocks, const struct cid *root, const char *rest,
+		     struct wait *wait, struct cid *out, const char **inner, size_t *resolved_len);
 /* Both in one. */
 int dag_resolve_path(struct blocks *blocks, const char *path, struct wait *wait, struct cid *out);
 

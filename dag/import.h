@@ -1,5 +1,6 @@
-/* Bringing files and trees in, with the CIDs that Kubo gives (wire/dag section 3). Plain blocking code; hashing runs on
- * threads of its own, beside reading and writing; the result does not depend on their number. */
+/* Bringing files and trees in, with the CIDs that Kubo gives (wire/dag section 3). Plain blocking
+ * code; hashing runs on threads of its own, beside reading and writing; the result does not depend
+ * on their number. */
 #ifndef DAG_IMPORT_H
 #define DAG_IMPORT_H
 
@@ -10,31 +11,33 @@
 enum import_layout { LAYOUT_BALANCED, LAYOUT_TRICKLE };
 enum import_estimate { ESTIMATE_LINKS, ESTIMATE_BLOCK }; /* how a directory's size is judged */
 
-/* What a finished entry is told as. Borrowed for the call. path is relative to what was added, name first. */
+/* What a finished entry is told as. Borrowed for the call. path is relative to what was added, name
+ * first. */
 struct import_event {
 	const char *path;
 	const struct cid *cid;
-	uint64_t size;	    /* cumulative, as Kubo prints */
-	uint64_t bytes;	    /* file bytes */
+	uint64_t size;	/* cumulative, as Kubo prints */
+	uint64_t bytes; /* file bytes */
 };
 
 struct import_config {
-	unsigned cid_version;	 /* 0 or 1 */
+	unsigned cid_version; /* 0 or 1 */
 	uint64_t hash_code;
 	bool raw_leaves;
-	char chunker[64];	 /* "size-1048576"... */
-	unsigned links_max;	 /* per file node */
+	char chunker[64];   /* "size-1048576"... */
+	unsigned links_max; /* per file node */
 	enum import_layout layout;
 	unsigned hamt_fanout;
 	uint64_t hamt_threshold; /* a directory over this becomes a HAMT; 0: every one */
 	enum import_estimate hamt_estimate;
-	bool only_hash;		 /* nothing is stored */
-	bool hidden;		 /* names beginning with '.' below the top too */
-	bool follow_symlinks;	 /* those given on the command line are judged by the caller */
+	bool only_hash;	      /* nothing is stored */
+	bool hidden;	      /* names beginning with '.' below the top too */
+	bool follow_symlinks; /* those given on the command line are judged by the caller */
 	bool preserve_mode, preserve_mtime; /* either turns raw_leaves off, as Kubo does */
-	unsigned threads;	 /* for hashing; 0: as many as there are processors */
-	/* Called on the importing thread; may be NULL. on_done for every file, symlink and directory of import_path(), in
-	 * the order of names, children before their directory; on_bytes as file bytes are read, with how many more. */
+	unsigned threads;		    /* for hashing; 0: as many as there are processors */
+	/* Called on the importing thread; may be NULL. on_done for every file, symlink and
+	 * directory of import_path(), in the order of names, children before their directory;
+	 * on_bytes as file bytes are read, with how many more. */
 	void (*on_done)(void *ctx, const struct import_event *event);
 	void (*on_bytes)(void *ctx, uint64_t bytes);
 	void *ctx;
@@ -45,20 +48,22 @@ int import_profile(struct import_config *config, const char *name);
 /* Checks the chunker and the numbers; *why is static text. */
 int import_config_check(const struct import_config *config, const char **why);
 
-/* All bytes of fd (a file, pipe...) up to its end. wait carries interruption (its deadline is not used). size is
- * the cumulative size. The blocks are queued; store_sync() makes them durable. */
+/* All bytes of fd (a file, pipe...) up to its end. wait carries interruption (its deadline is not
+ * used). size is the cumulative size. The blocks are queued; store_sync() makes them durable. */
 int import_fd(struct blocks *blocks, int fd, const struct import_config *config, struct wait *wait,
 	      struct cid *root, uint64_t *tree_size);
-/* A file, symlink or directory tree. name is what events call it. *failed_path (may be NULL) gets a malloc'd path on error.
- * -EINVAL config; -ENOENT vanished; -ENOTSUP neither file, directory nor symlink ("unrecognized file type"); -ESTALE changed while
- * it was read; -ELOOP over 1 000 directories deep or symlinks in a circle; -EINTR; blocks_put()'s. Nothing is recorded then. */
+/* A file, symlink or directory tree. name is what events call it. *failed_path (may be NULL) gets a
+ * malloc'd path on error. -EINVAL config; -ENOENT vanished; -ENOTSUP neither file, directory nor
+ * symlink ("unrecognized file type"); -ESTALE changed while it was read; -ELOOP over 1 000
+ * directories deep or symlinks in a circle; -EINTR; blocks_put()'s. Nothing is recorded then. */
 int import_path(struct blocks *blocks, const char *path, const char *name,
 		const struct import_config *config, struct wait *wait, struct cid *root,
 		uint64_t *tree_size, char **failed_path);
 
 /* ---- directories by hand: `add -w`, mutable trees ---- */
 
-/* Collects entries and makes a directory, basic or HAMT as the size demands; the result depends only on the entries. */
+/* Collects entries and makes a directory, basic or HAMT as the size demands; the result depends
+ * only on the entries. */
 struct dir_builder;
 struct dir_builder *dir_builder_new(struct blocks *blocks, const struct import_config *config);
 void dir_builder_free(struct dir_builder *builder);

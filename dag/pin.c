@@ -83,8 +83,9 @@ static int named(struct pin *pin, const struct cid *cid, enum pin_kind kind, con
 	return 0;
 }
 
-/* Writes pin unless what stands there says otherwise: a pin that is done stays done, and a direct pin does not replace a
- * recursive one (-EEXIST). *old (zero when there was none) is what stood there. */
+/* Writes pin unless what stands there says otherwise: a pin that is done stays done, and a direct
+ * pin does not replace a recursive one (-EEXIST). *old (zero when there was none) is what stood
+ * there. */
 static int begin(struct db *db, const struct pin *pin, bool has_name, struct pin *old)
 {
 	struct db_txn *txn;
@@ -113,7 +114,8 @@ static int begin(struct db *db, const struct pin *pin, bool has_name, struct pin
 	return err;
 }
 
-/* The record of a finished pin; its name may have been changed meanwhile, and it may have been removed: -ECANCELED. */
+/* The record of a finished pin; its name may have been changed meanwhile, and it may have been
+ * removed: -ECANCELED. */
 static int finish(struct db *db, const struct pin *pin)
 {
 	struct db_txn *txn;
@@ -142,9 +144,19 @@ static int finish(struct db *db, const struct pin *pin)
 
 struct adding {
 	struct pin pin;
+	struct blocks *blocks;
 	pin_progress_fn *progress;
 	void *ctx;
 };
+
+/* What the daemon fetched may still be in its queue, and it may die or have no room: whoever acknowledges
+ * the pin stores what is not there yet. */
+static int keep_block(struct adding *adding, const struct block *block)
+{
+	if (blocks_has(adding->blocks, &block->cid))
+		return 0;
+	return store_put(adding->blocks->store, (struct block *)block, STORE_WAIT, NULL, NULL);
+}
 
 static int count_block(void *ctx, const struct block *block, unsigned depth)
 {
@@ -155,7 +167,7 @@ static int count_block(void *ctx, const struct block *block, unsigned depth)
 	adding->pin.bytes += block->data.len;
 	if (adding->progress && adding->pin.blocks % PROGRESS_EVERY == 0)
 		adding->progress(adding->ctx, adding->pin.blocks, adding->pin.bytes);
-	return 0;
+	return keep_block(adding, block);
 }
 
 static int fetch(struct adding *adding, struct blocks *blocks, struct wait *wait,
@@ -172,16 +184,16 @@ static int fetch(struct adding *adding, struct blocks *blocks, struct wait *wait
 	err = blocks_get(blocks, &adding->pin.cid, wait, &block);
 	if (err)
 		return err;
-	count_block(adding, block, 0);
+	err = count_block(adding, block, 0);
 	block_unref(block);
-	return 0;
+	return err;
 }
 
 int pin_add(struct db *db, struct blocks *blocks, const struct cid *cid, enum pin_kind kind,
 	    const char *name, struct wait *wait, uint64_t timeout_ms, pin_progress_fn *progress,
 	    void *ctx)
 {
-	struct adding adding = { .progress = progress, .ctx = ctx };
+	struct adding adding = { .blocks = blocks, .progress = progress, .ctx = ctx };
 	struct pin old;
 	int err = named(&adding.pin, cid, kind, name);
 
@@ -199,6 +211,9 @@ int pin_add(struct db *db, struct blocks *blocks, const struct cid *cid, enum pi
 		if (!err)
 			err = finish(db, &adding.pin);
 	}
+	/* Nothing came, so there is nothing that could go on later. */
+	if (err && !adding.pin.blocks && !cid_is_set(&old.cid))
+		pin_rm(db, cid, kind);
 	if (!err && progress)
 		progress(ctx, adding.pin.blocks, adding.pin.bytes);
 	return err;
@@ -329,8 +344,8 @@ int pin_each_indirect(struct db *db, struct blocks *blocks, struct wait *wait,
 	for (size_t at = 0; !err && at < indirect.roots.len; at += 1 + indirect.roots.at[at]) {
 		struct cid root;
 
-		err = cid_from_bytes(&root, bytes_of(indirect.roots.at + at + 1,
-						     indirect.roots.at[at]));
+		err = cid_from_bytes(&root,
+				     bytes_of(indirect.roots.at + at + 1, indirect.roots.at[at]));
 		if (!err)
 			err = pin_walk(blocks, &root, false, &seen, wait, each_indirect, &indirect);
 	}

@@ -1,5 +1,6 @@
-/* Pins: what is kept, and why. Records live in the db table "pins"; any process may write them. A pin is acknowledged
- * only when every block is stored and the record is on disk. Any thread but the loop's. */
+/* Pins: what is kept, and why. Records live in the db table "pins"; any process may write them. A
+ * pin is acknowledged only when every block is stored and the record is on disk. Any thread but the
+ * loop's. */
 #ifndef DAG_PIN_H
 #define DAG_PIN_H
 
@@ -22,26 +23,31 @@ struct pin {
 /* How far: called on the pinning thread now and then, and at the end. */
 typedef void pin_progress_fn(void *ctx, uint64_t blocks, uint64_t bytes);
 
-/* Fetch what is missing, then record. The record is written as PIN_WANTED first, so that the pin goes on after an
- * interruption. timeout_ms: the longest wait for one block. What is pinned so already gets the new name, if there is one; direct
- * becomes recursive. -ENAMETOOLONG; -EEXIST direct asked for, recursive there; -ECANCELED removed meanwhile;
- * blocks_get()'s errors; store_sync()'s. */
+/* Fetch what is missing, then record. The record is written as PIN_WANTED first, so that the pin
+ * goes on after an interruption. timeout_ms: the longest wait for one block. What is pinned so
+ * already gets the new name, if there is one; direct becomes recursive. -ENAMETOOLONG; -EEXIST
+ * direct asked for, recursive there; -ECANCELED removed meanwhile; blocks_get()'s errors;
+ * store_sync()'s. */
 int pin_add(struct db *db, struct blocks *blocks, const struct cid *cid, enum pin_kind kind,
 	    const char *name, struct wait *wait, uint64_t timeout_ms, pin_progress_fn *progress,
 	    void *ctx);
-/* For a tree that was just imported and synced: only the record. -ENAMETOOLONG, -EEXIST as pin_add(). */
+/* For a tree that was just imported and synced: only the record. -ENAMETOOLONG, -EEXIST as
+ * pin_add(). */
 int pin_record(struct db *db, const struct cid *cid, enum pin_kind kind, const char *name,
 	       uint64_t blocks, uint64_t bytes);
-/* -ENOENT when not pinned; -EPERM-like confusion of kinds is told by -EEXIST (pinned the other way). */
+/* -ENOENT when not pinned; -EPERM-like confusion of kinds is told by -EEXIST (pinned the other
+ * way). */
 int pin_rm(struct db *db, const struct cid *cid, enum pin_kind kind);
 int pin_get(struct db *db, const struct cid *cid, struct pin *pin); /* -ENOENT */
-/* Direct and recursive ones, in key order; instant at any number. Non-zero from each() stops and is returned. */
+/* Direct and recursive ones, in key order; instant at any number. Non-zero from each() stops and is
+ * returned. */
 int pin_each(struct db *db, int (*each)(void *ctx, const struct pin *pin), void *ctx);
-/* Every block below recursive pins that is not a root itself, once, without fetching; what is missing is left out. */
+/* Every block below recursive pins that is not a root itself, once, without fetching; what is
+ * missing is left out. */
 int pin_each_indirect(struct db *db, struct blocks *blocks, struct wait *wait,
 		      int (*each)(void *ctx, const struct cid *cid), void *ctx);
-/* Is every block of the pin stored and intact (hashed again)? Calls bad() for each that is not, with -ENOENT or -EIO;
- * non-zero from it stops and is returned. Never fetches. */
+/* Is every block of the pin stored and intact (hashed again)? Calls bad() for each that is not,
+ * with -ENOENT or -EIO; non-zero from it stops and is returned. Never fetches. */
 int pin_verify(struct db *db, struct blocks *blocks, const struct pin *pin, struct wait *wait,
 	       int (*bad)(void *ctx, const struct cid *cid, int err), void *ctx);
 

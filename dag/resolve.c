@@ -58,31 +58,71 @@ static int step(struct blocks *blocks, struct cid *at, struct bytes name, struct
 	return err;
 }
 
-int dag_resolve(struct blocks *blocks, const struct cid *root, const char *rest, struct wait *wait,
-		struct cid *out, size_t *resolved_len)
+/* Through maps and lists of the block, up to its first link; *used: how much of path that was.
+ * *link not set: path ended within the block. */
+static int step_in_block(struct blocks *blocks, const struct cid *at, const char *path,
+			 struct wait *wait, struct cid *link, size_t *used)
+{
+	struct block *block;
+	int err = blocks_get(blocks, at, wait, &block);
+
+	*used = 0;
+	if (err)
+		return err;
+	err = ipld_walk_path(block->data, at->codec, path, link, used);
+	block_unref(block);
+	return err;
+}
+
+int dag_resolve_node(struct blocks *blocks, const struct cid *root, const char *rest,
+		     struct wait *wait, struct cid *out, const char **inner, size_t *resolved_len)
 {
 	const char *at = rest;
 	unsigned parts = 0;
 	int err = 0;
 
 	*out = *root;
+	*inner = "";
 	for (;;) {
 		const char *name = at + strspn(at, "/");
-		size_t len = strcspn(name, "/");
+		size_t len = strcspn(name, "/"), used;
+		struct cid link;
 
 		if (len == 0)
 			break;
-		if (++parts > DAG_PATH_PARTS_MAX || len > NAME_MAX_LEN)
+		if (++parts > DAG_PATH_PARTS_MAX || len > NAME_MAX_LEN) {
 			err = -ENAMETOOLONG;
-		else
+		} else if (ipld_has_paths(out->codec)) {
+			err = step_in_block(blocks, out, name, wait, &link, &used);
+			at = used ? name + used : at;
+			if (!err && !cid_is_set(&link))
+				*inner = name;
+			if (err || !cid_is_set(&link))
+				break;
+			*out = link;
+		} else {
 			err = step(blocks, out, bytes_of(name, len), wait);
+			at = err ? at : name + len;
+		}
 		if (err)
 			break;
-		at = name + len;
 	}
 	if (resolved_len)
 		*resolved_len = (size_t)(at - rest);
 	return err;
+}
+
+int dag_resolve(struct blocks *blocks, const struct cid *root, const char *rest, struct wait *wait,
+		struct cid *out, size_t *resolved_len)
+{
+	const char *inner;
+	int err = dag_resolve_node(blocks, root, rest, wait, out, &inner, resolved_len);
+
+	if (err || !*inner)
+		return err;
+	if (resolved_len)
+		*resolved_len = (size_t)(inner - rest);
+	return -ENOTDIR;
 }
 
 int dag_resolve_path(struct blocks *blocks, const char *path, struct wait *wait, struct cid *out)

@@ -186,6 +186,8 @@ static struct exchange_config with_defaults(const struct exchange_config *config
 		out.serve_outstanding_max = STREAM_LOW_MARK + 1;
 	if (!out.wants_per_peer_max)
 		out.wants_per_peer_max = BITSWAP_SERVED_WANTS_MAX;
+	if (!out.verify_inline_max)
+		out.verify_inline_max = BITSWAP_VERIFY_INLINE_MAX;
 	return out;
 }
 
@@ -211,7 +213,8 @@ struct exchange *exchange_new(struct swarm *swarm, struct router *router, struct
 			    &client_ops, exchange);
 	bitswap_server_init(&exchange->server, exchange->config.wants_per_peer_max, &server_ops,
 			    exchange);
-	exchange->verify = bitswap_verify_new(exchange->loop, engine_arrive_verified, exchange);
+	exchange->verify = bitswap_verify_new(exchange->loop, exchange->config.verify_inline_max,
+					      engine_arrive_verified, exchange);
 	for (size_t i = 0; i < BITSWAP_PROTOCOLS; i++)
 		swarm_handle(swarm, bitswap_protocols[i], STREAMS_PER_PEER_MAX,
 			     engine_arrive_handle, exchange);

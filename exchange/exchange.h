@@ -32,6 +32,8 @@ struct exchange_config {
 	size_t serve_message_max;    /* bytes of blocks per response message [1 MiB] */
 	size_t serve_outstanding_max; /* bytes queued towards one peer [4 MiB] */
 	unsigned wants_per_peer_max; /* that a peer may have with us [1024] */
+	size_t verify_inline_max;    /* blocks up to so many bytes are hashed on the loop, larger ones
+				      * on a thread [8192] */
 };
 
 /* Borrows all. router may be NULL (no provider search). Registers the Bitswap protocols with swarm. */

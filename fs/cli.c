@@ -13,6 +13,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#define CALL_GRACE_MS 2000
+
 /* A signal handler has no argument: the one wait it ends, and how often it came. */
 static _Atomic(struct wait *) signal_wait;
 static atomic_int signal_count;
@@ -195,7 +197,8 @@ const char *cli_safe(char *out, size_t size, const char *text, size_t len)
 	return out;
 }
 
-const char *cli_cid(const struct invocation *in, const struct cid *cid, char out[static CID_TEXT_MAX])
+const char *cli_cid(const struct invocation *in, const struct cid *cid,
+		    char out[static CID_TEXT_MAX])
 {
 	if (in->cid_base && cid_text_base(cid, in->cid_base, out) == 0)
 		return out;
@@ -220,6 +223,11 @@ static struct wait *start_wait(struct invocation *in, uint64_t timeout_ms)
 struct wait *cli_wait(struct invocation *in)
 {
 	return start_wait(in, in->timeout_ms);
+}
+
+struct wait *cli_wait_call(struct invocation *in)
+{
+	return start_wait(in, in->timeout_ms ? in->timeout_ms + CALL_GRACE_MS : 0);
 }
 
 struct wait *cli_wait_long(struct invocation *in)
@@ -287,7 +295,7 @@ int cli_call(struct invocation *in, const char *cmd, json_t *args,
 	     int (*item)(void *ctx, json_t *value), void *ctx, json_t **result)
 {
 	char *why = NULL, safe[512];
-	int err = control_call(in->control, cmd, args, cli_wait(in), item, ctx, result, &why);
+	int err = control_call(in->control, cmd, args, cli_wait_call(in), item, ctx, result, &why);
 	int code = EXIT_OK;
 
 	if (err && why)
@@ -334,8 +342,8 @@ static int tell_missing(struct invocation *in, int err, const struct cid *root, 
 		return cli_fail(in, 0, "no link named \"%s\" under %s%s%s", part, root_text,
 				*below && *below != '/' ? "/" : "", below);
 	if (err == -ENOTDIR)
-		return cli_fail(in, 0, "\"%s\" is looked for in %s%s%s, which is no directory", part,
-				root_text, *below && *below != '/' ? "/" : "", below);
+		return cli_fail(in, 0, "\"%s\" is looked for in %s%s%s, which is no directory",
+				part, root_text, *below && *below != '/' ? "/" : "", below);
 	return cli_fail(in, err, "cannot resolve \"%s\" under %s", part, root_text);
 }
 
@@ -372,10 +380,23 @@ int cli_gc_lock(struct invocation *in, bool exclusive)
 	return fd;
 }
 
+void cli_provide_changed(struct invocation *in)
+{
+	char *why = NULL;
+	int err;
+
+	if (!cli_daemon(in))
+		return;
+	err = control_call(in->control, "provide-changed", NULL, cli_wait(in), NULL, NULL, NULL,
+			   &why);
+	if (err)
+		log_warn("cli", "the daemon was not told what is provided err=%s", err_text(err));
+	free(why);
+}
+
 void cli_announce(struct invocation *in, const struct cid *cid)
 {
 	struct db_txn *txn;
-	char *why = NULL;
 	int err = db_begin(in->repo->db, true, &txn);
 
 	if (!err) {
@@ -385,14 +406,11 @@ void cli_announce(struct invocation *in, const struct cid *cid)
 		else
 			err = db_commit(txn);
 	}
-	if (err)
+	if (err) {
 		log_warn("cli", "cannot record what is provided err=%s", err_text(err));
-	if (err || !cli_daemon(in))
 		return;
-	if (in->fetcher)
+	}
+	if (cli_daemon(in) && in->fetcher)
 		in->fetcher->ops->have(in->fetcher, cid, 1);
-	err = control_call(in->control, "provide-changed", NULL, cli_wait(in), NULL, NULL, NULL, &why);
-	if (err)
-		log_warn("cli", "the daemon was not told what is provided err=%s", err_text(err));
-	free(why);
+	cli_provide_changed(in);
 }

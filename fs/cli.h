@@ -1,5 +1,6 @@
-/* The command line as a table: parsing, help, man page and completions all come from it. A command runs on the main
- * thread of its own process, in plain blocking code, and may be interrupted through in->wait. */
+/* The command line as a table: parsing, help, man page and completions all come from it. A command
+ * runs on the main thread of its own process, in plain blocking code, and may be interrupted
+ * through in->wait. */
 #ifndef FS_CLI_H
 #define FS_CLI_H
 
@@ -35,11 +36,11 @@ struct invocation;
 typedef int command_fn(struct invocation *in);
 
 struct command {
-	const char *name;	    /* words: "pin add" */
-	const char *args;	    /* "CID..." for help */
-	int args_min, args_max;	    /* args_max -1: any number */
-	const char *summary;	    /* one line */
-	const char *text;	    /* further lines of help; may be NULL */
+	const char *name;		   /* words: "pin add" */
+	const char *args;		   /* "CID..." for help */
+	int args_min, args_max;		   /* args_max -1: any number */
+	const char *summary;		   /* one line */
+	const char *text;		   /* further lines of help; may be NULL */
 	const struct option_spec *options; /* ended by a NULL name; may be NULL */
 	command_fn *run;
 };
@@ -49,8 +50,8 @@ struct invocation {
 	const struct command *command; /* NULL: none was named */
 	const char *group;	       /* first word, when it names only a group ("pin") */
 	int argc;
-	char **argv;			     /* positional; within main()'s argv */
-	const char *values[CLI_OPTIONS_MAX]; /* by index in command->options; NULL: not given */
+	char **argv;			      /* positional; within main()'s argv */
+	const char *values[CLI_OPTIONS_MAX];  /* by index in command->options; NULL: not given */
 	const char *globals[CLI_GLOBALS_MAX]; /* by index in cli_globals */
 	bool help, version;
 	/* from the global options */
@@ -68,15 +69,15 @@ struct invocation {
 	struct wait wait; /* cancelled by SIGINT and SIGTERM */
 };
 
-extern const struct command *const commands[];	/* ended by NULL; help's order */
+extern const struct command *const commands[]; /* ended by NULL; help's order */
 extern const struct option_spec cli_globals[]; /* ended by a NULL name */
 
 /* ---- main, parsing, help ---- */
 
 /* main()'s whole body. */
 int cli_run(int argc, char **argv);
-/* Fills in (zeroed before) from the words after the program's name; argv is reordered and borrowed. 0, or -EINVAL with
- * a message in *why (malloc'd). Values of options are checked by kind. */
+/* Fills in (zeroed before) from the words after the program's name; argv is reordered and borrowed.
+ * 0, or -EINVAL with a message in *why (malloc'd). Values of options are checked by kind. */
 int cli_parse(struct invocation *in, int argc, char **argv, char **why);
 /* The command with that name, NULL when there is none. */
 const struct command *cli_command(const char *name);
@@ -85,55 +86,70 @@ unsigned cli_distance(const char *a, const char *b, unsigned max);
 
 /* Help of the whole program (what NULL), of a group or of a command. Returns an exit code. */
 int help_print(FILE *out, const char *what);
-void help_man(FILE *out);	  /* the man page, dagfs(1) */
+void help_man(FILE *out);	 /* the man page, dagfs(1) */
 void help_completion(FILE *out); /* for bash */
 
 /* ---- for commands ---- */
 
 bool cli_given(const struct invocation *in, const char *name);
 bool cli_flag(const struct invocation *in, const char *name);
-const char *cli_text(const struct invocation *in, const char *name); /* given, else fallback, else NULL */
-int64_t cli_int(const struct invocation *in, const char *name);	     /* INT */
-uint64_t cli_amount(const struct invocation *in, const char *name);  /* SIZE in bytes, DURATION in ms */
+const char *cli_text(const struct invocation *in,
+		     const char *name); /* given, else fallback, else NULL */
+int64_t cli_int(const struct invocation *in, const char *name); /* INT */
+uint64_t cli_amount(const struct invocation *in,
+		    const char *name); /* SIZE in bytes, DURATION in ms */
 
-/* "Error: " message on stderr; returns EXIT_FAILED (EXIT_INTERRUPTED when err is -EINTR). err 0: no errno text is added. */
+/* "Error: " message on stderr; returns EXIT_FAILED (EXIT_INTERRUPTED when err is -EINTR). err 0: no
+ * errno text is added. */
 int cli_fail(struct invocation *in, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* A command line that parses but makes no sense: message, EXIT_USAGE. */
 int cli_usage(struct invocation *in, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Begin the next wait: in->wait with the command's timeout; an interruption that came before is kept. Returns &in->wait. */
+/* Begin the next wait: in->wait with the command's timeout; an interruption that came before is
+ * kept. Returns &in->wait. */
 struct wait *cli_wait(struct invocation *in);
+/* The same with some time more, for the daemon to tell that it gave up after just that timeout. */
+struct wait *cli_wait_call(struct invocation *in);
 /* The same without a deadline: for long work on what is stored. */
 struct wait *cli_wait_long(struct invocation *in);
 /* Was Ctrl-C pressed? */
 bool cli_interrupted(void);
 
-/* 0, or an exit code after telling why. The first finds only the path, the second opens the parts. */
+/* 0, or an exit code after telling why. The first finds only the path, the second opens the parts.
+ */
 int cli_need_path(struct invocation *in);
 int cli_need_repo(struct invocation *in);
 /* The daemon when one runs and --offline is not given: true. */
 bool cli_daemon(struct invocation *in);
 int cli_need_daemon(struct invocation *in);
-/* control_call() with the command's timeout beyond extra_ms, errors told. 0 or an exit code. args is taken. *result may be NULL. */
+/* control_call() with the command's timeout beyond extra_ms, errors told. 0 or an exit code. args
+ * is taken. *result may be NULL. */
 int cli_call(struct invocation *in, const char *cmd, json_t *args,
 	     int (*item)(void *ctx, json_t *value), void *ctx, json_t **result);
-/* Store plus, when a daemon runs, its network. Needs the repo. blocks_release() before the command returns. */
+/* Store plus, when a daemon runs, its network. Needs the repo. blocks_release() before the command
+ * returns. */
 void cli_blocks(struct invocation *in, struct blocks *blocks);
 /* A path argument to a CID; tells which part is missing. 0 or an exit code. */
 int cli_resolve(struct invocation *in, struct blocks *blocks, const char *path, struct cid *out);
 /* A CID argument, without a path. 0 or an exit code. */
 int cli_cid_arg(struct invocation *in, const char *text, struct cid *out);
 /* A CID as the user wants to see it (--cid-base). */
-const char *cli_cid(const struct invocation *in, const struct cid *cid, char out[static CID_TEXT_MAX]);
-/* Text for a terminal: control characters as \xNN, the rest (UTF-8 too) as it is, cut to fit; returns out. */
+const char *cli_cid(const struct invocation *in, const struct cid *cid,
+		    char out[static CID_TEXT_MAX]);
+/* Text for a terminal: control characters as \xNN, the rest (UTF-8 too) as it is, cut to fit;
+ * returns out. */
 const char *cli_safe(char *out, size_t size, const char *text, size_t len);
 /* One line of JSON on stdout; takes value. */
 void cli_print_json(json_t *value);
-/* Holds the collector off (shared) or everybody else out (exclusive) until the returned descriptor is closed; -1 after
- * telling why. `add` and `pin add` hold it from the first block until the pin is recorded. */
+/* Holds the collector off (shared) or everybody else out (exclusive) until the returned descriptor
+ * is closed; -1 after telling why. `add` and `pin add` hold it from the first block until the pin
+ * is recorded. */
 int cli_gc_lock(struct invocation *in, bool exclusive);
-/* The root is to be announced: recorded, and the daemon told when one runs. Failures only show in the log. */
+/* The root is to be announced: recorded, and the daemon told when one runs. Failures only show in
+ * the log. */
 void cli_announce(struct invocation *in, const struct cid *cid);
+/* The table "provide" has changed: the daemon, when one runs, looks at it. */
+void cli_provide_changed(struct invocation *in);
 
 /* ---- progress on stderr, only when it is a terminal ---- */
 struct progress;
@@ -152,7 +168,9 @@ extern const struct command cmd_add, cmd_cat, cmd_get, cmd_ls;
 extern const struct command cmd_pin_add, cmd_pin_rm, cmd_pin_ls, cmd_pin_verify;
 extern const struct command cmd_repo_stat, cmd_repo_verify, cmd_repo_gc;
 extern const struct command cmd_block_get, cmd_block_put, cmd_block_stat, cmd_block_rm;
-extern const struct command cmd_swarm_connect, cmd_swarm_disconnect, cmd_swarm_peers, cmd_swarm_addrs;
+extern const struct command cmd_dag_get, cmd_dag_put, cmd_dag_stat, cmd_dag_export, cmd_dag_import;
+extern const struct command cmd_swarm_connect, cmd_swarm_disconnect, cmd_swarm_peers,
+	cmd_swarm_addrs;
 extern const struct command cmd_ping;
 extern const struct command cmd_routing_findprovs, cmd_routing_findpeer, cmd_routing_provide;
 extern const struct command cmd_bitswap_stat, cmd_bitswap_wantlist, cmd_bitswap_ledger;

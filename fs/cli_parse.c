@@ -1,4 +1,5 @@
-/* Words to a command, its options and its arguments. Global options may stand anywhere; "--" ends options. */
+/* Words to a command, its options and its arguments. Global options may stand anywhere; "--" ends
+ * options. */
 #include "fs/cli.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
@@ -65,8 +66,9 @@ static char *unknown_command(const char *given)
 
 	for (const struct command *const *at = commands; *at; at++) {
 		unsigned distance = cli_distance(given, (*at)->name, SUGGEST_EDITS_MAX);
+		bool likelier = best && (*at)->name[0] == given[0] && best[0] != given[0];
 
-		if (distance < edits) {
+		if (distance < edits || (distance == edits && likelier)) {
 			best = (*at)->name;
 			edits = distance;
 		}
@@ -90,8 +92,8 @@ static const struct option_spec *find_in(const struct option_spec *specs, const 
 					 size_t len, char letter, size_t *index)
 {
 	for (size_t i = 0; specs && specs[i].name; i++) {
-		if (letter ? specs[i].letter == letter :
-			     strlen(specs[i].name) == len && !memcmp(specs[i].name, name, len)) {
+		if (letter ? specs[i].letter == letter
+			   : strlen(specs[i].name) == len && !memcmp(specs[i].name, name, len)) {
 			*index = i;
 			return &specs[i];
 		}
@@ -134,8 +136,8 @@ static int unknown_option(struct parser *p, const char *name, size_t len)
 			edits = distance;
 		}
 	}
-	*p->why = best ? xasprintf("unknown option '--%s': did you mean '--%s'?", text, best) :
-			 xasprintf("unknown option '%s%s'", len > 1 ? "--" : "-", text);
+	*p->why = best ? xasprintf("unknown option '--%s': did you mean '--%s'?", text, best)
+		       : xasprintf("unknown option '%s%s'", len > 1 ? "--" : "-", text);
 	return -EINVAL;
 }
 
@@ -275,7 +277,8 @@ static int take_globals(struct invocation *in, char **why)
 	if (in->globals[i]) {
 		in->cid_base = multibase_by_name(in->globals[i]);
 		if (!in->cid_base) {
-			*why = xstrdup("--cid-base must be base16, base32, base36, base58btc, base64...");
+			*why = xstrdup(
+				"--cid-base must be base16, base32, base36, base58btc, base64...");
 			return -EINVAL;
 		}
 	}

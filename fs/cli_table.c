@@ -2,12 +2,14 @@
 #include "fs/cli.h"
 
 const struct option_spec cli_globals[] = {
-	{ "repo", 0, OPTION_TEXT, "DIR", "repository [$DAGFS_PATH, else ~/.local/share/dagfs]", NULL },
+	{ "repo", 0, OPTION_TEXT, "DIR", "repository [$DAGFS_PATH, else ~/.local/share/dagfs]",
+	  NULL },
 	{ "offline", 0, OPTION_FLAG, NULL, "use only what is stored here", NULL },
 	{ "timeout", 0, OPTION_DURATION, "TIME", "longest wait for one block or answer; 0: none",
 	  CLI_TIMEOUT },
 	{ "enc", 0, OPTION_TEXT, "text|json", "how results are printed", "text" },
-	{ "cid-base", 0, OPTION_TEXT, "BASE", "how CIDs are printed: base32, base58btc, base36...", NULL },
+	{ "cid-base", 0, OPTION_TEXT, "BASE", "how CIDs are printed: base32, base58btc, base36...",
+	  NULL },
 	{ "help", 'h', OPTION_FLAG, NULL, "show help", NULL },
 	{ "version", 0, OPTION_FLAG, NULL, "show the version", NULL },
 	{ 0 },
@@ -37,6 +39,11 @@ const struct command *const commands[] = {
 	&cmd_block_put,
 	&cmd_block_stat,
 	&cmd_block_rm,
+	&cmd_dag_get,
+	&cmd_dag_put,
+	&cmd_dag_stat,
+	&cmd_dag_export,
+	&cmd_dag_import,
 	&cmd_swarm_connect,
 	&cmd_swarm_disconnect,
 	&cmd_swarm_peers,

@@ -50,7 +50,8 @@ static bool all_addrs(const json_t *list)
 
 	if (!json_is_array(list))
 		return false;
-	json_array_foreach(list, i, item) {
+	json_array_foreach(list, i, item)
+	{
 		text = json_string_value(item);
 		if (!text || multiaddr_from_text(&addr, text))
 			return false;

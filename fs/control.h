@@ -1,4 +1,5 @@
-/* The control socket: how commands talk to the daemon of their repository. control.sock, mode 0600, SOCK_STREAM.
+/* The control socket: how commands talk to the daemon of their repository. control.sock, mode 0600,
+ * SOCK_STREAM.
  *
  * Frames, both ways:
  *   offset len
@@ -12,12 +13,12 @@
  *                               DONE  JSON: the result, {"error", "errno"} when it failed
  *   OPEN_SESSION                (none) the request id names the session from now on
  *   CLOSE_SESSION               (none)
- *   FETCH  u32 session, u32 ms, cid     BLOCK data | FAIL u32 errno      (ms 0xffffffff: no deadline)
- *   PREFETCH u32 session, { u8 len, cid }...      (none)
- *   HAVE   { u8 len, cid }...   (none)
+ *   FETCH  u32 session, u32 ms, cid     BLOCK data | FAIL u32 errno      (ms 0xffffffff: no
+ * deadline) PREFETCH u32 session, { u8 len, cid }...      (none) HAVE   { u8 len, cid }...   (none)
  *   CANCEL                      (none) request id of the CALL or FETCH to give up
  *
- * A client that goes away cancels all it asked for. Bytes from the socket are hostile like any others. */
+ * A client that goes away cancels all it asked for. Bytes from the socket are hostile like any
+ * others. */
 #ifndef FS_CONTROL_H
 #define FS_CONTROL_H
 
@@ -42,8 +43,8 @@ enum control_kind {
 	CONTROL_CANCEL = 11,
 };
 
-/* Become the one daemon of the repository, for as long as the returned descriptor is open: -EADDRINUSE when another process
- * is. Any thread. */
+/* Become the one daemon of the repository, for as long as the returned descriptor is open:
+ * -EADDRINUSE when another process is. Any thread. */
 int control_lock(const char *repo_path);
 /* The process id of the daemon that owns the repository, 0 when none runs. Any thread. */
 int control_owner(const char *repo_path);
@@ -55,8 +56,9 @@ struct control;
 /* Connects to the daemon of the repository. -ECONNREFUSED / -ENOENT: none runs. */
 int control_connect(const char *repo_path, struct control **out);
 void control_close(struct control *control); /* NULL is ignored */
-/* One command. args is taken. *result is owned by the caller (may be NULL on error). item (may be NULL) gets streamed values,
- * borrowed. Non-zero from item cancels. On failure *why (malloc'd) has the daemon's message and -errno its errno. */
+/* One command. args is taken. *result is owned by the caller (may be NULL on error). item (may be
+ * NULL) gets streamed values, borrowed. Non-zero from item cancels. On failure *why (malloc'd) has
+ * the daemon's message and -errno its errno. */
 int control_call(struct control *control, const char *cmd, json_t *args, struct wait *wait,
 		 int (*item)(void *ctx, json_t *value), void *ctx, json_t **result, char **why);
 /* A fetcher that asks the daemon: opens connections of its own, so many threads may use it. */
@@ -67,9 +69,9 @@ struct fetcher *fetcher_of_control(const char *repo_path);
 struct control_server;
 struct control_request; /* a CALL in progress; cancelled when its client goes */
 
-/* What a command does: answer with control_item() any number of times and control_done() once, now or later (on the loop
- * thread, or from another thread with loop_post). cancelled(ctx) is told when the client gave up: control_done() must
- * still be called. */
+/* What a command does: answer with control_item() any number of times and control_done() once, now
+ * or later (on the loop thread, or from another thread with loop_post). cancelled(ctx) is told when
+ * the client gave up: control_done() must still be called. */
 typedef void control_command_fn(void *ctx, struct control_request *request, json_t *args);
 
 struct control_command {
@@ -77,12 +79,14 @@ struct control_command {
 	control_command_fn *run;
 };
 
-/* commands: ended by a NULL name; borrowed, as are exchange (may be NULL: FETCH fails with EHOSTUNREACH) and store (may be
- * NULL). The caller holds control_lock(): a socket file that is there is dead and replaced. */
+/* commands: ended by a NULL name; borrowed, as are exchange (may be NULL: FETCH fails with
+ * EHOSTUNREACH) and store (may be NULL). The caller holds control_lock(): a socket file that is
+ * there is dead and replaced. */
 int control_server_start(struct loop *loop, const char *repo_path, struct exchange *exchange,
 			 struct store *store, const struct control_command *commands, void *ctx,
 			 struct control_server **out);
-/* Clients are cut off and their calls cancelled: each control_done() must still come. Before exchange_free(). NULL is ignored. */
+/* Clients are cut off and their calls cancelled: each control_done() must still come. Before
+ * exchange_free(). NULL is ignored. */
 void control_server_stop(struct control_server *server);
 
 void control_item(struct control_request *request, json_t *value); /* takes value */

@@ -21,12 +21,13 @@ struct identify {
 	struct timer change;
 	uint64_t seq; /* of our signed record: grows with each change */
 	unsigned pushes;
+	bool due;	  /* some peer may have its push_due set */
 	struct list runs; /* struct run.node */
 };
 
-enum run_kind { RUN_READ, RUN_PUSH };
+enum run_kind { RUN_READ, RUN_PUSH, RUN_ANSWER };
 
-/* One identify stream: reading what a peer says (asked for or pushed), or pushing. */
+/* One identify stream: reading what a peer says (asked for or pushed), pushing, or answering. */
 struct run {
 	enum run_kind kind;
 	struct list node;
@@ -36,6 +37,7 @@ struct run {
 	struct frame_reader reader;
 	struct identify_msg msg;
 	struct multiaddr from;
+	unsigned pongs; /* an answer: to come before its end is sent */
 };
 
 /* ---- runs ---- */
@@ -82,6 +84,8 @@ static void run_new(struct identify *identify, enum run_kind kind, struct stream
 	run->stream = stream;
 	run->from = stream->conn->secured.conn->remote;
 	list_add_tail(&identify->runs, &run->node);
+	if (kind == RUN_ANSWER)
+		run->pongs = yamux_ping_sent(stream->conn->yamux) ? 2 : 1;
 	timer_start(identify->swarm->timers, &run->timer, IDENTIFY_TIMEOUT_MS, on_timeout, run);
 	stream_accept(stream, events, run);
 }
@@ -127,6 +131,8 @@ static void learn(struct identify *identify, struct peer *peer, struct run *run)
 	keep_addrs(identify->swarm, &peer->id, msg);
 	for (size_t i = 0; i < msg->protocol_count; i++)
 		protocols[i] = xstrdup(msg->protocols[i]);
+	if (msg->has_key && !peer->key)
+		*(peer->key = xnew(struct public_key)) = msg->key;
 	swarm_peer_identified(peer, xstrdup(msg->agent), protocols, msg->protocol_count);
 }
 
@@ -233,17 +239,42 @@ static int write_self(struct identify *identify, const struct multiaddr *remote,
 	return err;
 }
 
+static const struct stream_events answer_events = { .on_close = run_closed };
+
+/* js-libp2p loses an answer whose end comes in one read with the protocol's confirmation (it puts
+ * what it read too much back into a stream that has ended meanwhile), and knows nothing of us then.
+ * So the end is sent when a ping that went out with the answer has come back. */
 static void on_asked(void *ctx, struct stream *stream)
 {
+	struct swarm_conn *conn = stream->conn;
 	struct buf out = { 0 };
 
-	if (write_self(ctx, &stream->conn->secured.conn->remote, &out) == 0) {
+	if (write_self(ctx, &conn->secured.conn->remote, &out) == 0) {
 		stream_write_buf(stream, &out);
-		stream_close(stream);
+		run_new(ctx, RUN_ANSWER, stream, &answer_events);
+		yamux_ping(conn->yamux, swarm_conn_now_us(conn));
 	} else {
 		stream_reset(stream, CODE_NONE);
 	}
 	buf_release(&out);
+}
+
+void identify_ponged(struct identify *identify, struct swarm_conn *conn)
+{
+	bool more = false;
+
+	list_for_each_safe (run, &identify->runs, struct run, node) {
+		if (run->kind != RUN_ANSWER || run->stream->conn != conn)
+			continue;
+		if (--run->pongs > 0) {
+			more = true;
+			continue;
+		}
+		stream_close(run->stream);
+		run_free(run);
+	}
+	if (more)
+		yamux_ping(conn->yamux, swarm_conn_now_us(conn));
 }
 
 static void push_end(void *ctx, struct stream *stream)
@@ -280,20 +311,26 @@ static void push_one(struct identify *identify, struct swarm_conn *conn)
 static void push_all(struct identify *identify)
 {
 	struct swarm *swarm = identify->swarm;
+	bool due = false;
 
-	if (swarm->closing)
+	if (swarm->closing || !identify->due)
 		return;
 	list_for_each (conn, &swarm->conns, struct swarm_conn, node) {
 		struct peer *peer = conn->peer;
 
 		if (identify->pushes == IDENTIFY_PUSHES_MAX)
 			return;
-		if (!peer->push_due || !peer->identified || conn->fail)
+		if (!peer->push_due || conn->fail)
 			continue;
+		if (!peer->identified) {
+			due = true;
+			continue;
+		}
 		peer->push_due = false;
 		if (swarm_peer_speaks(peer, PUSH_PROTOCOL))
 			push_one(identify, conn);
 	}
+	identify->due = due;
 }
 
 static void on_change(void *ctx)
@@ -304,6 +341,7 @@ static void on_change(void *ctx)
 	identify->seq = now > identify->seq ? now : identify->seq + 1;
 	list_for_each (conn, &identify->swarm->conns, struct swarm_conn, node)
 		conn->peer->push_due = true;
+	identify->due = true;
 	push_all(identify);
 }
 

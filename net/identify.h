@@ -17,6 +17,8 @@ struct identify *identify_new(struct swarm *swarm);
 void identify_free(struct identify *identify);
 /* Ask the peer of a new connection. */
 void identify_connected(struct identify *identify, struct swarm_conn *conn);
+/* The peer has answered a ping of the connection's. */
+void identify_ponged(struct identify *identify, struct swarm_conn *conn);
 /* Our addresses or protocols have changed: push to every peer, soon, once for many changes. NULL is
  * ignored (the swarm is being made or closed). */
 void identify_changed(struct identify *identify);

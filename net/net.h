@@ -93,6 +93,7 @@ struct swarm_peer {
 	const char *agent;
 	const char *const *protocols;
 	size_t protocol_count;
+	const struct public_key *key; /* as identify told and its id proves; NULL: not told */
 };
 
 /* Calls each() for every connection; non-zero stops and is returned. */

@@ -32,8 +32,8 @@ struct known {
 struct entry {
 	struct list used; /* least recently used first */
 	struct peer_id id;
-	struct known *known[SWARM_PEER_ADDRS_MAX];
-	size_t count;
+	struct known **known; /* most peers have one or two; up to SWARM_PEER_ADDRS_MAX */
+	size_t count, cap;
 	uint64_t seq;
 	bool stored;
 };
@@ -64,6 +64,7 @@ static void forget_entry(struct peerstore *store, struct entry *entry)
 		forget_known(store, entry, 0);
 	list_remove(&entry->used);
 	map_remove(&store->peers, peer_id_bytes(&entry->id));
+	free(entry->known);
 	free(entry);
 }
 
@@ -144,6 +145,11 @@ static struct known *add_known(struct peerstore *store, struct entry *entry,
 		known->len = addr->len;
 		memcpy(known->addr, addr->bytes, addr->len);
 		known->added = ++store->added;
+		if (entry->count == entry->cap) {
+			entry->cap = entry->cap ? entry->cap * 2 : 1;
+			entry->known =
+				xrealloc(entry->known, entry->cap * sizeof(*entry->known));
+		}
 		entry->known[entry->count++] = known;
 		store->bytes += KNOWN_OVERHEAD + addr->len;
 	}

@@ -99,6 +99,7 @@ struct peer {
 	char *agent;
 	char **protocols; /* what identify told */
 	size_t protocol_count;
+	struct public_key *key; /* what identify told; NULL: nothing */
 	bool identified;
 	bool push_due;	     /* it has not heard of our last change */
 	unsigned pushes;     /* its own, taken lately */

@@ -238,6 +238,7 @@ static void on_rtt(void *ctx, uint64_t rtt_us)
 		rtt_us = 1;
 	conn->latency_us = conn->latency_us ? (conn->latency_us * 7 + rtt_us) / 8 : rtt_us;
 	peer->latency_us = peer->latency_us ? (peer->latency_us * 7 + rtt_us) / 8 : rtt_us;
+	identify_ponged(conn->swarm->identify, conn);
 }
 
 static const struct yamux_events yamux_events = {

@@ -57,6 +57,7 @@ bool swarm_peer_leave(struct swarm_conn *conn)
 	map_remove(&peer->swarm->peers, peer_id_bytes(&peer->id));
 	free_strings(peer->protocols, peer->protocol_count);
 	free(peer->agent);
+	free(peer->key);
 	free(peer);
 	conn->peer = NULL;
 	return true;
@@ -244,6 +245,7 @@ int swarm_each_peer(const struct swarm *swarm,
 			.agent = peer->agent ? peer->agent : "",
 			.protocols = (const char *const *)peer->protocols,
 			.protocol_count = peer->protocol_count,
+			.key = peer->key,
 		};
 		int stop = each(ctx, &shown);
 

@@ -58,6 +58,8 @@ uint64_t yamux_deadline(const struct yamux *yamux);
 int yamux_tick(struct yamux *yamux, uint64_t now_ms);
 void yamux_go_away(struct yamux *yamux, uint32_t code);
 void yamux_ping(struct yamux *yamux, uint64_t now_us);
+/* A ping has been sent and not answered: yamux_ping() sends no other until it is. */
+bool yamux_ping_sent(const struct yamux *yamux);
 unsigned yamux_stream_count(const struct yamux *yamux);
 
 /* NULL when the session has no room (YAMUX_STREAMS_MAX, YAMUX_UNACKED_MAX, ids used up, going away). */

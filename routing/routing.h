@@ -13,6 +13,7 @@
 struct db;
 struct router;
 struct routing_query; /* a search in flight; valid until its done runs */
+struct routing_finder;
 
 #define ROUTING_KEY_MAX 128
 #define ROUTING_VALUE_MAX 10240
@@ -44,12 +45,18 @@ struct router_ops {
 					   uint64_t deadline_ms, routing_value_fn *found,
 					   routing_done_fn *done, void *ctx);
 	void (*free)(struct router *router);
+	/* Of two good records of key: > 0 when a is better than b, < 0 worse, 0 the same (or not known). */
+	int (*compare)(struct router *router, struct bytes key, struct bytes a, struct bytes b);
+	/* A search of its own is reaching for peer right now: then the finder does not search for it, else
+	 * every dead peer on the way of a search would start another search. */
+	bool (*is_reaching)(struct router *router, const struct peer_id *peer);
 };
 
 /* Embedded first in each router. A NULL operation means the router does not offer it. */
 struct router {
 	const struct router_ops *ops;
 	const char *name;
+	struct routing_finder *finder; /* routing_attach_finder()'s */
 };
 
 /* First member of every router's query, so that any holder can cancel it. */
@@ -74,6 +81,11 @@ struct routing_query *routing_get_value(struct router *router, struct bytes key,
 					routing_done_fn *done, void *ctx);
 void routing_cancel(struct routing_query *query); /* NULL is ignored */
 void router_free(struct router *router);	  /* cancels its queries; NULL is ignored */
+
+/* From now on the swarm asks this router for addresses of peers it must dial and does not know; at most 64
+ * searches at once, more fail with -EAGAIN. Once per router, and one router per swarm; router_free() ends it,
+ * so it comes before swarm_free(). */
+void routing_attach_finder(struct router *router, struct swarm *swarm);
 
 /* Asks several routers side by side and merges: providers deduplicated, the first good peer wins, the best
  * value wins (select), provide and put go to all and succeed when one did. Takes the parts. */

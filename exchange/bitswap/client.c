@@ -104,10 +104,8 @@ void bitswap_ask_send(struct bitswap_ask *ask, bool block)
 	if (block && !ask->flying) {
 		ask->flying = true;
 		ask->want->flying++;
-		if (peer->flying++ == 0) {
-			peer->window_ms = ask->sent_ms;
-			peer->window_bytes = 0;
-		}
+		if (peer->flying++ == 0)
+			bitswap_outbox_flight(peer);
 		list_add_tail(&peer->flight, &ask->flight_node);
 		bitswap_outbox_arm(peer);
 	}

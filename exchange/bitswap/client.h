@@ -19,7 +19,7 @@
 #define BITSWAP_WANTS_MAX 4096	 /* distinct CIDs awaited */
 #define BITSWAP_GETS_MAX 16384	 /* waiters for them */
 #define BITSWAP_ASKS_MAX 1024	 /* entries of ours in one peer's ledger: what Kubo keeps */
-#define BITSWAP_FLYING_MAX 256	 /* want-blocks unanswered by one peer */
+#define BITSWAP_FLYING_MAX 768	 /* want-blocks unanswered by one peer: room is left for want-haves */
 #define BITSWAP_MEMBERS_MAX 64	 /* peers of a session */
 #define BITSWAP_BROADCAST_MAX 64 /* wants of a session asked of everybody at a time */
 
@@ -60,7 +60,8 @@ struct bitswap_client_peer {
 	uint64_t latency_ms;		  /* from want to block, smoothed, 0 unknown */
 	uint64_t ping_ms;		  /* 0 unknown */
 	uint64_t progress_ms;		  /* when it last sent anything */
-	uint64_t window_ms, window_bytes; /* of the running rate sample */
+	/* Of the running rate sample: its start, its last block, its bytes. */
+	uint64_t window_ms, window_last_ms, window_bytes;
 	struct timer patience;
 };
 
@@ -109,6 +110,7 @@ struct bitswap_session {
 	unsigned ticks; /* idle ticks since the last block */
 	bool searched;	/* since the last block */
 	uint64_t active_ms, rebroadcast_ms;
+	uint64_t probe_ms, probe_wait_ms; /* when others than members are asked next, and after */
 	struct timer idle;
 };
 
@@ -210,6 +212,8 @@ void bitswap_outbox_resend(struct bitswap_client_peer *peer);
 bool bitswap_outbox_compose(struct bitswap_client_peer *peer, struct buf *out);
 void bitswap_outbox_dirty(struct bitswap_client_peer *peer);
 /* Account for a block of len bytes, asked for at sent_ms (0: was not). */
+/* The first want-block after none was in flight is on its way: idle time is not delivery. */
+void bitswap_outbox_flight(struct bitswap_client_peer *peer);
 void bitswap_outbox_delivered(struct bitswap_client_peer *peer, size_t len, uint64_t sent_ms);
 /* How many want-blocks may be in flight towards peer; alone: there is no other to share with. */
 unsigned bitswap_outbox_room(const struct bitswap_client_peer *peer, bool alone);

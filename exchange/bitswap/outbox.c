@@ -7,7 +7,7 @@
 #define MESSAGE_ENTRIES_MAX 1024 /* what a Kubo ledger takes from one message */
 #define BLOCK_SIZE_GUESS (256u << 10)
 #define IN_FLIGHT_BYTES (64u << 20) /* asked of a peer that is alone */
-#define IN_FLIGHT_SHARED_MS 400	    /* of its delivery, when there are others to ask */
+#define IN_FLIGHT_SHARED_MS 400	    /* of its delivery and two round trips, when there are others to ask */
 #define FLYING_MIN 16
 #define RATE_SAMPLE_MS 100
 #define PATIENCE_FIRST_MS 5000
@@ -172,11 +172,28 @@ void bitswap_outbox_progress(struct bitswap_client_peer *peer)
 	peer->progress_ms = timers_now(peer->client->timers);
 }
 
+/* What came from the start of the sample to its last block. */
+static void end_sample(struct bitswap_client_peer *peer)
+{
+	uint64_t took_ms = peer->window_last_ms - peer->window_ms;
+
+	if (took_ms == 0 || peer->window_bytes == 0)
+		return;
+	uint64_t rate = peer->window_bytes * 1000 / took_ms + 1;
+
+	peer->rate = peer->rate ? (peer->rate * 3 + rate) / 4 : rate;
+	peer->window_ms = peer->window_last_ms;
+	peer->window_bytes = 0;
+}
+
 void bitswap_outbox_delivered(struct bitswap_client_peer *peer, size_t len, uint64_t sent_ms)
 {
 	uint64_t now_ms = timers_now(peer->client->timers);
-	uint64_t took_ms = now_ms - peer->window_ms;
 
+	/* A message's blocks come all at once: the sample ends before the next lot, never inside one. */
+	if (now_ms > peer->window_last_ms &&
+	    peer->window_last_ms >= peer->window_ms + RATE_SAMPLE_MS)
+		end_sample(peer);
 	peer->progress_ms = now_ms;
 	peer->block_size = (peer->block_size * 7 + len) / 8 + 1;
 	if (sent_ms) {
@@ -185,13 +202,13 @@ void bitswap_outbox_delivered(struct bitswap_client_peer *peer, size_t len, uint
 		peer->latency_ms = peer->latency_ms ? (peer->latency_ms + sample) / 2 : sample;
 	}
 	peer->window_bytes += len;
-	if (took_ms < RATE_SAMPLE_MS)
-		return;
-	uint64_t rate = peer->window_bytes * 1000 / took_ms + 1;
+	peer->window_last_ms = now_ms;
+}
 
-	peer->rate = peer->rate ? (peer->rate * 3 + rate) / 4 : rate;
-	peer->window_ms = now_ms;
-	peer->window_bytes = 0;
+void bitswap_outbox_flight(struct bitswap_client_peer *peer)
+{
+	end_sample(peer);
+	peer->window_ms = peer->window_last_ms = timers_now(peer->client->timers);
 }
 
 unsigned bitswap_outbox_room(const struct bitswap_client_peer *peer, bool alone)
@@ -199,7 +216,7 @@ unsigned bitswap_outbox_room(const struct bitswap_client_peer *peer, bool alone)
 	uint64_t bytes = IN_FLIGHT_BYTES;
 
 	if (!alone)
-		bytes = peer->rate ? peer->rate * IN_FLIGHT_SHARED_MS / 1000 : 0;
+		bytes = peer->rate * (IN_FLIGHT_SHARED_MS + 2 * peer->ping_ms) / 1000;
 	uint64_t room = bytes / (peer->block_size + 1);
 
 	if (room < FLYING_MIN)

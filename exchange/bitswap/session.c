@@ -7,6 +7,8 @@
 #define STUCK_MAX 64	      /* wants without room passed over before the rest is left for later */
 #define RATE_GUESS (8u << 20) /* bytes per second of a peer we know nothing of */
 #define TICKS_MAX 30	      /* the idle tick grows no further */
+#define PROBE_MS 500	      /* a session that gets on looks for more sources so soon again ... */
+#define PROBE_MAX_MS 60000    /* ... twice as late each time that none came of it */
 
 /* A want, from get to block:
  *
@@ -94,6 +96,7 @@ struct bitswap_member *bitswap_session_join(struct bitswap_session *session,
 	list_add_tail(&session->members, &member->session_node);
 	list_add_tail(&peer->members, &member->peer_node);
 	session->member_count++;
+	session->probe_wait_ms = 0;
 	list_for_each(get, &session->gets, struct bitswap_get, session_node) if (get->want)
 		bitswap_want_requeue(get->want);
 	return member;
@@ -269,9 +272,43 @@ static int place(struct bitswap_session *session, struct bitswap_want *want)
 	return 0;
 }
 
+/* Whoever answered first is a member and delivers; the others may have the tree as well, but the first block
+ * was there before they could say so. One want of this session, now and then, is put to them as want-have. */
+static void probe(struct bitswap_session *session)
+{
+	struct bitswap_client *client = session->client;
+	uint64_t now_ms = timers_now(client->timers);
+
+	if (session->member_count == 0 || session->member_count >= client->able ||
+	    list_empty(&session->gets) || now_ms < session->probe_ms)
+		return;
+	/* The youngest want: it is still awaited when they answer. */
+	struct bitswap_want *want =
+		container_of(session->gets.prev, struct bitswap_get, session_node)->want;
+
+	if (!want || want->err)
+		return;
+	session->probe_wait_ms = session->probe_wait_ms ? session->probe_wait_ms * 2 : PROBE_MS;
+	if (session->probe_wait_ms > PROBE_MAX_MS)
+		session->probe_wait_ms = PROBE_MAX_MS;
+	session->probe_ms = now_ms + session->probe_wait_ms;
+	list_for_each(peer, &client->peers, struct bitswap_client_peer, node)
+	{
+		if (peer->ability != BITSWAP_ABLE || bitswap_ask_find(want, peer) ||
+		    bitswap_session_member(session, peer))
+			continue;
+		struct bitswap_ask *ask = bitswap_ask_new(want, peer);
+
+		if (ask)
+			bitswap_ask_send(ask, false);
+	}
+}
+
 void bitswap_session_place(struct bitswap_session *session)
 {
 	unsigned stuck = 0;
+
+	probe(session);
 
 	list_for_each_safe(want, &session->pending, struct bitswap_want, node)
 	{

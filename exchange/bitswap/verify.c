@@ -12,6 +12,7 @@ struct report {
 
 struct bitswap_verify {
 	struct loop *loop;
+	size_t inline_max;
 	bitswap_verified_fn *done;
 	void *ctx;
 	size_t queued; /* bytes; loop thread */
@@ -54,11 +55,13 @@ static void job_free(struct bitswap_job *job)
 	free(job);
 }
 
-struct bitswap_verify *bitswap_verify_new(struct loop *loop, bitswap_verified_fn *done, void *ctx)
+struct bitswap_verify *bitswap_verify_new(struct loop *loop, size_t inline_max,
+					  bitswap_verified_fn *done, void *ctx)
 {
 	struct bitswap_verify *verify = xnew(struct bitswap_verify);
 
 	verify->loop = loop;
+	verify->inline_max = inline_max;
 	verify->done = done;
 	verify->ctx = ctx;
 	pthread_mutex_init(&verify->lock, NULL);
@@ -144,7 +147,7 @@ size_t bitswap_verify_queued(const struct bitswap_verify *verify)
 
 void bitswap_verify_submit(struct bitswap_verify *verify, struct bitswap_job *job)
 {
-	bool small = job->data.len <= BITSWAP_VERIFY_INLINE_MAX;
+	bool small = job->data.len <= verify->inline_max;
 
 	if (!small && !verify->started)
 		verify->started = pthread_create(&verify->thread, NULL, run, verify) == 0;

@@ -10,7 +10,7 @@
 
 #include <stdatomic.h>
 
-#define BITSWAP_VERIFY_INLINE_MAX 8192 /* bytes so few that asking another thread costs more */
+#define BITSWAP_VERIFY_INLINE_MAX 8192 /* default: so few that asking another thread costs more */
 
 /* A received message, shared by the blocks that are slices of it. Any thread. */
 struct bitswap_frame {
@@ -38,7 +38,9 @@ struct bitswap_verify;
 /* Called for each job submitted, in order, on the loop thread; the callee borrows the job. */
 typedef void bitswap_verified_fn(void *ctx, struct bitswap_job *job);
 
-struct bitswap_verify *bitswap_verify_new(struct loop *loop, bitswap_verified_fn *done, void *ctx);
+/* Blocks up to inline_max bytes are hashed where they are submitted. */
+struct bitswap_verify *bitswap_verify_new(struct loop *loop, size_t inline_max,
+					  bitswap_verified_fn *done, void *ctx);
 /* Ends the thread; jobs not done are dropped. */
 void bitswap_verify_free(struct bitswap_verify *verify);
 /* Bytes submitted and not yet done. The owner bounds it: it stops reading. */

@@ -110,7 +110,7 @@ static void must(int err)
 	assert(!err); /* out of descriptors before anything was opened: nothing to go on with */
 }
 
-struct loop *loop_new(void)
+static struct loop *make(void)
 {
 	struct loop *loop = xnew(struct loop);
 
@@ -130,8 +130,23 @@ struct loop *loop_new(void)
 	loop->last = &loop->first;
 	loop->alarm_ms = TIMER_NEVER;
 	loop->timers = timers_new();
+	return loop;
+}
+
+struct loop *loop_new(void)
+{
+	struct loop *loop = make();
+
 	timers_run(loop->timers, uv_now(&loop->uv));
 	timers_set_clock(loop->timers, on_clock, loop);
+	return loop;
+}
+
+struct loop *loop_new_virtual(uint64_t now_ms)
+{
+	struct loop *loop = make();
+
+	timers_run(loop->timers, now_ms);
 	return loop;
 }
 
@@ -206,6 +221,15 @@ void loop_run_for(struct loop *loop, uint64_t timeout_ms)
 	uv_timer_stop(&loop->limit);
 	drain(loop);
 	atomic_store(&loop->stop, false);
+}
+
+void loop_turn(struct loop *loop, uint64_t now_ms)
+{
+	drain(loop);
+	timers_run(loop->timers, now_ms);
+	drain(loop);
+	if (uv_loop_alive(&loop->uv)) /* a system call: only when something closes */
+		uv_run(&loop->uv, UV_RUN_NOWAIT);
 }
 
 void loop_stop(struct loop *loop)

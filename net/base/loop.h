@@ -32,6 +32,13 @@ void loop_run(struct loop *loop);
  * shutdown. Left is an open handle, a request, a timer or an item posted before; waiting for posts
  * alone is not. */
 void loop_run_for(struct loop *loop, uint64_t timeout_ms);
+/* A loop for the simulator: its clock stands still but for loop_turn(), which is how it runs; the
+ * functions that wait are not for it. Many nodes share one. Sockets do not work on it. */
+struct loop *loop_new_virtual(uint64_t now_ms);
+/* One round at now_ms (never back): what is in the inbox, then the timers that are due, then what
+ * those posted, then libuv's close callbacks. The driver comes again at timers_next(). */
+void loop_turn(struct loop *loop, uint64_t now_ms);
+
 /* Any thread and signal handlers. Stops the next run when none is running. */
 void loop_stop(struct loop *loop);
 

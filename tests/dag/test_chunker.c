@@ -1,6 +1,6 @@
 /* dag/chunker.c: names, and every cut of the vectors. */
-#include "dag/chunker.h"
-#include "dag/chunker_buzhash.h"
+#include "dag/import/chunker.h"
+#include "dag/import/chunker_buzhash.h"
 #include "net/base/err.h"
 #include "tests/dag/import_data.h"
 #include "tests/vector.h"
@@ -13,15 +13,34 @@
 
 static void names_are_judged(void **state)
 {
-	static const char *const good[] = { "size-1", "size-262144", "size-2096896", "buzhash", "rabin",
-					    "rabin-262144", "rabin-18-25-32",
-					    "rabin-min:18-avg:25-max:32" };
-	static const char *const bad[] = {
-		"", "size", "size-", "size-0", "size--1", "size-x", "size-1-", "size-1x", "size-2096897",
-		"size-99999999999999999999", "buzhash-1", "buz", "rabin-", "rabin-0", "rabin-47",
-		"rabin-15-25-32", "rabin-25-25-32", "rabin-18-32-32", "rabin-18-25", "rabin-18-25-32-",
-		"rabin-18-25-32-40", "rabin-18-25-2096897", "rabinx", "none"
-	};
+	static const char *const good[] = { "size-1",	      "size-262144",
+					    "size-2096896",   "buzhash",
+					    "rabin",	      "rabin-262144",
+					    "rabin-18-25-32", "rabin-min:18-avg:25-max:32" };
+	static const char *const bad[] = { "",
+					   "size",
+					   "size-",
+					   "size-0",
+					   "size--1",
+					   "size-x",
+					   "size-1-",
+					   "size-1x",
+					   "size-2096897",
+					   "size-99999999999999999999",
+					   "buzhash-1",
+					   "buz",
+					   "rabin-",
+					   "rabin-0",
+					   "rabin-47",
+					   "rabin-15-25-32",
+					   "rabin-25-25-32",
+					   "rabin-18-32-32",
+					   "rabin-18-25",
+					   "rabin-18-25-32-",
+					   "rabin-18-25-32-40",
+					   "rabin-18-25-2096897",
+					   "rabinx",
+					   "none" };
 	struct chunker chunker;
 	const char *why;
 
@@ -58,7 +77,8 @@ static void cuts_are_kubos(void **state)
 			size_t len = chunker_cut(&chunker, bytes_of(data.at + at, window));
 
 			/* More than a window changes nothing. */
-			assert_int_equal(len, chunker_cut(&chunker, bytes_of(data.at + at, size - at)));
+			assert_int_equal(len,
+					 chunker_cut(&chunker, bytes_of(data.at + at, size - at)));
 			assert_int_equal(len, json_integer_value(json_array_get(lengths, count)));
 			at += len;
 		}

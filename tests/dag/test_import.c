@@ -1,10 +1,11 @@
-/* dag/import.c and its parts: CIDs as boxo and Kubo make them, trees of files, errors. Vectors of more than DATA_MAX bytes (two of
- * unixfs-files.json, 1 GiB) are left out: `make bench` imports as much. */
-#include "dag/import.h"
-#include "dag/chunker.h"
+/* dag/import.c, import_read.c, the layouts: CIDs as boxo and Kubo make them. Vectors of
+ * more than DATA_MAX bytes (two of unixfs-files.json, 1 GiB) are left out: `make bench` imports as
+ * much. */
+#include "dag/import/chunker.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "tests/dag/import_data.h"
+#include "tests/dag/import_room.h"
 #include "tests/vector.h"
 
 #include <fcntl.h>
@@ -21,45 +22,6 @@
 
 #define DATA_MAX (64u << 20)
 #define STORED_MAX (4u << 20) /* larger ones are only hashed */
-
-struct room {
-	struct store *store;
-	struct blocks blocks;
-	struct import_config config;
-	struct wait wait;
-	char dir[64];
-	struct buf events;
-};
-
-static int room_open(void **state)
-{
-	struct room *room = xnew(struct room);
-
-	room->store = store_new_memory();
-	blocks_init(&room->blocks, room->store, NULL);
-	assert_int_equal(import_profile(&room->config, "unixfs-v1-2025"), 0);
-	assert_int_equal(wait_init(&room->wait), 0);
-	wait_start(&room->wait, 0);
-	strcpy(room->dir, "/tmp/dagfs-import-XXXXXX");
-	assert_non_null(mkdtemp(room->dir));
-	*state = room;
-	return 0;
-}
-
-static int room_close(void **state)
-{
-	struct room *room = *state;
-	char *command = xasprintf("rm -rf %s", room->dir);
-
-	assert_int_equal(system(command), 0);
-	free(command);
-	wait_release(&room->wait);
-	blocks_release(&room->blocks);
-	store_close(room->store);
-	buf_release(&room->events);
-	free(room);
-	return 0;
-}
 
 static int memory_file(struct bytes data)
 {
@@ -113,7 +75,7 @@ static void file_case(struct room *room, const json_t *vector, struct bytes data
 	config->links_max = (unsigned)json_integer_value(json_object_get(vector, "max_links"));
 	strcpy(config->chunker, vector_text(vector, "chunker"));
 	config->layout = strcmp(vector_text(vector, "layout"), "trickle") == 0 ? LAYOUT_TRICKLE
-										: LAYOUT_BALANCED;
+									       : LAYOUT_BALANCED;
 	config->only_hash = data.len > STORED_MAX;
 	import_bytes(room, data, text, &size);
 	assert_string_equal(text, vector_text(vector, "cid"));
@@ -177,7 +139,8 @@ static void chunked_files_are_kubos(void **state)
 	json_decref(file);
 }
 
-/* Of ipip499.json only "hello world" has its input stated; the other inputs of that shape are in unixfs-files.json. */
+/* Of ipip499.json only "hello world" has its input stated; the other inputs of that shape are in
+ * unixfs-files.json. */
 static void profiles_are_the_proposals(void **state)
 {
 	json_t *file = vector_json("ipip499.json");
@@ -280,258 +243,6 @@ static void pipes_are_as_files(void **state)
 	buf_release(&data);
 }
 
-/* ---- trees ---- */
-
-static void put_file(const struct room *room, const char *name, struct bytes data)
-{
-	char *path = xasprintf("%s/%s", room->dir, name);
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, data.at, data.len), data.len);
-	close(fd);
-	free(path);
-}
-
-static void put_dir(const struct room *room, const char *name)
-{
-	char *path = xasprintf("%s/%s", room->dir, name);
-
-	assert_int_equal(mkdir(path, 0755), 0);
-	free(path);
-}
-
-static void put_link(const struct room *room, const char *name, const char *target)
-{
-	char *path = xasprintf("%s/%s", room->dir, name);
-
-	assert_int_equal(symlink(target, path), 0);
-	free(path);
-}
-
-static void on_done(void *ctx, const struct import_event *event)
-{
-	struct room *room = ctx;
-
-	buf_printf(&room->events, "%s %llu;", event->path, (unsigned long long)event->bytes);
-}
-
-static int import_dir(struct room *room, const char *below, char text[static CID_TEXT_MAX],
-		      uint64_t *size, char **failed)
-{
-	char *path = xasprintf("%s%s", room->dir, below);
-	struct cid cid = { 0 };
-	int err = import_path(&room->blocks, path, "top", &room->config, &room->wait, &cid, size,
-			      failed);
-
-	if (!err)
-		cid_text(&cid, text);
-	free(path);
-	return err;
-}
-
-static void trees_are_kubos(void **state)
-{
-	static const char *const names[] = { "b.txt", "a.txt", "Z", "é", "aa", "a" };
-	struct room *room = *state;
-	char text[CID_TEXT_MAX], content[64];
-	uint64_t size;
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		snprintf(content, sizeof(content), "content of %s", names[i]);
-		put_file(room, names[i], bytes_str(content));
-	}
-	put_file(room, ".hidden", bytes_str("not seen"));
-	room->config.on_done = on_done;
-	room->config.ctx = room;
-	assert_int_equal(import_dir(room, "", text, &size, NULL), 0);
-	assert_string_equal(text, "bafybeihhlrfuoiddrxyg736a3qrbq2ksluafoabbohe5tofjmaxxfobabi");
-	assert_int_equal(size, 366);
-	buf_add_u8(&room->events, '\0');
-	assert_string_equal((char *)room->events.at,
-			    "top/Z 12;top/a 12;top/a.txt 16;top/aa 13;top/b.txt 16;top/é 13;top 82;");
-	assert_int_equal(import_profile(&room->config, "unixfs-v0-2015"), 0);
-	assert_int_equal(import_dir(room, "", text, &size, NULL), 0);
-	assert_string_equal(text, "Qma62e5gimAi12svdgySEzoqFvTz5tYFjR1KNk8BbZMVXS");
-	assert_int_equal(size, 402);
-	room->config.hidden = true;
-	assert_int_equal(import_dir(room, "", text, &size, NULL), 0);
-	assert_string_not_equal(text, "Qma62e5gimAi12svdgySEzoqFvTz5tYFjR1KNk8BbZMVXS");
-}
-
-static void symlinks_are_kept_or_followed(void **state)
-{
-	struct room *room = *state;
-	char text[CID_TEXT_MAX], followed[CID_TEXT_MAX];
-	uint64_t size;
-	char *failed;
-
-	put_link(room, "link", "../target/file");
-	assert_int_equal(import_dir(room, "/link", text, &size, NULL), 0);
-	assert_string_equal(text, "bafybeifg2tvh54lkii5v2jsbubbq3u72ltrcxgipvv4vtsaya4xmltbari");
-	assert_int_equal(size, 20);
-	room->config.follow_symlinks = true;
-	assert_int_equal(import_dir(room, "/link", text, &size, &failed), -ENOENT);
-	assert_non_null(strstr(failed, "/link"));
-	free(failed);
-
-	put_dir(room, "d");
-	put_file(room, "d/f", bytes_str("hello world"));
-	put_link(room, "d/g", "f");
-	put_dir(room, "e");
-	put_file(room, "e/f", bytes_str("hello world"));
-	put_file(room, "e/g", bytes_str("hello world"));
-	assert_int_equal(import_dir(room, "/d", followed, &size, NULL), 0);
-	assert_int_equal(import_dir(room, "/e", text, &size, NULL), 0);
-	assert_string_equal(text, followed);
-	put_link(room, "d/h", "../d");
-	assert_int_equal(import_dir(room, "/d", text, &size, &failed), -ELOOP);
-	assert_non_null(strstr(failed, "/d/h"));
-	free(failed);
-	room->config.follow_symlinks = false;
-	assert_int_equal(import_dir(room, "/d", text, &size, NULL), 0);
-}
-
-static void metadata_is_kept(void **state)
-{
-	static const struct timespec times[2] = { { 0 }, { 1700000000, 123456789 } };
-	struct room *room = *state;
-	char text[CID_TEXT_MAX];
-	char *path = xasprintf("%s/f", room->dir);
-	uint64_t size;
-
-	put_file(room, "f", bytes_str("hello world"));
-	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
-	assert_int_equal(chmod(path, 0644), 0);
-	room->config.preserve_mode = room->config.preserve_mtime = true;
-	assert_int_equal(import_dir(room, "/f", text, &size, NULL), 0);
-	assert_string_equal(text, "bafybeiemlzrbssubcsc42mul5sjnvkiuzcudanox2t63npwcuukob4nb7u");
-	assert_int_equal(import_profile(&room->config, "unixfs-v0-2015"), 0);
-	room->config.preserve_mode = room->config.preserve_mtime = true;
-	assert_int_equal(import_dir(room, "/f", text, &size, NULL), 0);
-	assert_string_equal(text, "QmXnbG3aUrcPkCjt6RWUKmTgmD4hCVLmUzu1F4rwHDM6sN");
-	/* Many leaves: the root has it, no leaf. */
-	strcpy(room->config.chunker, "size-4");
-	assert_int_equal(import_dir(room, "/f", text, &size, NULL), 0);
-	free(path);
-
-	put_dir(room, "d");
-	path = xasprintf("%s/d", room->dir);
-	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
-	assert_int_equal(import_dir(room, "/d", text, &size, NULL), 0);
-	assert_string_equal(text, "QmXogLZxuYPc5vNDkX2wvx2gNNobeTM7P15mSxDJrsjUm5");
-	free(path);
-}
-
-static void special_files_are_refused(void **state)
-{
-	struct room *room = *state;
-	char text[CID_TEXT_MAX];
-	uint64_t size;
-	char *failed, *path = xasprintf("%s/a/pipe", room->dir);
-
-	put_dir(room, "a");
-	put_file(room, "a/before", bytes_str("x"));
-	assert_int_equal(mkfifo(path, 0600), 0);
-	assert_int_equal(import_dir(room, "", text, &size, &failed), -ENOTSUP);
-	assert_string_equal(failed, path);
-	free(failed);
-	assert_int_equal(import_dir(room, "/none", text, &size, &failed), -ENOENT);
-	assert_non_null(strstr(failed, "/none"));
-	free(failed);
-	free(path);
-}
-
-/* Deeper than directories are kept open, and longer than a path may be. */
-static void deep_trees(void **state)
-{
-	struct room *room = *state;
-	char text[CID_TEXT_MAX], name[201];
-	uint64_t size;
-	char *failed;
-	int dir = open(room->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	memset(name, 'd', sizeof(name) - 1);
-	name[sizeof(name) - 1] = '\0';
-	for (int depth = 1; depth < 1000; depth++) {
-		int below, file = openat(dir, "z", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-
-		assert_true(file >= 0);
-		close(file);
-		assert_int_equal(mkdirat(dir, name, 0755), 0);
-		below = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		assert_true(below >= 0);
-		close(dir);
-		dir = below;
-	}
-	assert_int_equal(import_dir(room, "", text, &size, NULL), 0);
-	assert_int_equal(mkdirat(dir, name, 0755), 0);
-	close(dir);
-	assert_int_equal(import_dir(room, "", text, &size, &failed), -ELOOP);
-	assert_int_equal(strlen(failed), strlen(room->dir) + 1000 * 201);
-	free(failed);
-}
-
-static void large_directories_become_hamts(void **state)
-{
-	struct room *room = *state;
-	char name[16], text[CID_TEXT_MAX], removed[CID_TEXT_MAX];
-	struct dir_builder *dir = dir_builder_new(&room->blocks, &room->config);
-	struct cid cid;
-	uint64_t size, built_size;
-
-	for (int i = 0; i < 6000; i++) {
-		snprintf(name, sizeof(name), "%d", i);
-		put_file(room, name, bytes_str(name));
-		assert_int_equal(cid_of_data(&cid, 1, CODEC_RAW, HASH_SHA2_256, bytes_str(name)), 0);
-		assert_int_equal(dir_builder_add(dir, bytes_str(name), &cid, strlen(name)), 0);
-	}
-	assert_int_equal(import_dir(room, "", text, &size, NULL), 0);
-	assert_int_equal(dir_builder_finish(dir, 0, false, 0, 0, &cid, &built_size), 0);
-	assert_string_equal(text, cid_text(&cid, removed));
-	assert_int_equal(size, built_size);
-	dir_builder_free(dir);
-}
-
-static void cancel_after(void *ctx, uint64_t bytes)
-{
-	struct room *room = ctx;
-
-	(void)bytes;
-	wait_cancel(&room->wait);
-}
-
-static void append_more(void *ctx, uint64_t bytes)
-{
-	struct room *room = ctx;
-
-	(void)bytes;
-	room->config.on_bytes = NULL;
-	put_file(room, "f", bytes_str("changed while it is read"));
-}
-
-static void interruption_and_change_end_it(void **state)
-{
-	struct room *room = *state;
-	struct buf data = { 0 };
-	char text[CID_TEXT_MAX];
-	uint64_t size;
-	char *failed;
-
-	import_data(&data, "mod251", 3 << 20);
-	put_file(room, "f", buf_bytes(&data));
-	room->config.ctx = room;
-	room->config.on_bytes = cancel_after;
-	assert_int_equal(import_dir(room, "", text, &size, &failed), -EINTR);
-	free(failed);
-	wait_start(&room->wait, 0);
-	room->config.on_bytes = append_more;
-	assert_int_equal(import_dir(room, "", text, &size, &failed), -ESTALE);
-	assert_non_null(strstr(failed, "/f"));
-	free(failed);
-	buf_release(&data);
-}
-
 /* A user's interruption also ends the wait for a pipe that says nothing. */
 static void *cancel_soon(void *arg)
 {
@@ -557,24 +268,12 @@ static void silent_pipes_can_be_left(void **state)
 	close(fds[1]);
 }
 
-#define IN_ROOM(test) cmocka_unit_test_setup_teardown(test, room_open, room_close)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		IN_ROOM(configs_are_judged),
-		IN_ROOM(profiles_are_the_proposals),
-		IN_ROOM(files_are_kubos),
-		IN_ROOM(chunked_files_are_kubos),
-		IN_ROOM(pipes_are_as_files),
-		IN_ROOM(trees_are_kubos),
-		IN_ROOM(symlinks_are_kept_or_followed),
-		IN_ROOM(metadata_is_kept),
-		IN_ROOM(special_files_are_refused),
-		IN_ROOM(deep_trees),
-		IN_ROOM(large_directories_become_hamts),
-		IN_ROOM(interruption_and_change_end_it),
-		IN_ROOM(silent_pipes_can_be_left),
+		IN_ROOM(configs_are_judged), IN_ROOM(profiles_are_the_proposals),
+		IN_ROOM(files_are_kubos),    IN_ROOM(chunked_files_are_kubos),
+		IN_ROOM(pipes_are_as_files), IN_ROOM(silent_pipes_can_be_left),
 	};
 
 	return cmocka_run_group_tests_name("dag/import", tests, NULL, NULL);

@@ -38,12 +38,12 @@ static void make_tree(struct room *room)
 	memcpy(data.at + 500, data.at, 100);
 	assert_int_equal(write(fd, data.at, data.len), data.len);
 	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
-	assert_int_equal(import_fd(&room->blocks, fd, &config, &room->wait, &room->root,
-				   &room->tree_size),
-			 0);
-	assert_int_equal(cid_of_data(&room->leaf, 1, CODEC_RAW, HASH_SHA2_256,
-				     bytes_of(data.at + 900, 100)),
-			 0);
+	assert_int_equal(
+		import_fd(&room->blocks, fd, &config, &room->wait, &room->root, &room->tree_size),
+		0);
+	assert_int_equal(
+		cid_of_data(&room->leaf, 1, CODEC_RAW, HASH_SHA2_256, bytes_of(data.at + 900, 100)),
+		0);
 	assert_int_equal(store_sync(room->store), 0);
 	close(fd);
 	buf_release(&data);
@@ -211,8 +211,8 @@ static void what_is_missing_stays_wanted(void **state)
 	wait_start(&room->wait, 0);
 	assert_int_equal(pin_verify(room->db, &room->blocks, &pin, &room->wait, note_bad, room), 0);
 	assert_int_equal(room->tree_size, size + 1);
-	assert_int_equal(pin_each_indirect(room->db, &room->blocks, &room->wait, count_cid, &indirect),
-			 0);
+	assert_int_equal(
+		pin_each_indirect(room->db, &room->blocks, &room->wait, count_cid, &indirect), 0);
 	assert_int_equal(indirect, CHUNKS - 2);
 
 	assert_int_equal(blocks_put(&room->blocks, leaf), 0);
@@ -279,9 +279,9 @@ static void removed_while_fetched(void **state)
 	import_data(&data, "splitmix64", 60000);
 	assert_int_equal(write(fd, data.at, data.len), data.len);
 	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
-	assert_int_equal(import_fd(&room->blocks, fd, &config, &room->wait, &room->root,
-				   &room->tree_size),
-			 0);
+	assert_int_equal(
+		import_fd(&room->blocks, fd, &config, &room->wait, &room->root, &room->tree_size),
+		0);
 	close(fd);
 	buf_release(&data);
 	assert_int_equal(pin_add(room->db, &room->blocks, &room->root, PIN_RECURSIVE, "x",

@@ -1,7 +1,7 @@
 #include "tests/dag/fake.h"
 
-#include "dag/cbor_links.h"
-#include "dag/json_links.h"
+#include "dag/ipld/cbor_links.h"
+#include "dag/ipld/json_links.h"
 #include "dag/walk_seen.h"
 
 #include <stdio.h>

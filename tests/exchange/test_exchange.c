@@ -603,7 +603,7 @@ static int tight_put(struct store *store, struct block *block, unsigned flags,
 {
 	struct tight *tight = (struct tight *)store;
 
-	if (tight->puts++ % 4) {
+	if (tight->puts++ % 2) {
 		tight->refused++;
 		return -EAGAIN;
 	}

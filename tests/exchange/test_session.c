@@ -260,6 +260,60 @@ static void old_peers_get_want_blocks(void **state)
 	rig_free(rig);
 }
 
+/* The first to answer has delivered before the others could say that they have it too. */
+static void others_are_looked_for(void **state)
+{
+	(void)state;
+	struct rig *rig = rig_new();
+	struct bitswap_client_peer *a = rig_peer(rig, 1), *b = rig_peer(rig, 2);
+	struct bitswap_session *session = bitswap_session_new(&rig->client);
+
+	rig_get(rig, session, 1);
+	rig_mail(rig, a);
+	rig_mail(rig, b);
+	assert_true(rig_block(rig, a, 1));
+	rig_get(rig, session, 2);
+	rig_get(rig, session, 3);
+	assert_int_equal(rig_mail(rig, a).blocks, 2);
+
+	struct rig_mail mail = rig_mail(rig, b);
+	struct cid cid = rig_cid(3);
+
+	assert_int_equal(mail.haves, 1); /* of the youngest, and not again at once */
+	rig_get(rig, session, 4);
+	assert_int_equal(rig_mail(rig, b).haves, 0);
+	bitswap_client_have(b, &cid);
+	assert_int_equal(session->member_count, 2);
+	rig_free(rig);
+}
+
+/* A message brings many blocks in one moment: all of them count for its peer's rate. */
+static void a_burst_is_one_sample(void **state)
+{
+	(void)state;
+	struct rig *rig = rig_new();
+	struct bitswap_client_peer *a = rig_peer(rig, 1);
+
+	rig_peer(rig, 2);
+	struct bitswap_session *session = bitswap_session_new(&rig->client);
+
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < 16; i++) {
+			struct bitswap_get *get = rig_get(rig, session, round * 16 + i);
+
+			assert_non_null(get);
+			bitswap_client_have(a, &get->want->cid);
+		}
+		rig_mail(rig, a);
+		rig_wait(rig, 200);
+		for (unsigned i = 0; i < 16; i++)
+			rig_block(rig, a, round * 16 + i);
+	}
+	/* 16 blocks of 4 bytes in 200 ms */
+	assert_in_range(a->rate, 300, 340);
+	rig_free(rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -274,6 +328,8 @@ int main(void)
 		cmocka_unit_test(lost_peer_gives_its_wants_back),
 		cmocka_unit_test(useless_members_leave),
 		cmocka_unit_test(old_peers_get_want_blocks),
+		cmocka_unit_test(others_are_looked_for),
+		cmocka_unit_test(a_burst_is_one_sample),
 	};
 
 	return cmocka_run_group_tests_name("exchange/session", tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* DAG-CBOR: any bytes end, without allocating. */
-#include "dag/cbor_links.h"
+#include "dag/ipld/cbor_links.h"
 
 #include <assert.h>
 

@@ -1,5 +1,5 @@
 /* DAG-JSON: any bytes end, without allocating. */
-#include "dag/json_links.h"
+#include "dag/ipld/json_links.h"
 
 #include <assert.h>
 

@@ -82,6 +82,63 @@ static void changes_are_pushed(void **state)
 	lab_free(lab);
 }
 
+/* ---- a peer that asks once more ---- */
+
+struct asker {
+	struct timers *timers;
+	struct timer turn;
+	bool answered, turned, ended, ended_at_once;
+};
+
+static void heard(void *ctx, struct stream *stream, struct bytes data)
+{
+	struct asker *asker = ctx;
+
+	(void)stream;
+	(void)data;
+	asker->answered = true;
+	timer_start(asker->timers, &asker->turn, 0, lab_set_flag, &asker->turned);
+}
+
+static void heard_end(void *ctx, struct stream *stream)
+{
+	struct asker *asker = ctx;
+
+	asker->ended = true;
+	asker->ended_at_once = !asker->turned;
+	stream_close(stream);
+}
+
+static const struct stream_events asker_events = { .on_data = heard, .on_end = heard_end };
+
+static void on_opened(void *ctx, int err, struct stream *stream, const char *protocol)
+{
+	(void)protocol;
+	assert_int_equal(err, 0);
+	stream_accept(stream, &asker_events, ctx);
+}
+
+/* Never in one read with it: js-libp2p would lose the answer. */
+static void the_end_comes_after_the_answer(void **state)
+{
+	struct lab *lab = lab_new();
+	struct swarm *a = lab_swarm(lab, 1, NULL, NULL), *b = lab_swarm(lab, 2, NULL, NULL);
+
+	(void)state;
+	assert_int_equal(lab_connect(lab, a, b), 0);
+	for (int i = 0; i < 10; i++) {
+		struct asker asker = { .timers = loop_timers(lab->loop) };
+		const char *id[] = { ID };
+
+		swarm_open_stream(a, swarm_self(b), id, 1, UINT64_MAX, on_opened, &asker);
+		lab_until(lab, &asker.ended);
+		assert_true(asker.answered);
+		assert_false(asker.ended_at_once);
+		timer_stop(asker.timers, &asker.turn);
+	}
+	lab_free(lab);
+}
+
 /* ---- a peer that answers identify with what it likes ---- */
 
 struct script {
@@ -230,6 +287,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_side_learns_of_the_other),
 		cmocka_unit_test(changes_are_pushed),
+		cmocka_unit_test(the_end_comes_after_the_answer),
 		cmocka_unit_test(malformed_answers_are_dropped),
 		cmocka_unit_test(protocols_and_addresses_are_capped),
 		cmocka_unit_test(a_strangers_record_is_ignored),

@@ -1,0 +1,303 @@
+/* Down a directory tree with an explicit stack, every step by openat() from the directory above:
+ * paths may be of any length. Only the innermost directories are kept open; others are found again
+ * through "..", and checked to be the same. */
+#include "dag/import/import_private.h"
+#include "net/base/alloc.h"
+#include "net/base/err.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WALK_DEPTH_MAX 1000
+#define OPEN_MAX 32 /* directories kept open */
+#define TARGET_MAX 4096
+
+struct frame {
+	int fd;		 /* -1: closed for now */
+	bool by_symlink; /* entered through a symlink: ".." leads elsewhere */
+	dev_t dev;
+	ino_t ino;
+	struct import_entry *entry;
+	struct buf text;    /* of each name: its d_type, name, NUL */
+	const char **names; /* into text, sorted, pointing behind the type */
+	size_t count, at;
+};
+
+struct walk {
+	struct importer *importer;
+	struct frame *frames;
+	unsigned depth;
+};
+
+/* ---- one directory's names ---- */
+
+static int by_bytes(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static bool is_wanted(const struct importer *importer, const char *name)
+{
+	if (name[0] != '.')
+		return true;
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return false;
+	return importer->builder.config.hidden;
+}
+
+static void sort_names(struct frame *frame)
+{
+	size_t at = 0;
+
+	frame->names = xcalloc(frame->count + 1, sizeof(*frame->names));
+	for (size_t i = 0; i < frame->count; i++) {
+		frame->names[i] = (const char *)frame->text.at + at + 1;
+		at += strlen(frame->names[i]) + 2;
+	}
+	if (frame->count > 1)
+		qsort(frame->names, frame->count, sizeof(*frame->names), by_bytes);
+}
+
+static int read_names(struct importer *importer, struct frame *frame)
+{
+	int fd = openat(frame->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *item;
+	int err = 0;
+
+	if (!dir) {
+		err = -errno;
+		if (fd >= 0)
+			close(fd);
+		return err;
+	}
+	while (!err && (errno = 0, item = readdir(dir))) {
+		if (!is_wanted(importer, item->d_name))
+			continue;
+		buf_add_u8(&frame->text, item->d_type);
+		buf_add(&frame->text, bytes_of(item->d_name, strlen(item->d_name) + 1));
+		if (++frame->count % 4096 == 0)
+			err = importer_check(importer);
+	}
+	if (!err)
+		err = -errno;
+	closedir(dir);
+	if (!err)
+		sort_names(frame);
+	return err;
+}
+
+/* ---- the stack ---- */
+
+static void frame_release(struct frame *frame)
+{
+	if (frame->fd >= 0)
+		close(frame->fd);
+	buf_release(&frame->text);
+	free(frame->names);
+}
+
+/* A symlink that leads to a directory we are in would never end. */
+static bool is_inside(const struct walk *walk, const struct stat *stat)
+{
+	for (unsigned i = 0; i < walk->depth; i++)
+		if (walk->frames[i].dev == stat->st_dev && walk->frames[i].ino == stat->st_ino)
+			return true;
+	return false;
+}
+
+/* Takes fd. */
+static int enter(struct walk *walk, int fd, bool by_symlink, const char *name)
+{
+	struct importer *importer = walk->importer;
+	struct import_entry *parent = walk->depth ? walk->frames[walk->depth - 1].entry : NULL;
+	struct frame *frame;
+	struct stat stat;
+	int err = 0;
+
+	if (fstat(fd, &stat))
+		err = -errno;
+	else if (walk->depth == WALK_DEPTH_MAX || is_inside(walk, &stat))
+		err = -ELOOP;
+	if (err) {
+		close(fd);
+		return err;
+	}
+	frame = &walk->frames[walk->depth++];
+	*frame = (struct frame){
+		.fd = fd, .by_symlink = by_symlink, .dev = stat.st_dev, .ino = stat.st_ino
+	};
+	frame->entry = importer_entry(importer, parent, name, ENTRY_DIRECTORY, &stat);
+	if (walk->depth > OPEN_MAX) {
+		struct frame *far = &walk->frames[walk->depth - 1 - OPEN_MAX];
+
+		if (!far[1].by_symlink && far->fd >= 0) {
+			close(far->fd);
+			far->fd = -1;
+		}
+	}
+	err = read_names(importer, frame);
+	return err ? importer_failed(importer, frame->entry, NULL, err) : 0;
+}
+
+/* The innermost directory is through. */
+static int leave(struct walk *walk)
+{
+	struct frame *frame = &walk->frames[walk->depth - 1];
+	struct frame *parent = walk->depth > 1 ? frame - 1 : NULL;
+	int err = 0;
+
+	if (parent && parent->fd < 0) {
+		struct stat stat;
+
+		parent->fd = openat(frame->fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (parent->fd < 0 || fstat(parent->fd, &stat))
+			err = -errno;
+		else if (stat.st_dev != parent->dev || stat.st_ino != parent->ino)
+			err = -ESTALE; /* moved while we were below */
+		if (err)
+			importer_failed(walk->importer, parent->entry, NULL, err);
+	}
+	if (!err)
+		err = importer_done(walk->importer, frame->entry);
+	frame_release(frame);
+	walk->depth--;
+	return err;
+}
+
+/* ---- what stands in a directory ---- */
+
+static bool same_state(const struct stat *a, const struct stat *b)
+{
+	return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec && a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+	       a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+static int add_file(struct walk *walk, struct import_entry *parent, int fd, const char *name)
+{
+	struct importer *importer = walk->importer;
+	struct import_entry *entry;
+	struct stat before, after;
+	int err;
+
+	if (fstat(fd, &before))
+		return -errno;
+	if (!S_ISREG(before.st_mode))
+		return -ESTALE; /* it was a file a moment ago */
+	entry = importer_entry(importer, parent, name, ENTRY_FILE, &before);
+	err = importer_read(importer, fd, true, before.st_size > 0 ? (uint64_t)before.st_size : 0,
+			    entry);
+	if (!err && fstat(fd, &after))
+		err = -errno;
+	if (!err && !same_state(&before, &after))
+		err = -ESTALE;
+	if (err)
+		return importer_failed(importer, entry, NULL, err);
+	return importer_done(importer, entry);
+}
+
+static int add_symlink(struct walk *walk, struct import_entry *parent, int dir, const char *path,
+		       const char *name)
+{
+	struct importer *importer = walk->importer;
+	char target[TARGET_MAX + 1];
+	struct import_entry *entry;
+	struct stat stat;
+	ssize_t len;
+
+	if (fstatat(dir, path, &stat, AT_SYMLINK_NOFOLLOW))
+		return -errno;
+	len = readlinkat(dir, path, target, sizeof(target));
+	if (len < 0)
+		return -errno;
+	if (len > TARGET_MAX)
+		return -ENAMETOOLONG;
+	target[len] = '\0';
+	entry = importer_entry(importer, parent, name, ENTRY_SYMLINK, &stat);
+	entry->target = xstrdup(target);
+	return importer_done(importer, entry);
+}
+
+/* The type at path; *by_symlink: path is a symlink that is followed. */
+static int find_type(const struct importer *importer, int dir, const char *path, unsigned hint,
+		     unsigned *type, bool *by_symlink)
+{
+	struct stat stat;
+
+	*type = hint;
+	*by_symlink = false;
+	if (hint == DT_UNKNOWN) {
+		if (fstatat(dir, path, &stat, AT_SYMLINK_NOFOLLOW))
+			return -errno;
+		*type = IFTODT(stat.st_mode);
+	}
+	if (*type == DT_LNK && importer->builder.config.follow_symlinks) {
+		if (fstatat(dir, path, &stat, 0))
+			return -errno;
+		*type = IFTODT(stat.st_mode);
+		*by_symlink = true;
+	}
+	return 0;
+}
+
+/* path leads there from dir; name is what it is called. */
+static int visit(struct walk *walk, int dir, const char *path, unsigned hint, const char *name)
+{
+	struct import_entry *parent = walk->depth ? walk->frames[walk->depth - 1].entry : NULL;
+	int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+	bool by_symlink;
+	unsigned type;
+	int fd;
+	int err = find_type(walk->importer, dir, path, hint, &type, &by_symlink);
+
+	if (err)
+		return err;
+	if (type == DT_LNK)
+		return add_symlink(walk, parent, dir, path, name);
+	if (type != DT_REG && type != DT_DIR)
+		return -ENOTSUP;
+	if (!by_symlink)
+		flags |= O_NOFOLLOW;
+	if (type == DT_DIR)
+		flags |= O_DIRECTORY;
+	fd = openat(dir, path, flags);
+	if (fd < 0)
+		return -errno;
+	if (type == DT_DIR)
+		return enter(walk, fd, by_symlink, name);
+	err = add_file(walk, parent, fd, name);
+	close(fd);
+	return err;
+}
+
+int importer_walk(struct importer *importer)
+{
+	struct walk walk = { .importer = importer,
+			     .frames = xcalloc(WALK_DEPTH_MAX, sizeof(*walk.frames)) };
+	int err = visit(&walk, AT_FDCWD, importer->path, DT_UNKNOWN, "");
+
+	if (err)
+		importer_failed(importer, NULL, importer->path, err);
+	while (!err && walk.depth > 0) {
+		struct frame *frame = &walk.frames[walk.depth - 1];
+
+		if (frame->at == frame->count) {
+			err = leave(&walk);
+			continue;
+		}
+
+		const char *name = frame->names[frame->at++];
+
+		err = visit(&walk, frame->fd, name, (unsigned char)name[-1], name);
+		if (err)
+			importer_failed(importer, frame->entry, name, err);
+	}
+	while (walk.depth > 0)
+		frame_release(&walk.frames[--walk.depth]);
+	free(walk.frames);
+	return err;
+}

@@ -1,0 +1,28 @@
+#include "dag/import/tree.h"
+
+void tree_init(struct tree *tree, const struct builder *builder)
+{
+	*tree = (struct tree){ .builder = builder };
+}
+
+void tree_release(struct tree *tree)
+{
+	if (tree->builder->config.layout == LAYOUT_TRICKLE)
+		trickle_release(&tree->trickle);
+	else
+		balanced_release(&tree->balanced);
+}
+
+int tree_add(struct tree *tree, const struct child *leaf)
+{
+	if (tree->builder->config.layout == LAYOUT_TRICKLE)
+		return trickle_add(&tree->trickle, tree->builder, leaf);
+	return balanced_add(&tree->balanced, tree->builder, leaf);
+}
+
+int tree_finish(struct tree *tree, const struct attributes *attributes, struct child *root)
+{
+	if (tree->builder->config.layout == LAYOUT_TRICKLE)
+		return trickle_finish(&tree->trickle, tree->builder, attributes, root);
+	return balanced_finish(&tree->balanced, tree->builder, attributes, root);
+}

@@ -1,0 +1,258 @@
+/* block get, put, stat, rm: single blocks. */
+#include "fs/cli.h"
+#include "net/base/alloc.h"
+#include "net/base/err.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int get_block(struct invocation *in, const char *text, struct block **out)
+{
+	struct blocks blocks;
+	struct cid cid;
+	char name[CID_TEXT_MAX];
+	int err, code = cli_need_repo(in);
+
+	if (code)
+		return code;
+	cli_blocks(in, &blocks);
+	code = cli_resolve(in, &blocks, text, &cid);
+	if (!code) {
+		err = blocks_get(&blocks, &cid, cli_wait(in), out);
+		if (err)
+			code = cli_fail(in, err, "cannot get %s", cli_cid(in, &cid, name));
+	}
+	blocks_release(&blocks);
+	return code;
+}
+
+static int run_get(struct invocation *in)
+{
+	struct block *block;
+	int code = get_block(in, in->argv[0], &block);
+
+	if (code)
+		return code;
+	if (fwrite(block->data.at, 1, block->data.len, stdout) != block->data.len)
+		code = cli_fail(in, -errno, "cannot write the output");
+	block_unref(block);
+	return code;
+}
+
+const struct command cmd_block_get = {
+	"block get", "CID", 1, 1, "write the bytes of a block to the output", NULL, NULL, run_get,
+};
+
+static int run_stat(struct invocation *in)
+{
+	struct block *block;
+	char text[CID_TEXT_MAX];
+	int code = get_block(in, in->argv[0], &block);
+
+	if (code)
+		return code;
+	cli_cid(in, &block->cid, text);
+	if (in->json)
+		cli_print_json(
+			json_pack("{s:s, s:I}", "Key", text, "Size", (json_int_t)block->data.len));
+	else
+		printf("Key: %s\nSize: %zu\n", text, block->data.len);
+	block_unref(block);
+	return code;
+}
+
+const struct command cmd_block_stat = {
+	"block stat", "CID", 1, 1, "show the size of a block", NULL, NULL, run_stat,
+};
+
+/* ---- put ---- */
+
+static const struct option_spec put_options[] = {
+	{ "cid-codec", 0, OPTION_TEXT, "NAME", "raw, dag-pb, dag-cbor, dag-json", "raw" },
+	{ "mhtype", 0, OPTION_TEXT, "NAME", "hash function", "sha2-256" },
+	{ "cid-version", 0, OPTION_INT, "0|1", "0 needs dag-pb and sha2-256", "1" },
+	{ "pin", 0, OPTION_FLAG, NULL, "pin it, recursively", "false" },
+	{ 0 },
+};
+
+static int codec_by_name(const char *name)
+{
+	static const struct {
+		const char *name;
+		int codec;
+	} names[] = {
+		{ "raw", CODEC_RAW },		{ "dag-pb", CODEC_DAG_PB },
+		{ "dag-cbor", CODEC_DAG_CBOR }, { "dag-json", CODEC_DAG_JSON },
+		{ "cbor", CODEC_CBOR },		{ "json", CODEC_JSON },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (strcmp(names[i].name, name) == 0)
+			return names[i].codec;
+	return -ENOENT;
+}
+
+/* All of a file, or of the input for "-"; -EMSGSIZE beyond a block. */
+static int read_all(const char *path, struct buf *data)
+{
+	int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
+	int err = fd < 0 ? -errno : 0;
+
+	while (!err) {
+		ssize_t n = read(fd, buf_reserve(data, 65536), 65536);
+
+		if (n < 0 && errno == EINTR && !cli_interrupted())
+			continue;
+		if (n < 0)
+			err = -errno;
+		if (n <= 0)
+			break;
+		data->len += (size_t)n;
+		if (data->len > BLOCK_CREATE_MAX)
+			err = -EMSGSIZE;
+	}
+	if (fd > STDIN_FILENO)
+		close(fd);
+	return err;
+}
+
+static int put_one(struct invocation *in, struct blocks *blocks, const char *path)
+{
+	int codec = codec_by_name(cli_text(in, "cid-codec"));
+	int64_t hash = hash_by_name(cli_text(in, "mhtype"));
+	struct buf data = { 0 };
+	struct block *block;
+	char text[CID_TEXT_MAX];
+	struct cid cid;
+	int err;
+
+	if (codec < 0)
+		return cli_usage(in, "unknown codec '%s'", cli_text(in, "cid-codec"));
+	if (hash < 0)
+		return cli_usage(in, "unknown hash function '%s'", cli_text(in, "mhtype"));
+	err = read_all(path, &data);
+	if (!err)
+		err = cid_of_data(&cid, (unsigned)cli_int(in, "cid-version"), (uint64_t)codec,
+				  (uint64_t)hash, buf_bytes(&data));
+	if (!err)
+		err = cid_allowed(&cid);
+	if (!err) {
+		block = block_take(&cid, &data);
+		err = blocks_put(blocks, block);
+		block_unref(block);
+	}
+	buf_release(&data);
+	if (!err)
+		err = store_sync(in->repo->store);
+	if (!err && cli_flag(in, "pin"))
+		err = pin_add(in->repo->db, blocks, &cid, PIN_RECURSIVE, "", cli_wait(in),
+			      in->timeout_ms, NULL, NULL);
+	if (err)
+		return cli_fail(in, err, "cannot put %s", path);
+	puts(cli_cid(in, &cid, text));
+	cli_announce(in, &cid);
+	return EXIT_OK;
+}
+
+static int run_put(struct invocation *in)
+{
+	struct blocks blocks;
+	int lock, code = cli_need_repo(in);
+
+	if (code)
+		return code;
+	lock = cli_gc_lock(in, false);
+	if (lock < 0)
+		return EXIT_FAILED;
+	cli_blocks(in, &blocks);
+	if (!in->argc)
+		code = put_one(in, &blocks, "-");
+	for (int i = 0; i < in->argc && !code; i++)
+		code = put_one(in, &blocks, in->argv[i]);
+	blocks_release(&blocks);
+	close(lock);
+	return code;
+}
+
+const struct command cmd_block_put = {
+	"block put", "[FILE...]", 0,	   -1, "store a file, or the input, as one block",
+	NULL,	     put_options, run_put,
+};
+
+/* ---- rm ---- */
+
+static const struct option_spec rm_options[] = {
+	{ "force", 'f', OPTION_FLAG, NULL, "blocks that are not there are no error", NULL },
+	{ "quiet", 'q', OPTION_FLAG, NULL, "print nothing", NULL },
+	{ 0 },
+};
+
+struct pinned_by {
+	const struct cid *cid;
+};
+
+static int is_that(void *ctx, const struct cid *cid)
+{
+	const struct pinned_by *by = ctx;
+
+	return bytes_equal(cid_hash_bytes(by->cid), cid_hash_bytes(cid)) ? 1 : 0;
+}
+
+/* NULL, or why the block must stay. */
+static const char *kept_by(struct invocation *in, struct blocks *blocks, const struct cid *cid)
+{
+	struct pinned_by by = { cid };
+	struct pin pin;
+
+	if (pin_get(in->repo->db, cid, &pin) == 0)
+		return pin.kind == PIN_RECURSIVE ? "recursive" : "direct";
+	if (pin_each_indirect(in->repo->db, blocks, cli_wait_long(in), is_that, &by) == 1)
+		return "indirect";
+	return NULL;
+}
+
+static int rm_one(struct invocation *in, struct blocks *blocks, const char *arg)
+{
+	char text[CID_TEXT_MAX];
+	const char *kept;
+	struct cid cid;
+	int err, code = cli_cid_arg(in, arg, &cid);
+
+	if (code)
+		return code;
+	cli_cid(in, &cid, text);
+	kept = kept_by(in, blocks, &cid);
+	if (kept)
+		return cli_fail(in, 0, "cannot remove %s: pinned: %s", text, kept);
+	err = store_delete(in->repo->store, cid_hash_bytes(&cid));
+	if (err == -ENOENT && cli_flag(in, "force"))
+		return EXIT_OK;
+	if (err)
+		return cli_fail(in, err, "cannot remove %s", text);
+	if (!cli_flag(in, "quiet"))
+		printf("removed %s\n", text);
+	return EXIT_OK;
+}
+
+static int run_rm(struct invocation *in)
+{
+	struct blocks blocks;
+	int failed = EXIT_OK, code = cli_need_repo(in);
+
+	if (code)
+		return code;
+	blocks_init(&blocks, in->repo->store, NULL);
+	for (int i = 0; i < in->argc; i++) {
+		code = rm_one(in, &blocks, in->argv[i]);
+		if (code)
+			failed = code;
+	}
+	blocks_release(&blocks);
+	return failed;
+}
+
+const struct command cmd_block_rm = {
+	"block rm", "CID...", 1, -1, "remove blocks that no pin keeps", NULL, rm_options, run_rm,
+};

@@ -1,0 +1,345 @@
+/* mount, umount, daemon, shutdown. */
+#include "fs/daemon/daemon.h"
+
+#include "net/base/alloc.h"
+#include "net/base/err.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SHUTDOWN_MS 10000
+#define SHUTDOWN_LOOK_MS 20
+#define UMOUNT_MS 30000
+
+/* ---- daemon, shutdown ---- */
+
+static const struct option_spec daemon_options[] = {
+	{ "with-mounts", 0, OPTION_FLAG, NULL, "end when the last mount goes (used by mount)",
+	  NULL },
+	{ "ready-fd", 0, OPTION_INT, "FD", "write a byte there when ready (used by mount)", NULL },
+	{ 0 },
+};
+
+static int run_daemon(struct invocation *in)
+{
+	struct daemon_options options = { .ready_fd = -1 };
+	char *why = NULL;
+	int err, code = cli_need_path(in);
+
+	if (code)
+		return code;
+	options.repo_path = in->repo_path;
+	options.offline = in->offline;
+	options.with_mounts = cli_flag(in, "with-mounts");
+	if (cli_given(in, "ready-fd"))
+		options.ready_fd = (int)cli_int(in, "ready-fd");
+	err = daemon_run(&options, &why);
+	if (err)
+		code = cli_fail(in, why ? 0 : err, "%s", why ? why : "the daemon failed");
+	free(why);
+	return code;
+}
+
+const struct command cmd_daemon = {
+	"daemon",
+	"",
+	0,
+	0,
+	"connect to the network, in the foreground",
+	"Prints its addresses and \"Daemon is ready\". Ends with SIGTERM, Ctrl-C or `dagfs "
+	"shutdown`.",
+	daemon_options,
+	run_daemon,
+};
+
+/* It has answered; it is gone when its lock is free. */
+static int await_end(struct invocation *in)
+{
+	uint64_t until_ms = monotonic_ms() + SHUTDOWN_MS;
+	struct timespec nap = { .tv_nsec = SHUTDOWN_LOOK_MS * 1000000 };
+
+	while (control_owner(in->repo_path)) {
+		if (cli_interrupted())
+			return EXIT_INTERRUPTED;
+		if (monotonic_ms() >= until_ms)
+			return cli_fail(in, -ETIMEDOUT, "the daemon still runs");
+		nanosleep(&nap, NULL);
+	}
+	return EXIT_OK;
+}
+
+static int run_shutdown(struct invocation *in)
+{
+	int code = cli_need_daemon(in);
+
+	if (!code)
+		code = cli_call(in, "shutdown", NULL, NULL, NULL, NULL);
+	return code ? code : await_end(in);
+}
+
+const struct command cmd_shutdown = {
+	"shutdown", "", 0, 0, "end the daemon, and wait until it is gone", NULL, NULL, run_shutdown,
+};
+
+/* ---- mount ---- */
+
+static const struct option_spec mount_options[] = {
+	{ "foreground", 'f', OPTION_FLAG, NULL, "stay until it is unmounted; Ctrl-C unmounts",
+	  NULL },
+	{ "options", 'o', OPTION_TEXT, "LIST", "mount options: timeout=30s, allow_other, ...",
+	  NULL },
+	{ 0 },
+};
+
+static int print_mount(void *ctx, json_t *value)
+{
+	(void)ctx;
+	printf("%s on %s\n", json_string_value(json_object_get(value, "Source")),
+	       json_string_value(json_object_get(value, "Mountpoint")));
+	return 0;
+}
+
+static int list_mounts(struct invocation *in)
+{
+	int code = cli_need_path(in);
+
+	if (code || !cli_daemon(in))
+		return code;
+	return cli_call(in, "mounts", NULL, print_mount, NULL, NULL);
+}
+
+/* Our own options leave the list; the rest goes on to the mount. 0 or an exit code. */
+static int take_options(struct invocation *in, json_t *args)
+{
+	const char *given = cli_text(in, "options");
+	char *list = xstrdup(given ? given : ""), *rest = list, *option;
+	struct buf others = { 0 };
+	uint64_t ms = in->timeout_ms;
+	int code = EXIT_OK;
+
+	if (!in->globals[2]) { /* --timeout was not given: the configuration's */
+		bool ok = true;
+
+		ms = config_duration_ms(in->repo->config, "Mounts.Timeout", ms, &ok);
+	}
+	while (!code && (option = strsep(&rest, ","))) {
+		if (strncmp(option, "timeout=", 8) == 0) {
+			if (parse_duration_ms(option + 8, &ms))
+				code = cli_usage(in, "timeout= must be a time like 30s");
+		} else if (strcmp(option, "allow_other") == 0) {
+			json_object_set_new(args, "allow_other", json_true());
+		} else if (*option && strcmp(option, "ro")) {
+			buf_printf(&others, "%s%s", others.len ? "," : "", option);
+		}
+	}
+	json_object_set_new(args, "timeout_ms", json_integer((json_int_t)ms));
+	if (others.len)
+		json_object_set_new(args, "options", json_stringn((char *)others.at, others.len));
+	buf_release(&others);
+	free(list);
+	return code;
+}
+
+/* SOURCE to the CID of a tree, through the daemon's network. */
+static int take_source(struct invocation *in, const char *source, json_t *args)
+{
+	struct blocks blocks;
+	struct dag_stat stat;
+	char text[CID_TEXT_MAX];
+	struct cid root;
+	int err, code;
+
+	cli_blocks(in, &blocks);
+	code = cli_resolve(in, &blocks, source, &root);
+	/* Here Ctrl-C ends the wait for it; the daemon would be kept from ending. */
+	if (!code && !in->offline) {
+		err = dag_stat(&blocks, &root, cli_wait(in), &stat);
+		if (err)
+			code = cli_fail(in, err, "cannot get %s", source);
+	}
+	blocks_release(&blocks);
+	if (code)
+		return code;
+	json_object_set_new(args, "root", json_string(cid_text(&root, text)));
+	json_object_set_new(args, "source", json_string(source));
+	return EXIT_OK;
+}
+
+/* Started here, so that nothing is left behind when it is not used. */
+static int need_mount_daemon(struct invocation *in, bool *started)
+{
+	char *why = NULL;
+	int err, code = cli_need_path(in);
+
+	if (code)
+		return code;
+	if (!in->offline && cli_daemon(in))
+		return EXIT_OK;
+	if (control_owner(in->repo_path) == 0) {
+		err = daemon_spawn(in->repo_path, in->offline, &why);
+		if (err)
+			code = cli_fail(in, err == -EINTR ? err : 0, "%s", why);
+		free(why);
+		if (code)
+			return code;
+		*started = true;
+	}
+	if (control_connect(in->repo_path, &in->control))
+		return cli_fail(in, 0, "the daemon does not answer");
+	in->control_tried = true;
+	return EXIT_OK;
+}
+
+static int umount_call(struct invocation *in, const char *mountpoint, bool force)
+{
+	json_t *args = json_pack("{s:s, s:b}", "mountpoint", mountpoint, "force", (int)force);
+	char *why = NULL;
+	int err;
+
+	wait_start(&in->wait, UMOUNT_MS);
+	err = control_call(in->control, "umount", args, &in->wait, NULL, NULL, NULL, &why);
+	if (err && err != -ENOENT)
+		cli_fail(in, why ? 0 : err, "cannot unmount %s%s%s", mountpoint, why ? ": " : "",
+			 why ? why : "");
+	free(why);
+	return err;
+}
+
+/* In front: until somebody unmounts it, or Ctrl-C does. */
+static int stay(struct invocation *in, const char *mountpoint)
+{
+	char *why = NULL;
+	int err = control_call(in->control, "mount-wait",
+			       json_pack("{s:s}", "mountpoint", mountpoint), cli_wait_long(in),
+			       NULL, NULL, NULL, &why);
+
+	if (err == -EINTR)
+		return umount_call(in, mountpoint, true) ? EXIT_FAILED : EXIT_INTERRUPTED;
+	if (err)
+		cli_fail(in, why ? 0 : err, "%s", why ? why : "waiting for the mount");
+	free(why);
+	return err ? EXIT_FAILED : EXIT_OK;
+}
+
+static int mount_it(struct invocation *in)
+{
+	const char *source = in->argc == 2 ? in->argv[0] : NULL;
+	const char *point = in->argv[in->argc - 1];
+	char *real = realpath(point, NULL);
+	json_t *args;
+	int code;
+
+	/* A dead mount answers nothing, not even its name: taken as it was given. */
+	if (!real && errno == ENOTCONN && point[0] == '/')
+		real = xstrdup(point);
+	if (!real)
+		return cli_fail(in, -errno, "mountpoint %s", point);
+	args = json_pack("{s:s, s:b}", "mountpoint", real, "offline", (int)in->offline);
+	code = args ? cli_need_repo(in) : cli_fail(in, 0, "the mountpoint's name is no UTF-8");
+	if (!code)
+		code = take_options(in, args);
+	if (!code && source)
+		code = take_source(in, source, args);
+	if (!code)
+		code = cli_call(in, "mount", json_incref(args), NULL, NULL, NULL);
+	if (!code && cli_flag(in, "foreground"))
+		code = stay(in, real);
+	json_decref(args);
+	free(real);
+	return code;
+}
+
+static int run_mount(struct invocation *in)
+{
+	bool started = false;
+	char *why = NULL;
+	int code;
+
+	if (!in->argc)
+		return list_mounts(in);
+	code = need_mount_daemon(in, &started);
+	if (!code)
+		code = mount_it(in);
+	if (code && started && in->control) {
+		wait_start(&in->wait, UMOUNT_MS);
+		control_call(in->control, "shutdown-idle", NULL, &in->wait, NULL, NULL, NULL, &why);
+		free(why);
+	}
+	return code;
+}
+
+const struct command cmd_mount = {
+	"mount",
+	"[SOURCE] MOUNTPOINT",
+	0,
+	2,
+	"show a tree as files and directories",
+	"SOURCE is a path in the network; without it every tree is found below "
+	"MOUNTPOINT/ipfs/CID. Starts a\n"
+	"daemon in the background when none runs, which ends with its last mount. Without "
+	"arguments the\n"
+	"mounts are listed. With --offline nothing is fetched.",
+	mount_options,
+	run_mount,
+};
+
+/* ---- umount ---- */
+
+static const struct option_spec umount_options[] = {
+	{ "force", 'f', OPTION_FLAG, NULL, "even when files are open", NULL },
+	{ 0 },
+};
+
+/* A mount that no daemon knows: its process died. */
+static int umount_by_hand(struct invocation *in, const char *mountpoint)
+{
+	const char *flag = cli_flag(in, "force") ? "-uqz" : "-uq";
+	int status, pid = fork();
+
+	if (pid == 0) {
+		execlp("fusermount3", "fusermount3", flag, "--", mountpoint, (char *)NULL);
+		_exit(127);
+	}
+	if (pid < 0)
+		return cli_fail(in, -errno, "cannot run fusermount3");
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+		return cli_fail(in, 0, "cannot run fusermount3: is fuse3 installed?");
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return EXIT_OK;
+	return cli_fail(in, 0, "cannot unmount %s: nothing is mounted there, or it is in use",
+			mountpoint);
+}
+
+static int umount_one(struct invocation *in, const char *point)
+{
+	char *real = realpath(point, NULL);
+	const char *path = real ? real : point;
+	int err = -ENOENT, code = EXIT_OK;
+
+	if (cli_daemon(in))
+		err = umount_call(in, path, cli_flag(in, "force"));
+	if (err == -ENOENT)
+		code = umount_by_hand(in, path);
+	else if (err)
+		code = EXIT_FAILED;
+	free(real);
+	return code;
+}
+
+static int run_umount(struct invocation *in)
+{
+	int code = cli_need_path(in);
+
+	for (int i = 0; i < in->argc && !code; i++)
+		code = umount_one(in, in->argv[i]);
+	return code;
+}
+
+const struct command cmd_umount = {
+	"umount", "MOUNTPOINT...", 1, -1, "end mounts", NULL, umount_options, run_umount,
+};

@@ -1,0 +1,322 @@
+/* swarm, ping and routing: what the daemon's network is asked. */
+#include "fs/cli.h"
+
+#include "net/base/alloc.h"
+#include "net/base/err.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static const char *member(const json_t *value, const char *name)
+{
+	const char *text = json_string_value(json_object_get(value, name));
+
+	return text ? text : "";
+}
+
+static json_int_t number(const json_t *value, const char *name)
+{
+	return json_integer_value(json_object_get(value, name));
+}
+
+static json_t *timed(struct invocation *in, const char *name, const char *text)
+{
+	return json_pack("{s:s, s:I}", name, text, "timeout_ms", (json_int_t)in->timeout_ms);
+}
+
+static void print_lines(const json_t *list, const char *indent)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(list, i, item) printf("%s%s\n", indent, json_string_value(item));
+}
+
+/* ---- swarm ---- */
+
+static int run_connect(struct invocation *in)
+{
+	int failed = cli_need_daemon(in);
+
+	for (int i = 0; i < in->argc && (!failed || in->control); i++) {
+		const char *addr = in->argv[i], *id = strrchr(addr, '/');
+		char *why = NULL, safe[512];
+		int err = control_call(in->control, "swarm.connect", timed(in, "addr", addr),
+				       cli_wait_call(in), NULL, NULL, NULL, &why);
+
+		id = id ? id + 1 : addr;
+		if (!err)
+			printf("connect %s success\n", id);
+		else if (why)
+			failed = cli_fail(in, 0, "connect %s failure: %s", id,
+					  cli_safe(safe, sizeof(safe), why, strlen(why)));
+		else
+			failed = cli_fail(in, err, "connect %s failure", id);
+		free(why);
+		if (err == -EINTR)
+			return EXIT_INTERRUPTED;
+	}
+	return failed;
+}
+
+const struct command cmd_swarm_connect = {
+	"swarm connect",
+	"ADDRESS...",
+	1,
+	-1,
+	"connect to peers: /ip4/A.B.C.D/tcp/PORT/p2p/ID",
+	NULL,
+	NULL,
+	run_connect,
+};
+
+static int run_disconnect(struct invocation *in)
+{
+	int code = cli_need_daemon(in);
+
+	for (int i = 0; i < in->argc && !code; i++) {
+		const char *id = strrchr(in->argv[i], '/');
+
+		id = id ? id + 1 : in->argv[i];
+		code = cli_call(in, "swarm.disconnect", json_pack("{s:s}", "peer", id), NULL, NULL,
+				NULL);
+		if (!code)
+			printf("disconnect %s success\n", id);
+	}
+	return code;
+}
+
+const struct command cmd_swarm_disconnect = {
+	"swarm disconnect", "PEER...", 1, -1, "end all connections to peers", NULL, NULL,
+	run_disconnect,
+};
+
+static const struct option_spec peers_options[] = {
+	{ "verbose", 'v', OPTION_FLAG, NULL, "latency, streams, bytes and agent too", NULL },
+	{ "latency", 0, OPTION_FLAG, NULL, "latency too", NULL },
+	{ "direction", 0, OPTION_FLAG, NULL, "who connected to whom too", NULL },
+	{ 0 },
+};
+
+static int print_peer(void *ctx, json_t *peer)
+{
+	struct invocation *in = ctx;
+	bool verbose = cli_flag(in, "verbose");
+	json_int_t us = number(peer, "LatencyUs");
+
+	if (in->json) {
+		cli_print_json(json_incref(peer));
+		return 0;
+	}
+	printf("%s/p2p/%s", member(peer, "Addr"), member(peer, "Peer"));
+	if (verbose || cli_flag(in, "latency")) {
+		if (us)
+			printf(" %.2fms", (double)us / 1000);
+		else
+			printf(" n/a");
+	}
+	if (verbose || cli_flag(in, "direction"))
+		printf(" %s", member(peer, "Direction"));
+	if (verbose)
+		printf(" streams=%" JSON_INTEGER_FORMAT " in=%" JSON_INTEGER_FORMAT
+		       " out=%" JSON_INTEGER_FORMAT " %s",
+		       number(peer, "Streams"), number(peer, "BytesIn"), number(peer, "BytesOut"),
+		       member(peer, "Agent"));
+	putchar('\n');
+	return 0;
+}
+
+static int run_peers(struct invocation *in)
+{
+	int code = cli_need_daemon(in);
+
+	return code ? code : cli_call(in, "swarm.peers", NULL, print_peer, in, NULL);
+}
+
+const struct command cmd_swarm_peers = {
+	"swarm peers", "", 0, 0, "list connected peers", NULL, peers_options, run_peers,
+};
+
+static const struct option_spec addrs_options[] = {
+	{ "id", 0, OPTION_FLAG, NULL, "with /p2p/ID at the end [true without a word]", NULL },
+	{ 0 },
+};
+
+static int run_addrs(struct invocation *in)
+{
+	bool id = cli_given(in, "id") ? cli_flag(in, "id") : in->argc == 0;
+	json_t *addrs;
+	int code;
+
+	if (in->argc && strcmp(in->argv[0], "local") && strcmp(in->argv[0], "listen"))
+		return cli_usage(in, "only local and listen are known");
+	code = cli_need_daemon(in);
+	if (!code)
+		code = cli_call(in, "swarm.addrs", json_pack("{s:b}", "id", (int)id), NULL, NULL,
+				&addrs);
+	if (code)
+		return code;
+	print_lines(addrs, "");
+	json_decref(addrs);
+	return EXIT_OK;
+}
+
+const struct command cmd_swarm_addrs = {
+	"swarm addrs", "[local|listen]", 0,	    1, "list the addresses of this node",
+	NULL,	       addrs_options,	 run_addrs,
+};
+
+/* ---- ping ---- */
+
+static const struct option_spec ping_options[] = {
+	{ "count", 'n', OPTION_INT, "N", "how often", "10" },
+	{ 0 },
+};
+
+/* A second between pings; false when interrupted. */
+static bool pause_second(struct invocation *in)
+{
+	wait_start(&in->wait, 1000);
+	if (cli_interrupted())
+		return false;
+	while (wait_sleep(&in->wait) == 0)
+		;
+	return !cli_interrupted();
+}
+
+static int run_ping(struct invocation *in)
+{
+	const char *id = strrchr(in->argv[0], '/');
+	int64_t count = cli_int(in, "count"), done = 0;
+	double total_ms = 0;
+	int code = cli_need_daemon(in);
+
+	if (code)
+		return code;
+	if (count < 1)
+		return cli_usage(in, "--count must be 1 or more");
+	id = id ? id + 1 : in->argv[0];
+	printf("PING %s.\n", id);
+	for (int64_t i = 0; i < count && !code; i++) {
+		json_t *pong;
+		double ms;
+
+		fflush(stdout);
+		if (i && !pause_second(in)) {
+			code = EXIT_INTERRUPTED;
+			break;
+		}
+		code = cli_call(in, "ping", timed(in, "peer", id), NULL, NULL, &pong);
+		if (code)
+			break;
+		ms = (double)number(pong, "rtt_us") / 1000;
+		printf("Pong received: time=%.2f ms\n", ms);
+		total_ms += ms;
+		done++;
+		json_decref(pong);
+	}
+	if (done)
+		printf("Average latency: %.2fms\n", total_ms / (double)done);
+	return code;
+}
+
+const struct command cmd_ping = {
+	"ping", "PEER", 1, 1, "measure the way to a peer", NULL, ping_options, run_ping,
+};
+
+/* ---- routing ---- */
+
+static const struct option_spec findprovs_options[] = {
+	{ "num-providers", 'n', OPTION_INT, "N", "stop after so many; 0: all", "20" },
+	{ "verbose", 'v', OPTION_FLAG, NULL, "addresses too", NULL },
+	{ 0 },
+};
+
+static int print_provider(void *ctx, json_t *peer)
+{
+	struct invocation *in = ctx;
+
+	if (in->json) {
+		cli_print_json(json_incref(peer));
+		return 0;
+	}
+	puts(member(peer, "ID"));
+	if (cli_flag(in, "verbose"))
+		print_lines(json_object_get(peer, "Addrs"), "\t");
+	fflush(stdout);
+	return 0;
+}
+
+/* The CID of an argument in the canonical text that the daemon gets. */
+static int cid_arg_text(struct invocation *in, const char *arg, char text[static CID_TEXT_MAX])
+{
+	struct cid cid;
+	int code = cli_cid_arg(in, arg, &cid);
+
+	if (!code)
+		cid_text(&cid, text);
+	return code;
+}
+
+static int run_findprovs(struct invocation *in)
+{
+	char text[CID_TEXT_MAX];
+	json_t *args;
+	int code = cid_arg_text(in, in->argv[0], text);
+
+	if (!code)
+		code = cli_need_daemon(in);
+	if (code)
+		return code;
+	args = timed(in, "cid", text);
+	json_object_set_new(args, "max", json_integer(cli_int(in, "num-providers")));
+	return cli_call(in, "routing.findprovs", args, print_provider, in, NULL);
+}
+
+const struct command cmd_routing_findprovs = {
+	"routing findprovs", "CID",	    1, 1, "find peers that have a block", NULL,
+	findprovs_options,   run_findprovs,
+};
+
+static int run_findpeer(struct invocation *in)
+{
+	json_t *peer;
+	int code = cli_need_daemon(in);
+
+	if (!code)
+		code = cli_call(in, "routing.findpeer", timed(in, "peer", in->argv[0]), NULL, NULL,
+				&peer);
+	if (code)
+		return code;
+	if (in->json)
+		cli_print_json(json_incref(peer));
+	else
+		print_lines(json_object_get(peer, "Addrs"), "");
+	json_decref(peer);
+	return EXIT_OK;
+}
+
+const struct command cmd_routing_findpeer = {
+	"routing findpeer", "PEER", 1, 1, "find the addresses of a peer", NULL, NULL, run_findpeer,
+};
+
+static int run_provide(struct invocation *in)
+{
+	char text[CID_TEXT_MAX];
+	int code = cli_need_daemon(in);
+
+	for (int i = 0; i < in->argc && !code; i++) {
+		code = cid_arg_text(in, in->argv[i], text);
+		if (!code)
+			code = cli_call(in, "routing.provide", timed(in, "cid", text), NULL, NULL,
+					NULL);
+	}
+	return code;
+}
+
+const struct command cmd_routing_provide = {
+	"routing provide", "CID...", 1, -1, "announce now that this node has blocks", NULL, NULL,
+	run_provide,
+};

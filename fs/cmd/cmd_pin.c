@@ -1,0 +1,364 @@
+/* pin add, rm, ls, verify. */
+#include "fs/cli.h"
+
+#include "net/base/alloc.h"
+#include "net/base/err.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- add ---- */
+
+static const struct option_spec add_options[] = {
+	{ "recursive", 'r', OPTION_FLAG, NULL, "everything below too", "true" },
+	{ "name", 'n', OPTION_TEXT, "NAME", "a name to find it by", NULL },
+	{ "progress", 0, OPTION_FLAG, NULL, "show progress on a terminal", "true" },
+	{ 0 },
+};
+
+static void on_progress(void *ctx, uint64_t blocks, uint64_t bytes)
+{
+	progress_set(ctx, bytes, blocks);
+}
+
+static int add_one(struct invocation *in, struct blocks *blocks, const char *path)
+{
+	const char *name = cli_given(in, "name") ? cli_text(in, "name") : "";
+	bool recursive = cli_flag(in, "recursive");
+	struct progress *progress = NULL;
+	char text[CID_TEXT_MAX];
+	struct cid cid;
+	int err, code = cli_resolve(in, blocks, path, &cid);
+
+	if (code)
+		return code;
+	cli_cid(in, &cid, text);
+	if (cli_flag(in, "progress"))
+		progress = progress_start("pinned", 0);
+	err = pin_add(in->repo->db, blocks, &cid, recursive ? PIN_RECURSIVE : PIN_DIRECT, name,
+		      cli_wait(in), in->timeout_ms, on_progress, progress);
+	progress_end(progress);
+	if (err)
+		return cli_fail(in, err, "pin: cannot pin %s", text);
+	if (in->json)
+		cli_print_json(json_pack("{s:[s]}", "Pins", text));
+	else
+		printf("pinned %s %s\n", text, recursive ? "recursively" : "directly");
+	cli_announce(in, &cid);
+	return EXIT_OK;
+}
+
+static int run_add(struct invocation *in)
+{
+	struct blocks blocks;
+	int lock, code = cli_need_repo(in);
+
+	if (code)
+		return code;
+	lock = cli_gc_lock(in, false);
+	if (lock < 0)
+		return EXIT_FAILED;
+	cli_blocks(in, &blocks);
+	for (int i = 0; i < in->argc && !code; i++)
+		code = add_one(in, &blocks, in->argv[i]);
+	blocks_release(&blocks);
+	close(lock);
+	return code;
+}
+
+const struct command cmd_pin_add = {
+	"pin add",
+	"PATH...",
+	1,
+	-1,
+	"fetch what is missing of a tree, and keep it",
+	"An interrupted pin goes on where it stopped when the command is given again.",
+	add_options,
+	run_add,
+};
+
+/* ---- rm ---- */
+
+static const struct option_spec rm_options[] = {
+	{ "recursive", 'r', OPTION_FLAG, NULL, "recursive pins; false: direct ones", "true" },
+	{ 0 },
+};
+
+/* No pin any more: nothing to announce. */
+static void withdraw(struct invocation *in, const struct cid *cid)
+{
+	struct db_txn *txn;
+
+	if (db_begin(in->repo->db, true, &txn))
+		return;
+	if (db_del(txn, "provide", cid_hash_bytes(cid))) {
+		db_abort(txn);
+		return;
+	}
+	if (db_commit(txn) == 0)
+		cli_provide_changed(in);
+}
+
+static int rm_one(struct invocation *in, struct blocks *blocks, const char *path)
+{
+	bool recursive = cli_flag(in, "recursive");
+	char text[CID_TEXT_MAX];
+	struct cid cid;
+	int err, code = cli_resolve(in, blocks, path, &cid);
+
+	if (code)
+		return code;
+	cli_cid(in, &cid, text);
+	err = pin_rm(in->repo->db, &cid, recursive ? PIN_RECURSIVE : PIN_DIRECT);
+	if (err == -ENOENT)
+		return cli_fail(in, 0, "%s is not pinned", text);
+	if (err == -EEXIST)
+		return cli_fail(in, 0, "%s is pinned %s", text,
+				recursive ? "directly (use --recursive=false)" : "recursively");
+	if (err)
+		return cli_fail(in, err, "cannot unpin %s", text);
+	withdraw(in, &cid);
+	if (in->json)
+		cli_print_json(json_pack("{s:[s]}", "Pins", text));
+	else
+		printf("unpinned %s\n", text);
+	return EXIT_OK;
+}
+
+static int run_rm(struct invocation *in)
+{
+	struct blocks blocks;
+	int code = cli_need_repo(in);
+
+	if (code)
+		return code;
+	cli_blocks(in, &blocks);
+	for (int i = 0; i < in->argc && !code; i++)
+		code = rm_one(in, &blocks, in->argv[i]);
+	blocks_release(&blocks);
+	return code;
+}
+
+const struct command cmd_pin_rm = {
+	"pin rm", "PATH...",  1,      -1, "keep it no longer; `repo gc` makes room",
+	NULL,	  rm_options, run_rm,
+};
+
+/* ---- ls ---- */
+
+static const struct option_spec ls_options[] = {
+	{ "type", 't', OPTION_TEXT, "KIND", "direct, recursive, indirect or all", "all" },
+	{ "quiet", 'q', OPTION_FLAG, NULL, "only the CIDs", NULL },
+	{ "names", 'n', OPTION_FLAG, NULL, "names of pins too", NULL },
+	{ 0 },
+};
+
+struct list_ctx {
+	struct invocation *in;
+	json_t *keys; /* NULL: text */
+};
+
+static void print_pin(struct list_ctx *list, const struct cid *cid, const char *type,
+		      const char *name)
+{
+	struct invocation *in = list->in;
+	char text[CID_TEXT_MAX], safe[4 * PIN_NAME_MAX + 8];
+
+	cli_cid(in, cid, text);
+	if (list->keys) {
+		json_object_set_new(list->keys, text,
+				    json_pack("{s:s, s:s}", "Type", type, "Name", name));
+		return;
+	}
+	if (cli_flag(in, "quiet"))
+		puts(text);
+	else if (cli_flag(in, "names") && *name)
+		printf("%s %s %s\n", text, type, cli_safe(safe, sizeof(safe), name, strlen(name)));
+	else
+		printf("%s %s\n", text, type);
+}
+
+static const char *type_of(const struct pin *pin)
+{
+	return pin->kind == PIN_RECURSIVE ? "recursive" : "direct";
+}
+
+static bool wanted_type(struct invocation *in, const char *type)
+{
+	const char *want = cli_text(in, "type");
+
+	return strcmp(want, "all") == 0 || strcmp(want, type) == 0;
+}
+
+static int list_pin(void *ctx, const struct pin *pin)
+{
+	struct list_ctx *list = ctx;
+
+	/* Not acknowledged: `pin add` was interrupted. */
+	if (pin->state == PIN_DONE && wanted_type(list->in, type_of(pin)))
+		print_pin(list, &pin->cid, type_of(pin), pin->name);
+	return cli_interrupted() ? -EINTR : 0;
+}
+
+static int list_indirect(void *ctx, const struct cid *cid)
+{
+	print_pin(ctx, cid, "indirect", "");
+	return cli_interrupted() ? -EINTR : 0;
+}
+
+static int same_hash(void *ctx, const struct cid *cid)
+{
+	return bytes_equal(cid_hash_bytes(ctx), cid_hash_bytes(cid)) ? 1 : 0;
+}
+
+/* The pin, if any, of one CID that was asked for. */
+static int list_given(struct list_ctx *list, struct blocks *blocks, const char *path)
+{
+	struct invocation *in = list->in;
+	char text[CID_TEXT_MAX];
+	struct pin pin;
+	struct cid cid;
+	int code = cli_resolve(in, blocks, path, &cid);
+
+	if (code)
+		return code;
+	if (pin_get(in->repo->db, &cid, &pin) == 0 && pin.state == PIN_DONE &&
+	    wanted_type(in, type_of(&pin))) {
+		print_pin(list, &cid, type_of(&pin), pin.name);
+		return EXIT_OK;
+	}
+	if (wanted_type(in, "indirect") &&
+	    pin_each_indirect(in->repo->db, blocks, cli_wait_long(in), same_hash, &cid) == 1) {
+		print_pin(list, &cid, "indirect", "");
+		return EXIT_OK;
+	}
+	return cli_fail(in, 0, "path '%s' is not pinned", cli_cid(in, &cid, text));
+}
+
+static int list_all(struct list_ctx *list, struct blocks *blocks)
+{
+	struct invocation *in = list->in;
+	int err = pin_each(in->repo->db, list_pin, list);
+
+	if (!err && wanted_type(in, "indirect"))
+		err = pin_each_indirect(in->repo->db, blocks, cli_wait_long(in), list_indirect,
+					list);
+	return err ? cli_fail(in, err, "cannot list the pins") : EXIT_OK;
+}
+
+static int run_ls(struct invocation *in)
+{
+	static const char kinds[] = " all direct recursive indirect ";
+	struct list_ctx list = { .in = in };
+	const char *at = strstr(kinds, cli_text(in, "type"));
+	size_t len = strlen(cli_text(in, "type"));
+	struct blocks blocks;
+	int code;
+
+	if (!len || !at || at[-1] != ' ' || at[len] != ' ')
+		return cli_usage(in, "--type must be all, direct, recursive or indirect");
+	code = cli_need_repo(in);
+	if (code)
+		return code;
+	if (in->json)
+		list.keys = json_object();
+	blocks_init(&blocks, in->repo->store, NULL);
+	if (!in->argc)
+		code = list_all(&list, &blocks);
+	for (int i = 0; i < in->argc && !code; i++)
+		code = list_given(&list, &blocks, in->argv[i]);
+	blocks_release(&blocks);
+	if (!code && list.keys)
+		cli_print_json(json_pack("{s:O}", "Keys", list.keys));
+	json_decref(list.keys);
+	return code;
+}
+
+const struct command cmd_pin_ls = {
+	"pin ls", "[PATH...]", 0, -1, "show what is pinned", NULL, ls_options, run_ls,
+};
+
+/* ---- verify ---- */
+
+static const struct option_spec verify_options[] = {
+	{ "verbose", 'v', OPTION_FLAG, NULL, "show good pins too", NULL },
+	{ "quiet", 'q', OPTION_FLAG, NULL, "only the CIDs of broken pins", NULL },
+	{ 0 },
+};
+
+struct verify {
+	struct invocation *in;
+	struct blocks blocks;
+	const struct cid *pin;
+	const char *root;
+	unsigned bad_blocks, bad_pins;
+};
+
+static int on_bad(void *ctx, const struct cid *cid, int err)
+{
+	struct verify *verify = ctx;
+	char text[CID_TEXT_MAX];
+	struct pin now;
+
+	/* Unpinned and collected meanwhile: not broken. */
+	if (pin_get(verify->in->repo->db, verify->pin, &now) == -ENOENT)
+		return cli_interrupted() ? -EINTR : 0;
+	if (!verify->bad_blocks++ && cli_flag(verify->in, "quiet"))
+		puts(verify->root);
+	else if (!cli_flag(verify->in, "quiet"))
+		printf("%s broken: block %s: %s\n", verify->root, cli_cid(verify->in, cid, text),
+		       err_text(err));
+	return cli_interrupted() ? -EINTR : 0;
+}
+
+static int verify_pin(void *ctx, const struct pin *pin)
+{
+	struct verify *verify = ctx;
+	char text[CID_TEXT_MAX];
+	int err;
+
+	verify->pin = &pin->cid;
+	verify->root = cli_cid(verify->in, &pin->cid, text);
+	if (pin->state != PIN_DONE) {
+		if (!cli_flag(verify->in, "quiet"))
+			printf("%s incomplete: `pin add` was interrupted\n", verify->root);
+		return 0;
+	}
+	verify->bad_blocks = 0;
+	err = pin_verify(verify->in->repo->db, &verify->blocks, pin, cli_wait_long(verify->in),
+			 on_bad, verify);
+	if (err)
+		return err;
+	if (verify->bad_blocks)
+		verify->bad_pins++;
+	else if (cli_flag(verify->in, "verbose"))
+		printf("%s ok\n", verify->root);
+	return 0;
+}
+
+static int run_verify(struct invocation *in)
+{
+	struct verify verify = { .in = in };
+	int err, code = cli_need_repo(in);
+
+	if (code)
+		return code;
+	blocks_init(&verify.blocks, in->repo->store, NULL);
+	err = pin_each(in->repo->db, verify_pin, &verify);
+	blocks_release(&verify.blocks);
+	if (err)
+		return cli_fail(in, err, "verification stopped");
+	return verify.bad_pins ? EXIT_FAILED : EXIT_OK;
+}
+
+const struct command cmd_pin_verify = {
+	"pin verify",
+	"",
+	0,
+	0,
+	"check that every block of every pin is stored and intact",
+	NULL,
+	verify_options,
+	run_verify,
+};

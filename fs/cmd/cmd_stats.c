@@ -1,0 +1,204 @@
+/* bitswap, stats and log level: how the daemon is. */
+#include "fs/cli.h"
+
+#include <string.h>
+
+static json_int_t number(const json_t *value, const char *name)
+{
+	return json_integer_value(json_object_get(value, name));
+}
+
+/* ---- bitswap ---- */
+
+static const struct option_spec stat_options[] = {
+	{ "verbose", 'v', OPTION_FLAG, NULL, "partners by name", NULL },
+	{ "human", 'H', OPTION_FLAG, NULL, "sizes for people", NULL },
+	{ 0 },
+};
+
+static int collect(void *ctx, json_t *value)
+{
+	return json_array_append(ctx, value);
+}
+
+static void print_count(const json_t *stat, const char *label, const char *name)
+{
+	printf("\t%s: %" JSON_INTEGER_FORMAT "\n", label, number(stat, name));
+}
+
+static void print_bytes(struct invocation *in, const json_t *stat, const char *label,
+			const char *name)
+{
+	char text[32];
+
+	if (cli_flag(in, "human"))
+		printf("\t%s: %s\n", label, progress_size((uint64_t)number(stat, name), text));
+	else
+		print_count(stat, label, name);
+}
+
+static void print_stat(struct invocation *in, const json_t *stat, const json_t *partners)
+{
+	const json_t *partner;
+	size_t i;
+
+	puts("bitswap status");
+	print_count(stat, "blocks received", "BlocksReceived");
+	print_count(stat, "blocks sent", "BlocksSent");
+	print_bytes(in, stat, "data received", "DataReceived");
+	print_bytes(in, stat, "data sent", "DataSent");
+	print_count(stat, "dup blocks received", "DupBlksReceived");
+	print_bytes(in, stat, "dup data received", "DupDataReceived");
+	print_count(stat, "unwanted blocks received", "UnwantedBlocks");
+	printf("\twantlist [%" JSON_INTEGER_FORMAT " keys]\n", number(stat, "Wants"));
+	printf("\tpartners [%zu]\n", json_array_size(partners));
+	if (cli_flag(in, "verbose"))
+		json_array_foreach(partners, i, partner)
+			printf("\t\t%s\n", json_string_value(partner));
+}
+
+static int run_stat(struct invocation *in)
+{
+	json_t *partners, *stat;
+	int code = cli_need_daemon(in);
+
+	if (code)
+		return code;
+	partners = json_array();
+	code = cli_call(in, "bitswap.stat", NULL, collect, partners, &stat);
+	if (!code && in->json) {
+		json_object_set(stat, "Partners", partners);
+		cli_print_json(json_incref(stat));
+	} else if (!code) {
+		print_stat(in, stat, partners);
+	}
+	if (!code)
+		json_decref(stat);
+	json_decref(partners);
+	return code;
+}
+
+const struct command cmd_bitswap_stat = {
+	"bitswap stat", "", 0, 0, "count blocks and bytes exchanged", NULL, stat_options, run_stat,
+};
+
+static const struct option_spec wantlist_options[] = {
+	{ "peer", 'p', OPTION_TEXT, "PEER", "what that peer wants from us", NULL },
+	{ 0 },
+};
+
+static int print_want(void *ctx, json_t *value)
+{
+	const char *text = json_string_value(value);
+	char out[CID_TEXT_MAX];
+	struct cid cid;
+
+	if (text && cid_from_text(&cid, text) == 0)
+		puts(cli_cid(ctx, &cid, out));
+	return 0;
+}
+
+static int run_wantlist(struct invocation *in)
+{
+	const char *peer = cli_text(in, "peer");
+	int code = cli_need_daemon(in);
+
+	if (code)
+		return code;
+	return cli_call(in, "bitswap.wantlist", peer ? json_pack("{s:s}", "peer", peer) : NULL,
+			print_want, in, NULL);
+}
+
+const struct command cmd_bitswap_wantlist = {
+	"bitswap wantlist", "",		  0, 0, "list the blocks that are waited for", NULL,
+	wantlist_options,   run_wantlist,
+};
+
+static int run_ledger(struct invocation *in)
+{
+	json_t *ledger;
+	int code = cli_need_daemon(in);
+
+	if (!code)
+		code = cli_call(in, "bitswap.ledger", json_pack("{s:s}", "peer", in->argv[0]), NULL,
+				NULL, &ledger);
+	if (code)
+		return code;
+	if (in->json)
+		cli_print_json(json_incref(ledger));
+	else
+		printf("Ledger for %s\nDebt ratio:\t%f\nExchanges:\t%" JSON_INTEGER_FORMAT
+		       "\nBytes sent:\t%" JSON_INTEGER_FORMAT
+		       "\nBytes received:\t%" JSON_INTEGER_FORMAT "\n",
+		       in->argv[0],
+		       (double)number(ledger, "Sent") / ((double)number(ledger, "Recv") + 1),
+		       number(ledger, "Exchanged"), number(ledger, "Sent"), number(ledger, "Recv"));
+	json_decref(ledger);
+	return EXIT_OK;
+}
+
+const struct command cmd_bitswap_ledger = {
+	"bitswap ledger", "PEER", 1, 1, "show what was exchanged with a peer", NULL, NULL,
+	run_ledger,
+};
+
+/* ---- stats, log ---- */
+
+static void print_group(const char *name, json_t *group)
+{
+	const char *key;
+	json_t *value;
+
+	if (!json_is_object(group))
+		return;
+	printf("%s\n", name);
+	json_object_foreach(group, key, value)
+		printf("\t%s: %" JSON_INTEGER_FORMAT "\n", key, json_integer_value(value));
+}
+
+static int run_stats(struct invocation *in)
+{
+	const char *name;
+	json_t *stats, *group;
+	int code = cli_need_daemon(in);
+
+	if (!code)
+		code = cli_call(in, "stats", NULL, NULL, NULL, &stats);
+	if (code)
+		return code;
+	if (in->json)
+		cli_print_json(json_incref(stats));
+	else
+		json_object_foreach(stats, name, group) print_group(name, group);
+	json_decref(stats);
+	return EXIT_OK;
+}
+
+const struct command cmd_stats = {
+	"stats", "", 0, 0, "show counters of all parts of the daemon", NULL, NULL, run_stats,
+};
+
+static int run_log_level(struct invocation *in)
+{
+	int code = cli_need_daemon(in);
+
+	if (!code)
+		code = cli_call(in, "log.level",
+				json_pack("{s:s, s:s}", "area", in->argv[0], "level", in->argv[1]),
+				NULL, NULL, NULL);
+	if (!code)
+		printf("Changed log level of '%s' to '%s'\n", in->argv[0], in->argv[1]);
+	return code;
+}
+
+const struct command cmd_log_level = {
+	"log level",
+	"AREA LEVEL",
+	2,
+	2,
+	"set what the daemon logs: all warn, swarm debug...",
+	"Areas: all, daemon, control, swarm, bitswap, kad, store... Levels: error, warn, info, "
+	"debug.",
+	NULL,
+	run_log_level,
+};

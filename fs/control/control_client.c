@@ -1,0 +1,216 @@
+/* A command's side of the control socket: one connection, one CALL at a time, blocking. */
+#include "fs/control/control_frame.h"
+#include "fs/control/control_socket.h"
+#include "net/base/alloc.h"
+#include "net/base/err.h"
+
+#include <limits.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define READ_BYTES 65536
+
+struct control {
+	int fd;
+	uint32_t next_id;
+	struct buf in;
+};
+
+int control_connect(const char *repo_path, struct control **out)
+{
+	int fd = control_socket_connect(repo_path);
+
+	if (fd < 0)
+		return fd;
+	*out = xnew(struct control);
+	(*out)->fd = fd;
+	return 0;
+}
+
+void control_close(struct control *control)
+{
+	if (!control)
+		return;
+	close(control->fd);
+	buf_release(&control->in);
+	free(control);
+}
+
+/* Until the socket is ready for events or the wait ends. */
+static int wait_socket(struct control *control, short events, struct wait *wait)
+{
+	for (;;) {
+		struct pollfd ready[2] = {
+			{ .fd = control->fd, .events = events },
+			{ .fd = wait->fd, .events = POLLIN },
+		};
+		int timeout = -1, err = wait_check(wait);
+
+		if (err)
+			return err;
+		if (wait->deadline_ms != UINT64_MAX) {
+			uint64_t left = wait->deadline_ms - monotonic_ms();
+
+			timeout = left < INT_MAX ? (int)left : INT_MAX;
+		}
+		if (poll(ready, 2, timeout) < 0 && errno != EINTR)
+			return -errno;
+		if (ready[0].revents)
+			return 0;
+		if (ready[1].revents)
+			wait_sleep(wait); /* takes the wake-up; cancellation shows in the check */
+	}
+}
+
+static int send_all(struct control *control, struct bytes data, struct wait *wait)
+{
+	while (data.len) {
+		ssize_t n = send(control->fd, data.at, data.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n >= 0) {
+			data = bytes_skip(data, (size_t)n);
+			continue;
+		}
+		if (errno == EAGAIN) {
+			int err = wait_socket(control, POLLOUT, wait);
+
+			if (err)
+				return err;
+		} else if (errno != EINTR) {
+			return -errno;
+		}
+	}
+	return 0;
+}
+
+/* The next whole frame; *used is to be consumed when it was handled. -EPIPE: the daemon is gone. */
+static int next_frame(struct control *control, struct wait *wait, struct control_frame *frame,
+		      size_t *used)
+{
+	for (;;) {
+		ssize_t n = control_frame_decode(frame, buf_bytes(&control->in));
+		int err;
+
+		if (n < 0)
+			return (int)n;
+		if (n > 0) {
+			*used = (size_t)n;
+			return 0;
+		}
+		err = wait_socket(control, POLLIN, wait);
+		if (err)
+			return err;
+		n = recv(control->fd, buf_reserve(&control->in, READ_BYTES), READ_BYTES,
+			 MSG_DONTWAIT);
+		if (n == 0)
+			return -EPIPE;
+		if (n > 0)
+			control->in.len += (size_t)n;
+		else if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+	}
+}
+
+/* DONE: the result, or {"error", "errno"}. */
+static int take_done(json_t *value, json_t **result, char **why)
+{
+	const char *message = json_string_value(json_object_get(value, "error"));
+	json_int_t number = json_integer_value(json_object_get(value, "errno"));
+
+	if (!message) {
+		if (result)
+			*result = value;
+		else
+			json_decref(value);
+		return 0;
+	}
+	*why = xstrdup(message);
+	json_decref(value);
+	return number > 0 && number < 4096 ? -(int)number : -EIO;
+}
+
+/* One frame of the answer: 1 to go on, 0 when it was the last, -errno. */
+static int take_frame(const struct control_frame *frame, int (*item)(void *ctx, json_t *value),
+		      void *ctx, json_t **result, char **why)
+{
+	json_t *value =
+		json_loadb((const char *)frame->body.at, frame->body.len, JSON_DECODE_ANY, NULL);
+	int err = 1;
+
+	if (!value || (frame->kind != CONTROL_ITEM && frame->kind != CONTROL_DONE)) {
+		json_decref(value);
+		return -EBADMSG;
+	}
+	if (frame->kind == CONTROL_DONE)
+		return take_done(value, result, why);
+	if (item && item(ctx, value))
+		err = -ECANCELED;
+	json_decref(value);
+	return err;
+}
+
+static int send_call(struct control *control, uint32_t id, const char *cmd, json_t *args,
+		     struct wait *wait)
+{
+	json_t *call = json_pack("{s:s, s:o}", "cmd", cmd, "args", args ? args : json_object());
+	char *text = json_dumps(call, JSON_COMPACT);
+	struct buf out = { 0 };
+	int err = -EINVAL;
+
+	json_decref(call);
+	if (text && strlen(text) <= CONTROL_FRAME_MAX) {
+		control_frame_encode(&out, id, CONTROL_CALL, bytes_str(text));
+		err = send_all(control, buf_bytes(&out), wait);
+	}
+	buf_release(&out);
+	free(text);
+	return err;
+}
+
+/* Best effort: what is not sent at once stays unsent, and closing the connection cancels too. */
+static void send_cancel(struct control *control, uint32_t id)
+{
+	uint8_t head[CONTROL_HEAD_LEN];
+	ssize_t n;
+
+	control_head_encode(head, id, CONTROL_CANCEL, 0);
+	n = send(control->fd, head, sizeof(head), MSG_NOSIGNAL | MSG_DONTWAIT);
+	(void)n;
+}
+
+int control_call(struct control *control, const char *cmd, json_t *args, struct wait *wait,
+		 int (*item)(void *ctx, json_t *value), void *ctx, json_t **result, char **why)
+{
+	uint32_t id = ++control->next_id;
+	int err = send_call(control, id, cmd, args, wait);
+
+	*why = NULL;
+	if (result)
+		*result = NULL;
+	while (!err) {
+		struct control_frame frame;
+		size_t used = 0;
+
+		err = next_frame(control, wait, &frame, &used);
+		if (err)
+			break;
+		if (frame.id == id) {
+			err = take_frame(&frame, item, ctx, result, why);
+			buf_consume(&control->in, used);
+			if (err == 0)
+				return 0;
+			if (err == 1)
+				err = 0;
+		} else {
+			buf_consume(&control->in, used); /* the rest of a cancelled call */
+		}
+	}
+	if (err == -EINTR || err == -ETIMEDOUT || err == -ECANCELED)
+		send_cancel(control, id);
+	if (err == -EPIPE || err == -ECONNRESET)
+		*why = xstrdup("the daemon is gone");
+	return err;
+}

@@ -1,0 +1,316 @@
+/* Blocks through the daemon: one connection of its own, shared by all threads; a reader thread
+ * hands answers to who waits. What comes is not hashed again: the daemon did, and who could answer
+ * on its socket could as well write to the store. */
+#include "fs/control/control_frame.h"
+#include "fs/control/control_socket.h"
+#include "net/base/alloc.h"
+#include "net/base/err.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define HAVE_MAX 1024 /* CIDs in one frame */
+
+struct control_fetcher {
+	struct fetcher base;
+	int fd;
+	pthread_t reader;
+	pthread_mutex_t lock; /* of all below, and of writing to fd */
+	bool dead;	      /* the connection broke: nothing can be fetched any more */
+	uint32_t next_id;
+	struct list pending; /* struct pending */
+};
+
+/* A thread that waits; on its stack. */
+struct pending {
+	struct list node;
+	uint32_t id;
+	struct wait *wait;
+	atomic_bool done;
+	int err;
+	struct cid cid;
+	struct block *block;
+};
+
+struct session {
+	uint32_t id;
+};
+
+/* With the lock held. */
+static void send_frame(struct control_fetcher *fetcher, uint32_t id, enum control_kind kind,
+		       struct bytes body)
+{
+	struct buf out = { 0 };
+	size_t sent = 0;
+
+	control_frame_encode(&out, id, kind, body);
+	while (!fetcher->dead && sent < out.len) {
+		ssize_t n = send(fetcher->fd, out.at + sent, out.len - sent, MSG_NOSIGNAL);
+
+		if (n >= 0)
+			sent += (size_t)n;
+		else if (errno != EINTR)
+			fetcher->dead = true;
+	}
+	buf_release(&out);
+}
+
+/* ---- the reader ---- */
+
+static int read_exactly(int fd, uint8_t *at, size_t len)
+{
+	while (len) {
+		ssize_t n = recv(fd, at, len, MSG_WAITALL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n ? -errno : -EPIPE;
+		at += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static struct pending *find_pending(struct control_fetcher *fetcher, uint32_t id)
+{
+	list_for_each(pending, &fetcher->pending, struct pending,
+		      node) if (pending->id == id) return pending;
+	return NULL;
+}
+
+/* Takes body's memory for a block. */
+static void answer(struct pending *pending, enum control_kind kind, struct buf *body)
+{
+	struct cursor c = cursor_over(buf_bytes(body));
+	uint32_t number;
+
+	if (kind == CONTROL_BLOCK && body->len <= BLOCK_MAX) {
+		pending->block = block_take(&pending->cid, body);
+	} else {
+		number = kind == CONTROL_FAIL ? cursor_be32(&c) : 0;
+		pending->err = number > 0 && number < 4096 ? -(int)number : -EIO;
+	}
+	atomic_store(&pending->done, true);
+	wait_wake(pending->wait);
+}
+
+static int read_one(struct control_fetcher *fetcher)
+{
+	uint8_t head[CONTROL_HEAD_LEN];
+	struct control_frame frame;
+	struct pending *pending;
+	struct buf body = { 0 };
+	struct cursor c;
+	uint32_t len;
+	int err = read_exactly(fetcher->fd, head, sizeof(head));
+
+	if (err)
+		return err;
+	if (control_frame_decode(&frame, bytes_of(head, sizeof(head))) < 0)
+		return -EBADMSG;
+	c = cursor_over(bytes_of(head, sizeof(head)));
+	len = cursor_be32(&c);
+	err = read_exactly(fetcher->fd, buf_reserve(&body, len + 1), len);
+	body.len = len;
+	pthread_mutex_lock(&fetcher->lock);
+	pending = err ? NULL : find_pending(fetcher, cursor_be32(&c));
+	if (pending)
+		answer(pending, cursor_u8(&c), &body);
+	pthread_mutex_unlock(&fetcher->lock);
+	buf_release(&body);
+	return err;
+}
+
+static void *read_all(void *ctx)
+{
+	struct control_fetcher *fetcher = ctx;
+
+	while (read_one(fetcher) == 0)
+		;
+	pthread_mutex_lock(&fetcher->lock);
+	fetcher->dead = true;
+	list_for_each(pending, &fetcher->pending, struct pending, node)
+	{
+		if (atomic_load(&pending->done))
+			continue;
+		pending->err = -EHOSTUNREACH;
+		atomic_store(&pending->done, true);
+		wait_wake(pending->wait);
+	}
+	pthread_mutex_unlock(&fetcher->lock);
+	return NULL;
+}
+
+/* ---- the fetcher ---- */
+
+static void *control_open(struct fetcher *base)
+{
+	struct control_fetcher *fetcher = container_of(base, struct control_fetcher, base);
+	struct session *session = xnew(struct session);
+
+	pthread_mutex_lock(&fetcher->lock);
+	session->id = ++fetcher->next_id;
+	send_frame(fetcher, session->id, CONTROL_OPEN_SESSION, bytes_of(NULL, 0));
+	pthread_mutex_unlock(&fetcher->lock);
+	return session;
+}
+
+static void control_shut(struct fetcher *base, void *ctx)
+{
+	struct control_fetcher *fetcher = container_of(base, struct control_fetcher, base);
+	struct session *session = ctx;
+
+	pthread_mutex_lock(&fetcher->lock);
+	send_frame(fetcher, session->id, CONTROL_CLOSE_SESSION, bytes_of(NULL, 0));
+	pthread_mutex_unlock(&fetcher->lock);
+	free(session);
+}
+
+static uint32_t left_ms(const struct wait *wait)
+{
+	uint64_t now_ms = monotonic_ms();
+
+	if (wait->deadline_ms == UINT64_MAX)
+		return CONTROL_NO_DEADLINE;
+	if (wait->deadline_ms <= now_ms)
+		return 0;
+	return wait->deadline_ms - now_ms < CONTROL_NO_DEADLINE
+		       ? (uint32_t)(wait->deadline_ms - now_ms)
+		       : CONTROL_NO_DEADLINE;
+}
+
+static int ask(struct control_fetcher *fetcher, struct session *session, struct pending *pending)
+{
+	struct control_fetch fetch = { .session = session->id, .ms = left_ms(pending->wait) };
+	struct buf body = { 0 };
+	int err = 0;
+
+	fetch.cid = pending->cid;
+	control_fetch_encode(&body, &fetch);
+	pthread_mutex_lock(&fetcher->lock);
+	pending->id = ++fetcher->next_id;
+	if (!fetcher->dead)
+		send_frame(fetcher, pending->id, CONTROL_FETCH, buf_bytes(&body));
+	if (fetcher->dead)
+		err = -EHOSTUNREACH;
+	else
+		list_add_tail(&fetcher->pending, &pending->node);
+	pthread_mutex_unlock(&fetcher->lock);
+	buf_release(&body);
+	return err;
+}
+
+static int control_fetch(struct fetcher *base, void *session, const struct cid *cid,
+			 struct wait *wait, struct block **out)
+{
+	struct control_fetcher *fetcher = container_of(base, struct control_fetcher, base);
+	struct pending pending = { .wait = wait, .cid = *cid };
+	int err = ask(fetcher, session, &pending);
+
+	if (err)
+		return err;
+	while (!atomic_load(&pending.done) && !err)
+		err = wait_sleep(wait);
+	pthread_mutex_lock(&fetcher->lock);
+	list_remove(&pending.node);
+	if (!atomic_load(&pending.done))
+		send_frame(fetcher, pending.id, CONTROL_CANCEL, bytes_of(NULL, 0));
+	else
+		err = pending.err; /* it came after all */
+	pthread_mutex_unlock(&fetcher->lock);
+	if (!err)
+		*out = pending.block;
+	return err;
+}
+
+static void control_prefetch(struct fetcher *base, void *ctx, const struct cid *cids, size_t count)
+{
+	struct control_fetcher *fetcher = container_of(base, struct control_fetcher, base);
+	struct session *session = ctx;
+	struct buf body = { 0 };
+
+	buf_add_be32(&body, session->id);
+	for (size_t i = 0; i < count && i < EXCHANGE_PREFETCH_MAX; i++)
+		control_cid_encode(&body, &cids[i]);
+	pthread_mutex_lock(&fetcher->lock);
+	send_frame(fetcher, 0, CONTROL_PREFETCH, buf_bytes(&body));
+	pthread_mutex_unlock(&fetcher->lock);
+	buf_release(&body);
+}
+
+static void control_have(struct fetcher *base, const struct cid *cids, size_t count)
+{
+	struct control_fetcher *fetcher = container_of(base, struct control_fetcher, base);
+
+	while (count) {
+		size_t part = count < HAVE_MAX ? count : HAVE_MAX;
+		struct buf body = { 0 };
+
+		for (size_t i = 0; i < part; i++)
+			control_cid_encode(&body, &cids[i]);
+		pthread_mutex_lock(&fetcher->lock);
+		send_frame(fetcher, 0, CONTROL_HAVE, buf_bytes(&body));
+		pthread_mutex_unlock(&fetcher->lock);
+		buf_release(&body);
+		cids += part;
+		count -= part;
+	}
+}
+
+static void control_free(struct fetcher *base)
+{
+	struct control_fetcher *fetcher = container_of(base, struct control_fetcher, base);
+
+	shutdown(fetcher->fd, SHUT_RDWR);
+	pthread_join(fetcher->reader, NULL);
+	close(fetcher->fd);
+	pthread_mutex_destroy(&fetcher->lock);
+	free(fetcher);
+}
+
+static const struct fetcher_ops control_fetcher_ops = {
+	.open = control_open,
+	.close = control_shut,
+	.fetch = control_fetch,
+	.prefetch = control_prefetch,
+	.have = control_have,
+	.free = control_free,
+};
+
+/* The reader takes no signals: they shall end what the main thread waits for. */
+static int start_reader(struct control_fetcher *fetcher)
+{
+	sigset_t all, before;
+	int err;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	err = pthread_create(&fetcher->reader, NULL, read_all, fetcher);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return -err;
+}
+
+struct fetcher *fetcher_of_control(const char *repo_path)
+{
+	struct control_fetcher *fetcher;
+	int fd = control_socket_connect(repo_path);
+
+	if (fd < 0)
+		return NULL;
+	fetcher = xnew(struct control_fetcher);
+	fetcher->base.ops = &control_fetcher_ops;
+	fetcher->fd = fd;
+	list_init(&fetcher->pending);
+	pthread_mutex_init(&fetcher->lock, NULL);
+	if (start_reader(fetcher)) {
+		close(fd);
+		pthread_mutex_destroy(&fetcher->lock);
+		free(fetcher);
+		return NULL;
+	}
+	return &fetcher->base;
+}

@@ -1,0 +1,176 @@
+/* Start: lock, repository, loop, network, control socket, "Daemon is ready". Stop: control socket,
+ * mounts (on threads of their own, while the loop still runs for them), network, loop, repository,
+ * lock. */
+#include "fs/daemon/daemon_private.h"
+#include "net/base/alloc.h"
+#include "net/base/err.h"
+#include "net/base/log.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define STOP_MS 5000
+
+/* ---- stopping ---- */
+
+static void on_swarm_closed(void *ctx)
+{
+	struct daemon *daemon = ctx;
+
+	loop_stop(daemon->loop);
+}
+
+/* A part that does not end must not keep the process: all that was acknowledged is on disk already.
+ */
+static void on_stop_deadline(void *ctx)
+{
+	(void)ctx;
+	log_error("daemon", "stopping took too long, ending at once");
+	_exit(EXIT_FAILED);
+}
+
+void daemon_stop(struct daemon *daemon)
+{
+	if (daemon->stopping)
+		return;
+	daemon->stopping = true;
+	timer_start(loop_timers(daemon->loop), &daemon->deadline, STOP_MS, on_stop_deadline,
+		    daemon);
+	control_server_stop(daemon->control);
+	daemon->control = NULL;
+	daemon_mounts_stop(daemon);
+	if (list_empty(&daemon->mounts))
+		daemon_net_stop(daemon, on_swarm_closed);
+}
+
+void daemon_mounts_gone(struct daemon *daemon)
+{
+	if (daemon->stopping)
+		daemon_net_stop(daemon, on_swarm_closed);
+	else if (daemon->options->with_mounts && daemon->had_mount)
+		daemon_stop(daemon);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+	struct daemon *daemon = handle->data;
+
+	if (daemon->stopping) {
+		log_warn("daemon", "signal %d again, ending at once", number);
+		_exit(EXIT_FAILED);
+	}
+	daemon_stop(daemon);
+}
+
+static void start_signals(struct daemon *daemon)
+{
+	static const int numbers[] = { SIGINT, SIGTERM };
+
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+		uv_signal_init(loop_uv(daemon->loop), &daemon->signals[i]);
+		daemon->signals[i].data = daemon;
+		uv_signal_start(&daemon->signals[i], on_signal, numbers[i]);
+	}
+}
+
+static void stop_signals(struct daemon *daemon)
+{
+	for (size_t i = 0; i < ARRAY_LEN(daemon->signals); i++)
+		uv_close((uv_handle_t *)&daemon->signals[i], NULL);
+}
+
+/* ---- starting ---- */
+
+static int check(struct daemon *daemon, char **why)
+{
+	char *message = NULL;
+	int err = config_check(daemon->repo->config, &message);
+
+	if (err)
+		*why = xasprintf("%s in config.json: %s", "bad value", message);
+	free(message);
+	return err;
+}
+
+static void tell_ready(struct daemon *daemon)
+{
+	json_t *addrs = daemon_addrs(daemon, false), *addr;
+	size_t i;
+
+	json_array_foreach(addrs, i, addr)
+		printf("Swarm listening on %s\n", json_string_value(addr));
+	json_decref(addrs);
+	puts("Daemon is ready");
+	fflush(stdout);
+	if (daemon->options->ready_fd >= 0) {
+		ssize_t n = write(daemon->options->ready_fd, "\n", 1);
+
+		(void)n; /* who waited may have gone */
+		close(daemon->options->ready_fd);
+	}
+}
+
+/* The network and the socket run; until the loop was stopped. */
+static int run_parts(struct daemon *daemon, char **why)
+{
+	int err = daemon_net_start(daemon, why);
+
+	if (!err) {
+		err = control_server_start(daemon->loop, daemon->options->repo_path,
+					   daemon->exchange, daemon->repo->store, daemon_commands,
+					   daemon, &daemon->control);
+		if (err)
+			*why = xasprintf("cannot make the control socket: %s", err_text(err));
+	}
+	if (err)
+		daemon_stop(daemon);
+	else
+		tell_ready(daemon);
+	if (cli_interrupted()) /* before the loop took the signals over */
+		daemon_stop(daemon);
+	loop_run(daemon->loop);
+	return err;
+}
+
+static int run_locked(const struct daemon_options *options, char **why)
+{
+	struct daemon daemon = { .options = options };
+	int err = repo_open(options->repo_path, &daemon.repo, why);
+
+	if (err)
+		return err;
+	err = check(&daemon, why);
+	if (!err) {
+		list_init(&daemon.mounts);
+		daemon.loop = loop_new();
+		daemon.random = random_system();
+		start_signals(&daemon);
+		err = run_parts(&daemon, why);
+		timer_stop(loop_timers(daemon.loop), &daemon.deadline);
+		swarm_free(daemon.swarm);
+		stop_signals(&daemon);
+		loop_free(daemon.loop);
+	}
+	repo_close(daemon.repo);
+	return err;
+}
+
+int daemon_run(const struct daemon_options *options, char **why)
+{
+	int err, lock_fd = control_lock(options->repo_path);
+
+	if (lock_fd == -EADDRINUSE)
+		*why = xasprintf("a daemon runs for %s already (process %d)", options->repo_path,
+				 control_owner(options->repo_path));
+	else if (lock_fd == -ENOENT)
+		*why = xasprintf("no repository at %s: run `dagfs init` first", options->repo_path);
+	else if (lock_fd < 0)
+		*why = xasprintf("cannot lock %s: %s", options->repo_path, err_text(lock_fd));
+	if (lock_fd < 0)
+		return lock_fd;
+	err = run_locked(options, why);
+	close(lock_fd);
+	return err;
+}

@@ -1,0 +1,212 @@
+/* The network from the configuration: swarm, routers, exchange. */
+#include "fs/daemon/daemon_private.h"
+#include "net/base/alloc.h"
+#include "net/base/err.h"
+#include "net/base/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the swarm ---- */
+
+static uint64_t duration(const struct daemon *daemon, const char *key)
+{
+	bool ok = true;
+
+	return config_duration_ms(daemon->repo->config, key, 0, &ok);
+}
+
+static size_t size(const struct daemon *daemon, const char *key)
+{
+	bool ok = true;
+
+	return (size_t)config_size(daemon->repo->config, key, 0, &ok);
+}
+
+static unsigned count(const struct daemon *daemon, const char *key)
+{
+	return (unsigned)config_int(daemon->repo->config, key, 0);
+}
+
+static void start_swarm(struct daemon *daemon)
+{
+	struct swarm_config config = {
+		.agent = CLI_AGENT,
+		.connections_max = count(daemon, "Swarm.ConnectionsMax"),
+		.low_water = count(daemon, "Swarm.ConnMgr.LowWater"),
+		.high_water = count(daemon, "Swarm.ConnMgr.HighWater"),
+		.grace_ms = duration(daemon, "Swarm.ConnMgr.GracePeriod"),
+		.connect_timeout_ms = duration(daemon, "Swarm.ConnectTimeout"),
+		.dial_timeout_ms = duration(daemon, "Swarm.DialTimeout"),
+		.keepalive_ms = duration(daemon, "Swarm.KeepAlive"),
+		.stream_window_max = size(daemon, "Swarm.StreamWindow"),
+		.connection_window_max = size(daemon, "Swarm.ConnectionWindow"),
+		.send_buffer_max = size(daemon, "Swarm.SendBuffer"),
+		.announce_loopback = config_bool(daemon->repo->config,
+						 "Routing.LoopbackAddressesOnLanDHT", false),
+	};
+
+	daemon->swarm = swarm_new(daemon->loop, &daemon->random, daemon->repo->identity,
+				  daemon->repo->db, &config);
+}
+
+/* At least one of the addresses must do. */
+static int listen_all(struct daemon *daemon, char **why)
+{
+	json_t *list = config_get(daemon->repo->config, "Addresses.Swarm"), *item;
+	unsigned good = 0;
+	size_t i;
+
+	json_array_foreach(list, i, item)
+	{
+		struct multiaddr addr;
+		int err = multiaddr_from_text(&addr, json_string_value(item));
+
+		if (!err)
+			err = swarm_listen(daemon->swarm, &addr);
+		if (!err) {
+			good++;
+			continue;
+		}
+		log_warn("daemon", "cannot listen addr=%s err=%s", json_string_value(item),
+			 err_text(err));
+		if (!*why)
+			*why = xasprintf("cannot listen on %s: %s", json_string_value(item),
+					 err_text(err));
+	}
+	if (json_array_size(list) && !good)
+		return -EADDRNOTAVAIL;
+	free(*why);
+	*why = NULL;
+	return 0;
+}
+
+/* ---- routing ---- */
+
+static size_t bootstrap_addrs(const struct daemon *daemon, struct multiaddr *addrs)
+{
+	json_t *list = config_get(daemon->repo->config, "Bootstrap"), *item;
+	size_t i, found = 0;
+
+	json_array_foreach(
+		list, i, item) if (found < DAEMON_BOOTSTRAP_MAX &&
+				   multiaddr_from_text(&addrs[found], json_string_value(item)) == 0)
+		found++;
+	return found;
+}
+
+/* A node that others can reach serves; one that cannot only asks. */
+static enum kad_mode wan_mode(const struct daemon *daemon, const char *type)
+{
+	struct multiaddr *addrs = xcalloc(DAEMON_LISTEN_MAX, sizeof(*addrs));
+	enum kad_mode mode = strcmp(type, "dhtserver") ? KAD_CLIENT : KAD_SERVER;
+	size_t found = swarm_listen_addrs(daemon->swarm, addrs, DAEMON_LISTEN_MAX);
+
+	if (strcmp(type, "auto") == 0 || strcmp(type, "dht") == 0)
+		for (size_t i = 0; i < found && i < DAEMON_LISTEN_MAX; i++)
+			if (multiaddr_scope(&addrs[i]) == SCOPE_PUBLIC)
+				mode = KAD_SERVER;
+	free(addrs);
+	return mode;
+}
+
+static void start_routing(struct daemon *daemon)
+{
+	const char *type = config_str(daemon->repo->config, "Routing.Type", "auto");
+	struct multiaddr *addrs = xcalloc(DAEMON_BOOTSTRAP_MAX, sizeof(*addrs));
+	size_t found = bootstrap_addrs(daemon, addrs), parts = 0;
+	struct router *list[2];
+	struct kad_config config = {
+		.protocol = "/ipfs/kad/1.0.0",
+		.mode = wan_mode(daemon, type),
+		.reprovide_ms = duration(daemon, "Reprovider.Interval"),
+		.bootstrap = addrs,
+		.bootstrap_count = found,
+	};
+
+	if (strcmp(type, "none") == 0)
+		goto out;
+	if (found || strcmp(type, "auto")) {
+		daemon->wan = kad_new(daemon->swarm, daemon->repo->db, &config);
+		daemon->wan_serves = config.mode == KAD_SERVER;
+		list[parts++] = daemon->wan;
+	}
+	config.protocol = "/ipfs/lan/kad/1.0.0";
+	config.lan = true;
+	config.keep_loopback =
+		config_bool(daemon->repo->config, "Routing.LoopbackAddressesOnLanDHT", false);
+	config.mode = KAD_SERVER;
+	config.bootstrap_count = 0;
+	for (size_t i = 0; i < found; i++)
+		if (multiaddr_scope(&addrs[i]) == SCOPE_PRIVATE ||
+		    multiaddr_scope(&addrs[i]) == SCOPE_LOOPBACK)
+			addrs[config.bootstrap_count++] = addrs[i];
+	daemon->lan = kad_new(daemon->swarm, daemon->repo->db, &config);
+	list[parts++] = daemon->lan;
+	daemon->router = composed_new(daemon->loop, list, parts);
+	routing_attach_finder(daemon->router, daemon->swarm);
+out:
+	free(addrs);
+}
+
+void daemon_provide_changed(struct daemon *daemon)
+{
+	if (daemon->wan)
+		kad_provide_changed(daemon->wan);
+	if (daemon->lan)
+		kad_provide_changed(daemon->lan);
+}
+
+/* ---- all of it ---- */
+
+int daemon_net_start(struct daemon *daemon, char **why)
+{
+	struct exchange_config config = {
+		.provider_delay_ms = duration(daemon, "Bitswap.ProviderDelay"),
+		.rebroadcast_ms = duration(daemon, "Bitswap.Rebroadcast"),
+		.serve_message_max = size(daemon, "Bitswap.MessageMax"),
+		.serve_outstanding_max = size(daemon, "Bitswap.OutstandingMax"),
+		.wants_per_peer_max = count(daemon, "Bitswap.WantsPerPeerMax"),
+	};
+	int err;
+
+	start_swarm(daemon);
+	if (!daemon->options->offline) {
+		err = listen_all(daemon, why);
+		if (err)
+			return err;
+		start_routing(daemon);
+	}
+	daemon->exchange =
+		exchange_new(daemon->swarm, daemon->router, daemon->repo->store, &config);
+	daemon->fetcher = fetcher_of_exchange(daemon->exchange, daemon->loop);
+	return 0;
+}
+
+void daemon_net_stop(struct daemon *daemon, void (*done)(void *ctx))
+{
+	fetcher_free(daemon->fetcher);
+	if (daemon->exchange)
+		exchange_free(daemon->exchange);
+	router_free(daemon->router);
+	daemon->router = daemon->wan = daemon->lan = NULL;
+	daemon->fetcher = NULL;
+	daemon->exchange = NULL;
+	swarm_close(daemon->swarm, done, daemon);
+}
+
+json_t *daemon_addrs(const struct daemon *daemon, bool with_id)
+{
+	struct multiaddr *addrs = xcalloc(DAEMON_LISTEN_MAX, sizeof(*addrs));
+	size_t found = swarm_listen_addrs(daemon->swarm, addrs, DAEMON_LISTEN_MAX);
+	json_t *list = json_array();
+	char text[MULTIADDR_TEXT_MAX];
+
+	for (size_t i = 0; i < found && i < DAEMON_LISTEN_MAX; i++) {
+		if (with_id)
+			multiaddr_add_peer(&addrs[i], swarm_self(daemon->swarm));
+		json_array_append_new(list, json_string(multiaddr_text(&addrs[i], text)));
+	}
+	free(addrs);
+	return list;
+}

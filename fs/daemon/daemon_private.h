@@ -1,0 +1,65 @@
+/* Between the files of the daemon. Loop thread only. */
+#ifndef FS_DAEMON_PRIVATE_H
+#define FS_DAEMON_PRIVATE_H
+
+#include "fs/daemon/daemon.h"
+#include "net/base/list.h"
+
+#include <uv.h>
+
+#define DAEMON_BOOTSTRAP_MAX 64
+#define DAEMON_LISTEN_MAX 64
+
+struct daemon {
+	const struct daemon_options *options;
+	struct loop *loop;
+	struct random random;
+	struct repo *repo;
+	struct swarm *swarm;
+	struct router *wan, *lan; /* parts of router; NULL: not used */
+	struct router *router;	  /* NULL: no routing at all */
+	struct exchange *exchange;
+	struct fetcher *fetcher; /* for mounts */
+	struct control_server *control;
+	uv_signal_t signals[2];
+	struct timer deadline; /* of stopping */
+	struct list mounts;    /* struct daemon_mount */
+	bool wan_serves;       /* answers in the public DHT */
+	bool stopping, had_mount;
+};
+
+/* daemon.c */
+void daemon_stop(struct daemon *daemon);
+/* After the last mount went, while stopping or not. */
+void daemon_mounts_gone(struct daemon *daemon);
+
+/* daemon_net.c: swarm, routing, exchange from the configuration. -errno with *why. */
+int daemon_net_start(struct daemon *daemon, char **why);
+void daemon_net_stop(struct daemon *daemon, void (*done)(void *ctx));
+/* Publishes what the table "provide" says. */
+void daemon_provide_changed(struct daemon *daemon);
+/* Our addresses, each with /p2p/ID when with_id. A new array. */
+json_t *daemon_addrs(const struct daemon *daemon, bool with_id);
+
+/* daemon_mounts.c */
+void daemon_mounts_stop(struct daemon *daemon);
+void daemon_call_mount(void *ctx, struct control_request *request, json_t *args);
+void daemon_call_umount(void *ctx, struct control_request *request, json_t *args);
+void daemon_call_mount_wait(void *ctx, struct control_request *request, json_t *args);
+void daemon_call_mounts(void *ctx, struct control_request *request, json_t *args);
+
+/* daemon_ops.c: calls that take their time */
+void daemon_call_connect(void *ctx, struct control_request *request, json_t *args);
+void daemon_call_ping(void *ctx, struct control_request *request, json_t *args);
+void daemon_call_findprovs(void *ctx, struct control_request *request, json_t *args);
+void daemon_call_findpeer(void *ctx, struct control_request *request, json_t *args);
+void daemon_call_provide(void *ctx, struct control_request *request, json_t *args);
+
+/* daemon_calls.c: the table of all */
+extern const struct control_command daemon_commands[];
+/* args' member as a peer id; false after the request was answered with an error. */
+bool daemon_arg_peer(struct control_request *request, const json_t *args, struct peer_id *id);
+/* {"ID", "Addrs"} of a peer. */
+json_t *daemon_peer_json(const struct peer_info *info);
+
+#endif

@@ -1,0 +1,130 @@
+/* A daemon in the background: this program again, in a session of its own. */
+#include "fs/daemon/daemon.h"
+#include "net/base/alloc.h"
+#include "net/base/err.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define READY_MS 30000
+#define LOG_TAIL_MAX 1024
+
+/* Between fork and exec: only system calls. */
+static void run_child(const char *repo_path, bool offline, int log_fd, int ready_fd)
+{
+	char ready[16];
+	const char *args[] = {
+		"dagfs",
+		"--repo",
+		repo_path,
+		"daemon",
+		"--with-mounts",
+		"--ready-fd",
+		ready,
+		offline ? "--offline" : NULL,
+		NULL,
+	};
+	int null_fd = open("/dev/null", O_RDWR);
+
+	snprintf(ready, sizeof(ready), "%d", ready_fd);
+	setsid();
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+	dup2(null_fd, STDIN_FILENO);
+	dup2(log_fd, STDOUT_FILENO);
+	dup2(log_fd, STDERR_FILENO);
+	fcntl(ready_fd, F_SETFD, 0);
+	execv("/proc/self/exe", (char *const *)args);
+	_exit(127);
+}
+
+/* What the daemon wrote since it was started: the end of it. */
+static char *log_since(int fd, off_t from)
+{
+	char text[LOG_TAIL_MAX + 1];
+	off_t end = lseek(fd, 0, SEEK_END);
+	ssize_t n;
+
+	if (end - from > LOG_TAIL_MAX)
+		from = end - LOG_TAIL_MAX;
+	n = pread(fd, text, LOG_TAIL_MAX, from);
+	text[n > 0 ? n : 0] = 0;
+	return xasprintf("%s", strncmp(text, "Error: ", 7) ? text : text + 7);
+}
+
+/* One byte when it is ready; the end of the pipe when it is no more. */
+static int wait_ready(int fd)
+{
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
+	uint64_t until_ms = monotonic_ms() + READY_MS;
+	char byte;
+
+	for (;;) {
+		uint64_t now_ms = monotonic_ms();
+		int n = poll(&ready, 1, now_ms < until_ms ? (int)(until_ms - now_ms) : 0);
+
+		if (n == 0)
+			return -ETIMEDOUT;
+		if (n > 0)
+			return read(fd, &byte, 1) == 1 ? 0 : -ECHILD;
+		if (errno != EINTR)
+			return -errno;
+		if (cli_interrupted())
+			return -EINTR;
+	}
+}
+
+static int spawn(const char *repo_path, bool offline, int log_fd, int *pid)
+{
+	int pipe_fds[2], err;
+
+	if (pipe2(pipe_fds, O_CLOEXEC))
+		return -errno;
+	*pid = fork();
+	if (*pid == 0)
+		run_child(repo_path, offline, log_fd, pipe_fds[1]);
+	err = *pid < 0 ? -errno : 0;
+	close(pipe_fds[1]);
+	if (!err)
+		err = wait_ready(pipe_fds[0]);
+	close(pipe_fds[0]);
+	return err;
+}
+
+int daemon_spawn(const char *repo_path, bool offline, char **why)
+{
+	char *file = repo_file(repo_path, "daemon.log"), *said;
+	int pid = -1, err, fd = open(file, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	off_t from;
+
+	if (fd < 0) {
+		err = -errno;
+		*why = err == -ENOENT
+			       ? xasprintf("no repository at %s: run `dagfs init` first", repo_path)
+			       : xasprintf("cannot write %s: %s", file, err_text(err));
+		free(file);
+		return err;
+	}
+	from = lseek(fd, 0, SEEK_END);
+	err = spawn(repo_path, offline, fd, &pid);
+	if (err) {
+		if (pid > 0 && err != -ECHILD)
+			kill(pid, SIGTERM);
+		if (pid > 0)
+			waitpid(pid, NULL, err == -ECHILD ? 0 : WNOHANG);
+		said = log_since(fd, from);
+		said[strcspn(said, "\n")] = 0;
+		*why = xasprintf("the daemon did not start: %s (see %s)",
+				 *said ? said : err_text(err), file);
+		free(said);
+	}
+	close(fd);
+	free(file);
+	return err;
+}

@@ -1,0 +1,248 @@
+/* Starting and stopping a mount. */
+#include "fs/mount/mount_private.h"
+
+#include "net/base/alloc.h"
+#include "net/base/err.h"
+#include "net/base/log.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define OPTIONS "ro,nosuid,nodev,noatime,default_permissions,subtype=dagfs,max_read=1048576"
+
+/* ---- the roots ---- */
+
+static void make_namespace(struct mount *mount)
+{
+	const struct dag_stat stat = { .type = DAG_DIRECTORY };
+
+	inode_fixed(&mount->inodes, INODE_ROOT, INODE_NAMESPACE, NULL, &stat);
+	inode_fixed(&mount->inodes, INODE_IPFS, INODE_ROOTS, NULL, &stat);
+}
+
+static int make_root(struct mount *mount, char **why)
+{
+	struct tree *tree =
+		tree_new(mount->store, mount->below ? &mount->fetcher : NULL, &mount->root);
+	char text[CID_TEXT_MAX];
+	struct worker worker = { 0 };
+	struct dag_stat stat;
+	int err = worker_init(&worker, mount);
+
+	if (!err) {
+		err = dag_stat(&tree->blocks, &mount->root, &worker.wait, &stat);
+		worker_release(&worker);
+	}
+	if (!err && stat.type != DAG_DIRECTORY)
+		err = -ENOTDIR;
+	if (err == -ENOTDIR)
+		*why = xasprintf("%s is no directory: only directories can be mounted",
+				 cid_text(&mount->root, text));
+	else if (err)
+		*why = xasprintf("cannot get %s: %s", cid_text(&mount->root, text), err_text(err));
+	else
+		inode_fixed(&mount->inodes, INODE_ROOT, INODE_CONTENT, tree, &stat);
+	tree_unref(tree);
+	return err;
+}
+
+/* ---- the session ---- */
+
+/* The words of mount(8). Commas and backslashes in the source are escaped for the library. */
+static char *option_text(const struct mount_config *config)
+{
+	char *text = xasprintf(OPTIONS "%s%s%s", config->allow_other ? ",allow_other" : "",
+			       config->options && *config->options ? "," : "",
+			       config->options ? config->options : "");
+	char *source = xasprintf("fsname=%s", config->source ? config->source : "dagfs");
+
+	if (fuse_opt_add_opt_escaped(&text, source))
+		abort(); /* no memory */
+	free(source);
+	return text;
+}
+
+static int open_session(struct mount *mount, const struct mount_config *config, char **why)
+{
+	char *options = option_text(config);
+	char *argv[] = { "dagfs", "-o", options, NULL };
+	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
+	int err = 0;
+
+	mount->session = fuse_session_new(&args, &mount_ops, sizeof mount_ops, mount);
+	if (!mount->session) {
+		*why = xasprintf("mount options not understood: %s",
+				 config->options ? config->options : "");
+		err = -EINVAL;
+	} else if (fuse_session_mount(mount->session, mount->point)) {
+		*why = xasprintf("cannot mount on %s%s", mount->point,
+				 config->allow_other && geteuid() != 0
+					 ? ": is user_allow_other set in /etc/fuse.conf?"
+					 : "");
+		err = -EPERM;
+		fuse_session_destroy(mount->session);
+		mount->session = NULL;
+	} else if (mount_io_set(mount)) {
+		abort(); /* no memory, or libfuse has no room for our own reading and writing */
+	}
+	fuse_opt_free_args(&args);
+	free(options);
+	return err;
+}
+
+/* The kernel asks our threads; this is none of them. */
+static int answers(const struct mount *mount, char **why)
+{
+	struct stat st;
+	int err = stat(mount->point, &st) ? -errno : 0;
+
+	if (!err && st.st_ino != INODE_ROOT)
+		err = -EIO;
+	if (err)
+		*why = xasprintf("mounted on %s, but it does not answer: %s", mount->point,
+				 err_text(err));
+	return err;
+}
+
+/* ---- life ---- */
+
+static struct mount *mount_new(const struct mount_config *config, struct store *store,
+			       struct fetcher *fetcher, struct db *db)
+{
+	struct mount *mount = xnew(struct mount);
+
+	mount->point = xstrdup(config->mountpoint);
+	mount->source = xstrdup(config->source ? config->source : "dagfs");
+	mount->root = config->root;
+	mount->timeout_ms = config->timeout_ms ? config->timeout_ms : MOUNT_TIMEOUT_MS;
+	mount->store = store;
+	mount->below = config->offline ? NULL : fetcher;
+	mount->db = db;
+	mount->parked_end = &mount->parked;
+	mount->stop_fd = -1;
+	pthread_mutex_init(&mount->lock, NULL);
+	mount_fetch_init(mount);
+	inodes_init(&mount->inodes, getuid(), getgid());
+	return mount;
+}
+
+static void mount_free(struct mount *mount)
+{
+	inodes_release(&mount->inodes);
+	pthread_mutex_destroy(&mount->lock);
+	if (mount->stop_fd >= 0)
+		close(mount->stop_fd);
+	free(mount->point);
+	free(mount->source);
+	free(mount);
+}
+
+/* Closing the session unmounts, lazily, unless that happened before. */
+static void shut(struct mount *mount)
+{
+	mount_ahead_stop(mount);
+	mount_threads_stop(mount);
+	fuse_session_unmount(mount->session);
+	fuse_session_destroy(mount->session);
+	pthread_key_delete(mount->self);
+	mount_free(mount);
+}
+
+static int start_threads(struct mount *mount, char **why)
+{
+	int err = mount_threads_start(mount);
+
+	if (!err)
+		err = mount_ahead_start(mount);
+	if (err) {
+		*why = xasprintf("cannot start threads: %s", err_text(err));
+		return err;
+	}
+	return answers(mount, why);
+}
+
+int mount_start(const struct mount_config *config, struct store *store, struct fetcher *fetcher,
+		struct db *db, void (*on_end)(void *ctx), void *ctx, struct mount **out, char **why)
+{
+	int err;
+
+	*why = NULL;
+	assert(config->mountpoint[0] == '/');
+	err = mount_point_check(config->mountpoint, store, why);
+	if (err)
+		return err;
+	struct mount *mount = mount_new(config, store, fetcher, db);
+
+	mount->on_end = on_end;
+	mount->ctx = ctx;
+	mount->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (mount->stop_fd < 0)
+		err = -errno;
+	else if (cid_is_set(&mount->root))
+		err = make_root(mount, why);
+	else
+		make_namespace(mount);
+	if (!err)
+		err = -pthread_key_create(&mount->self, NULL);
+	if (!err) {
+		err = open_session(mount, config, why);
+		if (err)
+			pthread_key_delete(mount->self);
+	}
+	if (err) {
+		if (!*why)
+			*why = xasprintf("cannot mount: %s", err_text(err));
+		mount_free(mount);
+		return err;
+	}
+	err = start_threads(mount, why);
+	if (err) {
+		mount->unmounting = true;
+		shut(mount);
+		return err;
+	}
+	log_info("mount", "mounted source=%s at=%s", mount->source, mount->point);
+	*out = mount;
+	return 0;
+}
+
+int mount_stop(struct mount *mount, bool force)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&mount->lock);
+	bool ended = mount->ended;
+
+	mount->unmounting = true;
+	pthread_mutex_unlock(&mount->lock);
+	if (!ended)
+		err = mount_point_unmount(mount->point);
+	if (err && !force && err == -EBUSY) {
+		pthread_mutex_lock(&mount->lock);
+		mount->unmounting = false;
+		pthread_mutex_unlock(&mount->lock);
+		return err;
+	}
+	log_info("mount", "unmounted at=%s%s", mount->point, err ? " busy" : "");
+	shut(mount);
+	return 0;
+}
+
+const char *mount_point(const struct mount *mount)
+{
+	return mount->point;
+}
+
+const char *mount_source(const struct mount *mount)
+{
+	return mount->source;
+}
+
+const struct cid *mount_root(const struct mount *mount)
+{
+	return &mount->root;
+}

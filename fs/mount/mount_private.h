@@ -1,0 +1,151 @@
+/* Inside of a mount. Private to fs/mount*.c and fs/ops*.c.
+ *
+ *   mount.c          starting and stopping
+ *   mount_point.c    is the mountpoint fit?
+ *   mount_io.c       what the library leaves out of the first answer
+ *   mount_threads.c  the threads that serve requests
+ *   mount_fetch.c    waiting for blocks: deadlines, interrupts, and who else serves meanwhile
+ *   mount_ahead.c    directories: asking for blocks before they are needed
+ *   ops*.c           requests
+ */
+#ifndef FS_MOUNT_PRIVATE_H
+#define FS_MOUNT_PRIVATE_H
+
+#define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 14)
+
+#include "fs/mount/inode.h"
+#include "fs/mount.h"
+
+#include <fuse_lowlevel.h>
+
+#define MOUNT_REQUEST_MAX (1u << 20) /* bytes of one read */
+#define MOUNT_BACKGROUND_MAX 64
+#define MOUNT_BLOCKED_MAX                                                                          \
+	(MOUNT_THREADS_MAX - 8) /* requests that wait for blocks at once; the rest serves */
+#define MOUNT_PARKED_MAX 4096
+#define MOUNT_FOREVER 1e9 /* seconds: content does not change */
+#define MOUNT_AHEAD_DIRS_MAX 4096
+
+/* A thread that may wait for blocks. Its wait is the only one it hands to dag/, so who holds the
+ * wait finds it. */
+struct worker {
+	struct mount *mount;
+	pthread_t thread;
+	struct wait wait;
+	uint64_t timeout_ms; /* of a fetch, in this request */
+	bool waited;	     /* in this request */
+	int gave_up;	     /* -ETIMEDOUT or -EINTR, in this request: no further waiting */
+	bool park;	/* this request cannot be served now: ops_fail() leaves it unanswered */
+	fuse_req_t req; /* being served; NULL: none that the kernel waits for */
+	/* Under mount->lock. */
+	bool started, ended; /* thread runs; is to be joined */
+	uint64_t wait_id;    /* of the fetch that runs, 0: none */
+	struct fuse_buf buf;
+};
+
+/* A request that would have to wait while too many do: as it came, to be served again. */
+struct parked {
+	struct parked *next;
+	struct fuse_buf buf;
+};
+
+/* Directories whose children's blocks will be wanted soon, in the order of a walk. One thread. */
+struct ahead {
+	struct worker worker;
+	pthread_cond_t wake;	/* with mount->lock */
+	struct ahead_dir *dirs; /* a stack: the next on top */
+	size_t count, cap;
+	size_t credit; /* blocks that may still be asked for */
+	bool running;
+};
+
+struct mount {
+	struct fuse_session *session;
+	char *point, *source;
+	struct cid root; /* not set: namespace */
+	uint64_t timeout_ms;
+	struct store *store;
+	struct fetcher *below; /* NULL: offline */
+	struct fetcher fetcher;
+	struct db *db;
+	struct inodes inodes;
+	pthread_key_t self;  /* struct worker of this thread */
+	int stop_fd;	     /* readable when all threads are to end */
+	atomic_bool greeted; /* INIT was answered; nothing else is before it */
+
+	pthread_mutex_t lock; /* guards what follows */
+	struct worker workers[MOUNT_THREADS_MAX];
+	unsigned alive, idle, blocked;
+	uint64_t last_wait_id;
+	struct parked *parked, **parked_end;
+	atomic_uint parked_count;
+	bool stopping;	 /* mount_stop() goes on: no thread starts, no wait begins */
+	bool unmounting; /* by ourselves: on_end is not told */
+	bool ended;	 /* the kernel let go of the mount */
+	struct ahead ahead;
+
+	void (*on_end)(void *ctx);
+	void *ctx;
+};
+
+/* ---- mount_point.c ---- */
+
+/* 0, or -errno and *why (malloc'd). A dead mount left there by a killed process is taken away. */
+int mount_point_check(const char *point, struct store *store, char **why);
+/* Unmount for good, without force: -EBUSY. */
+int mount_point_unmount(const char *point);
+
+/* ---- mount_threads.c ---- */
+
+int worker_init(struct worker *worker, struct mount *mount);
+void worker_release(struct worker *worker);
+/* The worker that this thread is. */
+struct worker *worker_self(struct mount *mount);
+int mount_threads_start(struct mount *mount);
+/* Ends waits with -EINTR, then joins all. */
+void mount_threads_stop(struct mount *mount);
+/* One more thread when none is free to take requests. lock is held. */
+void mount_threads_grow(struct mount *mount);
+
+/* ---- mount_fetch.c ---- */
+
+/* Sets mount->fetcher over mount->below. */
+void mount_fetch_init(struct mount *mount);
+/* Ends the wait with this id, if it still runs. */
+void mount_fetch_cancel(struct mount *mount, uint64_t wait_id);
+
+/* ---- mount_ahead.c ---- */
+
+int mount_ahead_start(struct mount *mount);
+void mount_ahead_stop(struct mount *mount);
+/* A directory is being listed; walked: it was met while listing another. */
+void mount_ahead_listed(struct mount *mount, struct view *view, struct wait *wait, bool walked);
+/* A name was looked up in an open directory; missing: its block is not here. */
+void mount_ahead_looked_up(struct view *view, struct wait *wait, bool missing);
+
+/* ---- ops*.c ---- */
+
+extern const struct fuse_lowlevel_ops mount_ops;
+
+struct mount *ops_mount(fuse_req_t req);
+/* Answers with an error of dag/ or exchange/ as errno for applications; logs what is corrupt. cid
+ * may be NULL. */
+void ops_fail(fuse_req_t req, int err, const struct cid *cid);
+/* Of an inode the kernel named; replies ESTALE and returns NULL when it is none of ours. */
+struct inode *ops_inode(fuse_req_t req, fuse_ino_t ino);
+void ops_entry(const struct mount *mount, const struct inode *inode,
+	       struct fuse_entry_param *entry);
+void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t from,
+		 struct fuse_file_info *fi);
+void ops_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t from,
+		     struct fuse_file_info *fi);
+void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);
+void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
+void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+
+/* mount_io.c: after fuse_session_mount(). 0 or -errno. */
+int mount_io_set(struct mount *mount);
+
+#endif

@@ -1,0 +1,209 @@
+/* Extended attributes: what a file is in the world of blocks. The list is in fs/README.md. */
+#include "fs/mount/mount_private.h"
+
+#include "net/base/alloc.h"
+#include "net/base/err.h"
+#include "net/base/map.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNTED_MAX (1u << 20) /* blocks looked at for one answer */
+
+/* Blocks of a tree as far as they can be seen from here. */
+struct census {
+	struct blocks *blocks;
+	struct map known; /* multihash -> anything */
+	size_t known_count;
+	uint64_t local, local_bytes;
+};
+
+struct attribute {
+	const char *name;
+	/* Appends the value; -errno. */
+	int (*value)(struct mount *mount, struct inode *inode, const struct cid *cid,
+		     struct buf *out);
+};
+
+/* ---- values ---- */
+
+static int value_cid(struct mount *mount, struct inode *inode, const struct cid *cid,
+		     struct buf *out)
+{
+	char text[CID_TEXT_MAX];
+
+	(void)mount;
+	(void)inode;
+	buf_add_str(out, cid_text(cid, text));
+	return 0;
+}
+
+static int value_size(struct mount *mount, struct inode *inode, const struct cid *cid,
+		      struct buf *out)
+{
+	(void)mount;
+	(void)cid;
+	buf_printf(out, "%llu", (unsigned long long)inode->tree_size);
+	return 0;
+}
+
+static bool is_missing(void *ctx, const struct cid *cid)
+{
+	struct census *census = ctx;
+
+	return !blocks_has(census->blocks, cid);
+}
+
+static int note_link(void *ctx, const struct cid *cid)
+{
+	struct census *census = ctx;
+
+	map_set(&census->known, cid_hash_bytes(cid), census);
+	return census->known.count > COUNTED_MAX ? -EFBIG : 0;
+}
+
+static int note_block(void *ctx, const struct block *block, unsigned depth)
+{
+	struct census *census = ctx;
+
+	(void)depth;
+	census->local++;
+	census->local_bytes += block->data.len;
+	int err = dag_links(block->data, block->cid.codec, note_link, census);
+
+	return err == -ENOTSUP ? 0 : err;
+}
+
+/* Walks what is stored; never fetches. -EFBIG for trees of more than COUNTED_MAX blocks. */
+static int count(struct mount *mount, const struct cid *cid, struct census *census)
+{
+	const struct dag_walk_config config = { .ahead_max = 1, .skip_seen = true };
+	struct blocks blocks;
+
+	blocks_init(&blocks, mount->store, NULL);
+	*census = (struct census){ .blocks = &blocks };
+	int err = note_link(census, cid);
+
+	if (!is_missing(census, cid))
+		err = dag_walk(&blocks, cid, &config, &worker_self(mount)->wait, 0, note_block,
+			       is_missing, census);
+	census->known_count = census->known.count;
+	map_release(&census->known);
+
+	blocks_release(&blocks);
+	return err;
+}
+
+static int value_blocks(struct mount *mount, struct inode *inode, const struct cid *cid,
+			struct buf *out)
+{
+	struct census census;
+	int err = count(mount, cid, &census);
+
+	(void)inode;
+	buf_printf(out, "%zu", census.known_count);
+	return err;
+}
+
+static int value_local_blocks(struct mount *mount, struct inode *inode, const struct cid *cid,
+			      struct buf *out)
+{
+	struct census census;
+	int err = count(mount, cid, &census);
+
+	(void)inode;
+	buf_printf(out, "%llu", (unsigned long long)census.local);
+	return err;
+}
+
+static int value_local_bytes(struct mount *mount, struct inode *inode, const struct cid *cid,
+			     struct buf *out)
+{
+	struct census census;
+	int err = count(mount, cid, &census);
+
+	(void)inode;
+	buf_printf(out, "%llu", (unsigned long long)census.local_bytes);
+	return err;
+}
+
+/* "indirect" is told of what is seen through a pinned root; whether another pin holds it too would
+ * take a walk over all pins. */
+static int value_pinned(struct mount *mount, struct inode *inode, const struct cid *cid,
+			struct buf *out)
+{
+	struct pin pin;
+	int err = mount->db ? pin_get(mount->db, cid, &pin) : -ENOENT;
+	const char *text = "no";
+
+	if (!err)
+		text = pin.kind == PIN_RECURSIVE ? "recursive" : "direct";
+	else if (err != -ENOENT)
+		return err;
+	else if (mount->db && !pin_get(mount->db, &inode->tree->root, &pin) &&
+		 pin.kind == PIN_RECURSIVE)
+		text = "indirect";
+	buf_add_str(out, text);
+	return 0;
+}
+
+static const struct attribute attributes[] = {
+	{ "user.ipfs.cid", value_cid },
+	{ "ipfs.cid", value_cid },
+	{ "user.dagfs.size", value_size },
+	{ "user.dagfs.blocks", value_blocks },
+	{ "user.dagfs.local_blocks", value_local_blocks },
+	{ "user.dagfs.local_bytes", value_local_bytes },
+	{ "user.dagfs.pinned", value_pinned },
+};
+
+/* ---- requests ---- */
+
+/* size 0 asks how much there is. */
+static void reply(fuse_req_t req, const struct buf *value, size_t size)
+{
+	if (size == 0)
+		fuse_reply_xattr(req, value->len);
+	else if (value->len > size)
+		fuse_reply_err(req, ERANGE);
+	else
+		fuse_reply_buf(req, (const char *)value->at, value->len);
+}
+
+void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	struct inode *inode = ops_inode(req, ino);
+	const struct attribute *found = NULL;
+	struct buf value = { 0 };
+	struct cid cid;
+
+	if (!inode)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(attributes); i++)
+		if (strcmp(name, attributes[i].name) == 0)
+			found = &attributes[i];
+	if (!found || !inode_cid(inode, &cid)) {
+		fuse_reply_err(req, ENODATA);
+		return;
+	}
+	int err = found->value(ops_mount(req), inode, &cid, &value);
+
+	if (err)
+		ops_fail(req, err, &cid);
+	else
+		reply(req, &value, size);
+	buf_release(&value);
+}
+
+void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	struct inode *inode = ops_inode(req, ino);
+	struct buf names = { 0 };
+
+	if (!inode)
+		return;
+	for (size_t i = 0; inode->cid_len && i < ARRAY_LEN(attributes); i++)
+		buf_add(&names, bytes_of(attributes[i].name, strlen(attributes[i].name) + 1));
+	reply(req, &names, size);
+	buf_release(&names);
+}

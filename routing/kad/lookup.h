@@ -1,0 +1,66 @@
+/* One iterative lookup: whom to ask next and when it is over, as in Go (wire/routing section 1).
+ *
+ * Up to alpha questions are in flight, always to the nearest peer not asked yet. It is over when
+ * the beta nearest that can be reached have answered, or nobody is left; then those of the k
+ * nearest that were not asked yet are (follow-up), without learning of further peers. Pure and
+ * deterministic: now is an argument, and a question open for KAD_LOOKUP_SLOW_MS no longer counts
+ * against alpha. */
+#ifndef ROUTING_KAD_LOOKUP_H
+#define ROUTING_KAD_LOOKUP_H
+
+#include "net/wire/key.h"
+#include "routing/kad/key.h"
+
+#define KAD_LOOKUP_PEERS_MAX 1024 /* remembered; beyond, the farthest not asked yet is forgotten   \
+				   */
+#define KAD_LOOKUP_TAKE_MAX 40	  /* peers taken of one answer */
+#define KAD_LOOKUP_GROUP_MAX 3	  /* of one /16 in one answer */
+#define KAD_LOOKUP_SLOW_MS 3000
+#define KAD_LOOKUP_FLIGHT_MAX 64 /* questions in flight, the slow ones included */
+
+enum kad_lookup_state { KAD_HEARD, KAD_WAITING, KAD_QUERIED, KAD_UNREACHABLE };
+
+struct kad_lookup_peer {
+	struct peer_id peer;
+	struct kad_id id;
+	enum kad_lookup_state state;
+	uint64_t asked_ms;
+};
+
+/* Zeroed, then kad_lookup_init(). peers are sorted, nearest first. */
+struct kad_lookup {
+	struct kad_id target;
+	struct peer_id self;
+	unsigned alpha, beta, k;
+	bool follow_up;
+	struct kad_lookup_peer *peers;
+	size_t count, cap;
+};
+
+/* What an answer names. group: kad_filter_group(). */
+struct kad_lookup_news {
+	struct peer_id peer;
+	uint32_t group;
+};
+
+void kad_lookup_init(struct kad_lookup *lookup, const struct kad_id *target,
+		     const struct peer_id *self, unsigned alpha, unsigned beta, unsigned k);
+void kad_lookup_release(struct kad_lookup *lookup);
+/* A peer to start from. */
+void kad_lookup_seed(struct kad_lookup *lookup, const struct peer_id *peer);
+/* The peer to ask now, which counts as asked; false when nobody is to be asked now. */
+bool kad_lookup_next(struct kad_lookup *lookup, uint64_t now_ms, struct peer_id *peer);
+/* When kad_lookup_next() may have somebody again though nothing was heard; UINT64_MAX: never. */
+uint64_t kad_lookup_due_ms(const struct kad_lookup *lookup, uint64_t now_ms);
+/* It answered with these (count may be any; what is too much is left). Ourselves are left out. */
+void kad_lookup_answered(struct kad_lookup *lookup, const struct peer_id *peer,
+			 const struct kad_lookup_news *news, size_t count);
+void kad_lookup_failed(struct kad_lookup *lookup, const struct peer_id *peer);
+/* Over, the follow-up too. */
+bool kad_lookup_done(struct kad_lookup *lookup);
+/* The nearest that are not unreachable, nearest first, whatever their state; returns how many. */
+size_t kad_lookup_closest(const struct kad_lookup *lookup, struct peer_id *out, size_t max);
+/* The nearest that answered. */
+size_t kad_lookup_answerers(const struct kad_lookup *lookup, struct peer_id *out, size_t max);
+
+#endif

@@ -1,0 +1,268 @@
+#include "routing/kad/providers.h"
+
+#include "net/base/alloc.h"
+#include "net/base/db.h"
+#include "net/base/log.h"
+#include "routing/kad/msg.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * In the table: key    uv8(length of the key) | key | peer id
+ *               value  le64 milliseconds since 1970 when it was told
+ */
+
+#define VALUE_LEN 8
+
+struct record {
+	struct peer_id peer;
+	uint64_t told_ms;
+};
+
+struct kad_provider_key {
+	struct record *records; /* oldest first */
+	size_t count, cap;
+};
+
+static bool is_alive(const struct kad_providers *store, const struct record *record,
+		     uint64_t now_ms)
+{
+	return now_ms < record->told_ms || now_ms - record->told_ms < store->ttl_ms;
+}
+
+/* ---- the table ---- */
+
+static void db_key(struct buf *out, struct bytes key, const struct peer_id *peer)
+{
+	buf_add_u8(out, (uint8_t)key.len);
+	buf_add(out, key);
+	buf_add(out, peer_id_bytes(peer));
+}
+
+static void keep(struct kad_providers *store, struct bytes key, const struct record *record)
+{
+	struct buf name = { 0 }, value = { 0 };
+	int err;
+
+	if (!store->db)
+		return;
+	db_key(&name, key, &record->peer);
+	buf_add_le64(&value, record->told_ms);
+	err = db_post(store->db, store->table, buf_bytes(&name), buf_bytes(&value));
+	if (err)
+		log_debug("kad", "provider record not kept err=%d", err);
+	buf_release(&name);
+	buf_release(&value);
+}
+
+static void unkeep(struct kad_providers *store, struct bytes key, const struct peer_id *peer)
+{
+	struct buf name = { 0 };
+
+	if (!store->db)
+		return;
+	db_key(&name, key, peer);
+	db_post(store->db, store->table, buf_bytes(&name), bytes_of(NULL, 0));
+	buf_release(&name);
+}
+
+/* ---- in memory ---- */
+
+static uintptr_t count_of(const struct kad_providers *store, const struct peer_id *peer)
+{
+	return (uintptr_t)map_get(&store->peers, peer_id_bytes(peer));
+}
+
+static void count_add(struct kad_providers *store, const struct peer_id *peer, int change)
+{
+	uintptr_t count = count_of(store, peer) + (uintptr_t)change;
+
+	if (count > 0)
+		map_set(&store->peers, peer_id_bytes(peer), (void *)count);
+	else
+		map_remove(&store->peers, peer_id_bytes(peer));
+	store->count += (size_t)change;
+}
+
+static void drop_at(struct kad_providers *store, struct kad_provider_key *entry, size_t at)
+{
+	count_add(store, &entry->records[at].peer, -1);
+	memmove(&entry->records[at], &entry->records[at + 1],
+		(entry->count - at - 1) * sizeof(*entry->records));
+	entry->count--;
+}
+
+static void free_key(struct kad_provider_key *entry)
+{
+	free(entry->records);
+	free(entry);
+}
+
+static void drop_expired(struct kad_providers *store, struct bytes key,
+			 struct kad_provider_key *entry, uint64_t now_ms)
+{
+	for (size_t i = entry->count; i-- > 0;) {
+		if (is_alive(store, &entry->records[i], now_ms))
+			continue;
+		unkeep(store, key, &entry->records[i].peer);
+		drop_at(store, entry, i);
+	}
+}
+
+static size_t find(const struct kad_provider_key *entry, const struct peer_id *peer)
+{
+	size_t at = 0;
+
+	while (at < entry->count && !peer_id_equal(&entry->records[at].peer, peer))
+		at++;
+	return at;
+}
+
+static int put(struct kad_providers *store, struct bytes key, const struct record *record,
+	       uint64_t now_ms)
+{
+	struct kad_provider_key *entry = map_get(&store->keys, key);
+	size_t at;
+
+	if (entry && (at = find(entry, &record->peer)) < entry->count) {
+		drop_at(store, entry, at);
+	} else {
+		if (entry && entry->count >= KAD_PROVIDERS_KEY_MAX)
+			drop_expired(store, key, entry, now_ms);
+		if ((entry && entry->count >= KAD_PROVIDERS_KEY_MAX) ||
+		    store->count >= KAD_PROVIDERS_TOTAL_MAX ||
+		    count_of(store, &record->peer) >= KAD_PROVIDERS_PEER_MAX)
+			return -EAGAIN;
+	}
+	if (!entry) {
+		entry = xnew(struct kad_provider_key);
+		map_set(&store->keys, key, entry);
+	}
+	if (entry->count == entry->cap) {
+		entry->cap = entry->cap ? entry->cap * 2 : 1;
+		entry->records = xrealloc(entry->records, entry->cap * sizeof(*entry->records));
+	}
+	entry->records[entry->count++] = *record;
+	count_add(store, &record->peer, 1);
+	return 0;
+}
+
+int kad_providers_add(struct kad_providers *store, struct bytes key, const struct peer_id *peer,
+		      uint64_t now_ms)
+{
+	struct record record = { .peer = *peer, .told_ms = now_ms };
+	int err;
+
+	if (key.len == 0 || key.len > KAD_KEY_MAX)
+		return -EINVAL;
+	err = put(store, key, &record, now_ms);
+	if (!err)
+		keep(store, key, &record);
+	return err;
+}
+
+void kad_providers_remove(struct kad_providers *store, struct bytes key, const struct peer_id *peer)
+{
+	struct kad_provider_key *entry = map_get(&store->keys, key);
+	size_t at;
+
+	if (!entry || (at = find(entry, peer)) == entry->count)
+		return;
+	drop_at(store, entry, at);
+	unkeep(store, key, peer);
+	if (entry->count == 0) {
+		map_remove(&store->keys, key);
+		free_key(entry);
+	}
+}
+
+size_t kad_providers_get(const struct kad_providers *store, struct bytes key, uint64_t now_ms,
+			 struct peer_id *out, size_t max)
+{
+	const struct kad_provider_key *entry = map_get(&store->keys, key);
+	size_t count = 0;
+
+	for (size_t i = entry ? entry->count : 0; i-- > 0 && count < max;)
+		if (is_alive(store, &entry->records[i], now_ms))
+			out[count++] = entry->records[i].peer;
+	return count;
+}
+
+void kad_providers_sweep(struct kad_providers *store, uint64_t now_ms)
+{
+	struct bytes key;
+	void *value;
+	size_t at = 0;
+
+	while (map_next(&store->keys, &at, &key, &value)) {
+		struct kad_provider_key *entry = value;
+
+		drop_expired(store, key, entry, now_ms);
+		if (entry->count == 0) {
+			map_remove(&store->keys, key);
+			free_key(entry);
+		}
+	}
+}
+
+size_t kad_providers_keys(const struct kad_providers *store)
+{
+	return store->keys.count;
+}
+
+/* ---- start and end ---- */
+
+struct loading {
+	struct kad_providers *store;
+	uint64_t now_ms;
+};
+
+static int load_one(void *ctx, struct bytes name, struct bytes value)
+{
+	struct loading *loading = ctx;
+	struct cursor c = cursor_over(name), v = cursor_over(value);
+	size_t len = cursor_u8(&c);
+	struct bytes key = cursor_take(&c, len);
+	struct record record = { .told_ms = cursor_le64(&v) };
+	int err = -EBADMSG;
+
+	if (!c.bad && !v.bad && value.len == VALUE_LEN && key.len > 0 && key.len <= KAD_KEY_MAX)
+		err = peer_id_from_bytes(&record.peer, bytes_skip(name, 1 + len));
+	if (!err && !is_alive(loading->store, &record, loading->now_ms))
+		err = -ETIMEDOUT;
+	if (!err)
+		err = put(loading->store, key, &record, loading->now_ms);
+	if (err)
+		db_post(loading->store->db, loading->store->table, name, bytes_of(NULL, 0));
+	return 0;
+}
+
+void kad_providers_init(struct kad_providers *store, struct db *db, const char *table,
+			uint64_t ttl_ms, uint64_t now_ms)
+{
+	struct loading loading = { .store = store, .now_ms = now_ms };
+	struct db_txn *txn;
+
+	*store = (struct kad_providers){ .db = db, .ttl_ms = ttl_ms };
+	snprintf(store->table, sizeof(store->table), "%s", table);
+	if (!db || db_begin(db, false, &txn))
+		return;
+	db_each(txn, table, bytes_of(NULL, 0), bytes_of(NULL, 0), load_one, &loading);
+	db_abort(txn);
+}
+
+void kad_providers_release(struct kad_providers *store)
+{
+	struct bytes key;
+	void *value;
+	size_t at = 0;
+
+	while (map_next(&store->keys, &at, &key, &value))
+		free_key(value);
+	map_release(&store->keys);
+	map_release(&store->peers);
+	*store = (struct kad_providers){ 0 };
+}

@@ -1,0 +1,43 @@
+/* Who said that they have what: provider records with an end of life, in memory, kept over restarts
+ * in a db table. The addresses of providers are the peerstore's. Loop thread only; now is a wall
+ * clock in ms, so that records age while the node is down. Expired records are never given out. */
+#ifndef ROUTING_KAD_PROVIDERS_H
+#define ROUTING_KAD_PROVIDERS_H
+
+#include "net/base/map.h"
+#include "net/wire/key.h"
+
+#define KAD_PROVIDERS_TOTAL_MAX 65536
+#define KAD_PROVIDERS_KEY_MAX 1000   /* of one key */
+#define KAD_PROVIDERS_PEER_MAX 16384 /* of one peer */
+
+struct db;
+struct kad_provider_key;
+
+/* Zeroed, then kad_providers_init(). */
+struct kad_providers {
+	struct db *db; /* NULL: memory only */
+	char table[32];
+	uint64_t ttl_ms;
+	struct map keys;  /* key -> struct kad_provider_key */
+	struct map peers; /* peer id -> how many records, as a number */
+	size_t count;	  /* records */
+};
+
+/* Reads what the table holds, and drops from it what is expired or malformed. */
+void kad_providers_init(struct kad_providers *store, struct db *db, const char *table,
+			uint64_t ttl_ms, uint64_t now_ms);
+void kad_providers_release(struct kad_providers *store);
+/* Adds or renews. -EAGAIN when a limit is reached, -EINVAL for a key not of 1..80 bytes. */
+int kad_providers_add(struct kad_providers *store, struct bytes key, const struct peer_id *peer,
+		      uint64_t now_ms);
+void kad_providers_remove(struct kad_providers *store, struct bytes key,
+			  const struct peer_id *peer);
+/* The providers of key, youngest first; returns how many were filled in. */
+size_t kad_providers_get(const struct kad_providers *store, struct bytes key, uint64_t now_ms,
+			 struct peer_id *out, size_t max);
+/* Drops what is expired. */
+void kad_providers_sweep(struct kad_providers *store, uint64_t now_ms);
+size_t kad_providers_keys(const struct kad_providers *store);
+
+#endif

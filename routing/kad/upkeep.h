@@ -1,0 +1,35 @@
+/* Keeps a node in the network: dials the bootstrap list while the table is thin, looks itself and a
+ * key of each bucket up every refresh_ms and soon after the first peer came. Without a list it
+ * never dials on its own. Loop thread only. */
+#ifndef ROUTING_KAD_UPKEEP_H
+#define ROUTING_KAD_UPKEEP_H
+
+#include "routing/kad/walk.h"
+
+#define KAD_BOOTSTRAP_MAX 64 /* addresses */
+#define KAD_BOOTSTRAP_DIALS_MAX 2
+#define KAD_BOOTSTRAP_ENOUGH 10 /* peers in the table */
+#define KAD_BOOTSTRAP_MS (2 * 60 * 1000)
+
+struct kad_upkeep_dial {
+	struct kad *kad;
+	struct swarm_op *op;
+};
+
+struct kad_upkeep {
+	struct multiaddr *addrs; /* without /p2p */
+	struct peer_id *peers;	 /* whose they are */
+	size_t count;
+	struct kad_upkeep_dial dials[KAD_BOOTSTRAP_DIALS_MAX];
+	uint64_t backoff_ms;
+	struct timer dial, refresh, sweep;
+	struct kad_walk walk;
+	uint64_t round_ms; /* when this round of refresh began */
+};
+
+void kad_upkeep_start(struct kad *kad);
+void kad_upkeep_stop(struct kad *kad);
+/* The table has its first peer: look around at once. */
+void kad_upkeep_first_peer(struct kad *kad);
+
+#endif

@@ -1,0 +1,251 @@
+#include "fs/cli.h"
+#include "net/base/err.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define WORDS_MAX 16
+
+/* One command line, words separated by single spaces; "" stays an empty word. */
+struct line {
+	struct invocation in;
+	char text[512];
+	char *argv[WORDS_MAX];
+	int argc, err;
+	char *why;
+};
+
+static void parse(struct line *line, const char *text)
+{
+	char *rest = line->text, *word;
+
+	memset(line, 0, sizeof(*line));
+	snprintf(line->text, sizeof(line->text), "%s", text);
+	while (*text && (word = strsep(&rest, " ")))
+		line->argv[line->argc++] = word;
+	line->err = cli_parse(&line->in, line->argc, line->argv, &line->why);
+	if (!line->err)
+		assert_null(line->why);
+}
+
+static void expect_error(const char *text, const char *why)
+{
+	struct line line;
+
+	parse(&line, text);
+	assert_int_equal(line.err, -EINVAL);
+	if (!strstr(line.why, why))
+		fail_msg("'%s' told '%s', not '%s'", text, line.why, why);
+	free(line.why);
+}
+
+static void commands_and_arguments(void **state)
+{
+	struct line line;
+
+	(void)state;
+	parse(&line, "pin add a b");
+	assert_int_equal(line.err, 0);
+	assert_ptr_equal(line.in.command, &cmd_pin_add);
+	assert_int_equal(line.in.argc, 2);
+	assert_string_equal(line.in.argv[0], "a");
+	assert_string_equal(line.in.argv[1], "b");
+	parse(&line, "add - -- -r -");
+	assert_int_equal(line.err, 0);
+	assert_int_equal(line.in.argc, 3);
+	assert_string_equal(line.in.argv[1], "-r");
+	assert_false(cli_flag(&line.in, "recursive"));
+	parse(&line, "pin");
+	assert_int_equal(line.err, 0);
+	assert_null(line.in.command);
+	assert_string_equal(line.in.group, "pin");
+	parse(&line, "");
+	assert_int_equal(line.err, 0);
+	assert_null(line.in.command);
+	parse(&line, "pin --help");
+	assert_true(line.in.help);
+	parse(&line, "cat --help"); /* too few arguments do not matter then */
+	assert_int_equal(line.err, 0);
+	assert_true(line.in.help);
+}
+
+static void options_in_every_form(void **state)
+{
+	static const char *const forms[] = {
+		"ping -n 5 P",	    "ping -n5 P",	"ping -n=5 P",
+		"ping --count 5 P", "ping --count=5 P", "ping P -n 5",
+	};
+	struct line line;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(forms) / sizeof(*forms); i++) {
+		parse(&line, forms[i]);
+		assert_int_equal(line.err, 0);
+		assert_int_equal(cli_int(&line.in, "count"), 5);
+		assert_int_equal(line.in.argc, 1);
+	}
+	parse(&line, "ping P");
+	assert_int_equal(cli_int(&line.in, "count"), 10);
+	assert_false(cli_given(&line.in, "count"));
+	parse(&line, "add -rQ --pin=false x");
+	assert_int_equal(line.err, 0);
+	assert_true(cli_flag(&line.in, "recursive"));
+	assert_true(cli_flag(&line.in, "quieter"));
+	assert_false(cli_flag(&line.in, "quiet"));
+	assert_false(cli_flag(&line.in, "pin"));
+	parse(&line, "add x");
+	assert_true(cli_flag(&line.in, "pin"));
+	parse(&line, "cat -o 1KiB -l=2kB x");
+	assert_int_equal(cli_amount(&line.in, "offset"), 1024);
+	assert_int_equal(cli_amount(&line.in, "length"), 2000);
+}
+
+static void global_options_anywhere(void **state)
+{
+	struct line line;
+
+	(void)state;
+	parse(&line, "--repo /r --offline cat --timeout=1m30s x --cid-base base36 --enc json");
+	assert_int_equal(line.err, 0);
+	assert_string_equal(line.in.repo_given, "/r");
+	assert_true(line.in.offline);
+	assert_true(line.in.json);
+	assert_int_equal(line.in.timeout_ms, 90000);
+	assert_int_equal(line.in.cid_base, 'k');
+	assert_int_equal(line.in.argc, 1);
+	parse(&line, "cat x");
+	assert_int_equal(line.in.timeout_ms, 30000);
+	assert_false(line.in.offline);
+	parse(&line, "--version");
+	assert_true(line.in.version);
+}
+
+static void mistakes_are_named(void **state)
+{
+	(void)state;
+	expect_error("pni add x", "did you mean");
+	expect_error("cta x", "did you mean 'cat'");
+	expect_error("qqqqqqqqq", "unknown command 'qqqqqqqqq'");
+	expect_error("pin ad x", "did you mean 'pin add'");
+	expect_error("swarm zzzzzzz", "unknown command");
+	expect_error("add --recursiv x", "did you mean '--recursive'");
+	expect_error("add --xyzzy x", "unknown option '--xyzzy'");
+	expect_error("add -X x", "unknown option '-X'");
+	expect_error("ping -n x P", "--count must be a whole number");
+	expect_error("ping --count= P", "--count must be a whole number");
+	expect_error("ping P -n", "--count needs a value");
+	expect_error("add --pin=maybe x", "--pin must be true or false");
+	expect_error("cat -o 1x y", "--offset must be a size");
+	expect_error("cat --timeout 5q y", "--timeout must be a time");
+	expect_error("cat --enc xml y", "--enc must be");
+	expect_error("cat --cid-base base99 y", "--cid-base must be");
+	expect_error("cat", "too few arguments");
+	expect_error("shutdown now", "too many arguments");
+	expect_error("config a b c", "too many arguments");
+	expect_error("\x1b[31m", "\\x1b");
+}
+
+/* What the dispatcher and help rely on, for every entry. */
+static void the_table_is_sound(void **state)
+{
+	(void)state;
+	for (const struct command *const *at = commands; *at; at++) {
+		const struct option_spec *options = (*at)->options;
+		size_t count = 0;
+
+		assert_non_null((*at)->run);
+		assert_true(strlen((*at)->summary) > 0);
+		assert_ptr_equal(cli_command((*at)->name), *at);
+		for (; options && options[count].name; count++) {
+			assert_true(count < CLI_OPTIONS_MAX);
+			assert_true((options[count].kind == OPTION_FLAG) == !options[count].value);
+			for (size_t i = 0; i < count; i++) {
+				assert_string_not_equal(options[i].name, options[count].name);
+				assert_true(!options[i].letter ||
+					    options[i].letter != options[count].letter);
+			}
+		}
+	}
+	for (size_t i = 0; cli_globals[i].name; i++)
+		assert_true(i < CLI_GLOBALS_MAX);
+}
+
+static char *printed(void (*print)(FILE *out))
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	print(out);
+	fclose(out);
+	return text;
+}
+
+static void print_all_help(FILE *out)
+{
+	assert_int_equal(help_print(out, NULL), EXIT_OK);
+	assert_int_equal(help_print(out, "pin"), EXIT_OK);
+	assert_int_equal(help_print(out, "nothing"), EXIT_USAGE);
+	for (const struct command *const *at = commands; *at; at++)
+		assert_int_equal(help_print(out, (*at)->name), EXIT_OK);
+}
+
+static void help_man_and_completion_name_all(void **state)
+{
+	char *texts[] = { printed(print_all_help), printed(help_man), printed(help_completion) };
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		for (const struct command *const *at = commands; *at; at++)
+			assert_non_null(strstr(texts[i], (*at)->name));
+		free(texts[i]);
+	}
+}
+
+static void distances(void **state)
+{
+	char word[100];
+
+	(void)state;
+	assert_int_equal(cli_distance("", "", 3), 0);
+	assert_int_equal(cli_distance("cat", "cat", 3), 0);
+	assert_int_equal(cli_distance("cat", "cut", 3), 1);
+	assert_int_equal(cli_distance("cat", "ca", 3), 1);
+	assert_int_equal(cli_distance("kitten", "sitting", 3), 3);
+	assert_int_equal(cli_distance("kitten", "sitting", 2), 3);
+	memset(word, 'a', 99);
+	word[99] = 0;
+	assert_int_equal(cli_distance(word, "a", 3), 4);
+}
+
+static void text_for_terminals(void **state)
+{
+	char out[16];
+
+	(void)state;
+	assert_string_equal(cli_safe(out, sizeof(out), "a\033[m\177", 5), "a\\x1b[m\\x7f");
+	assert_string_equal(cli_safe(out, sizeof(out), "\xc3\xa4", 2), "\xc3\xa4");
+	assert_true(strlen(cli_safe(out, sizeof(out), "\n\n\n\n\n\n\n\n", 8)) < sizeof(out));
+	assert_string_equal(progress_size(999, (char[32]){ 0 }), "999 B");
+	assert_string_equal(progress_size(1500000, (char[32]){ 0 }), "1.5 MB");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(commands_and_arguments),
+		cmocka_unit_test(options_in_every_form),
+		cmocka_unit_test(global_options_anywhere),
+		cmocka_unit_test(mistakes_are_named),
+		cmocka_unit_test(the_table_is_sound),
+		cmocka_unit_test(help_man_and_completion_name_all),
+		cmocka_unit_test(distances),
+		cmocka_unit_test(text_for_terminals),
+	};
+
+	return cmocka_run_group_tests_name("fs/cli", tests, NULL, NULL);
+}

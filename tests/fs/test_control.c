@@ -1,0 +1,502 @@
+#include "fs/control/control_frame.h"
+#include "fs/control/control_socket.h"
+#include "net/base/alloc.h"
+#include "net/base/err.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define LONG_NAME 180
+
+/* ---- frames ---- */
+
+static void frames_split_anywhere(void **state)
+{
+	struct control_frame frame;
+	struct buf wire = { 0 };
+
+	(void)state;
+	control_frame_encode(&wire, 7, CONTROL_CALL, bytes_str("hello"));
+	control_frame_encode(&wire, 0xfffffffe, CONTROL_CANCEL, bytes_of(NULL, 0));
+	for (size_t len = 0; len < CONTROL_HEAD_LEN + 5; len++)
+		assert_int_equal(control_frame_decode(&frame, bytes_of(wire.at, len)), 0);
+	assert_int_equal(control_frame_decode(&frame, buf_bytes(&wire)), CONTROL_HEAD_LEN + 5);
+	assert_int_equal(frame.id, 7);
+	assert_int_equal(frame.kind, CONTROL_CALL);
+	assert_true(bytes_equal(frame.body, bytes_str("hello")));
+	buf_consume(&wire, CONTROL_HEAD_LEN + 5);
+	assert_int_equal(control_frame_decode(&frame, buf_bytes(&wire)), CONTROL_HEAD_LEN);
+	assert_int_equal(frame.id, 0xfffffffe);
+	assert_int_equal(frame.kind, CONTROL_CANCEL);
+	assert_int_equal(frame.body.len, 0);
+	buf_release(&wire);
+}
+
+static void heads_out_of_bounds(void **state)
+{
+	uint8_t head[CONTROL_HEAD_LEN];
+	struct control_frame frame;
+
+	(void)state;
+	control_head_encode(head, 1, CONTROL_BLOCK, CONTROL_FRAME_MAX);
+	assert_int_equal(control_frame_decode(&frame, bytes_of(head, sizeof(head))), 0);
+	control_head_encode(head, 1, CONTROL_BLOCK, CONTROL_FRAME_MAX + 1);
+	assert_int_equal(control_frame_decode(&frame, bytes_of(head, sizeof(head))), -EBADMSG);
+	control_head_encode(head, 1, 0, 0);
+	assert_int_equal(control_frame_decode(&frame, bytes_of(head, sizeof(head))), -EBADMSG);
+	control_head_encode(head, 1, CONTROL_CANCEL + 1, 0);
+	assert_int_equal(control_frame_decode(&frame, bytes_of(head, sizeof(head))), -EBADMSG);
+}
+
+static struct cid numbered_cid(unsigned number)
+{
+	struct cid cid;
+
+	assert_int_equal(
+		cid_of_data(&cid, 1, CODEC_RAW, HASH_SHA2_256, bytes_of(&number, sizeof(number))),
+		0);
+	return cid;
+}
+
+static void bodies_round_trip(void **state)
+{
+	struct control_fetch fetch = { .session = 3, .ms = 4000, .cid = numbered_cid(1) }, again;
+	struct buf body = { 0 };
+	struct cursor c;
+	struct cid cid;
+
+	(void)state;
+	control_fetch_encode(&body, &fetch);
+	assert_int_equal(control_fetch_decode(&again, buf_bytes(&body)), 0);
+	assert_int_equal(again.session, 3);
+	assert_int_equal(again.ms, 4000);
+	assert_true(cid_equal(&again.cid, &fetch.cid));
+	for (size_t len = 0; len < body.len; len++)
+		assert_int_equal(control_fetch_decode(&again, bytes_of(body.at, len)), -EBADMSG);
+	buf_add_u8(&body, 0);
+	assert_int_equal(control_fetch_decode(&again, buf_bytes(&body)), -EBADMSG);
+	buf_clear(&body);
+	for (unsigned i = 0; i < 3; i++) {
+		cid = numbered_cid(i);
+		control_cid_encode(&body, &cid);
+	}
+	c = cursor_over(buf_bytes(&body));
+	for (unsigned i = 0; i < 3; i++) {
+		struct cid want = numbered_cid(i);
+
+		assert_true(control_cid_next(&c, &cid));
+		assert_true(cid_equal(&cid, &want));
+	}
+	assert_false(control_cid_next(&c, &cid));
+	assert_false(c.bad);
+	c = cursor_over(bytes_of(body.at, body.len - 1));
+	while (control_cid_next(&c, &cid))
+		;
+	assert_true(c.bad);
+	buf_release(&body);
+}
+
+/* ---- a server on a loop of its own thread ---- */
+
+struct bench {
+	char dir[64];
+	char *path; /* the repository */
+	struct store *store;
+	struct loop *loop;
+	struct control_server *server;
+	struct control_request *kept; /* of "keep" */
+	atomic_int cancelled;
+	int err;
+	pthread_t thread;
+	pthread_barrier_t ready;
+};
+
+static void call_echo(void *ctx, struct control_request *request, json_t *args)
+{
+	(void)ctx;
+	control_done(request, 0, json_incref(args), NULL);
+}
+
+static void call_count(void *ctx, struct control_request *request, json_t *args)
+{
+	json_int_t n = json_integer_value(json_object_get(args, "n"));
+
+	(void)ctx;
+	for (json_int_t i = 0; i < n; i++)
+		control_item(request, json_integer(i));
+	control_done(request, 0, json_integer(n), NULL);
+}
+
+static void call_fail(void *ctx, struct control_request *request, json_t *args)
+{
+	(void)ctx;
+	(void)args;
+	control_done(request, -ENOTCONN, NULL, "no such luck");
+}
+
+static void on_cancelled(void *ctx)
+{
+	struct bench *bench = ctx;
+	struct control_request *request = bench->kept;
+
+	assert_true(control_cancelled(request));
+	bench->kept = NULL;
+	control_done(request, -ECANCELED, NULL, NULL);
+	bench->cancelled++;
+}
+
+static void call_keep(void *ctx, struct control_request *request, json_t *args)
+{
+	struct bench *bench = ctx;
+
+	(void)args;
+	bench->kept = request;
+	control_on_cancel(request, on_cancelled, bench);
+}
+
+static const struct control_command test_commands[] = {
+	{ "echo", call_echo },
+	{ "count", call_count },
+	{ "fail", call_fail },
+	{ "keep", call_keep },
+	{ 0 },
+};
+
+static void *serve(void *ctx)
+{
+	struct bench *bench = ctx;
+
+	bench->loop = loop_new();
+	bench->err = control_server_start(bench->loop, bench->path, NULL, bench->store,
+					  test_commands, bench, &bench->server);
+	pthread_barrier_wait(&bench->ready);
+	if (!bench->err) {
+		loop_run(bench->loop);
+		control_server_stop(bench->server);
+	}
+	loop_free(bench->loop);
+	return NULL;
+}
+
+static void start(struct bench *bench)
+{
+	pthread_barrier_init(&bench->ready, NULL, 2);
+	assert_int_equal(pthread_create(&bench->thread, NULL, serve, bench), 0);
+	pthread_barrier_wait(&bench->ready);
+	assert_int_equal(bench->err, 0);
+}
+
+static void stop(struct bench *bench)
+{
+	loop_stop(bench->loop);
+	pthread_join(bench->thread, NULL);
+	pthread_barrier_destroy(&bench->ready);
+}
+
+static int setup_at(void **state, size_t name_len)
+{
+	struct bench *bench = xnew(struct bench);
+	char name[LONG_NAME + 1];
+
+	snprintf(bench->dir, sizeof(bench->dir), "/tmp/dagfs-test-control.XXXXXX");
+	if (!mkdtemp(bench->dir))
+		return -1;
+	memset(name, 'x', name_len);
+	name[name_len] = 0;
+	bench->path = xasprintf("%s/%s", bench->dir, name);
+	if (mkdir(bench->path, 0700))
+		return -1;
+	bench->store = store_new_memory();
+	start(bench);
+	*state = bench;
+	return 0;
+}
+
+static int setup(void **state)
+{
+	return setup_at(state, 1);
+}
+
+static int setup_long(void **state)
+{
+	return setup_at(state, LONG_NAME);
+}
+
+static int teardown(void **state)
+{
+	struct bench *bench = *state;
+	char *lock = xasprintf("%s/daemon.lock", bench->path);
+
+	stop(bench);
+	store_close(bench->store);
+	unlink(lock);
+	free(lock);
+	assert_int_equal(rmdir(bench->path), 0); /* the socket is gone */
+	rmdir(bench->dir);
+	free(bench->path);
+	free(bench);
+	return 0;
+}
+
+static int sum(void *ctx, json_t *value)
+{
+	*(json_int_t *)ctx += json_integer_value(value);
+	return 0;
+}
+
+static int give_up(void *ctx, json_t *value)
+{
+	(void)ctx;
+	(void)value;
+	return 1;
+}
+
+static void calls_are_answered(void **state)
+{
+	struct bench *bench = *state;
+	struct control *control;
+	struct wait wait;
+	json_t *result;
+	json_int_t total = 0;
+	char *why;
+
+	wait_init(&wait);
+	wait_start(&wait, 60000);
+	assert_int_equal(control_connect(bench->path, &control), 0);
+	assert_int_equal(control_call(control, "echo", json_pack("{s:s}", "a", "b"), &wait, NULL,
+				      NULL, &result, &why),
+			 0);
+	assert_string_equal(json_string_value(json_object_get(result, "a")), "b");
+	json_decref(result);
+	assert_int_equal(control_call(control, "count", json_pack("{s:i}", "n", 1000), &wait, sum,
+				      &total, &result, &why),
+			 0);
+	assert_int_equal(total, 1000 * 999 / 2);
+	json_decref(result);
+	assert_int_equal(control_call(control, "fail", NULL, &wait, NULL, NULL, NULL, &why),
+			 -ENOTCONN);
+	assert_string_equal(why, "no such luck");
+	free(why);
+	assert_int_equal(control_call(control, "nothing", NULL, &wait, NULL, NULL, NULL, &why),
+			 -ENOTSUP);
+	free(why);
+	/* given up in the middle: the rest of it does not disturb the next */
+	assert_int_equal(control_call(control, "count", json_pack("{s:i}", "n", 10), &wait, give_up,
+				      NULL, NULL, &why),
+			 -ECANCELED);
+	assert_int_equal(control_call(control, "echo", NULL, &wait, NULL, NULL, &result, &why), 0);
+	json_decref(result);
+	control_close(control);
+	wait_release(&wait);
+}
+
+/* A call that was cancelled at once is so on the server when the next one is answered. */
+static void cancelled_and_left_calls_end(void **state)
+{
+	struct bench *bench = *state;
+	struct control *control, *other;
+	struct wait wait;
+	json_t *result;
+	char *why;
+
+	wait_init(&wait);
+	wait_start(&wait, 1);
+	assert_int_equal(control_connect(bench->path, &control), 0);
+	assert_int_equal(control_call(control, "keep", NULL, &wait, NULL, NULL, NULL, &why),
+			 -ETIMEDOUT);
+	wait_start(&wait, 60000);
+	assert_int_equal(control_call(control, "echo", NULL, &wait, NULL, NULL, &result, &why), 0);
+	json_decref(result);
+	assert_int_equal(bench->cancelled, 1);
+	/* and one whose client goes */
+	assert_int_equal(control_connect(bench->path, &other), 0);
+	wait_start(&wait, 60000);
+	wait_cancel(&wait);
+	assert_int_equal(control_call(other, "keep", NULL, &wait, NULL, NULL, NULL, &why), -EINTR);
+	control_close(other);
+	wait_start(&wait, 60000);
+	while (bench->cancelled < 2)
+		usleep(1000);
+	control_close(control);
+	wait_release(&wait);
+}
+
+static void a_stopped_server_is_told(void **state)
+{
+	struct bench *bench = *state;
+	struct control *control, *none;
+	struct fetcher *fetcher;
+	struct block *block;
+	struct cid cid = numbered_cid(1);
+	struct wait wait;
+	void *session;
+	char *why;
+
+	assert_int_equal(control_connect(bench->path, &control), 0);
+	fetcher = fetcher_of_control(bench->path);
+	assert_non_null(fetcher);
+	session = fetcher->ops->open(fetcher);
+	stop(bench);
+	assert_int_equal(control_connect(bench->path, &none), -ENOENT);
+	assert_null(fetcher_of_control(bench->path));
+	wait_init(&wait);
+	wait_start(&wait, 60000);
+	assert_true(control_call(control, "echo", NULL, &wait, NULL, NULL, NULL, &why) < 0);
+	free(why);
+	assert_int_equal(fetcher->ops->fetch(fetcher, session, &cid, &wait, &block), -EHOSTUNREACH);
+	fetcher->ops->close(fetcher, session);
+	fetcher_free(fetcher);
+	control_close(control);
+	wait_release(&wait);
+	start(bench);
+}
+
+/* ---- blocks ---- */
+
+static struct cid stored(struct bench *bench, unsigned number)
+{
+	struct cid cid = numbered_cid(number);
+	struct block *block = block_copy(&cid, bytes_of(&number, sizeof(number)));
+
+	assert_int_equal(store_put(bench->store, block, STORE_WAIT, NULL, NULL), 0);
+	block_unref(block);
+	return cid;
+}
+
+static void *fetch_many(void *ctx)
+{
+	struct fetcher *fetcher = ctx;
+	void *session = fetcher->ops->open(fetcher);
+	struct wait wait;
+
+	wait_init(&wait);
+	for (unsigned i = 0; i < 200; i++) {
+		struct cid cid = numbered_cid(i);
+		struct block *block = NULL;
+		int err;
+
+		wait_start(&wait, 60000);
+		fetcher->ops->prefetch(fetcher, session, &cid, 1);
+		err = fetcher->ops->fetch(fetcher, session, &cid, &wait, &block);
+		assert_int_equal(err, i < 100 ? 0 : -EHOSTUNREACH);
+		if (!err) {
+			assert_int_equal(cid_verify(&cid, block->data), 0);
+			block_unref(block);
+		}
+	}
+	fetcher->ops->close(fetcher, session);
+	wait_release(&wait);
+	return NULL;
+}
+
+static void blocks_for_many_threads(void **state)
+{
+	struct bench *bench = *state;
+	struct fetcher *fetcher = fetcher_of_control(bench->path);
+	struct cid have[3];
+	pthread_t threads[4];
+
+	assert_non_null(fetcher);
+	for (unsigned i = 0; i < 100; i++)
+		stored(bench, i);
+	store_sync(bench->store);
+	for (unsigned i = 0; i < 3; i++)
+		have[i] = numbered_cid(i);
+	fetcher->ops->have(fetcher, have, 3);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, fetch_many, fetcher), 0);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		pthread_join(threads[i], NULL);
+	fetcher_free(fetcher);
+}
+
+/* ---- hostile clients ---- */
+
+/* Sends bytes; true when the server throws us out for them. */
+static bool thrown_out(struct bench *bench, struct bytes data)
+{
+	struct timeval limit = { .tv_sec = 60 };
+	int fd = control_socket_connect(bench->path);
+	char byte;
+	ssize_t n;
+
+	assert_true(fd >= 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	assert_int_equal(send(fd, data.at, data.len, MSG_NOSIGNAL), data.len);
+	n = recv(fd, &byte, 1, 0);
+	close(fd);
+	return n == 0 || (n < 0 && errno == ECONNRESET);
+}
+
+static bool frame_thrown_out(struct bench *bench, enum control_kind kind, struct bytes body)
+{
+	struct buf wire = { 0 };
+	bool out;
+
+	control_frame_encode(&wire, 1, kind, body);
+	out = thrown_out(bench, buf_bytes(&wire));
+	buf_release(&wire);
+	return out;
+}
+
+static void hostile_bytes_end_the_client(void **state)
+{
+	struct bench *bench = *state;
+
+	assert_true(thrown_out(bench, bytes_str("GET / HTTP/1.1\r\n\r\n")));
+	assert_true(frame_thrown_out(bench, CONTROL_CALL, bytes_str("not json")));
+	assert_true(frame_thrown_out(bench, CONTROL_CALL, bytes_str("{\"cmd\":1}")));
+	assert_true(frame_thrown_out(bench, CONTROL_CALL, bytes_str("{\"cmd\":\"echo\"}")));
+	assert_true(frame_thrown_out(bench, CONTROL_DONE, bytes_str("{}")));
+	assert_true(frame_thrown_out(bench, CONTROL_FETCH, bytes_str("x")));
+	assert_true(frame_thrown_out(bench, CONTROL_PREFETCH, bytes_of("\0\0\0\1\377", 5)));
+	assert_true(frame_thrown_out(bench, CONTROL_HAVE, bytes_of("\3abc", 4)));
+	assert_true(frame_thrown_out(bench, CONTROL_CLOSE_SESSION, bytes_of(NULL, 0)));
+	calls_are_answered(state); /* others do not notice */
+}
+
+static void rights_and_lock(void **state)
+{
+	struct bench *bench = *state;
+	char *file = xasprintf("%s/control.sock", bench->path);
+	struct stat st;
+	int fd;
+
+	assert_int_equal(stat(file, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	free(file);
+	assert_int_equal(control_owner(bench->path), 0);
+	fd = control_lock(bench->path);
+	assert_true(fd >= 0);
+	assert_int_equal(control_lock(bench->path), -EADDRINUSE);
+	assert_int_equal(control_owner(bench->path), getpid());
+	close(fd);
+	assert_int_equal(control_owner(bench->path), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(frames_split_anywhere),
+		cmocka_unit_test(heads_out_of_bounds),
+		cmocka_unit_test(bodies_round_trip),
+		cmocka_unit_test_setup_teardown(calls_are_answered, setup, teardown),
+		cmocka_unit_test_setup_teardown(calls_are_answered, setup_long, teardown),
+		cmocka_unit_test_setup_teardown(cancelled_and_left_calls_end, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_stopped_server_is_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(blocks_for_many_threads, setup, teardown),
+		cmocka_unit_test_setup_teardown(hostile_bytes_end_the_client, setup, teardown),
+		cmocka_unit_test_setup_teardown(rights_and_lock, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("fs/control", tests, NULL, NULL);
+}

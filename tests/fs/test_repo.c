@@ -1,0 +1,172 @@
+#include "fs/repo.h"
+
+#include "net/base/alloc.h"
+#include "net/base/err.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct scratch {
+	char dir[64];
+	char *path;
+};
+
+static int setup(void **state)
+{
+	struct scratch *scratch = xnew(struct scratch);
+
+	snprintf(scratch->dir, sizeof(scratch->dir), "/tmp/dagfs-test-repo.XXXXXX");
+	if (!mkdtemp(scratch->dir))
+		return -1;
+	scratch->path = repo_file(scratch->dir, "some/where");
+	*state = scratch;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	static const char *const files[] = {
+		"config.json",	    "identity.key",	"keystore",
+		"records/data.mdb", "records/lock.mdb", "records",
+		"store/data.mdb",   "store/lock.mdb",	"store",
+	};
+	struct scratch *scratch = *state;
+	char *some = repo_file(scratch->dir, "some");
+
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		char *file = repo_file(scratch->path, files[i]);
+
+		remove(file);
+		free(file);
+	}
+	rmdir(scratch->path);
+	rmdir(some);
+	free(some);
+	assert_int_equal(rmdir(scratch->dir), 0);
+	free(scratch->path);
+	free(scratch);
+	return 0;
+}
+
+static unsigned mode_of(const char *path, const char *name)
+{
+	char *file = repo_file(path, name);
+	struct stat st;
+
+	assert_int_equal(stat(file, &st), 0);
+	free(file);
+	return st.st_mode & 0777;
+}
+
+static void init_and_open(void **state)
+{
+	struct scratch *scratch = *state;
+	struct repo *repo;
+	struct peer_id first, second;
+	char *why = NULL;
+
+	assert_int_equal(repo_open(scratch->path, &repo, &why), -ENOENT);
+	assert_non_null(strstr(why, "dagfs init"));
+	free(why);
+	assert_int_equal(repo_init(scratch->path, "test", &why), 0);
+	assert_int_equal(mode_of(scratch->path, "identity.key"), 0600);
+	assert_int_equal(mode_of(scratch->path, "keystore"), 0700);
+	assert_int_equal(mode_of(scratch->path, ""), 0700);
+	assert_int_equal(repo_open(scratch->path, &repo, &why), 0);
+	peer_id_of_identity(&first, repo->identity);
+	assert_int_equal(config_int(repo->config, "Swarm.ConnectionsMax", 0), 1024);
+	repo_close(repo);
+	assert_int_equal(repo_open(scratch->path, &repo, &why), 0);
+	peer_id_of_identity(&second, repo->identity);
+	assert_true(peer_id_equal(&first, &second));
+	repo_close(repo);
+	assert_int_equal(repo_init(scratch->path, "test", &why), -EEXIST);
+	free(why);
+}
+
+static void init_refuses(void **state)
+{
+	struct scratch *scratch = *state;
+	char *why = NULL;
+
+	assert_int_equal(repo_init(scratch->path, "nonsense", &why), -EINVAL);
+	assert_non_null(strstr(why, "nonsense"));
+	free(why);
+	assert_int_equal(repo_init("/proc/nowhere/at/all", "test", &why), -ENOENT);
+	assert_non_null(strstr(why, "/proc/nowhere"));
+	free(why);
+}
+
+static void overwrite(const char *path, const char *name, const char *text)
+{
+	char *file = repo_file(path, name);
+	FILE *out = fopen(file, "w");
+
+	assert_non_null(out);
+	fputs(text, out);
+	fclose(out);
+	free(file);
+}
+
+static void broken_parts_are_told(void **state)
+{
+	struct scratch *scratch = *state;
+	struct repo *repo;
+	char *why = NULL;
+
+	assert_int_equal(repo_init(scratch->path, "test", &why), 0);
+	overwrite(scratch->path, "identity.key", "not a key");
+	assert_true(repo_open(scratch->path, &repo, &why) < 0);
+	assert_non_null(strstr(why, "identity"));
+	free(why);
+	overwrite(scratch->path, "config.json", "{");
+	assert_int_equal(repo_open(scratch->path, &repo, &why), -EBADMSG);
+	free(why);
+}
+
+static void where_it_is(void **state)
+{
+	char *why = NULL, *path;
+
+	(void)state;
+	setenv("DAGFS_PATH", "/a", 1);
+	setenv("XDG_DATA_HOME", "/b", 1);
+	setenv("HOME", "/c", 1);
+	path = repo_find("/given", &why);
+	assert_string_equal(path, "/given");
+	free(path);
+	path = repo_find(NULL, &why);
+	assert_string_equal(path, "/a");
+	free(path);
+	unsetenv("DAGFS_PATH");
+	path = repo_find("", &why);
+	assert_string_equal(path, "/b/dagfs");
+	free(path);
+	unsetenv("XDG_DATA_HOME");
+	path = repo_find(NULL, &why);
+	assert_string_equal(path, "/c/.local/share/dagfs");
+	free(path);
+	unsetenv("HOME");
+	assert_null(repo_find(NULL, &why));
+	assert_non_null(strstr(why, "--repo"));
+	free(why);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(init_and_open, setup, teardown),
+		cmocka_unit_test_setup_teardown(init_refuses, setup, teardown),
+		cmocka_unit_test_setup_teardown(broken_parts_are_told, setup, teardown),
+		cmocka_unit_test(where_it_is),
+	};
+
+	return cmocka_run_group_tests_name("fs/repo", tests, NULL, NULL);
+}

