@@ -77,18 +77,18 @@ static int lock_file(const struct store_lmdb *lmdb, const char *name, int how)
 	return fd;
 }
 
-int dir_janitor_lock(struct store_lmdb *lmdb, bool wait)
+int store_dir_janitor_lock(struct store_lmdb *lmdb, bool wait)
 {
 	return lock_file(lmdb, "janitor", LOCK_EX | (wait ? 0 : LOCK_NB));
 }
 
-void dir_ring(struct store_lmdb *lmdb)
+void store_dir_ring(struct store_lmdb *lmdb)
 {
 	atomic_fetch_add(&lmdb->shared->bell, 1);
 	syscall(SYS_futex, &lmdb->shared->bell, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
-void dir_wait(struct store_lmdb *lmdb, uint32_t was)
+void store_dir_wait(struct store_lmdb *lmdb, uint32_t was)
 {
 	syscall(SYS_futex, &lmdb->shared->bell, FUTEX_WAIT, was, NULL, NULL, 0);
 }
@@ -125,7 +125,7 @@ uint64_t gens_used(const struct gens *gens, enum gen_class class)
 	return used;
 }
 
-uint64_t dir_limit(const struct store_lmdb *lmdb, const struct gens *gens, enum gen_class class)
+uint64_t store_dir_limit(const struct store_lmdb *lmdb, const struct gens *gens, enum gen_class class)
 {
 	uint64_t quota = lmdb->config.quota_bytes, limit, least = KEPT_BYTES_MIN;
 
@@ -248,7 +248,7 @@ static int reload(struct store_lmdb *lmdb)
 	return 0;
 }
 
-int dir_gens(struct store_lmdb *lmdb, struct gens **out)
+int store_dir_gens(struct store_lmdb *lmdb, struct gens **out)
 {
 	int err = 0;
 	bool changed = false;
@@ -293,13 +293,13 @@ static void delete_files(const char *dir)
 static void told_all(struct store_lmdb *lmdb)
 {
 	atomic_fetch_add(&lmdb->shared->list, 1);
-	dir_ring(lmdb);
+	store_dir_ring(lmdb);
 }
 
 static int make_gen(struct store_lmdb *lmdb, enum gen_class class)
 {
 	struct gen_config config = { .no_sync = lmdb->config.no_sync, .create = true };
-	uint64_t limit = dir_limit(lmdb, lmdb->current, class);
+	uint64_t limit = store_dir_limit(lmdb, lmdb->current, class);
 	unsigned number = atomic_fetch_add(&lmdb->shared->next_number, 1);
 	struct path making = path_in(lmdb, "new", number);
 	struct path path = path_in(lmdb, class_names[class], number);
@@ -338,7 +338,7 @@ static int roll(struct store_lmdb *lmdb, enum gen_class class, const struct gen 
 	return err ? err : reload(lmdb);
 }
 
-int dir_roll(struct store_lmdb *lmdb, enum gen_class class, struct gen *last)
+int store_dir_roll(struct store_lmdb *lmdb, enum gen_class class, struct gen *last)
 {
 	/* First, and without our locks: it waits for writers. */
 	int err = last ? gen_close_writing(last) : 0;
@@ -355,7 +355,7 @@ int dir_roll(struct store_lmdb *lmdb, enum gen_class class, struct gen *last)
 	return err;
 }
 
-int dir_remove(struct store_lmdb *lmdb, struct gen *gen)
+int store_dir_remove(struct store_lmdb *lmdb, struct gen *gen)
 {
 	struct path dead = path_in(lmdb, "dead", gen->number);
 	int err;
@@ -563,7 +563,7 @@ static int set_up(struct store_lmdb *lmdb)
 /* A sweep that died would have everybody write stored blocks again. */
 static void end_dead_sweep(struct store_lmdb *lmdb)
 {
-	int fd = dir_janitor_lock(lmdb, false);
+	int fd = store_dir_janitor_lock(lmdb, false);
 
 	if (fd < 0)
 		return;
@@ -572,7 +572,7 @@ static void end_dead_sweep(struct store_lmdb *lmdb)
 	close(fd);
 }
 
-int dir_open(struct store_lmdb *lmdb)
+int store_dir_open(struct store_lmdb *lmdb)
 {
 	pthread_mutex_lock(&lmdb->lists);
 	int fd = lock_file(lmdb, "lock", LOCK_EX);
@@ -586,7 +586,7 @@ int dir_open(struct store_lmdb *lmdb)
 	return err;
 }
 
-void dir_close(struct store_lmdb *lmdb)
+void store_dir_close(struct store_lmdb *lmdb)
 {
 	gens_unref(lmdb->current);
 	if (lmdb->shared)

@@ -17,7 +17,7 @@ bool janitor_needed(struct store_lmdb *lmdb)
 	uint64_t quota = lmdb->config.quota_bytes;
 	struct gens *gens;
 
-	if (!quota || dir_gens(lmdb, &gens))
+	if (!quota || store_dir_gens(lmdb, &gens))
 		return false;
 	bool needed = gens_used(gens, GEN_CACHE) > quota;
 
@@ -43,28 +43,28 @@ static int evict(struct store_lmdb *lmdb, struct gens *gens)
 {
 	struct gen *oldest = gens->at[gens->count - 1];
 	struct eviction eviction = { .lmdb = lmdb, .budget = gen_used(oldest) / 2 };
-	uint64_t most = lmdb->config.quota_bytes + 2 * dir_limit(lmdb, gens, GEN_CACHE);
+	uint64_t most = lmdb->config.quota_bytes + 2 * store_dir_limit(lmdb, gens, GEN_CACHE);
 	int err = 0;
 
 	if (oldest == gens_newest(gens, GEN_CACHE))
-		err = dir_roll(lmdb, GEN_CACHE, oldest);
+		err = store_dir_roll(lmdb, GEN_CACHE, oldest);
 	/* When more comes in than we can copy, nothing is copied. */
 	if (!err && gens_used(gens, GEN_CACHE) < most)
 		err = rewrite_copy(lmdb, oldest, was_read, &eviction);
 	if (err && err != -ENOSPC)
 		return err;
-	return dir_remove(lmdb, oldest);
+	return store_dir_remove(lmdb, oldest);
 }
 
 /* One generation. -EALREADY: nothing to do, or somebody else does it. */
 static int evict_oldest(struct store_lmdb *lmdb)
 {
-	int fd = dir_janitor_lock(lmdb, false), err = -EALREADY;
+	int fd = store_dir_janitor_lock(lmdb, false), err = -EALREADY;
 	struct gens *gens;
 
 	if (fd < 0)
 		return -EALREADY;
-	if (janitor_needed(lmdb) && !dir_gens(lmdb, &gens)) {
+	if (janitor_needed(lmdb) && !store_dir_gens(lmdb, &gens)) {
 		if (gens->count > gens->kept)
 			err = evict(lmdb, gens);
 		gens_unref(gens);
@@ -86,11 +86,11 @@ static void *run_janitor(void *ctx)
 		if (atomic_load(&lmdb->closing))
 			return NULL;
 		/* Takes in what others deleted: until then our files keep its space. */
-		if (!dir_gens(lmdb, &gens))
+		if (!store_dir_gens(lmdb, &gens))
 			gens_unref(gens);
 		while (janitor_needed(lmdb) && !evict_oldest(lmdb))
 			;
-		dir_wait(lmdb, bell);
+		store_dir_wait(lmdb, bell);
 	}
 }
 
@@ -110,6 +110,6 @@ int janitor_start(struct store_lmdb *lmdb)
 void janitor_stop(struct store_lmdb *lmdb)
 {
 	atomic_store(&lmdb->closing, true);
-	dir_ring(lmdb);
+	store_dir_ring(lmdb);
 	pthread_join(lmdb->janitor, NULL);
 }

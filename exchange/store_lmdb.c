@@ -88,7 +88,7 @@ int snapshot_begin(struct store_lmdb *lmdb, struct snapshot **out)
 	}
 	if (snapshot)
 		snapshot_free(snapshot);
-	int err = dir_gens(lmdb, &gens);
+	int err = store_dir_gens(lmdb, &gens);
 
 	if (err)
 		return err;
@@ -305,7 +305,7 @@ static int lmdb_stat(struct store *store, struct store_stat *out)
 {
 	struct store_lmdb *lmdb = lmdb_of(store);
 	struct gens *gens;
-	int err = dir_gens(lmdb, &gens);
+	int err = store_dir_gens(lmdb, &gens);
 
 	if (err)
 		return err;
@@ -457,7 +457,7 @@ static uint64_t lmdb_epoch(struct store *store)
 static void free_store(struct store_lmdb *lmdb)
 {
 	snapshot_drop_idle(lmdb);
-	dir_close(lmdb);
+	store_dir_close(lmdb);
 	pthread_mutex_destroy(&lmdb->lists);
 	free(lmdb->todo);
 	free(lmdb);
@@ -508,7 +508,7 @@ int store_open_lmdb(const char *dir, const struct store_config *config, struct s
 	lmdb->todo = xcalloc(QUEUE_BATCH_MAX, sizeof(struct queue_item *));
 	pthread_mutex_init(&lmdb->lists, NULL);
 
-	int err = dir_open(lmdb);
+	int err = store_dir_open(lmdb);
 
 	if (!err)
 		err = janitor_start(lmdb);

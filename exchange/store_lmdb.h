@@ -83,27 +83,27 @@ static inline struct store_lmdb *lmdb_of(struct store *store)
 /* ---- store_dir.c: the set of generations ---- */
 
 /* Opens or makes the directory's state, takes in a store of version 1, opens all generations. */
-int dir_open(struct store_lmdb *lmdb);
-void dir_close(struct store_lmdb *lmdb);
+int store_dir_open(struct store_lmdb *lmdb);
+void store_dir_close(struct store_lmdb *lmdb);
 /* The list as it is now; one reference. */
-int dir_gens(struct store_lmdb *lmdb, struct gens **out);
+int store_dir_gens(struct store_lmdb *lmdb, struct gens **out);
 void gens_unref(struct gens *gens);
 /* The newest of a class, borrowed; NULL when there is none. */
 struct gen *gens_newest(const struct gens *gens, enum gen_class class);
 /* Bytes used by a class. */
 uint64_t gens_used(const struct gens *gens, enum gen_class class);
 /* Makes a new generation, unless somebody made one after last (NULL: there was none), which is closed. */
-int dir_roll(struct store_lmdb *lmdb, enum gen_class class, struct gen *last);
+int store_dir_roll(struct store_lmdb *lmdb, enum gen_class class, struct gen *last);
 /* Takes a generation out of the set and deletes its files; who reads it goes on. */
-int dir_remove(struct store_lmdb *lmdb, struct gen *gen);
+int store_dir_remove(struct store_lmdb *lmdb, struct gen *gen);
 /* The size at which a generation is closed. */
-uint64_t dir_limit(const struct store_lmdb *lmdb, const struct gens *gens, enum gen_class class);
+uint64_t store_dir_limit(const struct store_lmdb *lmdb, const struct gens *gens, enum gen_class class);
 /* The one that may sweep and evict: a descriptor to close, or -EAGAIN (when not to wait), -errno. */
-int dir_janitor_lock(struct store_lmdb *lmdb, bool wait);
+int store_dir_janitor_lock(struct store_lmdb *lmdb, bool wait);
 /* Wakes the janitors of all processes. */
-void dir_ring(struct store_lmdb *lmdb);
+void store_dir_ring(struct store_lmdb *lmdb);
 /* Sleeps until the bell is no longer what it was. */
-void dir_wait(struct store_lmdb *lmdb, uint32_t was);
+void store_dir_wait(struct store_lmdb *lmdb, uint32_t was);
 
 /* ---- store_lmdb.c: snapshots ---- */
 

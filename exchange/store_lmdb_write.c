@@ -108,16 +108,16 @@ int lmdb_write_begin(struct store_lmdb *lmdb, enum gen_class class, struct gen *
 	for (unsigned i = 0; i < ROLLS_MAX; i++) {
 		struct gens *gens;
 		bool closed = true;
-		int err = dir_gens(lmdb, &gens);
+		int err = store_dir_gens(lmdb, &gens);
 
 		if (err)
 			return err;
 		struct gen *gen = gens_newest(gens, class);
 
-		if (gen && gen_used(gen) < dir_limit(lmdb, gens, class))
+		if (gen && gen_used(gen) < store_dir_limit(lmdb, gens, class))
 			err = begin_in(gen, source, txn, &closed);
 		if (!err && closed)
-			err = dir_roll(lmdb, class, gen);
+			err = store_dir_roll(lmdb, class, gen);
 		else if (!err)
 			*out = gen_ref(gen);
 		gens_unref(gens);
@@ -208,7 +208,7 @@ static int write_todo(struct store_lmdb *lmdb, enum gen_class class, size_t coun
 		bool again = rc == MDB_MAP_FULL && !lmdb->config.map_bytes && i == 0;
 
 		if (again)
-			err = dir_roll(lmdb, class, gen);
+			err = store_dir_roll(lmdb, class, gen);
 		gen_unref(gen);
 		if (!again || err)
 			return err;
@@ -235,7 +235,7 @@ int lmdb_commit(void *ctx, struct queue_item **items, size_t count, size_t *fits
 	if (err)
 		*fits = fits_of_all(lmdb, items, count, fit);
 	if (class == GEN_CACHE && janitor_needed(lmdb))
-		dir_ring(lmdb);
+		store_dir_ring(lmdb);
 	return err;
 }
 
@@ -331,7 +331,7 @@ static int delete_once(struct gen *gen, struct bytes multihash)
 static int delete_all(struct store_lmdb *lmdb, struct bytes multihash, bool *any)
 {
 	struct gens *gens;
-	int err = dir_gens(lmdb, &gens);
+	int err = store_dir_gens(lmdb, &gens);
 
 	if (err)
 		return err;

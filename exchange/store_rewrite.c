@@ -156,7 +156,7 @@ static int copy_keys(struct copy *copy, struct bytes keys)
 		copy->to = NULL;
 		err = copy_batch(copy, &c, &map_full);
 		if (map_full && !before)
-			err = dir_roll(copy->lmdb, copy->from->class, copy->to);
+			err = store_dir_roll(copy->lmdb, copy->from->class, copy->to);
 		gen_unref(copy->to);
 	}
 	return err;

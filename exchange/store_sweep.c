@@ -10,7 +10,7 @@ static int set_floor(struct store_lmdb *lmdb, enum gen_class class)
 {
 	struct gens *gens;
 	struct gen_stat stat = { 0 };
-	int err = dir_gens(lmdb, &gens);
+	int err = store_dir_gens(lmdb, &gens);
 
 	if (err)
 		return err;
@@ -19,10 +19,10 @@ static int set_floor(struct store_lmdb *lmdb, enum gen_class class)
 	if (newest)
 		err = gen_stat(newest, &stat);
 	if (!err && stat.blocks)
-		err = dir_roll(lmdb, class, newest);
+		err = store_dir_roll(lmdb, class, newest);
 	gens_unref(gens);
 	if (!err)
-		err = dir_gens(lmdb, &gens);
+		err = store_dir_gens(lmdb, &gens);
 	if (err)
 		return err;
 	newest = gens_newest(gens, class);
@@ -34,7 +34,7 @@ static int set_floor(struct store_lmdb *lmdb, enum gen_class class)
 int lmdb_sweep_begin(struct store *store)
 {
 	struct store_lmdb *lmdb = lmdb_of(store);
-	int fd = dir_janitor_lock(lmdb, true), err = 0;
+	int fd = store_dir_janitor_lock(lmdb, true), err = 0;
 
 	if (fd < 0)
 		return fd;
@@ -58,7 +58,7 @@ void lmdb_sweep_end(struct store *store)
 
 	atomic_fetch_add(&lmdb->shared->epoch, 1);
 	close(fd);
-	dir_ring(lmdb);
+	store_dir_ring(lmdb);
 }
 
 struct sweep {
@@ -124,14 +124,14 @@ static int sweep_gen(struct sweep *sweep, struct gen *gen, bool small)
 	if (err <= 0)
 		return err;
 	err = rewrite_copy(sweep->lmdb, gen, sort_out, sweep);
-	return err ? err : dir_remove(sweep->lmdb, gen);
+	return err ? err : store_dir_remove(sweep->lmdb, gen);
 }
 
 static int sweep_class(struct sweep *sweep, const struct gens *gens, enum gen_class class)
 {
 	struct store_lmdb *lmdb = sweep->lmdb;
 	unsigned floor = atomic_load(&lmdb->shared->floors[class]);
-	uint64_t little = dir_limit(lmdb, gens, class) / GENS_FEW;
+	uint64_t little = store_dir_limit(lmdb, gens, class) / GENS_FEW;
 	size_t count = class == GEN_KEPT ? gens->kept : gens->count - gens->kept;
 	int full = 0;
 
@@ -160,7 +160,7 @@ int lmdb_sweep(struct store *store, const struct store_sweep_fns *fns, void *ctx
 
 	/* What was put again since the beginning is found where it is written. */
 	queue_sync(sweep.lmdb->queue);
-	int err = dir_gens(sweep.lmdb, &gens);
+	int err = store_dir_gens(sweep.lmdb, &gens);
 
 	if (err)
 		return err;
