@@ -45,10 +45,10 @@ void run_lookups(struct sim *sim)
 	world_run(world, 1000);
 	sim_say(sim, "%.0f KB a node with its table full, idle",
 		(double)(mallinfo2().uordblks - before) / nodes / 1000);
-	/* Of thousands a quarter is replaced, and not within one minute: who joins makes 360
+	/* Of thousands half is replaced, and not within one minute: who joins makes 360
 	 * connections. */
 	lookup_churn(world, &(struct churn){ .share = CHURN,
-					     .each = nodes > 2000 ? 4 : 1,
+					     .each = nodes > 2000 ? 2 : 1,
 					     .ms = nodes > 2000 ? 3 * CHURN_MS : CHURN_MS,
 					     .config = &config });
 	sums = lookup_many(world, LOOKUPS);
