@@ -308,7 +308,7 @@ int cli_call(struct invocation *in, const char *cmd, json_t *args,
 
 void cli_blocks(struct invocation *in, struct blocks *blocks)
 {
-	if (!in->fetcher && cli_daemon(in))
+	if (!in->offline && !in->fetcher && cli_daemon(in))
 		in->fetcher = fetcher_of_control(in->repo_path);
 	blocks_init(blocks, in->repo->store, in->fetcher);
 }

@@ -289,22 +289,31 @@ static void push_end(void *ctx, struct stream *stream)
 
 static const struct stream_events push_events = { .on_end = push_end, .on_close = run_closed };
 
-static void push_one(struct identify *identify, struct swarm_conn *conn)
+static void push_ready(void *ctx, int err, struct stream *stream)
 {
-	char name[] = PUSH_PROTOCOL;
-	char *const names[] = { name };
+	struct identify *identify = ctx;
 	struct buf out = { 0 };
-	struct stream *stream = NULL;
 
-	if (write_self(identify, &conn->secured.conn->remote, &out) == 0)
-		stream = stream_open(conn, names, 1, true, NULL, NULL);
-	if (stream) {
-		identify->pushes++;
+	if (!err && write_self(identify, &stream->conn->secured.conn->remote, &out) == 0) {
 		run_new(identify, RUN_PUSH, stream, &push_events);
 		stream_write_buf(stream, &out);
 		stream_end(stream);
+	} else {
+		if (!err)
+			stream_reset(stream, CODE_NONE);
+		identify->pushes--;
+		push_all(identify);
 	}
 	buf_release(&out);
+}
+
+/* Not lazily: what ends in one read with the negotiation is lost on js-libp2p here as well. */
+static void push_one(struct identify *identify, struct swarm_conn *conn)
+{
+	static char *const names[] = { (char *)PUSH_PROTOCOL }; /* borrowed until push_ready() */
+
+	if (stream_open(conn, names, 1, false, push_ready, identify))
+		identify->pushes++;
 }
 
 /* As many as may run at once; the others follow when these end. */

@@ -131,12 +131,14 @@ static void end_was_sent(struct yamux_stream *stream)
 	}
 }
 
+/* The end goes in a frame of its own, as go-yamux sends it: js-yamux reads the flag before the data,
+ * and drops the data of a stream that has ended. */
 static void put_data(struct out *out, struct yamux_stream *stream)
 {
 	size_t head_at = out->count++;
 	uint8_t *head = out->yamux->heads[out->heads++];
 	uint32_t taken = take_data(out, stream);
-	bool ends = stream->end_wanted && !stream->out.len;
+	bool ends = stream->end_wanted && !stream->out.len && !taken;
 	struct yamux_header header = { .type = taken ? YAMUX_DATA : YAMUX_WINDOW,
 				       .flags = ends ? YAMUX_FIN : 0,
 				       .id = stream->id,

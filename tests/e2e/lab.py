@@ -349,8 +349,8 @@ class Node:
 
 # Trees
 
-UNICODE = ["äöü ß", "日本語のファイル", "e\u0301 combining", "emoji 🗂", "tab\tname", "new\nline", "back\\slash",
-           "-dash", "*star?", "'quotes\"", "\x7f"]
+UNICODE = ["äöü ß", "日本語のファイル", "e\u0301 combining", "emoji 🗂", "tab\tname", "new\nline",
+           "back\\slash", "-dash", "*star?", "'quotes\"", "\x7f"]
 
 
 def long_name(i, tail=""):

@@ -1,5 +1,6 @@
 """Mounts when things go wrong: peers that do not answer, blocks that are missing or rotten, readers that
-wait while the mount or the daemon goes. Every error is the promised one, every mount goes away, nothing hangs."""
+wait while the mount or the daemon goes. Every error is the promised one, every mount goes away, and
+nothing hangs."""
 
 import json
 import os

@@ -1,5 +1,6 @@
 """Three nodes: B has a tree, B and C know only A. C finds it (Kademlia), mounts it and reads it with ordinary
-programs; B dies, C still has what it read, and the promised errors for the rest; C comes back with no network."""
+programs; B dies, C still has what it read, and the promised errors for the rest; C comes back with no
+network."""
 
 import json
 import os

@@ -111,7 +111,7 @@ async function add (rest) {
   for await (const entry of fs.addAll(walk(path, 'root'), options)) {
     cid = entry.cid // the root comes last
   }
-  await drain(helia.pins.add(cid))
+  if (!await helia.pins.isPinned(cid)) await drain(helia.pins.add(cid))
   return { cid: cid.toString() }
 }
 

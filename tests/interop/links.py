@@ -16,9 +16,10 @@ IDENTITY_MAX = 42       # a longer public key is named by its SHA-256
 def peer_id_of(key):
     """The id that a public key, base64 of its protobuf, must have."""
     raw = base64.b64decode(key)
-    hashed = b"\0" + bytes([len(raw)]) + raw
     if len(raw) > IDENTITY_MAX:
         hashed = b"\x12\x20" + hashlib.sha256(raw).digest()
+    else:
+        hashed = b"\0" + bytes([len(raw)]) + raw
     number, text = int.from_bytes(hashed, "big"), ""
     while number:
         number, digit = divmod(number, 58)

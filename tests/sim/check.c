@@ -6,8 +6,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define SLICE 500	   /* nodes checked in one second */
-#define LATE_MS 1000	   /* after its deadline a want is overdue */
+#define SLICE 500    /* nodes checked in one second */
+#define LATE_MS 1000 /* after its deadline a want is overdue */
 #define BROKEN_SHOWN_MAX 20
 
 void world_broken(struct world *world, const char *fmt, ...)
@@ -40,7 +40,8 @@ static void check_swarm(struct node *node)
 	at_most(node, "operations", swarm->op_count, SWARM_OPS_MAX);
 	at_most(node, "peers in the address book", peerstore_count(swarm->peerstore),
 		PEERSTORE_PEERS_MAX);
-	list_for_each (conn, &swarm->conns, struct swarm_conn, node) {
+	list_for_each(conn, &swarm->conns, struct swarm_conn, node)
+	{
 		conns++;
 		at_most(node, "streams of a connection", yamux_stream_count(conn->yamux),
 			2 * YAMUX_STREAMS_MAX);
@@ -104,10 +105,10 @@ static void check_node(struct node *node)
 
 void check_world(struct world *world)
 {
-	list_for_each (want, &world->wants, struct want, node)
-		if (world->now_ms > want->deadline_ms + LATE_MS + world->jumped_ms)
-			world_broken(world, "a want is overdue by %llu ms",
-				     (unsigned long long)(world->now_ms - want->deadline_ms));
+	list_for_each(want, &world->wants, struct want,
+		      node) if (world->now_ms > want->deadline_ms + LATE_MS + world->jumped_ms)
+		world_broken(world, "a want is overdue by %llu ms",
+			     (unsigned long long)(world->now_ms - want->deadline_ms));
 	for (size_t n = 0; n < SLICE && n < world->count; n++) {
 		struct node *node = world->nodes[world->slice++ % world->count];
 

@@ -4,8 +4,8 @@
 
 #include "tests/sim/world.h"
 
-/* Every want is answered by its deadline; every table, queue and count of each node (of a slice of them, when
- * there are many) is within its limit. */
+/* Every want is answered by its deadline; every table, queue and count of each node (of a slice of
+ * them, when there are many) is within its limit. */
 void check_world(struct world *world);
 /* Everything is closed: nothing is left. */
 void check_end(struct world *world);

@@ -3,7 +3,6 @@
 #include "exchange/bitswap/msg.h"
 #include "net/conn.h"
 #include "net/wire/frame.h"
-#include "net/wire/varint.h"
 #include "routing/kad/msg.h"
 
 #include <assert.h>
@@ -34,7 +33,7 @@ struct evil {
 	unsigned stream_count, asked;
 	struct timer babble;
 	struct swarm_op *op;
-	struct buf mail;     /* for whom op opens a stream */
+	struct buf mail; /* for whom op opens a stream */
 	struct evil *const *friends;
 	size_t friend_count;
 	struct peer_id last; /* who asked last */
@@ -198,7 +197,9 @@ static void on_data(void *ctx, struct stream *stream, struct bytes data)
 	}
 }
 
-static const struct stream_events events = { .on_data = on_data, .on_end = on_end, .on_close = on_close };
+static const struct stream_events events = { .on_data = on_data,
+					     .on_end = on_end,
+					     .on_close = on_close };
 
 static void on_stream(void *ctx, struct stream *stream)
 {
@@ -234,8 +235,9 @@ static void on_babble_opened(void *ctx, int err, struct stream *stream, const ch
 /* Random bytes on a stream of a random protocol to whoever spoke to it last. */
 static void on_babble(void *ctx)
 {
-	static const char *const protocols[] = { "/ipfs/bitswap/1.2.0", KAD_PROTOCOL, "/ipfs/id/1.0.0",
-						 "/ipfs/id/push/1.0.0", "/ipfs/ping/1.0.0" };
+	static const char *const protocols[] = { "/ipfs/bitswap/1.2.0", KAD_PROTOCOL,
+						 "/ipfs/id/1.0.0", "/ipfs/id/push/1.0.0",
+						 "/ipfs/ping/1.0.0" };
 	struct evil *evil = ctx;
 	size_t which = (size_t)random_below(&evil->node->random, ARRAY_LEN(protocols));
 
@@ -329,7 +331,8 @@ static void vandal_close(void *ctx, int err)
 	timer_stop(vandal->world->timers, &vandal->timer);
 }
 
-static const struct conn_events vandal_events = { .on_data = vandal_data, .on_close = vandal_close };
+static const struct conn_events vandal_events = { .on_data = vandal_data,
+						  .on_close = vandal_close };
 
 static void on_smash(void *ctx)
 {
@@ -365,7 +368,8 @@ struct vandal *vandal_new(struct world *world, struct node *victim, bool quiet)
 {
 	struct vandal *vandal = xnew(struct vandal);
 	struct multiaddr addr = node_addr(victim);
-	struct host_config config = { .latency_ms = 20, .ip = (uint32_t)(120u << 24 | world->started++) };
+	struct host_config config = { .latency_ms = 20,
+				      .ip = (uint32_t)(120u << 24 | world->started++) };
 	struct identity *identity;
 	uint8_t seed[32];
 

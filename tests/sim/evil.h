@@ -1,5 +1,5 @@
-/* Peers that mean harm. Most are real swarms with handlers of their own, so what they send passes yamux and
- * multistream; a vandal writes on the naked connection. */
+/* Peers that mean harm. Most are real swarms with handlers of their own, so what they send passes
+ * yamux and multistream; a vandal writes on the naked connection. */
 #ifndef TESTS_SIM_EVIL_H
 #define TESTS_SIM_EVIL_H
 
@@ -15,7 +15,7 @@ enum evil_kind {
 
 struct evil;
 
-/* others: what EVIL_SYBIL names, borrowed; may be NULL. */
+/* config as node_new()'s: exchange and Kademlia are left out of it. */
 struct evil *evil_new(struct world *world, enum evil_kind kind, const struct node_config *config);
 /* Its peers in crime, all of whom it names to whoever asks. Borrowed. */
 void evil_friends(struct evil *evil, struct evil *const *friends, size_t count);

@@ -48,16 +48,16 @@ struct tree tree_make(uint64_t number, size_t leaves, size_t leaf_size, size_t f
 	size_t count = leaves;
 
 	for (size_t i = 0; i < leaves; i++)
-		level[i] = keep(sim_block(number << 32 | i, leaf_size), &tree, holders,
-				holder_count);
+		level[i] =
+			keep(sim_block(number << 32 | i, leaf_size), &tree, holders, holder_count);
 	while (count > 1 || tree.depth == 1) {
 		size_t above = 0;
 
 		for (size_t i = 0; i < count; i += fanout) {
 			size_t n = count - i < fanout ? count - i : fanout;
 
-			level[above++] = keep(branch(number, level + i, n), &tree, holders,
-					      holder_count);
+			level[above++] =
+				keep(branch(number, level + i, n), &tree, holders, holder_count);
 		}
 		count = above;
 		tree.depth++;

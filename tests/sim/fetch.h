@@ -1,5 +1,5 @@
-/* Trees of blocks, and readers that fetch them as a tree walk would: the root, then what it names, always
- * with many wants ahead. */
+/* Trees of blocks, and readers that fetch them as a tree walk would: the root, then what it names,
+ * always with many wants ahead. */
 #ifndef TESTS_SIM_FETCH_H
 #define TESTS_SIM_FETCH_H
 
@@ -11,7 +11,8 @@ struct tree {
 	uint64_t bytes;
 };
 
-/* leaves blocks of leaf_size bytes, branches of up to fanout names above them; into the stores of holders. */
+/* leaves blocks of leaf_size bytes, branches of up to fanout names above them; into the stores of
+ * holders. */
 struct tree tree_make(uint64_t number, size_t leaves, size_t leaf_size, size_t fanout,
 		      struct node *const *holders, size_t holder_count);
 

@@ -78,9 +78,9 @@ static void fill_table(struct node *node, const struct placed *sorted, size_t co
 
 		range(sorted, count, &node->place, bits, &from, &to);
 		for (unsigned i = 0; i < K && from < to; i++) {
-			size_t which = to - from <= K
-					       ? from + i
-					       : from + (size_t)random_below(&node->random, to - from);
+			size_t which = to - from <= K ? from + i
+						      : from + (size_t)random_below(&node->random,
+										    to - from);
 
 			if (which >= to)
 				break;
@@ -105,25 +105,25 @@ void lookup_populate(struct world *world, unsigned count, const struct node_conf
 
 /* ---- churn ---- */
 
-void lookup_churn(struct world *world, unsigned share, uint64_t ms, const struct node_config *given,
-		  bool (*spare)(void *ctx, const struct node *node), void *ctx)
+void lookup_churn(struct world *world, const struct churn *churn)
 {
-	struct node_config config = *given;
-	size_t count = world_alive(world) * share / 100;
+	struct node_config config = *churn->config;
+	size_t count = world_alive(world) * churn->share / 100;
 	uint64_t start = world->now_ms;
 
 	config.bootstrap = 4;
 	for (size_t i = 0; i < count; i++) {
 		struct node *node = world_pick(world, NULL, true);
 
-		if (node && (!spare || !spare(ctx, node)))
+		if (node && (!churn->spare || !churn->spare(churn->ctx, node)))
 			node_stop(node, i % 2);
-		node_new(world, &config);
-		if (start + ms * i / count > world->now_ms)
-			world_run(world, start + ms * i / count - world->now_ms);
+		if (i % churn->each == 0)
+			node_new(world, &config);
+		if (start + churn->ms * i / count > world->now_ms)
+			world_run(world, start + churn->ms * i / count - world->now_ms);
 	}
-	if (start + ms > world->now_ms)
-		world_run(world, start + ms - world->now_ms);
+	if (start + churn->ms > world->now_ms)
+		world_run(world, start + churn->ms - world->now_ms);
 }
 
 /* ---- lookups ---- */
@@ -192,7 +192,8 @@ static size_t truth(const struct world *world, const struct measured *measured,
 		if (!node || node->closing || !node->kad || node->config.host.nat ||
 		    node == measured->node || node->started_ms + SETTLED_MS > measured->start_ms)
 			continue;
-		while (at > 0 && kad_id_closer(&measured->target, &node->place, &nearest[at - 1]->place) < 0)
+		while (at > 0 &&
+		       kad_id_closer(&measured->target, &node->place, &nearest[at - 1]->place) < 0)
 			at--;
 		if (at == K)
 			continue;

@@ -92,7 +92,8 @@ void run_four_sources(struct sim *sim)
 	sim_end(sim, world);
 }
 
-/* 9 000 small blocks over a round trip of 100 ms: what counts is how often the reader has to wait. */
+/* 9 000 small blocks over a round trip of 100 ms: what counts is how often the reader has to wait.
+ */
 void run_small_blocks(struct sim *sim)
 {
 	struct world *world = sim_world(sim);
@@ -133,8 +134,8 @@ void run_greedy(struct sim *sim)
 		bool first = i < GREEDY;
 		struct tree tree = tree_make(10 + (unsigned)i, 600, 65536, 128, &from, 1);
 
-		fetch_start(&fetch[i], to[first ? 0 : i - GREEDY + 1], &tree.root,
-			    first ? 512 : 64, 300000, 0);
+		fetch_start(&fetch[i], to[first ? 0 : i - GREEDY + 1], &tree.root, first ? 512 : 64,
+			    300000, 0);
 	}
 	world_run(world, 20000);
 	for (int i = 0; i < READERS + GREEDY - 1; i++) {
@@ -207,7 +208,8 @@ void run_partition(struct sim *sim)
 	world_run(world, 2000);
 	fetch_start(&fetch, to, &tree.root, 64, 20000, 0);
 	world_until(world, &fetch.done, 200000);
-	sim_expect(sim, fetch.blocks == tree.blocks, "all %zu blocks after it healed", fetch.blocks);
+	sim_expect(sim, fetch.blocks == tree.blocks, "all %zu blocks after it healed",
+		   fetch.blocks);
 	fetch_end(&fetch);
 	sim_end(sim, world);
 }
@@ -215,7 +217,9 @@ void run_partition(struct sim *sim)
 void run_loss(struct sim *sim)
 {
 	struct world *world = sim_world(sim);
-	struct node_config bad = { .host = { .up = 4 * MB, .latency_ms = 60, .jitter_ms = 40, .loss = 200 } };
+	struct node_config bad = {
+		.host = { .up = 4 * MB, .latency_ms = 60, .jitter_ms = 40, .loss = 200 }
+	};
 	struct node *from[2] = { node_new(world, &bad), node_new(world, &bad) };
 	struct node *to = reader(world);
 	struct tree tree = tree_make(6, 512, 65536, 128, from, 2);

@@ -45,14 +45,19 @@ void run_lookups(struct sim *sim)
 	world_run(world, 1000);
 	sim_say(sim, "%.0f KB a node with its table full, idle",
 		(double)(mallinfo2().uordblks - before) / nodes / 1000);
-	/* The more nodes, the longer: not everybody may join within one minute. */
-	lookup_churn(world, CHURN, nodes > 2000 ? 5 * CHURN_MS : CHURN_MS, &config, NULL, NULL);
+	/* Of thousands half is replaced, and not within one minute: who joins makes 360
+	 * connections. */
+	lookup_churn(world, &(struct churn){ .share = CHURN,
+					     .each = nodes > 2000 ? 2 : 1,
+					     .ms = nodes > 2000 ? 3 * CHURN_MS : CHURN_MS,
+					     .config = &config });
 	sums = lookup_many(world, LOOKUPS);
-	sim_say(sim, "| nodes | nearest found | of the 20 nearest | hops (max) | log2(n) | asked | dead | time |");
-	sim_say(sim, "| %u | %.1f %% | %.1f %% | %.2f (%llu) | %.1f | %.1f | %.1f | %.2f s |", nodes,
-		100 * sums.found / n, 100 * (double)sums.nearest / n / 20, (double)sums.hops / n,
-		(unsigned long long)sums.hops_max, log2(nodes), (double)sums.asked / n,
-		(double)sums.failed / n, (double)sums.ms / n / 1000);
+	sim_say(sim, "| nodes | nearest found | of the 20 nearest | hops (max) | log2(n) | asked | "
+		     "dead | time |");
+	sim_say(sim, "| %u | %.1f %% | %.1f %% | %.2f (%llu) | %.1f | %.1f | %.1f | %.2f s |",
+		nodes, 100 * sums.found / n, 100 * (double)sums.nearest / n / 20,
+		(double)sums.hops / n, (unsigned long long)sums.hops_max, log2(nodes),
+		(double)sums.asked / n, (double)sums.failed / n, (double)sums.ms / n / 1000);
 	sim_say(sim, "%.0f KB a node at the end, %u connection ends",
 		(double)(mallinfo2().uordblks - before) / nodes / 1000, world->net.open_ends);
 	sim_expect(sim, sums.found >= 0.95 * n, "%u of %u lookups found the nearest (95 %%)",
@@ -141,7 +146,7 @@ void run_provide(struct sim *sim)
 		provided += provide(spared.nodes[i], &cids[i]);
 	}
 	sim_expect(sim, provided == PROVIDERS, "%u of %u keys provided", provided, PROVIDERS);
-	lookup_churn(world, CHURN, CHURN_MS, &config, is_spared, &spared);
+	lookup_churn(world, &(struct churn){ CHURN, 1, CHURN_MS, &config, is_spared, &spared });
 	for (unsigned i = 0; i < PROVIDERS; i++)
 		found += find(world_pick(world, spared.nodes[i], true), &cids[i]);
 	sim_expect(sim, found >= PROVIDERS - 1, "%u of %u found under churn", found, PROVIDERS);
@@ -162,7 +167,7 @@ void run_provide(struct sim *sim)
 /* ---- Sybils near a key (advisories, row 26) ---- */
 
 #define SYBILS 20
-#define SYBILS_FEW 9 /* fewer than half of the 20 that keep a record */
+#define SYBILS_FEW 9  /* fewer than half of the 20 that keep a record */
 #define SYBIL_BITS 11 /* they share so many with the key: nearer than any of 500 honest nodes */
 #define SYBIL_FINDERS 40
 
@@ -235,7 +240,8 @@ void run_sybils(struct sim *sim)
 	sim_expect(sim, found >= SYBIL_FINDERS * 9 / 10,
 		   "%u of %u found what %d Sybils, each in a /16 of its own, sit on", found,
 		   SYBIL_FINDERS, SYBILS_FEW);
-	/* Who can pay for 20 addresses in 20 networks outnumbers all that keep a record: no expectation. */
+	/* Who can pay for 20 addresses in 20 networks outnumbers all that keep a record: no
+	 * expectation. */
 	found = besiege(sim, SYBILS, false);
 	sim_say(sim, "%u of %u found what %d Sybils, each in a /16 of its own, sit on", found,
 		SYBIL_FINDERS, SYBILS);
@@ -301,7 +307,8 @@ void run_split(struct sim *sim)
 	split(world, false);
 	world_run(world, 60000);
 	found = across(world, 40);
-	sim_expect(sim, found >= 38, "%u of 40 found across, a minute after 3 minutes apart", found);
+	sim_expect(sim, found >= 38, "%u of 40 found across, a minute after 3 minutes apart",
+		   found);
 	split(world, true);
 	world_run(world, 1500000);
 	split(world, false);
@@ -316,8 +323,8 @@ void run_split(struct sim *sim)
 
 /* ---- everything at once ---- */
 
-/* Nodes of all kinds, some behind NATs, some evil, that come and go and fetch from each other by routing, over
- * lossy links: what a replay must repeat exactly. */
+/* Nodes of all kinds, some behind NATs, some evil, that come and go and fetch from each other by
+ * routing, over lossy links: what a replay must repeat exactly. */
 void run_mixed(struct sim *sim)
 {
 	enum { EVIL = 6, READERS = 12 };
@@ -328,7 +335,8 @@ void run_mixed(struct sim *sim)
 	struct spared spared = { { 0 } };
 	struct fetch fetch[READERS];
 
-	config.host = (struct host_config){ .up = 2000000, .down = 8000000, .loss = 50, .jitter_ms = 10 };
+	config.host =
+		(struct host_config){ .up = 2000000, .down = 8000000, .loss = 50, .jitter_ms = 10 };
 	lookup_populate(world, nodes, &config);
 	for (int i = 0; i < EVIL; i++) {
 		evil[i] = evil_new(world, (enum evil_kind)(i % 4), NULL);
@@ -346,14 +354,15 @@ void run_mixed(struct sim *sim)
 		world_run(world, 5000);
 		fetch_start(&fetch[i], spared.nodes[2 * i + 1], &tree.root, 32, FIND_MS, 4);
 	}
-	lookup_churn(world, CHURN, CHURN_MS, &config, is_spared, &spared);
+	lookup_churn(world, &(struct churn){ CHURN, 1, CHURN_MS, &config, is_spared, &spared });
 	world_run(world, 3 * FIND_MS);
 	for (int i = 0; i < READERS; i++) {
 		waited += fetch[i].done;
 		fetched += fetch[i].done && fetch[i].blocks == 43;
 		fetch_end(&fetch[i]);
 	}
-	sim_expect(sim, waited == READERS, "%u of %u readers were answered in time", waited, READERS);
+	sim_expect(sim, waited == READERS, "%u of %u readers were answered in time", waited,
+		   READERS);
 	sim_expect(sim, fetched >= READERS - 1, "%u of %u have all their blocks", fetched, READERS);
 	sim_end(sim, world);
 	for (int i = 0; i < EVIL; i++)

@@ -122,7 +122,7 @@ static void run_one(struct sim *sim, const struct scenario *scenario, unsigned n
 	fflush(stdout);
 	scenario->run(sim);
 	trace = sim->trace;
-	if (scenario->twice) {
+	if (scenario->twice && nodes == scenario->nodes) {
 		size_t before = allocated();
 
 		sim->quiet = true;
@@ -156,10 +156,10 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < ARRAY_LEN(scenarios); i++) {
 		if (only && strcmp(only, scenarios[i].name) != 0)
 			continue;
+		if (only && nodes && any)
+			continue; /* of those that have one name, only the first is asked for */
 		run_one(&sim, &scenarios[i], nodes ? nodes : scenarios[i].nodes);
 		any = true;
-		if (only && nodes)
-			break;
 	}
 	if (!any)
 		return usage();

@@ -12,14 +12,15 @@ struct sim {
 	bool quiet;	/* a second run of the same: only what fails is said */
 };
 
-/* A scenario makes one world with sim_world(), lives in it, says what it expects, and ends it with sim_end(),
- * which also expects that no invariant broke and nothing was left behind. */
+/* A scenario makes one world with sim_world(), lives in it, says what it expects, and ends it with
+ * sim_end(), which also expects that no invariant broke and nothing was left behind. */
 typedef void scenario_fn(struct sim *sim);
 
 struct world *sim_world(struct sim *sim);
 void sim_end(struct sim *sim, struct world *world);
 /* One expectation, printed. Returns ok. */
-bool sim_expect(struct sim *sim, bool ok, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+bool sim_expect(struct sim *sim, bool ok, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 /* A line for the reader. */
 void sim_say(const struct sim *sim, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static inline unsigned sim_nodes(const struct sim *sim, unsigned own)
@@ -28,8 +29,8 @@ static inline unsigned sim_nodes(const struct sim *sim, unsigned own)
 }
 
 /* run_bitswap.c */
-scenario_fn run_one_source, run_four_sources, run_small_blocks, run_greedy, run_vanish, run_partition,
-	run_loss, run_jump, run_nat;
+scenario_fn run_one_source, run_four_sources, run_small_blocks, run_greedy, run_vanish,
+	run_partition, run_loss, run_jump, run_nat;
 /* run_hostile.c */
 scenario_fn run_wrong_blocks, run_silent, run_garbage;
 /* run_kad.c */

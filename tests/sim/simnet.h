@@ -1,12 +1,12 @@
 /* The simulated network: hosts with addresses, links between them, on the loop's virtual clock.
  *
- * Each host is a transport of net/channel.h, so a real swarm runs on it, from the muxer up: identities are
- * taken as proven and Noise is skipped. What a link does to the bytes:
- *   latency    of both hosts' access lines, and a jitter that never reorders one connection's bytes
- *   bandwidth  of the sender's line, its connections in turns by segments, and of the receiver's line
- *   loss       of a segment: it comes one retransmission later, and with it all that follows it
- *   cuts       a partition or a dead host: bytes wait; connections end only by whoever loses patience
- * A receiver that does not take bytes stops its sender at SIMNET_WINDOW, as TCP would.
+ * Each host is a transport of net/channel.h, so a real swarm runs on it, from the muxer up:
+ * identities are taken as proven and Noise is skipped. What a link does to the bytes: latency    of
+ * both hosts' access lines, and a jitter that never reorders one connection's bytes bandwidth  of
+ * the sender's line, its connections in turns by segments, and of the receiver's line loss       of
+ * a segment: it comes one retransmission later, and with it all that follows it cuts       a
+ * partition or a dead host: bytes wait; connections end only by whoever loses patience A receiver
+ * that does not take bytes stops its sender at SIMNET_WINDOW, as TCP would.
  *
  * Everything that happens goes into one hash: two runs with one seed have the same. */
 #ifndef TESTS_SIM_SIMNET_H
@@ -36,12 +36,12 @@ struct simnet {
 
 struct host_config {
 	struct peer_id id;
-	uint32_t ip;	       /* host byte order; its address is /ip4/IP/udp/4001/quic-v1 */
-	unsigned latency_ms;   /* of its access line, one way */
-	unsigned jitter_ms;    /* uniform, on top */
-	uint64_t up, down;     /* bytes a second, 0: no limit */
-	unsigned loss;	       /* segments lost of 10 000 sent or received */
-	bool nat;	       /* nobody can dial it */
+	uint32_t ip;	     /* host byte order; its address is /ip4/IP/udp/4001/quic-v1 */
+	unsigned latency_ms; /* of its access line, one way */
+	unsigned jitter_ms;  /* uniform, on top */
+	uint64_t up, down;   /* bytes a second, 0: no limit */
+	unsigned loss;	     /* segments lost of 10 000 sent or received */
+	bool nat;	     /* nobody can dial it */
 };
 
 struct host {
@@ -76,7 +76,8 @@ void simnet_rewire(struct simnet *net);
 bool simnet_reach(const struct host *a, const struct host *b);
 
 /* A connection by hand, for peers that are no swarm: the transport's own dial(). */
-void host_dial(struct host *host, const struct multiaddr *addr, transport_dialed_fn *done, void *ctx);
+void host_dial(struct host *host, const struct multiaddr *addr, transport_dialed_fn *done,
+	       void *ctx);
 
 /* Into the trace: what happened, to whom, and the bytes of it. */
 void simnet_trace(struct simnet *net, unsigned what, uint64_t a, uint64_t b, struct bytes bytes);

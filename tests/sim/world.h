@@ -1,8 +1,9 @@
-/* One simulated world: a virtual clock, a network, and nodes made of the real swarm, Kademlia, exchange and
- * memory store. All of it on one thread and from one seed: the same seed plays the same world again.
+/* One simulated world: a virtual clock, a network, and nodes made of the real swarm, Kademlia,
+ * exchange and memory store. All of it on one thread and from one seed: the same seed plays the
+ * same world again.
  *
- * While the world runs, its invariants are checked every virtual second (world_check): a broken one is printed
- * with the moment it was seen, and counts as a failure of the scenario. */
+ * While the world runs, its invariants are checked every virtual second (world_check): a broken one
+ * is printed with the moment it was seen, and counts as a failure of the scenario. */
 #ifndef TESTS_SIM_WORLD_H
 #define TESTS_SIM_WORLD_H
 
@@ -24,34 +25,34 @@ struct world {
 	struct node **nodes; /* alive and closing, and holes */
 	size_t count, cap;
 	size_t *holes, hole_count; /* slots of nodes that are gone */
-	size_t started;	     /* ever: the next node's number */
+	size_t started;		   /* ever: the next node's number */
 	size_t closing;
-	struct list closed; /* struct node.closed: to be freed */
-	size_t slice;	     /* of the nodes, to be checked next */
-	struct list wants;   /* struct want.node */
-	unsigned broken;     /* invariants seen broken */
+	struct list closed;   /* struct node.closed: to be freed */
+	size_t slice;	      /* of the nodes, to be checked next */
+	struct list wants;    /* struct want.node */
+	unsigned broken;      /* invariants seen broken */
 	unsigned *broken_out; /* where world_free() leaves their number, or NULL */
-	uint64_t jumped_ms;  /* virtual time that nobody lived through: a want may be so much late */
+	uint64_t jumped_ms; /* virtual time that nobody lived through: a want may be so much late */
 };
 
 /* What a node is made of; zero is a public node without limits, with an exchange and no routing. */
 struct node_config {
 	struct host_config host; /* id and ip are filled in; latency 0: drawn, 5 to 60 ms */
 	bool no_exchange;
-	bool kad;		 /* with Kademlia, as a server unless behind a NAT */
-	unsigned bootstrap;	 /* how many nodes it is told of */
+	bool kad;	    /* with Kademlia, as a server unless behind a NAT */
+	unsigned bootstrap; /* how many nodes it is told of */
 	uint64_t refresh_ms;
 	unsigned low_water, high_water;
 	uint64_t keepalive_ms;
-	const uint8_t *seed;	 /* of its identity, 32 bytes; NULL: drawn */
+	const uint8_t *seed; /* of its identity, 32 bytes; NULL: drawn */
 	uint64_t provider_delay_ms;
-	uint32_t ip;		 /* 0: one in a /16 of its own */
+	uint32_t ip; /* 0: one in a /16 of its own */
 };
 
 struct node {
 	struct world *world;
-	size_t slot;	 /* in world->nodes */
-	size_t number;	 /* when it was started */
+	size_t slot;   /* in world->nodes */
+	size_t number; /* when it was started */
 	struct node_config config;
 	struct identity *identity;
 	struct random random;
@@ -74,7 +75,8 @@ struct world *world_new(uint64_t seed);
 void world_free(struct world *world);
 
 struct node *node_new(struct world *world, const struct node_config *config);
-/* quiet: its machine dies and nobody is told; else connections end properly. The memory goes later. */
+/* quiet: its machine dies and nobody is told; else connections end properly. The memory goes later.
+ */
 void node_stop(struct node *node, bool quiet);
 /* A random living node, not `except`; with Kademlia when kad. NULL when there is none. */
 struct node *world_pick(struct world *world, const struct node *except, bool kad);
@@ -98,8 +100,8 @@ void world_broken(struct world *world, const char *fmt, ...) __attribute__((form
 struct block *sim_block(uint64_t number, size_t size);
 void node_put(struct node *node, struct block *block);
 
-/* A block that somebody waits for. Checked: answered once, not long after its deadline, and with bytes that are
- * the CID's. */
+/* A block that somebody waits for. Checked: answered once, not long after its deadline, and with
+ * bytes that are the CID's. */
 struct want {
 	struct list node;
 	struct world *world;
@@ -112,6 +114,7 @@ struct want {
 
 /* -EAGAIN when the exchange refuses. */
 int want_start(struct node *node, struct exchange_session *session, const struct cid *cid,
-	       uint64_t timeout_ms, void (*got)(void *ctx, int err, struct block *block), void *ctx);
+	       uint64_t timeout_ms, void (*got)(void *ctx, int err, struct block *block),
+	       void *ctx);
 
 #endif

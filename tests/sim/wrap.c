@@ -48,7 +48,8 @@ static XXH128_hash_t hash_of(struct bytes key, struct bytes message, struct byte
 	return XXH3_128bits_withSeed(message.at, message.len, seed);
 }
 
-int __wrap_public_key_verify(const struct public_key *key, struct bytes message, struct bytes signature)
+int __wrap_public_key_verify(const struct public_key *key, struct bytes message,
+			     struct bytes signature)
 {
 	XXH128_hash_t of = hash_of(public_key_proto(key), message, signature);
 	size_t at = of.low64 % MEMORY;
