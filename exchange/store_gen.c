@@ -12,12 +12,14 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
+#include <unistd.h>
 
 #define VERSION_MIN 1 /* a whole store of layout version 1 is a generation */
 #define VERSION 2
 #define MAP_BYTES_MIN ((uint64_t)1 << 30) /* what is tried last when address space is short */
 #define MAP_BYTES_SHORT ((uint64_t)1 << 34)
 #define READERS_MAX 1024		  /* of all processes together */
+#define LOCK_BYTES (128u << 10)		  /* more than so many readers need */
 #define TABLES_MAX 4
 #define MAP_MOVES (-1)
 #define MAP_WAIT_MS 10000	    /* for other readers to end before the map moves */
@@ -407,6 +409,24 @@ static int open_tables(struct gen *gen, bool create)
 	return rc;
 }
 
+/* LMDB maps its table of readers without allocating it: on a full disk the first look at a new page of it would end the
+ * process. Not opened by this process yet, so closing it drops no lock. */
+static int allocate_readers(const struct gen *gen)
+{
+	char file[GEN_PATH_MAX + 16];
+	int rc = 0;
+
+	snprintf(file, sizeof file, "%s/lock.mdb", gen->path);
+	int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return errno;
+	if (fallocate(fd, 0, 0, LOCK_BYTES) && errno != EOPNOTSUPP)
+		rc = errno;
+	close(fd);
+	return rc;
+}
+
 static int open_gen(struct gen *gen, const struct gen_config *config)
 {
 	uint64_t map_bytes = config->map_bytes;
@@ -421,8 +441,10 @@ static int open_gen(struct gen *gen, const struct gen_config *config)
 		log_error("store", "%s is empty", file);
 		return EIO;
 	}
-	int rc = open_env(gen, map_bytes, config->no_sync);
+	int rc = allocate_readers(gen);
 
+	if (!rc)
+		rc = open_env(gen, map_bytes, config->no_sync);
 	while (rc == ENOMEM && (!map_bytes || map_bytes / 4 >= MAP_BYTES_MIN)) {
 		/* A limited address space: RLIMIT_AS, Valgrind, small hosts. */
 		map_bytes = map_bytes ? map_bytes / 4 : MAP_BYTES_SHORT;

@@ -511,6 +511,8 @@ int store_open_lmdb(const char *dir, const struct store_config *config, struct s
 	int err = store_dir_open(lmdb);
 
 	if (!err)
+		sweep_make_reserve(lmdb);
+	if (!err)
 		err = janitor_start(lmdb);
 	if (err) {
 		free_store(lmdb);

@@ -7,6 +7,7 @@
  *   janitor          flock()ed by the one process that sweeps or evicts
  *   kept-000001/     generations of what was asked to be kept,
  *   cache-000002/    and of what was fetched by reading; numbers are never used twice
+ *   reserve          1 MiB of nothing, see sweep_make_reserve()
  *   new-... dead-... generations being made or deleted; leftovers are removed at the next opening
  *
  * A block only ever moves to a newer generation, and is copied before its old place is deleted: who looks through
@@ -130,6 +131,8 @@ int lmdb_write_begin(struct store_lmdb *lmdb, enum gen_class class, struct gen *
 
 /* ---- store_sweep.c ---- */
 
+/* Space put aside, so that a collection can begin on a full disk: made when there is room. */
+void sweep_make_reserve(struct store_lmdb *lmdb);
 int lmdb_sweep_begin(struct store *store);
 void lmdb_sweep_end(struct store *store);
 int lmdb_sweep(struct store *store, const struct store_sweep_fns *fns, void *ctx, uint64_t *removed,

@@ -1,9 +1,40 @@
 #include "exchange/store_lmdb.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
+#define RESERVE_BYTES (1u << 20)
 #define GENS_FEW 8 /* more of a class: small ones are put together */
+
+static void reserve_path(const struct store_lmdb *lmdb, char out[static GEN_PATH_MAX])
+{
+	snprintf(out, GEN_PATH_MAX, "%s/reserve", lmdb->path);
+}
+
+void sweep_make_reserve(struct store_lmdb *lmdb)
+{
+	char path[GEN_PATH_MAX];
+
+	reserve_path(lmdb, path);
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return;
+	if (fallocate(fd, 0, 0, RESERVE_BYTES))
+		unlink(path);
+	close(fd);
+}
+
+/* False: there is none. */
+static bool use_reserve(const struct store_lmdb *lmdb)
+{
+	char path[GEN_PATH_MAX];
+
+	reserve_path(lmdb, path);
+	return !unlink(path);
+}
 
 /* The newest generation of a class is closed, unless it is empty; those from the floor on are not swept. */
 static int set_floor(struct store_lmdb *lmdb, enum gen_class class)
@@ -31,6 +62,15 @@ static int set_floor(struct store_lmdb *lmdb, enum gen_class class)
 	return 0;
 }
 
+static int set_floors(struct store_lmdb *lmdb)
+{
+	int err = 0;
+
+	for (unsigned class = 0; class < GEN_CLASSES && !err; class ++)
+		err = set_floor(lmdb, class);
+	return err;
+}
+
 int lmdb_sweep_begin(struct store *store)
 {
 	struct store_lmdb *lmdb = lmdb_of(store);
@@ -40,8 +80,9 @@ int lmdb_sweep_begin(struct store *store)
 		return fd;
 	if (atomic_load(&lmdb->shared->epoch) % 2) /* who swept died */
 		atomic_fetch_add(&lmdb->shared->epoch, 1);
-	for (unsigned class = 0; class < GEN_CLASSES && !err; class ++)
-		err = set_floor(lmdb, class);
+	err = set_floors(lmdb);
+	if (err == -ENOSPC && use_reserve(lmdb))
+		err = set_floors(lmdb);
 	if (err) {
 		close(fd);
 		return err;
@@ -56,6 +97,7 @@ void lmdb_sweep_end(struct store *store)
 	struct store_lmdb *lmdb = lmdb_of(store);
 	int fd = lmdb->sweep_fd;
 
+	sweep_make_reserve(lmdb);
 	atomic_fetch_add(&lmdb->shared->epoch, 1);
 	close(fd);
 	store_dir_ring(lmdb);
