@@ -263,7 +263,8 @@ void identify_ponged(struct identify *identify, struct swarm_conn *conn)
 {
 	bool more = false;
 
-	list_for_each_safe (run, &identify->runs, struct run, node) {
+	list_for_each_safe(run, &identify->runs, struct run, node)
+	{
 		if (run->kind != RUN_ANSWER || run->stream->conn != conn)
 			continue;
 		if (--run->pongs > 0) {
@@ -324,7 +325,8 @@ static void push_all(struct identify *identify)
 
 	if (swarm->closing || !identify->due)
 		return;
-	list_for_each (conn, &swarm->conns, struct swarm_conn, node) {
+	list_for_each(conn, &swarm->conns, struct swarm_conn, node)
+	{
 		struct peer *peer = conn->peer;
 
 		if (identify->pushes == IDENTIFY_PUSHES_MAX)

@@ -336,7 +336,8 @@ size_t peerstore_addrs(struct peerstore *store, const struct peer_id *peer, stru
 	if (!entry)
 		return 0;
 	expire(store, entry);
-	qsort(entry->known, entry->count, sizeof(entry->known[0]), by_goodness);
+	if (entry->count > 1)
+		qsort(entry->known, entry->count, sizeof(entry->known[0]), by_goodness);
 	n = entry->count < max ? entry->count : max;
 	for (size_t i = 0; i < n; i++) {
 		addrs[i].len = entry->known[i]->len;

@@ -131,8 +131,8 @@ static void end_was_sent(struct yamux_stream *stream)
 	}
 }
 
-/* The end goes in a frame of its own, as go-yamux sends it: js-yamux reads the flag before the data,
- * and drops the data of a stream that has ended. */
+/* The end goes in a frame of its own, as go-yamux sends it: js-yamux reads the flag before the
+ * data, and drops the data of a stream that has ended. */
 static void put_data(struct out *out, struct yamux_stream *stream)
 {
 	size_t head_at = out->count++;

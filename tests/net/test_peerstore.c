@@ -50,6 +50,8 @@ static void addresses_end(void **state)
 	struct multiaddr one = addr(1), two = addr(2), out[4];
 
 	(void)state;
+	assert_int_equal(peerstore_certify(store, &a, 1, NULL, 0, 100), 0);
+	assert_int_equal(peerstore_addrs(store, &a, out, 4), 0); /* known, and nowhere */
 	peerstore_add(store, &a, &one, 100);
 	peerstore_add(store, &a, &two, 200);
 	peerstore_add(store, &a, &two, 50); /* the longer life stays */

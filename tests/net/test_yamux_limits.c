@@ -236,9 +236,37 @@ static void lingering(void **state)
 	side_release(&side);
 }
 
+/* js-yamux drops the data of a frame that ends its stream. */
+static void the_end_is_a_frame_of_its_own(void **state)
+{
+	static const char frames[] = "000100010000000100000000"
+				     "000000000000000100000003"
+				     "616263"
+				     "000100040000000100000000";
+	struct buf data = { 0 }, wire = { 0 }, want = { 0 };
+	struct side side;
+	struct yamux_stream *stream;
+
+	(void)state;
+	hex_decode(&want, frames);
+	side_init(&side, true, NULL);
+	drain_to(&side, &wire, BATCH); /* its first ping */
+	buf_clear(&wire);
+	stream = open_stream(&side);
+	buf_add_str(&data, "abc");
+	yamux_stream_write(stream, &data);
+	yamux_stream_end(stream);
+	drain_to(&side, &wire, BATCH);
+	assert_true(bytes_equal(buf_bytes(&wire), buf_bytes(&want)));
+	buf_release(&want);
+	buf_release(&wire);
+	side_release(&side);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_end_is_a_frame_of_its_own),
 		cmocka_unit_test(window_limit),
 		cmocka_unit_test(credit_limit),
 		cmocka_unit_test(reset_code_is_no_credit),
