@@ -57,6 +57,7 @@ below_exchange := exchange routing net
 below_routing  := routing net
 below_net      := net
 below_sim      := exchange routing net
+below_bench    := exchange routing net
 below_fuzz     := fs dag exchange routing net
 
 layer_of = $(word 2,$(subst /, ,$(1)))
@@ -101,7 +102,7 @@ check-built: layers headers $(OUT)/dagfs $(TESTS:%.c=$(OUT)/%) $(FUZZ:%.c=$(OUT)
 # The threaded paths under TSan.
 check-tsan: setup
 	@$(MAKE) --no-print-directory V=tsan check-tsan-built
-TSAN_TESTS := $(foreach t,exchange/test_store_lmdb exchange/test_blocks exchange/test_fetcher net/test_loop \
+TSAN_TESTS := $(foreach t,exchange/test_store_lmdb exchange/test_store_generations exchange/test_blocks exchange/test_fetcher net/test_loop \
 	net/test_db net/test_wait dag/test_import dag/test_file,$(wildcard tests/$(t).c))
 check-tsan-built: $(TSAN_TESTS:%.c=$(OUT)/%)
 	@TSAN_OPTIONS=halt_on_error=1 scripts/run-tests -t 300 $^

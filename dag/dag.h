@@ -17,6 +17,7 @@
 #include "dag/import.h"
 #include "dag/ipld/ipld.h"
 #include "dag/pin.h"
+#include "dag/sweep.h"
 #include "dag/unixfs.h"
 #include "exchange/exchange.h"
 

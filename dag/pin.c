@@ -149,13 +149,19 @@ struct adding {
 	void *ctx;
 };
 
-/* What the daemon fetched may still be in its queue, and it may die or have no room: whoever acknowledges
- * the pin stores what is not there yet. */
+/* What is cached is kept from now on. What the daemon fetched may still be in its queue, and it may die or have no room:
+ * whoever acknowledges the pin stores what is not there yet. */
 static int keep_block(struct adding *adding, const struct block *block)
 {
-	if (blocks_has(adding->blocks, &block->cid))
+	struct store *store = adding->blocks->store;
+
+	if (cid_is_identity(&block->cid) || !block->data.len)
 		return 0;
-	return store_put(adding->blocks->store, (struct block *)block, STORE_WAIT, NULL, NULL);
+	int err = store_keep(store, cid_hash_bytes(&block->cid));
+
+	if (err != -ENOENT && err != -EIO)
+		return err;
+	return store_put(store, (struct block *)block, STORE_WAIT | STORE_KEEP, NULL, NULL);
 }
 
 static int count_block(void *ctx, const struct block *block, unsigned depth)
@@ -189,6 +195,23 @@ static int fetch(struct adding *adding, struct blocks *blocks, struct wait *wait
 	return err;
 }
 
+/* A collection that began or ended on the way may have removed what we met before: then all is looked at again. */
+static int fetch_all(struct adding *adding, struct wait *wait, uint64_t timeout_ms)
+{
+	struct store *store = adding->blocks->store;
+	uint64_t epoch;
+	int err;
+
+	do {
+		epoch = store_epoch(store);
+		adding->pin.blocks = adding->pin.bytes = 0;
+		err = fetch(adding, adding->blocks, wait, timeout_ms);
+		if (!err)
+			err = store_sync(store);
+	} while (!err && epoch != store_epoch(store));
+	return err;
+}
+
 int pin_add(struct db *db, struct blocks *blocks, const struct cid *cid, enum pin_kind kind,
 	    const char *name, struct wait *wait, uint64_t timeout_ms, pin_progress_fn *progress,
 	    void *ctx)
@@ -205,9 +228,7 @@ int pin_add(struct db *db, struct blocks *blocks, const struct cid *cid, enum pi
 	if (cid_is_set(&old.cid) && old.kind == kind && old.state == PIN_DONE) {
 		adding.pin = old;
 	} else {
-		err = fetch(&adding, blocks, wait, timeout_ms);
-		if (!err)
-			err = store_sync(blocks->store);
+		err = fetch_all(&adding, wait, timeout_ms);
 		if (!err)
 			err = finish(db, &adding.pin);
 	}

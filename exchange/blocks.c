@@ -62,8 +62,9 @@ static int get_remote(struct blocks *blocks, const struct cid *cid, struct wait 
 	if (!err && why == -EIO) {
 		char text[CID_TEXT_MAX];
 
-		/* Whoever fetched it may keep another store: mend this one. */
-		err = store_put(blocks->store, *out, 0, NULL, NULL);
+		/* Whoever fetched it may keep another store: mend this one. It may have been rotten where
+		 * blocks are kept. */
+		err = store_put(blocks->store, *out, STORE_KEEP, NULL, NULL);
 		log_info("store", "healed cid=%s %s", cid_text(cid, text),
 			 err ? err_text(err) : "");
 		return 0;
@@ -114,7 +115,7 @@ void exchange_prefetch(struct blocks *blocks, const struct cid *cids, size_t cou
 
 int blocks_put(struct blocks *blocks, struct block *block)
 {
-	int err = store_put(blocks->store, block, STORE_WAIT, NULL, NULL);
+	int err = store_put(blocks->store, block, STORE_WAIT | STORE_KEEP, NULL, NULL);
 
 	if (!err && blocks->fetcher)
 		blocks->fetcher->ops->have(blocks->fetcher, &block->cid, 1);

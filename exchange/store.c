@@ -86,9 +86,41 @@ int store_each(struct store *store, store_each_fn *each, void *ctx)
 	return store->ops->each(store, each, ctx);
 }
 
-int store_sweep(struct store *store, store_keep_fn *keep, void *ctx, uint64_t *removed,
+int store_keep(struct store *store, struct bytes multihash)
+{
+	return store->ops->keep(store, multihash);
+}
+
+uint64_t store_epoch(struct store *store)
+{
+	return store->ops->epoch(store);
+}
+
+int store_sweep_begin(struct store *store)
+{
+	int err = store->ops->sweep_begin(store);
+
+	if (!err)
+		atomic_store(&store->sweeping, true);
+	return err;
+}
+
+void store_sweep_end(struct store *store)
+{
+	if (atomic_exchange(&store->sweeping, false))
+		store->ops->sweep_end(store);
+}
+
+int store_sweep(struct store *store, const struct store_sweep_fns *fns, void *ctx, uint64_t *removed,
 		uint64_t *freed)
 {
+	bool begun = atomic_load(&store->sweeping);
+	int err = begun ? 0 : store_sweep_begin(store);
+
 	*removed = *freed = 0;
-	return store->ops->sweep(store, keep, ctx, removed, freed);
+	if (!err)
+		err = store->ops->sweep(store, fns, ctx, removed, freed);
+	if (!begun)
+		store_sweep_end(store);
+	return err;
 }

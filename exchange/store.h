@@ -1,6 +1,10 @@
 /* Where blocks rest. One interface, two stores: LMDB on disk (the cache and what is pinned) and memory (tests,
  * simulator). Blocks are keyed by multihash, whatever CID names them.
  *
+ * A block is cached (it was fetched by reading) or kept (added, pinned, imported). The quota counts what is cached: when it
+ * is passed, the oldest cached blocks go, but for those read since they came. What is kept goes by store_sweep() and
+ * store_delete() alone. A block may be there twice, cached and kept; then the counts of store_stat() count it twice.
+ *
  * Any thread. Reads run where they are called and never wait for writers. Writes are queued to the store's
  * own threads, one that verifies and one that groups them into transactions; nobody sees a block before it was
  * verified.
@@ -15,12 +19,14 @@ struct store;
 #define STORE_QUEUE_MAX (64u << 20) /* bytes of blocks queued for the writer */
 
 struct store_config {
-	uint64_t map_bytes;   /* address space of the LMDB map [1 TiB] */
-	uint64_t quota_bytes; /* what may be kept that is not pinned; 0: no limit */
-	bool no_sync;	      /* tests only: never wait for the disk */
+	uint64_t map_bytes;   /* most address space of one generation [chosen]: small ones fill up */
+	uint64_t quota_bytes; /* disk space of what is cached; 0: no limit */
+	uint64_t generation_bytes; /* tests only: size of a generation [chosen] */
+	bool no_sync;		   /* tests only: never wait for the disk */
 };
 
-/* Directory dir is created (0700) when missing. 0, -EIO (not a store, wrong version: logged), -errno. */
+/* Directory dir is created (0700) when missing. A store of layout version 1 is taken in. 0; -EIO: not a store, a version not known,
+ * cut off (logged); -errno. */
 int store_open_lmdb(const char *dir, const struct store_config *config, struct store **out);
 struct store *store_new_memory(void);
 /* Waits for queued writes. NULL is ignored. No read may be open. */
@@ -52,6 +58,7 @@ bool store_has(struct store *store, struct bytes multihash);
 enum store_put_flags {
 	STORE_VERIFY = 1, /* hash first; done gets -EBADMSG when it does not match, and nothing is stored */
 	STORE_WAIT = 2,	  /* when the queue is full wait for room (never on the loop thread) */
+	STORE_KEEP = 4,	  /* to be kept; else it is cached */
 };
 
 /* Runs on a thread of the store, once (in the memory store, and for identity CIDs, before store_put() returns):
@@ -64,6 +71,9 @@ typedef void store_verified_fn(void *ctx, int err, struct block *block);
  * there already costs a lookup and a comparison; one that rotted is replaced. verified will not run after an error. */
 int store_put(struct store *store, struct block *block, unsigned flags, store_verified_fn *verified,
 	      void *ctx);
+/* A cached block is to be kept from now on. Waits when the queue is full; never on the loop thread. -ENOENT; -EIO; as
+ * store_put(). Durable after store_sync(). */
+int store_keep(struct store *store, struct bytes multihash);
 /* Wait until all that this process put before is on disk. 0, -ENOSPC, -EIO: what could not be written is still queued and
  * tried again, so another sync may succeed; what had to be given up is logged. */
 int store_sync(struct store *store);
@@ -79,20 +89,47 @@ int store_delete(struct store *store, struct bytes multihash);
 struct store_stat {
 	uint64_t blocks, bytes; /* stored */
 	uint64_t disk_bytes;	/* used on disk */
+	uint64_t kept_blocks, kept_disk_bytes, cache_blocks, cache_disk_bytes; /* of these */
 	uint64_t quota_bytes;
 	char path[256];
 	unsigned version;
 };
 
 int store_stat(struct store *store, struct store_stat *stat);
-/* Every block in key order, in batches of short snapshots (blocks put or removed meanwhile may be missed). Non-zero
+/* Every block once, in key order, in batches of short snapshots (blocks put or removed meanwhile may be missed). Non-zero
  * from each() stops and is returned. data borrows for the call. */
 typedef int store_each_fn(void *ctx, struct bytes multihash, struct bytes data);
 int store_each(struct store *store, store_each_fn *each, void *ctx);
-/* Removes every block for which keep() says false, in batches, beside readers and writers. keep must also say true for
- * blocks that came after the sweep was decided. *removed counts blocks, *freed bytes. */
-typedef bool store_keep_fn(void *ctx, struct bytes multihash);
-int store_sweep(struct store *store, store_keep_fn *keep, void *ctx, uint64_t *removed,
+
+/* ---- collection ----
+ *
+ * In three steps, beside readers and writers of all processes:
+ *
+ *	store_sweep_begin()	what is put or kept from now on stays, also when it was stored before
+ *	... decide what else is to stay: pins as they are now ...
+ *	store_sweep()		the rest goes
+ *	store_sweep_end()
+ *
+ * What was put before the beginning and is reachable from no pin yet may go. Who makes a tree and records it at its end
+ * keeps the beginning away meanwhile (the program's gc.lock), or sees that store_epoch() is the same at its end
+ * and after store_sync() as before its first block, and goes over its blocks with store_keep() again when it is not. */
+
+/* Waits for a sweep or an eviction that is running. 0, -errno. */
+int store_sweep_begin(struct store *store);
+void store_sweep_end(struct store *store);
+/* Changes when a sweep begins and when it ends, in any process. */
+uint64_t store_epoch(struct store *store);
+
+struct store_sweep_fns {
+	/* 1: the block stays; 0: it may go; negative: stop. Asked more than once for a block; must not turn from 1 to 0. */
+	int (*keep)(void *ctx, struct bytes multihash);
+	/* The block is going (may be NULL). */
+	void (*gone)(void *ctx, struct bytes multihash, size_t len);
+};
+
+/* Removes blocks, and gives their space back to the disk. *removed counts blocks, *freed their bytes. Without
+ * store_sweep_begin() it begins and ends by itself. Stopped or interrupted it has removed some garbage and nothing else. */
+int store_sweep(struct store *store, const struct store_sweep_fns *fns, void *ctx, uint64_t *removed,
 		uint64_t *freed);
 
 #endif

@@ -1,174 +1,151 @@
 #include "exchange/store_lmdb.h"
 
+#include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/base/log.h"
 #include "net/wire/multibase.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 #include <xxhash.h>
 
-#define MAP_BYTES_DEFAULT ((uint64_t)1 << 40)
-#define MAP_BYTES_MIN ((uint64_t)1 << 30) /* what is tried last when address space is short */
-#define READERS_MAX 1024		  /* of all processes together */
-#define TABLES_MAX 4
-#define MAP_WAIT_S 10		   /* for other readers to end before the map moves */
 #define READ_AHEAD_MIN (64u << 10) /* blocks from here on are asked of the disk at once */
-#define EACH_BLOCKS 64		   /* of one snapshot of store_each() */
+#define EACH_BLOCKS 256		   /* of one snapshot of store_each() */
 #define EACH_BYTES ((size_t)8 << 20)
 
-int lmdb_err(int rc)
+/* ---- snapshots ---- */
+
+static void snapshot_free(struct snapshot *snapshot)
 {
-	switch (rc) {
-	case 0:
-		return 0;
-	case MDB_NOTFOUND:
-		return -ENOENT;
-	case MDB_MAP_FULL:
-	case ENOSPC:
-	case EDQUOT:
-		return -ENOSPC;
-	case MDB_READERS_FULL:
-		return -EAGAIN;
-	}
-	if (rc > 0)
-		return -rc;
-	log_error("store", "lmdb err=\"%s\"", mdb_strerror(rc));
-	return -EIO;
+	for (size_t i = 0; i < snapshot->gens->count; i++)
+		mdb_txn_abort(snapshot->parts[i].txn);
+	gens_unref(snapshot->gens);
+	free(snapshot);
 }
 
-int lmdb_resize(struct store_lmdb *lmdb, size_t more)
+static bool is_current(const struct store_lmdb *lmdb, const struct snapshot *snapshot)
 {
-	struct timespec until;
-	MDB_envinfo info;
-
-	/* An each() may write beside its own read: better an error than waiting for oneself. */
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += MAP_WAIT_S;
-	int err = -pthread_rwlock_timedwrlock(&lmdb->map, &until);
-
-	if (err)
-		return err;
-	mdb_env_info(lmdb->env, &info);
-	/* 0: as large as the file says */
-	int rc = mdb_env_set_mapsize(lmdb->env, more ? info.me_mapsize + more : 0);
-
-	pthread_rwlock_unlock(&lmdb->map);
-	return lmdb_err(rc);
+	return snapshot->gens->version == atomic_load(&lmdb->shared->list);
 }
 
-int lmdb_meta_get(struct store_lmdb *lmdb, MDB_txn *txn, const char *name, uint64_t *value)
-{
-	MDB_val key = val_of(bytes_str(name)), data;
-	int rc = mdb_get(txn, lmdb->meta, &key, &data);
-
-	*value = 0;
-	if (rc == MDB_NOTFOUND)
-		return 0;
-	if (rc)
-		return rc;
-	struct cursor c = cursor_over(bytes_of_val(&data));
-
-	*value = cursor_le64(&c);
-	return c.bad ? MDB_CORRUPTED : 0;
-}
-
-int lmdb_meta_put(struct store_lmdb *lmdb, MDB_txn *txn, const char *name, uint64_t value)
-{
-	struct buf text = { 0 };
-
-	buf_add_le64(&text, value);
-	MDB_val key = val_of(bytes_str(name)), data = val_of(buf_bytes(&text));
-	int rc = mdb_put(txn, lmdb->meta, &key, &data, 0);
-
-	buf_release(&text);
-	return rc;
-}
-
-/* ---- reading ---- */
-
-/* Where this thread begins to look among the idle transactions: threads seldom meet. */
+/* Where this thread begins to look among the idle snapshots: threads seldom meet. */
 static size_t idle_start(void)
 {
 	return (size_t)(((uint64_t)pthread_self() * 0x9e3779b97f4a7c15u) >> 58) % IDLE_READS;
 }
 
-static MDB_txn *take_idle(struct store_lmdb *lmdb)
+static struct snapshot *take_idle(struct store_lmdb *lmdb)
 {
 	size_t start = idle_start();
 
 	for (size_t i = 0; i < IDLE_READS; i++) {
-		_Atomic(MDB_txn *) *slot = &lmdb->idle[(start + i) % IDLE_READS];
-		MDB_txn *txn = NULL;
+		_Atomic(struct snapshot *) *slot = &lmdb->idle[(start + i) % IDLE_READS];
+		struct snapshot *snapshot = NULL;
 
 		if (atomic_load_explicit(slot, memory_order_relaxed))
-			txn = atomic_exchange_explicit(slot, NULL, memory_order_acquire);
-		if (txn)
-			return txn;
+			snapshot = atomic_exchange_explicit(slot, NULL, memory_order_acquire);
+		if (snapshot)
+			return snapshot;
 	}
 	return NULL;
 }
 
-/* A transaction that is reset keeps its place in the reader table: renewing it takes no lock. */
-static void give_idle(struct store_lmdb *lmdb, MDB_txn *txn)
+static void give_idle(struct store_lmdb *lmdb, struct snapshot *snapshot)
 {
 	size_t start = idle_start();
 
-	mdb_txn_reset(txn);
 	for (size_t i = 0; i < IDLE_READS; i++) {
-		MDB_txn *none = NULL;
+		struct snapshot *none = NULL;
 
-		if (atomic_compare_exchange_strong_explicit(&lmdb->idle[(start + i) % IDLE_READS],
-							    &none, txn, memory_order_release,
-							    memory_order_relaxed))
+		if (atomic_compare_exchange_strong(&lmdb->idle[(start + i) % IDLE_READS], &none,
+						   snapshot))
 			return;
 	}
-	mdb_txn_abort(txn);
+	snapshot_free(snapshot);
 }
 
-static int begin_once(struct store_lmdb *lmdb, MDB_txn **txn)
+void snapshot_drop_idle(struct store_lmdb *lmdb)
 {
-	pthread_rwlock_rdlock(&lmdb->map);
-	*txn = take_idle(lmdb);
-	int rc = *txn ? mdb_txn_renew(*txn) : mdb_txn_begin(lmdb->env, NULL, MDB_RDONLY, txn);
+	for (size_t i = 0; i < IDLE_READS; i++) {
+		struct snapshot *snapshot = atomic_exchange(&lmdb->idle[i], NULL);
 
-	if (rc) {
-		mdb_txn_abort(*txn);
-		*txn = NULL;
-		pthread_rwlock_unlock(&lmdb->map);
+		if (snapshot)
+			snapshot_free(snapshot);
 	}
-	return rc;
 }
 
-static int begin(struct store_lmdb *lmdb, MDB_txn **txn)
+int snapshot_begin(struct store_lmdb *lmdb, struct snapshot **out)
 {
-	int rc = begin_once(lmdb, txn);
+	struct snapshot *snapshot = take_idle(lmdb);
+	struct gens *gens;
 
-	if (rc == MDB_MAP_RESIZED) {
-		int err = lmdb_resize(lmdb, 0);
-
-		if (err)
-			return err;
-		rc = begin_once(lmdb, txn);
-	} else if (rc == MDB_READERS_FULL) {
-		mdb_reader_check(lmdb->env, NULL);
-		rc = begin_once(lmdb, txn);
+	if (snapshot && is_current(lmdb, snapshot)) {
+		*out = snapshot;
+		return 0;
 	}
-	return lmdb_err(rc);
+	if (snapshot)
+		snapshot_free(snapshot);
+	int err = store_dir_gens(lmdb, &gens);
+
+	if (err)
+		return err;
+	snapshot = xcalloc(1, sizeof *snapshot + gens->count * sizeof *snapshot->parts);
+	snapshot->gens = gens;
+	*out = snapshot;
+	return 0;
 }
 
-static void end(struct store_lmdb *lmdb, MDB_txn *txn)
+void snapshot_end(struct store_lmdb *lmdb, struct snapshot *snapshot)
 {
-	give_idle(lmdb, txn);
-	pthread_rwlock_unlock(&lmdb->map);
+	uint64_t version = snapshot->gens->version;
+
+	for (size_t i = 0; i < snapshot->gens->count; i++)
+		if (snapshot->parts[i].open) {
+			snapshot->parts[i].open = false;
+			gen_read_stop(snapshot->gens->at[i], snapshot->parts[i].txn);
+		}
+	if (!is_current(lmdb, snapshot)) {
+		snapshot_free(snapshot);
+		return;
+	}
+	give_idle(lmdb, snapshot);
+	/* It holds its generations open: nobody else may look here for long. */
+	if (version != atomic_load(&lmdb->shared->list))
+		snapshot_drop_idle(lmdb);
 }
+
+static int open_part(struct snapshot *snapshot, size_t i)
+{
+	struct snapshot_part *part = &snapshot->parts[i];
+
+	if (part->open)
+		return 0;
+	int err = gen_read_start(snapshot->gens->at[i], &part->txn);
+
+	part->open = !err;
+	return err;
+}
+
+int snapshot_find(struct snapshot *snapshot, size_t i, struct bytes multihash, struct bytes *record)
+{
+	MDB_val key = val_of(multihash), val;
+	int err = open_part(snapshot, i);
+
+	if (err)
+		return err;
+	int rc = mdb_get(snapshot->parts[i].txn, snapshot->gens->at[i]->blocks, &key, &val);
+
+	if (rc == MDB_NOTFOUND)
+		return -ENOENT;
+	if (!rc)
+		*record = bytes_of_val(&val);
+	return gen_err(rc);
+}
+
+/* ---- reading ---- */
 
 static void log_corrupt(struct bytes multihash)
 {
@@ -180,15 +157,15 @@ static void log_corrupt(struct bytes multihash)
 	buf_release(&text);
 }
 
-/* The data of a record, checked the first time this process meets it at this place. */
-static int open_record(struct store_lmdb *lmdb, struct bytes multihash, struct bytes record,
-		       struct bytes *data)
+int lmdb_open_record(struct store_lmdb *lmdb, const struct gen *gen, struct bytes multihash,
+		     struct bytes record, struct bytes *data)
 {
 	struct cursor c = cursor_over(record);
 	uint64_t sum = cursor_le64(&c);
 
 	*data = cursor_take(&c, cursor_left(&c));
-	uint64_t tag = XXH3_64bits_withSeed(multihash.at, multihash.len, (uintptr_t)data->at) | 1;
+	uint64_t place = (uintptr_t)data->at ^ (uint64_t)gen->number << 48;
+	uint64_t tag = XXH3_64bits_withSeed(multihash.at, multihash.len, place) | 1;
 	_Atomic uint64_t *slot = &lmdb->checked[(tag >> 1) % CHECKED_SLOTS];
 
 	if (atomic_load_explicit(slot, memory_order_relaxed) == tag)
@@ -206,40 +183,64 @@ static int open_record(struct store_lmdb *lmdb, struct bytes multihash, struct b
 	return 0;
 }
 
-static int find(struct store_lmdb *lmdb, MDB_txn *txn, struct bytes multihash, struct bytes *record)
+/* In one generation of the snapshot, opened; or only found, when data is NULL. */
+static int look_in(struct store_lmdb *lmdb, struct snapshot *snapshot, size_t i,
+		   struct bytes multihash, struct bytes *record, struct bytes *data)
 {
-	MDB_val key = val_of(multihash), val;
+	int err = snapshot_find(snapshot, i, multihash, record);
+
+	if (!err && data)
+		err = lmdb_open_record(lmdb, snapshot->gens->at[i], multihash, *record, data);
+	if (!err && data)
+		gen_touch(snapshot->gens->at[i], multihash);
+	return err;
+}
+
+/* Where the last one was, then the newest first. A copy that is damaged is as good as none while there is another. */
+static int look(struct store_lmdb *lmdb, struct snapshot *snapshot, struct bytes multihash,
+		struct bytes *record, struct bytes *data)
+{
+	size_t count = snapshot->gens->count, last = snapshot->last;
+	int why = -ENOENT;
 
 	if (!multihash.len || multihash.len > MULTIHASH_MAX)
 		return -ENOENT;
-	int err = lmdb_err(mdb_get(txn, lmdb->blocks, &key, &val));
+	for (size_t i = 0; i <= count; i++) {
+		size_t at = i ? i - 1 : last;
 
-	if (!err)
-		*record = bytes_of_val(&val);
-	return err;
+		if (at >= count || (i && at == last))
+			continue;
+		int err = look_in(lmdb, snapshot, at, multihash, record, data);
+
+		if (!err) {
+			snapshot->last = at;
+			return 0;
+		}
+		if (err != -ENOENT)
+			why = err;
+	}
+	return why;
 }
 
 static int lmdb_read_begin(struct store *store, struct store_read *read)
 {
-	MDB_txn *txn;
-	int err = begin(lmdb_of(store), &txn);
+	struct snapshot *snapshot = NULL;
+	int err = snapshot_begin(lmdb_of(store), &snapshot);
 
-	read->txn = txn;
+	read->txn = snapshot;
 	return err;
 }
 
 static int lmdb_read_get(struct store_read *read, struct bytes multihash, struct bytes *data)
 {
-	struct store_lmdb *lmdb = lmdb_of(read->store);
 	struct bytes record;
-	int err = find(lmdb, read->txn, multihash, &record);
 
-	return err ? err : open_record(lmdb, multihash, record, data);
+	return look(lmdb_of(read->store), read->txn, multihash, &record, data);
 }
 
 static void lmdb_read_end(struct store_read *read)
 {
-	end(lmdb_of(read->store), read->txn);
+	snapshot_end(lmdb_of(read->store), read->txn);
 	read->txn = NULL;
 }
 
@@ -279,7 +280,7 @@ static int lmdb_size(struct store *store, struct bytes multihash, size_t *size)
 {
 	struct store_lmdb *lmdb = lmdb_of(store);
 	struct block *queued = queue_find(lmdb->queue, multihash);
-	struct store_read read;
+	struct snapshot *snapshot;
 	struct bytes record;
 
 	if (queued) {
@@ -287,73 +288,135 @@ static int lmdb_size(struct store *store, struct bytes multihash, size_t *size)
 		block_unref(queued);
 		return 0;
 	}
-	int err = store_read_begin(store, &read);
+	int err = snapshot_begin(lmdb, &snapshot);
 
 	if (err)
 		return err;
-	err = find(lmdb, read.txn, multihash, &record);
+	err = look(lmdb, snapshot, multihash, &record, NULL);
 	if (!err)
-		*size = record.len > RECORD_HEAD ? record.len - RECORD_HEAD : 0;
-	store_read_end(&read);
+		*size = record.len > GEN_RECORD_HEAD ? record.len - GEN_RECORD_HEAD : 0;
+	snapshot_end(lmdb, snapshot);
 	return err;
 }
 
-static int lmdb_stat(struct store *store, struct store_stat *stat_out)
+/* ---- the whole ---- */
+
+static int lmdb_stat(struct store *store, struct store_stat *out)
 {
 	struct store_lmdb *lmdb = lmdb_of(store);
-	char file[sizeof lmdb->path + 16];
-	struct stat on_disk;
-	MDB_stat table;
-	MDB_txn *txn;
-	int err = begin(lmdb, &txn);
+	struct gens *gens;
+	int err = store_dir_gens(lmdb, &gens);
 
 	if (err)
 		return err;
-	err = lmdb_err(mdb_stat(txn, lmdb->blocks, &table));
-	if (!err)
-		err = lmdb_err(lmdb_meta_get(lmdb, txn, "bytes", &stat_out->bytes));
-	end(lmdb, txn);
-	if (err)
-		return err;
-	stat_out->blocks = table.ms_entries;
-	stat_out->quota_bytes = lmdb->quota_bytes;
-	memcpy(stat_out->path, lmdb->path, sizeof lmdb->path);
-	snprintf(file, sizeof file, "%s/data.mdb", lmdb->path);
-	if (!stat(file, &on_disk))
-		stat_out->disk_bytes = (uint64_t)on_disk.st_blocks * 512;
+	for (size_t i = 0; i < gens->count && !err; i++) {
+		bool kept = gens->at[i]->class == GEN_KEPT;
+		struct gen_stat stat;
+
+		err = gen_stat(gens->at[i], &stat);
+		if (err)
+			break;
+		*(kept ? &out->kept_blocks : &out->cache_blocks) += stat.blocks;
+		*(kept ? &out->kept_disk_bytes : &out->cache_disk_bytes) += stat.disk_bytes;
+		out->bytes += stat.bytes;
+	}
+	gens_unref(gens);
+	out->blocks = out->kept_blocks + out->cache_blocks;
+	out->disk_bytes = out->kept_disk_bytes + out->cache_disk_bytes;
+	out->quota_bytes = lmdb->config.quota_bytes;
+	memcpy(out->path, lmdb->path, sizeof lmdb->path);
+	return err;
+}
+
+/* One place of a walk through all generations at once. */
+struct place {
+	MDB_cursor *cursor;
+	MDB_val key, val;
+	int rc;
+};
+
+static void place_move(struct place *place, MDB_cursor_op op)
+{
+	if (!place->rc)
+		place->rc = mdb_cursor_get(place->cursor, &place->key, &place->val, op);
+}
+
+static int places_open(struct snapshot *snapshot, struct place *places, struct bytes from)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < snapshot->gens->count && !err; i++) {
+		struct place *place = &places[i];
+
+		err = open_part(snapshot, i);
+		if (err)
+			break;
+		place->key = val_of(from);
+		place->rc = mdb_cursor_open(snapshot->parts[i].txn, snapshot->gens->at[i]->blocks,
+					    &place->cursor);
+		place_move(place, from.len ? MDB_SET_RANGE : MDB_FIRST);
+		if (place->rc != MDB_NOTFOUND)
+			err = gen_err(place->rc);
+	}
+	return err;
+}
+
+/* The lowest key; of equal ones the first generation's. NULL at the end. */
+static struct place *lowest(struct place *places, size_t count)
+{
+	struct place *best = NULL;
+
+	for (size_t i = 0; i < count; i++)
+		if (!places[i].rc && (!best || bytes_cmp(bytes_of_val(&places[i].key),
+							 bytes_of_val(&best->key)) < 0))
+			best = &places[i];
+	return best;
+}
+
+static int places_next(struct place *places, size_t count, struct bytes key)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (!places[i].rc && bytes_equal(bytes_of_val(&places[i].key), key))
+			place_move(&places[i], MDB_NEXT);
+		if (places[i].rc && places[i].rc != MDB_NOTFOUND)
+			return gen_err(places[i].rc);
+	}
 	return 0;
 }
 
-/* One snapshot of store_each(): blocks from *from on; *from becomes the next key, empty at the end.
- */
+/* One snapshot of store_each(): blocks from *from on; *from becomes the next key, empty at the end. */
 static int each_batch(struct store_lmdb *lmdb, struct buf *from, store_each_fn *each, void *ctx)
 {
-	MDB_val key = val_of(buf_bytes(from)), val;
-	MDB_cursor *cursor = NULL;
+	struct snapshot *snapshot;
+	struct place *place, *places;
 	size_t blocks = 0, bytes = 0;
-	MDB_txn *txn;
-	int result = 0, err = begin(lmdb, &txn);
+	int err = snapshot_begin(lmdb, &snapshot);
 
 	if (err)
 		return err;
-	int rc = mdb_cursor_open(txn, lmdb->blocks, &cursor);
+	size_t count = snapshot->gens->count;
 
-	if (!rc)
-		rc = mdb_cursor_get(cursor, &key, &val, from->len ? MDB_SET_RANGE : MDB_FIRST);
-	while (!rc && !result && blocks < EACH_BLOCKS && bytes < EACH_BYTES) {
+	places = xcalloc(count + 1, sizeof *places);
+	err = places_open(snapshot, places, buf_bytes(from));
+	while (!err && (place = lowest(places, count)) && blocks < EACH_BLOCKS &&
+	       bytes < EACH_BYTES) {
+		struct bytes key = bytes_of_val(&place->key);
+
 		blocks++;
-		bytes += val.mv_size;
-		result = each(ctx, bytes_of_val(&key), bytes_skip(bytes_of_val(&val), RECORD_HEAD));
-		if (!result)
-			rc = mdb_cursor_get(cursor, &key, &val, MDB_NEXT);
+		bytes += place->val.mv_size;
+		err = each(ctx, key, bytes_skip(bytes_of_val(&place->val), GEN_RECORD_HEAD));
+		if (!err)
+			err = places_next(places, count, key);
 	}
 	buf_clear(from);
-	if (!rc)
-		buf_add(from, bytes_of_val(&key));
-	if (cursor)
-		mdb_cursor_close(cursor);
-	end(lmdb, txn);
-	return result || rc == MDB_NOTFOUND ? result : lmdb_err(rc);
+	if (!err && (place = lowest(places, count)))
+		buf_add(from, bytes_of_val(&place->key));
+	for (size_t i = 0; i < count; i++)
+		if (places[i].cursor)
+			mdb_cursor_close(places[i].cursor);
+	free(places);
+	snapshot_end(lmdb, snapshot);
+	return err;
 }
 
 static int lmdb_each(struct store *store, store_each_fn *each, void *ctx)
@@ -384,16 +447,19 @@ static void lmdb_when_room(struct store *store, void (*room)(void *ctx), void *c
 	queue_when_room(lmdb_of(store)->queue, room, ctx);
 }
 
+static uint64_t lmdb_epoch(struct store *store)
+{
+	return atomic_load(&lmdb_of(store)->shared->epoch);
+}
+
 /* ---- opening ---- */
 
-static void close_env(struct store_lmdb *lmdb)
+static void free_store(struct store_lmdb *lmdb)
 {
-	for (size_t i = 0; i < IDLE_READS; i++)
-		mdb_txn_abort(atomic_exchange(&lmdb->idle[i], NULL));
-	if (lmdb->env)
-		mdb_env_close(lmdb->env);
-	pthread_rwlock_destroy(&lmdb->map);
-	pthread_mutex_destroy(&lmdb->writing);
+	snapshot_drop_idle(lmdb);
+	store_dir_close(lmdb);
+	pthread_mutex_destroy(&lmdb->lists);
+	free(lmdb->todo);
 	free(lmdb);
 }
 
@@ -402,95 +468,8 @@ static void lmdb_close(struct store *store)
 	struct store_lmdb *lmdb = lmdb_of(store);
 
 	queue_free(lmdb->queue);
-	close_env(lmdb);
-}
-
-static int open_env(struct store_lmdb *lmdb, uint64_t map_bytes, bool no_sync)
-{
-	unsigned flags = MDB_NOTLS | (no_sync ? MDB_NOSYNC : 0);
-	int rc = mdb_env_create(&lmdb->env);
-
-	if (rc)
-		return rc;
-	rc = mdb_env_set_mapsize(lmdb->env, map_bytes);
-	if (!rc)
-		rc = mdb_env_set_maxreaders(lmdb->env, READERS_MAX);
-	if (!rc)
-		rc = mdb_env_set_maxdbs(lmdb->env, TABLES_MAX);
-	if (!rc)
-		rc = mdb_env_open(lmdb->env, lmdb->path, flags, 0600);
-	if (rc) {
-		mdb_env_close(lmdb->env);
-		lmdb->env = NULL;
-	}
-	return rc;
-}
-
-/* Opens the tables; in a write transaction they are made when missing. */
-static int open_tables(struct store_lmdb *lmdb, bool create)
-{
-	unsigned flags = create ? MDB_CREATE : 0;
-	uint64_t version = 0;
-	MDB_txn *txn;
-	int rc = mdb_txn_begin(lmdb->env, NULL, create ? 0 : MDB_RDONLY, &txn);
-
-	if (rc)
-		return rc;
-	rc = mdb_dbi_open(txn, "meta", flags, &lmdb->meta);
-	if (!rc)
-		rc = mdb_dbi_open(txn, "blocks", flags, &lmdb->blocks);
-	if (!rc)
-		rc = lmdb_meta_get(lmdb, txn, "version", &version);
-	if (!rc && !version && create) {
-		version = STORE_VERSION;
-		rc = lmdb_meta_put(lmdb, txn, "version", version);
-	}
-	if (!rc && version != STORE_VERSION) {
-		log_error("store", "%s has layout version %llu; this program knows version %d only",
-			  lmdb->path, (unsigned long long)version, STORE_VERSION);
-		rc = EIO;
-	}
-	if (!rc)
-		return mdb_txn_commit(txn); /* keeps the handles of the tables */
-	mdb_txn_abort(txn);
-	return rc;
-}
-
-/* A new file's name is durable only when its directory is. */
-static void sync_dir(const char *dir)
-{
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	if (fsync(fd))
-		log_warn("store", "cannot sync %s: %s", dir, err_text(errno));
-	close(fd);
-}
-
-static int open_store(struct store_lmdb *lmdb, const struct store_config *config)
-{
-	uint64_t map_bytes = config->map_bytes ? config->map_bytes : MAP_BYTES_DEFAULT;
-	int rc = open_env(lmdb, map_bytes, config->no_sync);
-
-	while (rc == ENOMEM && map_bytes / 4 >= MAP_BYTES_MIN) {
-		map_bytes /= 4; /* a limited address space: RLIMIT_AS, Valgrind, small hosts */
-		rc = open_env(lmdb, map_bytes, config->no_sync);
-	}
-	if (rc)
-		return rc;
-	int dead = 0;
-
-	mdb_reader_check(lmdb->env, &dead);
-	if (dead)
-		log_info("store", "cleared %d readers of dead processes", dead);
-	rc = open_tables(lmdb, false);
-	if (rc != MDB_NOTFOUND)
-		return rc;
-	rc = open_tables(lmdb, true);
-	if (!rc && !config->no_sync)
-		sync_dir(lmdb->path);
-	return rc;
+	janitor_stop(lmdb);
+	free_store(lmdb);
 }
 
 static const struct store_ops lmdb_ops = {
@@ -506,6 +485,10 @@ static const struct store_ops lmdb_ops = {
 	.delete = lmdb_delete,
 	.stat = lmdb_stat,
 	.each = lmdb_each,
+	.keep = lmdb_keep,
+	.epoch = lmdb_epoch,
+	.sweep_begin = lmdb_sweep_begin,
+	.sweep_end = lmdb_sweep_end,
 	.sweep = lmdb_sweep,
 };
 
@@ -520,21 +503,25 @@ int store_open_lmdb(const char *dir, const struct store_config *config, struct s
 	struct store_lmdb *lmdb = xnew(struct store_lmdb);
 
 	lmdb->store.ops = &lmdb_ops;
-	lmdb->quota_bytes = config->quota_bytes;
+	lmdb->config = *config;
 	memcpy(lmdb->path, dir, len + 1);
-	pthread_mutex_init(&lmdb->writing, NULL);
-	pthread_rwlock_init(&lmdb->map, NULL);
+	lmdb->todo = xcalloc(QUEUE_BATCH_MAX, sizeof(struct queue_item *));
+	pthread_mutex_init(&lmdb->lists, NULL);
 
-	int rc = open_store(lmdb, config);
-
-	if (rc == MDB_INVALID || rc == MDB_VERSION_MISMATCH)
-		log_error("store", "%s is not a store", dir);
-	int err = lmdb_err(rc);
+	int err = store_dir_open(lmdb);
 
 	if (!err)
-		err = queue_new(lmdb_commit, lmdb, &lmdb->queue);
+		sweep_make_reserve(lmdb);
+	if (!err)
+		err = janitor_start(lmdb);
 	if (err) {
-		close_env(lmdb);
+		free_store(lmdb);
+		return err;
+	}
+	err = queue_new(lmdb_commit, lmdb, &lmdb->queue);
+	if (err) {
+		janitor_stop(lmdb);
+		free_store(lmdb);
 		return err;
 	}
 	*out = &lmdb->store;

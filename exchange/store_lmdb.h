@@ -1,35 +1,76 @@
-/* The store on disk, between its two halves: store_lmdb.c opens and reads, store_lmdb_write.c
- * writes.
+/* The store on disk, between its parts: store_dir.c knows which generations there are, store_lmdb.c reads them,
+ * store_lmdb_write.c adds and deletes blocks, store_sweep.c deletes generations.
  *
- * One environment in the store's directory:
- *   table "meta"    "version" -> u64 LE; "bytes" -> u64 LE, sum of the sizes of all blocks
- *   table "blocks"  multihash -> u64 LE XXH3-64 of the data | data
+ * In the store's directory:
+ *   state            64 bytes, shared by all processes (struct store_shared)
+ *   lock             flock()ed while the set of generations is read (shared) or changed (exclusive): moments
+ *   janitor          flock()ed by the one process that sweeps or evicts
+ *   kept-000001/     generations of what was asked to be kept,
+ *   cache-000002/    and of what was fetched by reading; numbers are never used twice
+ *   reserve          1 MiB of nothing, see sweep_make_reserve()
+ *   new-... dead-... generations being made or deleted; leftovers are removed at the next opening
  *
- * Locks, in this order: map, writing, then LMDB's own. */
+ * A block only ever moves to a newer generation, and is copied before its old place is deleted: who looks through
+ * a list of generations taken before finds it, and a crash leaves duplicates at worst.
+ *
+ * Locks, in this order: lists, flock, then those of store_gen.h. */
 #ifndef EXCHANGE_STORE_LMDB_H
 #define EXCHANGE_STORE_LMDB_H
 
+#include "exchange/store_gen.h"
 #include "exchange/store_private.h"
 #include "exchange/store_queue.h"
 
-#include <lmdb.h>
-#include <pthread.h>
-
-#define RECORD_HEAD 8u
-#define IDLE_READS 64 /* read transactions kept for the next read */
+#define IDLE_READS 64 /* snapshots kept for the next read */
 #define CHECKED_SLOTS (1u << 16)
+
+/* Little-endian and eight-byte aligned, as it lies in the file. */
+struct store_shared {
+	uint64_t magic;
+	uint32_t version;
+	_Atomic uint32_t bell; /* futex: janitors wait for it to change */
+	_Atomic uint64_t list; /* changes after the set of generations did */
+	/* Odd while blocks are swept. Then what is put and lies in a generation below the floors is written
+	 * again. */
+	_Atomic uint64_t epoch;
+	_Atomic uint32_t floors[GEN_CLASSES];
+	_Atomic uint32_t next_number;
+	uint32_t spare[5];
+};
+
+/* Generations, those kept first, newest first in each class. Immutable but for the counter. */
+struct gens {
+	atomic_uint refs;
+	uint64_t version; /* of store_shared.list */
+	size_t count, kept;
+	struct gen *at[];
+};
+
+struct snapshot_part {
+	MDB_txn *txn;
+	bool open;
+};
+
+/* What a read looks through: read transactions, begun when they are first needed. */
+struct snapshot {
+	struct gens *gens;
+	size_t last; /* where a block was found: the next one may be there too */
+	struct snapshot_part parts[];
+};
 
 struct store_lmdb {
 	struct store store;
-	MDB_env *env;
-	MDB_dbi meta, blocks;
-	struct store_queue *queue;
-	pthread_mutex_t writing; /* around every write transaction of this process */
-	pthread_rwlock_t
-		map; /* held for reading by transactions, for writing while the map moves */
-	uint64_t quota_bytes;
+	struct store_config config;
 	char path[256];
-	_Atomic(MDB_txn *) idle[IDLE_READS];
+	struct store_shared *shared;
+	struct store_queue *queue;
+	pthread_mutex_t lists; /* guards current */
+	struct gens *current;
+	_Atomic(struct snapshot *) idle[IDLE_READS];
+	pthread_t janitor;
+	int sweep_fd; /* of the janitor's lock, while this process sweeps */
+	atomic_bool closing;
+	struct queue_item **todo; /* committer's: of a batch, what is not stored yet */
 	/* Tags of records whose checksum this process has seen to be right. Lossy: one that was
 	 * pushed out is checked again. */
 	_Atomic uint64_t checked[CHECKED_SLOTS];
@@ -40,30 +81,81 @@ static inline struct store_lmdb *lmdb_of(struct store *store)
 	return container_of(store, struct store_lmdb, store);
 }
 
-static inline MDB_val val_of(struct bytes bytes)
-{
-	return (MDB_val){ .mv_size = bytes.len, .mv_data = (void *)bytes.at };
-}
+/* ---- store_dir.c: the set of generations ---- */
 
-static inline struct bytes bytes_of_val(const MDB_val *val)
-{
-	return bytes_of(val->mv_data, val->mv_size);
-}
+/* Opens or makes the directory's state, takes in a store of version 1, opens all generations. */
+int store_dir_open(struct store_lmdb *lmdb);
+void store_dir_close(struct store_lmdb *lmdb);
+/* The list as it is now; one reference. */
+int store_dir_gens(struct store_lmdb *lmdb, struct gens **out);
+void gens_unref(struct gens *gens);
+/* The newest of a class, borrowed; NULL when there is none. */
+struct gen *gens_newest(const struct gens *gens, enum gen_class class);
+/* Bytes used by a class. */
+uint64_t gens_used(const struct gens *gens, enum gen_class class);
+/* Makes a new generation, unless somebody made one after last (NULL: there was none), which is closed. */
+int store_dir_roll(struct store_lmdb *lmdb, enum gen_class class, struct gen *last);
+/* Takes a generation out of the set and deletes its files; who reads it goes on. */
+int store_dir_remove(struct store_lmdb *lmdb, struct gen *gen);
+/* The size at which a generation is closed. */
+uint64_t store_dir_limit(const struct store_lmdb *lmdb, const struct gens *gens, enum gen_class class);
+/* The one that may sweep and evict: a descriptor to close, or -EAGAIN (when not to wait), -errno. */
+int store_dir_janitor_lock(struct store_lmdb *lmdb, bool wait);
+/* Wakes the janitors of all processes. */
+void store_dir_ring(struct store_lmdb *lmdb);
+/* Sleeps until the bell is no longer what it was. */
+void store_dir_wait(struct store_lmdb *lmdb, uint32_t was);
 
-/* The one place where LMDB's codes become ours. */
-int lmdb_err(int rc);
-/* Takes in that another process made the map larger, or makes it larger by more bytes, when all
- * transactions have ended. The caller has none open: then, after some seconds, -ETIMEDOUT. */
-int lmdb_resize(struct store_lmdb *lmdb, size_t more);
-/* A number of the meta table; 0 when absent. */
-int lmdb_meta_get(struct store_lmdb *lmdb, MDB_txn *txn, const char *name, uint64_t *value);
-int lmdb_meta_put(struct store_lmdb *lmdb, MDB_txn *txn, const char *name, uint64_t value);
+/* ---- store_lmdb.c: snapshots ---- */
 
-/* ---- the write half ---- */
+int snapshot_begin(struct store_lmdb *lmdb, struct snapshot **out);
+void snapshot_end(struct store_lmdb *lmdb, struct snapshot *snapshot);
+/* Lets go of kept snapshots, so that deleted generations are closed. */
+void snapshot_drop_idle(struct store_lmdb *lmdb);
+/* The record in generation i of the snapshot. -ENOENT, -errno. */
+int snapshot_find(struct snapshot *snapshot, size_t i, struct bytes multihash,
+		  struct bytes *record);
+/* The data of a record, checked the first time this process meets it at this place. -EIO. */
+int lmdb_open_record(struct store_lmdb *lmdb, const struct gen *gen, struct bytes multihash,
+		     struct bytes record, struct bytes *data);
+
+/* ---- store_lmdb_write.c ---- */
 
 queue_commit_fn lmdb_commit; /* ctx is the struct store_lmdb */
 int lmdb_delete(struct store *store, struct bytes multihash);
-int lmdb_sweep(struct store *store, store_keep_fn *keep, void *ctx, uint64_t *removed,
+int lmdb_keep(struct store *store, struct bytes multihash);
+/* A write transaction in the newest generation of a class (one reference), made when there is none and when the last is full. On
+ * success the map of source (may be NULL) is held too. */
+int lmdb_write_begin(struct store_lmdb *lmdb, enum gen_class class, struct gen *source,
+		     struct gen **gen, MDB_txn **txn);
+
+/* ---- store_sweep.c ---- */
+
+/* Space put aside, so that a collection can begin on a full disk: made when there is room. */
+void sweep_make_reserve(struct store_lmdb *lmdb);
+int lmdb_sweep_begin(struct store *store);
+void lmdb_sweep_end(struct store *store);
+int lmdb_sweep(struct store *store, const struct store_sweep_fns *fns, void *ctx, uint64_t *removed,
 	       uint64_t *freed);
+
+/* ---- store_rewrite.c: old generations, walked and copied ---- */
+
+/* Tells of each block of a generation: 1, 0, or a negative errno to stop. Called without locks. */
+typedef int rewrite_fn(void *ctx, struct gen *gen, struct bytes multihash, uint64_t len);
+/* Until fn is not 0, which is returned. */
+int rewrite_look(struct gen *gen, rewrite_fn *fn, void *ctx);
+/* Copies the blocks for which fn says 1 to the newest generation of the class, in batches. */
+int rewrite_copy(struct store_lmdb *lmdb, struct gen *gen, rewrite_fn *fn, void *ctx);
+/* Is it in a generation of the class numbered from at_least on? */
+bool rewrite_lies_in(struct store_lmdb *lmdb, enum gen_class class, unsigned at_least,
+		     struct bytes multihash);
+
+/* ---- store_evict.c ---- */
+
+/* The thread that evicts, and lets go of what others deleted. */
+int janitor_start(struct store_lmdb *lmdb);
+void janitor_stop(struct store_lmdb *lmdb);
+/* More is cached than the quota allows. */
+bool janitor_needed(struct store_lmdb *lmdb);
 
 #endif

@@ -3,92 +3,28 @@
 #include "net/base/log.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <xxhash.h>
 
-#define GROW_BYTES ((size_t)4 << 20) /* removing needs a few pages, even from a full map */
-#define DISK_FULL_BYTES (32u << 20)  /* less free than the largest transaction may need */
-#define SWEEP_LOOK_MAX 16384	     /* keys looked at in one snapshot */
-#define SWEEP_BLOCKS_MAX 1024	     /* removed in one transaction */
-
-static void unlock(struct store_lmdb *lmdb)
-{
-	pthread_mutex_unlock(&lmdb->writing);
-	pthread_rwlock_unlock(&lmdb->map);
-}
-
-static int begin_once(struct store_lmdb *lmdb, MDB_txn **txn)
-{
-	pthread_rwlock_rdlock(&lmdb->map);
-	pthread_mutex_lock(&lmdb->writing);
-	int rc = mdb_txn_begin(lmdb->env, NULL, 0, txn);
-
-	if (rc)
-		unlock(lmdb);
-	return rc;
-}
-
-/* Takes both locks; waits for other writers. 0 or -errno. */
-static int begin(struct store_lmdb *lmdb, MDB_txn **txn)
-{
-	int rc = begin_once(lmdb, txn);
-
-	if (rc == MDB_MAP_RESIZED) {
-		int err = lmdb_resize(lmdb, 0);
-
-		if (err)
-			return err;
-		rc = begin_once(lmdb, txn);
-	}
-	return lmdb_err(rc);
-}
-
-static bool is_disk_full(const struct store_lmdb *lmdb)
-{
-	struct statvfs disk;
-
-	return !statvfs(lmdb->path, &disk) &&
-	       (uint64_t)disk.f_bavail * disk.f_frsize < DISK_FULL_BYTES;
-}
-
-/* Commits when rc is 0, else gives up; 0 or -errno. */
-static int end(struct store_lmdb *lmdb, MDB_txn *txn, int rc)
-{
-	if (rc)
-		mdb_txn_abort(txn);
-	else
-		rc = mdb_txn_commit(txn);
-	unlock(lmdb);
-	/* The write that fills a disk is a short one, and LMDB says EIO for that. */
-	if (rc == EIO && is_disk_full(lmdb))
-		return -ENOSPC;
-	return lmdb_err(rc);
-}
+#define ROLLS_MAX 16 /* generations that others close before we give up */
 
 /* ---- putting ---- */
 
-static size_t data_len(const MDB_val *record)
+static uint64_t sum_in(struct bytes record)
 {
-	return record->mv_size > RECORD_HEAD ? record->mv_size - RECORD_HEAD : 0;
-}
-
-static uint64_t sum_in(const MDB_val *record)
-{
-	struct cursor c = cursor_over(bytes_of_val(record));
+	struct cursor c = cursor_over(record);
 
 	return cursor_le64(&c);
 }
 
 /* Every byte is compared: a record that rotted is replaced by a good one, a good one costs no
  * write. */
-static bool is_stored(const MDB_val *record, const struct queue_item *item)
+static bool is_stored(struct bytes record, const struct queue_item *item)
 {
 	struct bytes data = item->block->data;
 
-	return record->mv_size == RECORD_HEAD + data.len && sum_in(record) == item->sum &&
-	       bytes_equal(bytes_skip(bytes_of_val(record), RECORD_HEAD), data);
+	return record.len == GEN_RECORD_HEAD + data.len && sum_in(record) == item->sum &&
+	       bytes_equal(bytes_skip(record, GEN_RECORD_HEAD), data);
 }
 
 static void fill(const MDB_val *record, const struct queue_item *item)
@@ -96,32 +32,31 @@ static void fill(const MDB_val *record, const struct queue_item *item)
 	uint8_t *at = record->mv_data;
 	struct bytes data = item->block->data;
 
-	for (unsigned i = 0; i < RECORD_HEAD; i++)
+	for (unsigned i = 0; i < GEN_RECORD_HEAD; i++)
 		at[i] = (uint8_t)(item->sum >> 8 * i);
 	if (data.len)
-		memcpy(at + RECORD_HEAD, data.at, data.len);
+		memcpy(at + GEN_RECORD_HEAD, data.at, data.len);
 }
 
 /* *bytes follows the sum of sizes. An LMDB code. */
-static int put_item(struct store_lmdb *lmdb, MDB_txn *txn, const struct queue_item *item,
-		    uint64_t *bytes)
+static int put_item(struct gen *gen, MDB_txn *txn, const struct queue_item *item, uint64_t *bytes)
 {
 	struct bytes multihash = cid_hash_bytes(&item->block->cid);
 	MDB_val key = val_of(multihash),
-		record = { .mv_size = RECORD_HEAD + item->block->data.len };
+		record = { .mv_size = GEN_RECORD_HEAD + item->block->data.len };
 	/* Reserved, the bytes are copied once, to where they are written from. */
-	int rc = mdb_put(txn, lmdb->blocks, &key, &record, MDB_RESERVE | MDB_NOOVERWRITE);
+	int rc = mdb_put(txn, gen->blocks, &key, &record, MDB_RESERVE | MDB_NOOVERWRITE);
 
 	if (rc == MDB_KEYEXIST) {
-		if (is_stored(&record, item))
+		if (is_stored(bytes_of_val(&record), item))
 			return 0;
 		char text[CID_TEXT_MAX];
 
 		log_warn("store", "replacing corrupt block cid=%s",
 			 cid_text(&item->block->cid, text));
-		*bytes -= data_len(&record);
-		record = (MDB_val){ .mv_size = RECORD_HEAD + item->block->data.len };
-		rc = mdb_put(txn, lmdb->blocks, &key, &record, MDB_RESERVE);
+		*bytes -= gen_data_len(&record);
+		record = (MDB_val){ .mv_size = GEN_RECORD_HEAD + item->block->data.len };
+		rc = mdb_put(txn, gen->blocks, &key, &record, MDB_RESERVE);
 	}
 	if (rc)
 		return rc;
@@ -130,27 +65,161 @@ static int put_item(struct store_lmdb *lmdb, MDB_txn *txn, const struct queue_it
 	return 0;
 }
 
-static int put_items(struct store_lmdb *lmdb, MDB_txn *txn, struct queue_item **items, size_t count,
+static int put_items(struct gen *gen, MDB_txn *txn, struct queue_item **items, size_t count,
 		     size_t *fits)
 {
 	uint64_t before, bytes;
-	int rc = lmdb_meta_get(lmdb, txn, "bytes", &before);
+	int rc = gen_meta_get(gen, txn, "bytes", &before);
 
 	bytes = before;
 	for (size_t i = 0; i < count && !rc; i++) {
-		rc = put_item(lmdb, txn, items[i], &bytes);
+		rc = put_item(gen, txn, items[i], &bytes);
 		if (rc)
 			*fits = i;
 	}
 	if (!rc && bytes != before)
-		rc = lmdb_meta_put(lmdb, txn, "bytes", bytes);
+		rc = gen_meta_put(gen, txn, "bytes", bytes);
 	return rc;
+}
+
+/* Gives up when the generation is closed. */
+static int begin_in(struct gen *gen, struct gen *source, MDB_txn **txn, bool *closed)
+{
+	if (source)
+		gen_map_hold(source);
+	int err = gen_write_begin(gen, txn);
+
+	if (!err) {
+		int rc = gen_is_closed(gen, *txn, closed);
+
+		if (!rc && !*closed)
+			return 0;
+		gen_write_drop(gen, *txn);
+		err = gen_err(rc);
+	}
+	if (source)
+		gen_map_release(source);
+	return err;
+}
+
+int lmdb_write_begin(struct store_lmdb *lmdb, enum gen_class class, struct gen *source,
+		     struct gen **out, MDB_txn **txn)
+{
+	for (unsigned i = 0; i < ROLLS_MAX; i++) {
+		struct gens *gens;
+		bool closed = true;
+		int err = store_dir_gens(lmdb, &gens);
+
+		if (err)
+			return err;
+		struct gen *gen = gens_newest(gens, class);
+
+		if (gen && gen_used(gen) < store_dir_limit(lmdb, gens, class))
+			err = begin_in(gen, source, txn, &closed);
+		if (!err && closed)
+			err = store_dir_roll(lmdb, class, gen);
+		else if (!err)
+			*out = gen_ref(gen);
+		gens_unref(gens);
+		if (err || !closed)
+			return err;
+	}
+	return -EAGAIN;
+}
+
+/* Where a new copy of a block need not be: what lies in the snapshot's generation i is safe. */
+static bool is_good_place(struct store_lmdb *lmdb, const struct gen *gen, bool keep, bool sweeping)
+{
+	if (keep && gen->class != GEN_KEPT)
+		return false;
+	return !sweeping || gen->number >= atomic_load(&lmdb->shared->floors[gen->class]);
+}
+
+static int stored_already(struct store_lmdb *lmdb, struct snapshot *snapshot,
+			  const struct queue_item *item, bool sweeping, bool *stored)
+{
+	struct bytes multihash = cid_hash_bytes(&item->block->cid), record;
+
+	*stored = false;
+	for (size_t i = 0; i < snapshot->gens->count && !*stored; i++) {
+		struct gen *gen = snapshot->gens->at[i];
+
+		if (!is_good_place(lmdb, gen, item->keep, sweeping))
+			continue;
+		int err = snapshot_find(snapshot, i, multihash, &record);
+
+		if (err && err != -ENOENT)
+			return err;
+		*stored = !err && is_stored(record, item);
+		if (*stored)
+			gen_touch(gen, multihash);
+	}
+	return 0;
+}
+
+/* Fills todo with what must be written. */
+static int sort_out(struct store_lmdb *lmdb, struct queue_item **items, size_t count, size_t *todo)
+{
+	/* Before the list: who sees the sweep sees the generations it began with. */
+	bool sweeping = atomic_load(&lmdb->shared->epoch) % 2;
+	struct snapshot *snapshot;
+	int err = snapshot_begin(lmdb, &snapshot);
+
+	*todo = 0;
+	if (err)
+		return err;
+	for (size_t i = 0; i < count && !err; i++) {
+		bool stored;
+
+		err = stored_already(lmdb, snapshot, items[i], sweeping, &stored);
+		if (!err && !stored)
+			lmdb->todo[(*todo)++] = items[i];
+	}
+	snapshot_end(lmdb, snapshot);
+	return err;
+}
+
+/* Of all items, when so many of those to do have room. */
+static size_t fits_of_all(struct store_lmdb *lmdb, struct queue_item **items, size_t count,
+			  size_t fits)
+{
+	size_t i = 0;
+
+	while (fits && i < count && items[i] != lmdb->todo[fits])
+		i++;
+	return i;
+}
+
+static int write_todo(struct store_lmdb *lmdb, enum gen_class class, size_t count, size_t *fits)
+{
+	for (unsigned i = 0;; i++) {
+		struct gen *gen;
+		MDB_txn *txn;
+		int err = lmdb_write_begin(lmdb, class, NULL, &gen, &txn);
+
+		if (err)
+			return err;
+		int rc = put_items(gen, txn, lmdb->todo, count, fits);
+
+		err = gen_write_end(gen, txn, rc);
+		if (err == -ENOSPC) /* a reader that died may hold pages */
+			mdb_reader_check(gen->env, NULL);
+		/* A map smaller than meant, as address space is short: another one. */
+		bool again = rc == MDB_MAP_FULL && !lmdb->config.map_bytes && i == 0;
+
+		if (again)
+			err = store_dir_roll(lmdb, class, gen);
+		gen_unref(gen);
+		if (!again || err)
+			return err;
+	}
 }
 
 int lmdb_commit(void *ctx, struct queue_item **items, size_t count, size_t *fits)
 {
 	struct store_lmdb *lmdb = ctx;
-	MDB_txn *txn;
+	enum gen_class class = items[0]->keep ? GEN_KEPT : GEN_CACHE;
+	size_t todo, fit = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		struct bytes data = items[i]->block->data;
@@ -159,182 +228,143 @@ int lmdb_commit(void *ctx, struct queue_item **items, size_t count, size_t *fits
 			items[i]->sum = XXH3_64bits(data.at, data.len);
 		items[i]->summed = true;
 	}
-	int err = begin(lmdb, &txn);
+	int err = sort_out(lmdb, items, count, &todo);
 
-	if (!err)
-		err = end(lmdb, txn, put_items(lmdb, txn, items, count, fits));
-	if (err == -ENOSPC) /* a reader that died may hold pages */
-		mdb_reader_check(lmdb->env, NULL);
+	if (!err && todo)
+		err = write_todo(lmdb, class, todo, &fit);
+	if (err)
+		*fits = fits_of_all(lmdb, items, count, fit);
+	if (class == GEN_CACHE && janitor_needed(lmdb))
+		store_dir_ring(lmdb);
+	return err;
+}
+
+/* ---- keeping ---- */
+
+/* -ENOENT: not stored. *block is NULL when it is kept and needs nothing, else a copy to be put. */
+static int copy_to_keep(struct store_lmdb *lmdb, struct bytes multihash, struct block **block)
+{
+	bool sweeping = atomic_load(&lmdb->shared->epoch) % 2;
+	struct snapshot *snapshot;
+	struct bytes record, data;
+	int found = -ENOENT, err = snapshot_begin(lmdb, &snapshot);
+
+	if (err)
+		return err;
+	*block = NULL;
+	for (size_t i = 0; i < snapshot->gens->count && !err && !*block; i++) {
+		struct gen *gen = snapshot->gens->at[i];
+
+		err = snapshot_find(snapshot, i, multihash, &record);
+		if (err == -ENOENT) {
+			err = 0;
+			continue;
+		}
+		if (!err && is_good_place(lmdb, gen, true, sweeping)) {
+			found = 0;
+			break;
+		}
+		if (!err)
+			found = lmdb_open_record(lmdb, gen, multihash, record, &data);
+		struct cid cid;
+
+		if (!err && !found)
+			err = cid_make(&cid, 1, CODEC_RAW, multihash);
+		if (!err && !found)
+			*block = block_copy(&cid, data);
+	}
+	snapshot_end(lmdb, snapshot);
+	return err ? err : found;
+}
+
+int lmdb_keep(struct store *store, struct bytes multihash)
+{
+	struct store_lmdb *lmdb = lmdb_of(store);
+	struct block *block;
+
+	if (!multihash.len || multihash.len > MULTIHASH_MAX)
+		return -ENOENT;
+	if (queue_keep(lmdb->queue, multihash))
+		return 0;
+	block = queue_find(lmdb->queue, multihash); /* being written to the cache */
+	int err = block ? 0 : copy_to_keep(lmdb, multihash, &block);
+
+	if (!err && block)
+		err = store_put(store, block, STORE_KEEP | STORE_WAIT, NULL, NULL);
+	block_unref(block);
 	return err;
 }
 
 /* ---- removing ---- */
 
-/* *freed is added to. An LMDB code. */
-static int remove_one(struct store_lmdb *lmdb, MDB_txn *txn, struct bytes multihash,
-		      uint64_t *freed)
+/* LMDB code. */
+static int delete_in(struct gen *gen, MDB_txn *txn, struct bytes multihash)
 {
 	MDB_val key = val_of(multihash), record;
-	int rc = mdb_get(txn, lmdb->blocks, &key, &record);
+	uint64_t bytes;
+	int rc = mdb_get(txn, gen->blocks, &key, &record);
 
 	if (rc)
 		return rc;
-	uint64_t len = data_len(&record);
+	uint64_t len = gen_data_len(&record);
 
-	rc = mdb_del(txn, lmdb->blocks, &key, NULL);
+	rc = mdb_del(txn, gen->blocks, &key, NULL);
 	if (!rc)
-		*freed += len;
+		rc = gen_meta_get(gen, txn, "bytes", &bytes);
+	if (!rc && len)
+		rc = gen_meta_put(gen, txn, "bytes", bytes > len ? bytes - len : 0);
 	return rc;
 }
 
-static int account(struct store_lmdb *lmdb, MDB_txn *txn, uint64_t freed)
+static int delete_once(struct gen *gen, struct bytes multihash)
 {
-	uint64_t bytes;
-	int rc = lmdb_meta_get(lmdb, txn, "bytes", &bytes);
-
-	if (rc || !freed)
-		return rc;
-	return lmdb_meta_put(lmdb, txn, "bytes", bytes > freed ? bytes - freed : 0);
-}
-
-static int delete_once(struct store_lmdb *lmdb, struct bytes multihash)
-{
-	uint64_t freed = 0;
 	MDB_txn *txn;
-	int err = begin(lmdb, &txn);
+	int err = gen_write_begin(gen, &txn);
 
 	if (err)
 		return err;
-	int rc = remove_one(lmdb, txn, multihash, &freed);
+	return gen_write_end(gen, txn, delete_in(gen, txn, multihash));
+}
 
-	if (!rc)
-		rc = account(lmdb, txn, freed);
-	return end(lmdb, txn, rc);
+/* Old generations first: who copies a block to a newer one looks for it again while it holds that one's write
+ * lock, so a copy is either seen by us or not made. */
+static int delete_all(struct store_lmdb *lmdb, struct bytes multihash, bool *any)
+{
+	struct gens *gens;
+	int err = store_dir_gens(lmdb, &gens);
+
+	if (err)
+		return err;
+	for (size_t i = gens->count; i > 0 && !err; i--) {
+		struct gen *gen = gens->at[i - 1];
+
+		err = delete_once(gen, multihash);
+		if (err == -ENOSPC) {
+			err = gen_resize(gen, GEN_GROW_BYTES);
+			if (!err)
+				err = delete_once(gen, multihash);
+		}
+		*any = *any || !err;
+		if (err == -ENOENT)
+			err = 0;
+	}
+	if (!err && gens->version != atomic_load(&lmdb->shared->list))
+		err = -EAGAIN; /* it may have been copied where we did not look */
+	gens_unref(gens);
+	return err;
 }
 
 int lmdb_delete(struct store *store, struct bytes multihash)
 {
 	struct store_lmdb *lmdb = lmdb_of(store);
-	bool queued = queue_drop(lmdb->queue, multihash);
+	bool any = queue_drop(lmdb->queue, multihash);
+	int err;
 
 	if (!multihash.len || multihash.len > MULTIHASH_MAX)
 		return -ENOENT;
-	int err = delete_once(lmdb, multihash);
-
-	if (err == -ENOSPC) {
-		err = lmdb_resize(lmdb, GROW_BYTES);
-		if (!err)
-			err = delete_once(lmdb, multihash);
-	}
-	queue_retry(lmdb->queue);
-	return err == -ENOENT && queued ? 0 : err;
-}
-
-struct sweep {
-	struct store_lmdb *lmdb;
-	store_keep_fn *keep;
-	void *ctx;
-	struct buf from; /* key to go on with; empty before the first and after the last */
-	struct buf *doomed;
-	size_t count;
-};
-
-/* Looks for blocks to remove in one snapshot. */
-static int look(struct sweep *sweep)
-{
-	struct store_read read;
-	MDB_cursor *cursor = NULL;
-	MDB_val key = val_of(buf_bytes(&sweep->from)), record;
-	int err = store_read_begin(&sweep->lmdb->store, &read);
-
-	if (err)
-		return err;
-	int rc = mdb_cursor_open(read.txn, sweep->lmdb->blocks, &cursor);
-
-	if (!rc)
-		rc = mdb_cursor_get(cursor, &key, &record,
-				    sweep->from.len ? MDB_SET_RANGE : MDB_FIRST);
-	sweep->count = 0;
-	for (size_t i = 0; !rc && i < SWEEP_LOOK_MAX && sweep->count < SWEEP_BLOCKS_MAX; i++) {
-		if (!sweep->keep(sweep->ctx, bytes_of_val(&key))) {
-			struct buf *doomed = &sweep->doomed[sweep->count++];
-
-			buf_clear(doomed);
-			buf_add(doomed, bytes_of_val(&key));
-		}
-		rc = mdb_cursor_get(cursor, &key, &record, MDB_NEXT);
-	}
-	buf_clear(&sweep->from);
-	if (!rc)
-		buf_add(&sweep->from, bytes_of_val(&key));
-	if (cursor)
-		mdb_cursor_close(cursor);
-	store_read_end(&read);
-	return rc == MDB_NOTFOUND ? 0 : lmdb_err(rc);
-}
-
-/* keep() is asked again now that nobody else can put: who put the block meanwhile found it stored.
- */
-static int remove_doomed(struct sweep *sweep, uint64_t *removed, uint64_t *freed)
-{
-	struct store_lmdb *lmdb = sweep->lmdb;
-	uint64_t some_removed = 0, some_freed = 0;
-	MDB_txn *txn;
-	int err = begin(lmdb, &txn), rc = 0;
-
-	if (err)
-		return err;
-	for (size_t i = 0; i < sweep->count && !rc; i++) {
-		struct bytes multihash = buf_bytes(&sweep->doomed[i]);
-
-		if (sweep->keep(sweep->ctx, multihash))
-			continue;
-		rc = remove_one(lmdb, txn, multihash, &some_freed);
-		if (!rc)
-			some_removed++;
-		else if (rc == MDB_NOTFOUND)
-			rc = 0;
-	}
-	if (!rc)
-		rc = account(lmdb, txn, some_freed);
-	err = end(lmdb, txn, rc);
-	if (err)
-		return err;
-	*removed += some_removed;
-	*freed += some_freed;
-	return 0;
-}
-
-static int sweep_batch(struct sweep *sweep, uint64_t *removed, uint64_t *freed)
-{
-	struct store_lmdb *lmdb = sweep->lmdb;
-	int err = look(sweep);
-
-	if (err || !sweep->count)
-		return err;
-	err = remove_doomed(sweep, removed, freed);
-	if (err == -ENOSPC) {
-		err = lmdb_resize(lmdb, GROW_BYTES);
-		if (!err)
-			err = remove_doomed(sweep, removed, freed);
-	}
-	return err;
-}
-
-int lmdb_sweep(struct store *store, store_keep_fn *keep, void *ctx, uint64_t *removed,
-	       uint64_t *freed)
-{
-	struct sweep sweep = { .lmdb = lmdb_of(store), .keep = keep, .ctx = ctx };
-	int err;
-
-	sweep.doomed = xcalloc(SWEEP_BLOCKS_MAX, sizeof *sweep.doomed);
 	do
-		err = sweep_batch(&sweep, removed, freed);
-	while (!err && sweep.from.len);
-	for (size_t i = 0; i < SWEEP_BLOCKS_MAX; i++)
-		buf_release(&sweep.doomed[i]);
-	free(sweep.doomed);
-	buf_release(&sweep.from);
-	queue_retry(sweep.lmdb->queue);
-	return err;
+		err = delete_all(lmdb, multihash, &any);
+	while (err == -EAGAIN);
+	queue_retry(lmdb->queue);
+	return !err && !any ? -ENOENT : err;
 }

@@ -14,6 +14,7 @@ struct store_mem {
 	pthread_rwlock_t lock;
 	struct map blocks; /* multihash -> struct block, one reference each */
 	uint64_t bytes;
+	_Atomic uint64_t epoch;
 };
 
 /* What an open read holds, so that a delete beside it frees nothing it showed. */
@@ -175,6 +176,7 @@ static int mem_stat(struct store *store, struct store_stat *stat)
 	pthread_rwlock_rdlock(&mem->lock);
 	stat->blocks = mem->blocks.count;
 	stat->bytes = mem->bytes;
+	stat->kept_blocks = stat->blocks;
 	pthread_rwlock_unlock(&mem->lock);
 	return 0;
 }
@@ -219,12 +221,37 @@ static int mem_each(struct store *store, store_each_fn *each, void *ctx)
 	return err;
 }
 
-static int mem_sweep(struct store *store, store_keep_fn *keep, void *ctx, uint64_t *removed,
-		     uint64_t *freed)
+/* Everything is kept: there is no quota. */
+static int mem_keep(struct store *store, struct bytes multihash)
+{
+	size_t size;
+
+	return mem_size(store, multihash, &size);
+}
+
+static uint64_t mem_epoch(struct store *store)
+{
+	return atomic_load(&mem_of(store)->epoch);
+}
+
+static int mem_sweep_begin(struct store *store)
+{
+	atomic_fetch_add(&mem_of(store)->epoch, 1);
+	return 0;
+}
+
+static void mem_sweep_end(struct store *store)
+{
+	atomic_fetch_add(&mem_of(store)->epoch, 1);
+}
+
+static int mem_sweep(struct store *store, const struct store_sweep_fns *fns, void *ctx,
+		     uint64_t *removed, uint64_t *freed)
 {
 	struct store_mem *mem = mem_of(store);
 	size_t count;
 	struct block **all = snapshot(mem, &count);
+	int keep = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		struct bytes multihash = cid_hash_bytes(&all[i]->cid);
@@ -232,18 +259,22 @@ static int mem_sweep(struct store *store, store_keep_fn *keep, void *ctx, uint64
 
 		/* Asked under the lock: a block put again after keep() said no stays. */
 		pthread_rwlock_wrlock(&mem->lock);
-		if (!keep(ctx, multihash))
+		if (keep >= 0)
+			keep = fns->keep(ctx, multihash);
+		if (keep == 0)
 			gone = take_out(mem, multihash);
 		pthread_rwlock_unlock(&mem->lock);
 		if (gone) {
 			*removed += 1;
 			*freed += gone->data.len;
+			if (fns->gone)
+				fns->gone(ctx, multihash, gone->data.len);
 		}
 		block_unref(gone);
 		block_unref(all[i]);
 	}
 	free(all);
-	return 0;
+	return keep < 0 ? keep : 0;
 }
 
 static const struct store_ops mem_ops = {
@@ -259,6 +290,10 @@ static const struct store_ops mem_ops = {
 	.delete = mem_delete,
 	.stat = mem_stat,
 	.each = mem_each,
+	.keep = mem_keep,
+	.epoch = mem_epoch,
+	.sweep_begin = mem_sweep_begin,
+	.sweep_end = mem_sweep_end,
 	.sweep = mem_sweep,
 };
 

@@ -19,15 +19,20 @@ struct store_ops {
 	int (*delete)(struct store *store, struct bytes multihash);
 	int (*stat)(struct store *store, struct store_stat *stat);
 	int (*each)(struct store *store, store_each_fn *each, void *ctx);
-	int (*sweep)(struct store *store, store_keep_fn *keep, void *ctx, uint64_t *removed,
-		     uint64_t *freed);
+	int (*keep)(struct store *store, struct bytes multihash);
+	uint64_t (*epoch)(struct store *store);
+	int (*sweep_begin)(struct store *store);
+	void (*sweep_end)(struct store *store);
+	int (*sweep)(struct store *store, const struct store_sweep_fns *fns, void *ctx,
+		     uint64_t *removed, uint64_t *freed); /* begun */
 };
 
 struct store {
 	const struct store_ops *ops;
+	atomic_bool sweeping; /* begun and not ended by this process */
 };
 
 /* Of the layout on disk. */
-#define STORE_VERSION 1
+#define STORE_VERSION 2
 
 #endif

@@ -11,7 +11,6 @@
 #include <xxhash.h>
 
 #define BATCH_BYTES_MAX (16u << 20) /* of one transaction: more would leave the CPU cache */
-#define BATCH_ITEMS_MAX 8192
 #define EAGER_BYTES (4u << 20) /* ready: committed without waiting for more */
 #define LINGER_MS 100	       /* how long a lonely block waits for company */
 #define ITEM_COST 256	       /* of an item beside its bytes */
@@ -47,7 +46,7 @@ struct store_queue {
 	int failure; /* of the last pass that failed */
 	int lost;    /* 0 or why blocks were given up since the last sync that told so */
 	bool retry, closing, verifier_done;
-	struct queue_item *batch[BATCH_ITEMS_MAX]; /* committer's */
+	struct queue_item *batch[QUEUE_BATCH_MAX]; /* committer's */
 };
 
 /* ---- items; the lock is held ---- */
@@ -226,11 +225,12 @@ static size_t take_batch(struct store_queue *queue)
 {
 	size_t count = 0, bytes = 0;
 
-	while (!list_empty(&queue->ready) && count < BATCH_ITEMS_MAX) {
-		struct queue_item *item = list_first(&queue->ready, struct queue_item, step);
-
-		if (count && bytes + item->cost > BATCH_BYTES_MAX)
+	list_for_each_safe(item, &queue->ready, struct queue_item, step)
+	{
+		if (count == QUEUE_BATCH_MAX || (count && bytes + item->cost > BATCH_BYTES_MAX))
 			break;
+		if (count && item->keep != queue->batch[0]->keep)
+			continue; /* of the next batch */
 		unready(queue, item);
 		if (item->dropped) {
 			finish(queue, item);
@@ -444,6 +444,7 @@ int queue_put(struct store_queue *queue, struct block *block, unsigned flags,
 	item->block = block_ref(block);
 	item->cost = block->data.len + ITEM_COST;
 	item->verify = flags & STORE_VERIFY;
+	item->keep = flags & STORE_KEEP;
 	item->verified = verified;
 	item->ctx = ctx;
 	list_init(&item->step);
@@ -533,6 +534,18 @@ struct block *queue_find(struct store_queue *queue, struct bytes multihash)
 		block = block_ref(item->block);
 	pthread_mutex_unlock(&queue->lock);
 	return block;
+}
+
+bool queue_keep(struct store_queue *queue, struct bytes multihash)
+{
+	pthread_mutex_lock(&queue->lock);
+	struct queue_item *item = map_get(&queue->pending, multihash);
+	bool can = item && (item->keep || !item->committing);
+
+	if (can && !item->keep)
+		item->keep = true;
+	pthread_mutex_unlock(&queue->lock);
+	return can;
 }
 
 /* Marks the items of this name; false when one is in the committer's hand. The lock is held. */

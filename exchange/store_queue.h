@@ -12,6 +12,8 @@
 #include "exchange/store.h"
 #include "net/base/list.h"
 
+#define QUEUE_BATCH_MAX 8192 /* items of one commit */
+
 struct queue_item {
 	struct list live; /* all, in order of seq */
 	struct list step; /* to be verified, or ready to be committed */
@@ -20,6 +22,7 @@ struct queue_item {
 	size_t cost;  /* of STORE_QUEUE_MAX */
 	uint64_t sum; /* XXH3-64 of the data, when summed */
 	bool summed, verify;
+	bool keep;	 /* STORE_KEEP: all items of one commit are alike */
 	bool committing; /* the committer has it */
 	bool dropped;	 /* deleted meanwhile: not to be written */
 	store_verified_fn *verified;
@@ -27,7 +30,7 @@ struct queue_item {
 };
 
 /* Writes count blocks in one transaction: 0 when they are durable. On failure none of them is
- * written, and *fits says how many of the first ones had room (0 when unknown). Committer thread.
+ * acknowledged, and *fits says how many of the first ones had room (0 when unknown). Committer thread.
  */
 typedef int queue_commit_fn(void *ctx, struct queue_item **items, size_t count, size_t *fits);
 
@@ -46,6 +49,8 @@ void queue_when_room(struct store_queue *queue, void (*room)(void *ctx), void *c
 
 /* A reference to a verified block that is queued, or NULL. Nearly free while nothing is queued. */
 struct block *queue_find(struct store_queue *queue, struct bytes multihash);
+/* A queued block becomes one to be kept; false when there is none or it is in the committer's hand. */
+bool queue_keep(struct store_queue *queue, struct bytes multihash);
 /* Forgets the queued blocks of this name, waiting for a commit that has one in hand. Whether there
  * were any that are not written. */
 bool queue_drop(struct store_queue *queue, struct bytes multihash);

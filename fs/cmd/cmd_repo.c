@@ -1,9 +1,7 @@
 /* repo stat, verify and gc: the store as a whole. */
 #include "fs/cli.h"
 
-#include "net/base/alloc.h"
 #include "net/base/err.h"
-#include "net/base/map.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -39,11 +37,13 @@ static int run_stat(struct invocation *in)
 	if (err)
 		return cli_fail(in, err, "cannot look into the store");
 	if (in->json) {
-		cli_print_json(json_pack("{s:I, s:I, s:I, s:s, s:o}", "RepoSize",
+		cli_print_json(json_pack("{s:I, s:I, s:I, s:s, s:o, s:I, s:I}", "RepoSize",
 					 (json_int_t)stat.disk_bytes, "StorageMax",
 					 (json_int_t)stat.quota_bytes, "NumObjects",
 					 (json_int_t)stat.blocks, "RepoPath", in->repo_path,
-					 "Version", json_sprintf("dagfs-repo@%u", stat.version)));
+					 "Version", json_sprintf("dagfs-repo@%u", stat.version),
+					 "KeptSize", (json_int_t)stat.kept_disk_bytes, "CacheSize",
+					 (json_int_t)stat.cache_disk_bytes));
 		return EXIT_OK;
 	}
 	if (!cli_flag(in, "size-only"))
@@ -53,20 +53,28 @@ static int run_stat(struct invocation *in)
 	if (!cli_flag(in, "size-only"))
 		printf("%-11s %s\n%-11s dagfs-repo@%u\n", "RepoPath:", in->repo_path,
 		       "Version:", stat.version);
+	if (!cli_flag(in, "size-only")) {
+		print_size(in, "KeptSize:", stat.kept_disk_bytes);
+		print_size(in, "CacheSize:", stat.cache_disk_bytes);
+	}
 	return EXIT_OK;
 }
 
 const struct command cmd_repo_stat = {
-	"repo stat",  "",	0, 0, "how much is stored", "StorageMax 0: no limit.",
+	"repo stat",  "",	0, 0, "how much is stored", "KeptSize is what was added or pinned, CacheSize what was fetched by reading;\n"
+	"StorageMax limits that, 0: no limit.",
 	stat_options, run_stat,
 };
 
 /* ---- verify ---- */
 
+#define BAD_MAX 65536 /* damaged blocks remembered to be fetched again */
+
 struct verify {
 	struct invocation *in;
 	struct progress *progress;
-	uint64_t blocks, bad;
+	uint64_t blocks, bytes, bad, healed;
+	struct buf found; /* multihashes of damaged blocks, each after its length */
 };
 
 /* Blocks are keyed by multihash: shown as the raw CID of it. */
@@ -84,16 +92,62 @@ static int verify_block(void *ctx, struct bytes multihash, struct bytes data)
 {
 	struct verify *verify = ctx;
 	struct multihash hash;
-	char text[CID_TEXT_MAX];
 
 	verify->blocks++;
-	progress_add(verify->progress, data.len);
+	verify->bytes += data.len;
+	progress_set(verify->progress, verify->bytes, verify->blocks);
 	if (multihash_decode(&hash, multihash) != (ssize_t)multihash.len ||
 	    multihash_verify(&hash, data)) {
+		char text[CID_TEXT_MAX];
+
+		if (verify->bad++ < BAD_MAX && multihash.len <= UINT8_MAX) {
+			buf_add_u8(&verify->found, (uint8_t)multihash.len);
+			buf_add(&verify->found, multihash);
+		}
 		printf("block %s was corrupt\n", hash_cid(verify->in, multihash, text));
-		verify->bad++;
 	}
 	return cli_interrupted() ? -EINTR : 0;
+}
+
+/* Fetches a damaged block again and stores it in the place of the other. */
+static int heal_one(struct verify *verify, struct blocks *blocks, struct bytes multihash)
+{
+	struct block *block;
+	struct cid cid;
+	int err = cid_make(&cid, 1, CODEC_RAW, multihash);
+
+	if (!err)
+		err = blocks_get(blocks, &cid, cli_wait(verify->in), &block);
+	if (err)
+		return err;
+	err = cid_verify(&cid, block->data); /* it may come from the store after all */
+	if (!err)
+		err = store_put(blocks->store, block, STORE_KEEP | STORE_WAIT, NULL, NULL);
+	block_unref(block);
+	return err;
+}
+
+static int heal(struct verify *verify)
+{
+	struct invocation *in = verify->in;
+	struct cursor c = cursor_over(buf_bytes(&verify->found));
+	struct blocks blocks;
+	int err = 0;
+
+	cli_blocks(in, &blocks);
+	while (blocks.fetcher && cursor_left(&c) && err != -EINTR) {
+		struct bytes multihash = cursor_take(&c, cursor_u8(&c));
+		char text[CID_TEXT_MAX];
+
+		err = heal_one(verify, &blocks, multihash);
+		verify->healed += !err;
+		if (!err)
+			printf("block %s was fetched again\n", hash_cid(in, multihash, text));
+	}
+	blocks_release(&blocks);
+	if (err == -EINTR)
+		return err;
+	return store_sync(in->repo->store);
 }
 
 static int run_verify(struct invocation *in)
@@ -106,18 +160,23 @@ static int run_verify(struct invocation *in)
 	verify.progress = progress_start("verified", 0);
 	err = store_each(in->repo->store, verify_block, &verify);
 	progress_end(verify.progress);
+	if (!err && verify.bad)
+		err = heal(&verify);
+	buf_release(&verify.found);
 	if (err)
 		return cli_fail(in, err, "verification stopped after %" PRIu64 " blocks",
 				verify.blocks);
-	if (verify.bad)
+	if (verify.bad > verify.healed)
 		return cli_fail(in, 0, "verify complete, %" PRIu64 " blocks were corrupt",
-				verify.bad);
-	puts("verify complete, all blocks validated.");
+				verify.bad - verify.healed);
+	puts(verify.bad ? "verify complete, all corrupt blocks were fetched again." :
+			  "verify complete, all blocks validated.");
 	return EXIT_OK;
 }
 
 const struct command cmd_repo_verify = {
-	"repo verify", "", 0, 0, "hash every stored block again", NULL, NULL, run_verify,
+	"repo verify", "", 0, 0, "hash every stored block again",
+	"With a daemon and without --offline damaged blocks are fetched again.", NULL, run_verify,
 };
 
 /* ---- gc ---- */
@@ -128,114 +187,48 @@ static const struct option_spec gc_options[] = {
 	{ 0 },
 };
 
-/* Marks what pins reach, with the stack of what is still to be looked at. */
-struct mark {
+struct collection {
 	struct invocation *in;
-	struct map kept; /* multihash -> present */
-	struct cid *stack;
-	size_t count, cap;
+	int lock; /* keeps `add` away until the collection has begun */
 };
 
-/* Seen blocks are remembered with their codec: the same bytes have links as dag-pb and none as raw.
- */
-static bool seen_before(struct mark *mark, const struct cid *cid)
+static void on_begun(void *ctx)
 {
-	struct bytes hash = cid_hash_bytes(cid);
-	uint8_t key[9 + CID_MAX] = { 0xff };
+	struct collection *collection = ctx;
 
-	memcpy(key + 1, &cid->codec, 8);
-	memcpy(key + 9, hash.at, hash.len);
-	return map_set(&mark->kept, bytes_of(key, 9 + hash.len), mark) != NULL;
+	close(collection->lock);
+	collection->lock = -1;
 }
 
-static int push(void *ctx, const struct cid *cid)
+static void on_gone(void *ctx, struct bytes multihash, size_t len)
 {
-	struct mark *mark = ctx;
-
-	if (cid_is_identity(cid))
-		return 0;
-	map_set(&mark->kept, cid_hash_bytes(cid), mark);
-	if (cid->codec == CODEC_RAW || seen_before(mark, cid))
-		return 0;
-	if (mark->count == mark->cap) {
-		mark->cap = mark->cap ? mark->cap * 2 : 256;
-		mark->stack = xrealloc(mark->stack, mark->cap * sizeof(*mark->stack));
-	}
-	mark->stack[mark->count++] = *cid;
-	return 0;
-}
-
-/* What is not stored (a pin still on its way) has nothing below it to keep. */
-static int mark_all(struct mark *mark)
-{
-	while (mark->count) {
-		struct cid cid = mark->stack[--mark->count];
-		struct block *block;
-		int err;
-
-		if (cli_interrupted())
-			return -EINTR;
-		err = store_get(mark->in->repo->store, &cid, &block);
-		if (err == -ENOENT)
-			continue;
-		if (err)
-			return err;
-		err = dag_links(block->data, cid.codec, push, mark);
-		block_unref(block);
-		if (err && err != -EBADMSG)
-			return err;
-	}
-	return 0;
-}
-
-static int mark_pin(void *ctx, const struct pin *pin)
-{
-	struct mark *mark = ctx;
-
-	if (pin->kind == PIN_DIRECT) {
-		map_set(&mark->kept, cid_hash_bytes(&pin->cid), mark);
-		return 0;
-	}
-	push(mark, &pin->cid);
-	return 0;
-}
-
-static bool keep_block(void *ctx, struct bytes multihash)
-{
-	struct mark *mark = ctx;
+	struct invocation *in = ((struct collection *)ctx)->in;
 	char text[CID_TEXT_MAX];
 
-	if (cli_interrupted() || map_get(&mark->kept, multihash))
-		return true;
-	if (!cli_flag(mark->in, "silent"))
-		printf("%s%s\n", cli_flag(mark->in, "quiet") ? "" : "removed ",
-		       hash_cid(mark->in, multihash, text));
-	return false;
+	(void)len;
+	if (!cli_flag(in, "silent"))
+		printf("%s%s\n", cli_flag(in, "quiet") ? "" : "removed ",
+		       hash_cid(in, multihash, text));
 }
 
 static int run_gc(struct invocation *in)
 {
-	struct mark mark = { .in = in };
+	static const struct dag_sweep_fns fns = { .begun = on_begun, .gone = on_gone };
+	struct collection collection = { .in = in };
 	uint64_t removed, freed;
-	int lock, err, code = cli_need_repo(in);
+	int err, code = cli_need_repo(in);
 
 	if (code)
 		return code;
-	lock = cli_gc_lock(in, true);
-	if (lock < 0)
+	collection.lock = cli_gc_lock(in, true);
+	if (collection.lock < 0)
 		return EXIT_FAILED;
-	err = pin_each(in->repo->db, mark_pin, &mark);
-	if (!err)
-		err = mark_all(&mark);
-	if (!err)
-		err = store_sweep(in->repo->store, keep_block, &mark, &removed, &freed);
-	if (!err && cli_interrupted())
-		err = -EINTR;
+	err = dag_sweep(in->repo->db, in->repo->store, cli_wait_long(in), &fns, &collection,
+			&removed, &freed);
 	if (err)
 		code = cli_fail(in, err, "collection stopped");
-	map_release(&mark.kept);
-	free(mark.stack);
-	close(lock);
+	if (collection.lock >= 0)
+		close(collection.lock);
 	return code;
 }
 
@@ -245,9 +238,9 @@ const struct command cmd_repo_gc = {
 	0,
 	0,
 	"remove blocks that no pin keeps",
-	"Waits for `add` and `pin add` that are running. Open files and mounts go on; what they "
-	"miss\n"
-	"afterwards is fetched again.",
+	"Waits until an `add` or `pin add` that is running has ended; those that begin later need not "
+	"wait.\n"
+	"Open files and mounts go on; what they miss afterwards is fetched again.",
 	gc_options,
 	run_gc,
 };

@@ -2,6 +2,7 @@
 wait while the mount or the daemon goes. Every error is the promised one, every mount goes away, and
 nothing hangs."""
 
+import glob
 import json
 import os
 import signal
@@ -204,9 +205,13 @@ def rotten(story):
     """A block that rotted on the disk: EIO, never wrong bytes; healed when a peer has it."""
     lab, b = story.lab, story.b
     until(lambda: b.call("swarm", "peers").code == 1, SOON)
-    data = os.path.join(b.repo, "store", "data.mdb")
-    with open(os.path.join(story.tree, "here"), "rb") as original, open(data, "r+b") as store:
+    with open(os.path.join(story.tree, "here"), "rb") as original:
         piece = original.read()[5000:5100]
+    generations = glob.glob(os.path.join(b.repo, "store", "*-*", "data.mdb"))
+    holding = [data for data in generations if piece in open(data, "rb").read()]
+    if not lab.check("the block is in one generation", len(holding) == 1, str(holding)):
+        return
+    with open(holding[0], "r+b") as store:
         at = store.read().find(piece)
         if not lab.check("the block is found in the store's file", at >= 0):
             return

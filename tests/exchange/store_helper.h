@@ -5,6 +5,7 @@
 #include "exchange/store.h"
 #include "net/base/alloc.h"
 
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -41,16 +42,20 @@ static inline const char *scratch_dir(char out[static 64])
 	return out;
 }
 
+static inline int scratch_unlink(const char *path, const struct stat *stat, int type,
+				 struct FTW *ftw)
+{
+	(void)stat;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
 static inline void scratch_remove(void)
 {
-	char dir[64], file[96];
+	char dir[64];
 
-	scratch_dir(dir);
-	snprintf(file, sizeof file, "%s/data.mdb", dir);
-	unlink(file);
-	snprintf(file, sizeof file, "%s/lock.mdb", dir);
-	unlink(file);
-	rmdir(dir);
+	nftw(scratch_dir(dir), scratch_unlink, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 static inline struct store *scratch_store(const struct store_config *config)

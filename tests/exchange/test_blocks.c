@@ -222,7 +222,7 @@ static struct store *rotten_store(struct block *block)
 
 	assert_int_equal(store_put(store, block, 0, NULL, NULL), 0);
 	store_close(store);
-	snprintf(file, sizeof file, "%s/data.mdb", scratch_dir(dir));
+	snprintf(file, sizeof file, "%s/cache-000001/data.mdb", scratch_dir(dir));
 	FILE *data = fopen(file, "r+");
 
 	assert_non_null(data);

@@ -237,10 +237,17 @@ static int on_each(void *ctx, struct bytes multihash, struct bytes data)
 }
 
 /* Keeps those whose digest's last bit is set. */
-static bool keep_odd(void *ctx, struct bytes multihash)
+static int keep_odd(void *ctx, struct bytes multihash)
 {
 	(void)ctx;
 	return multihash.at[multihash.len - 1] & 1;
+}
+
+static void count_gone(void *ctx, struct bytes multihash, size_t len)
+{
+	assert_false(keep_odd(NULL, multihash));
+	assert_true(len >= 40);
+	++*(unsigned *)ctx;
 }
 
 static void walking_and_sweeping(void **state)
@@ -268,7 +275,13 @@ static void walking_and_sweeping(void **state)
 	assert_int_equal(store_each(store, on_each, &walk), 7);
 	assert_int_equal(walk.count, 100);
 
-	assert_int_equal(store_sweep(store, keep_odd, NULL, &removed, &freed), 0);
+	const struct store_sweep_fns fns = { .keep = keep_odd, .gone = count_gone };
+	uint64_t epoch = store_epoch(store);
+	unsigned gone = 0;
+
+	assert_int_equal(store_sweep(store, &fns, &gone, &removed, &freed), 0);
+	assert_true(store_epoch(store) != epoch);
+	assert_int_equal(gone, removed);
 	assert_int_equal(removed, 3000 - odd);
 	assert_int_equal(freed, bytes - odd_bytes);
 	assert_int_equal(store_stat(store, &stat), 0);

@@ -3,6 +3,7 @@
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,26 +31,19 @@ static int setup(void **state)
 	return 0;
 }
 
+static int remove_one(const char *path, const struct stat *stat, int type, struct FTW *ftw)
+{
+	(void)stat;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
 static int teardown(void **state)
 {
-	static const char *const files[] = {
-		"config.json",	    "identity.key",	"keystore",
-		"records/data.mdb", "records/lock.mdb", "records",
-		"store/data.mdb",   "store/lock.mdb",	"store",
-	};
 	struct scratch *scratch = *state;
-	char *some = repo_file(scratch->dir, "some");
 
-	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-		char *file = repo_file(scratch->path, files[i]);
-
-		remove(file);
-		free(file);
-	}
-	rmdir(scratch->path);
-	rmdir(some);
-	free(some);
-	assert_int_equal(rmdir(scratch->dir), 0);
+	assert_int_equal(nftw(scratch->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
 	free(scratch->path);
 	free(scratch);
 	return 0;

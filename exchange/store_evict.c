@@ -1,0 +1,115 @@
+#include "exchange/store_lmdb.h"
+
+#include "net/base/err.h"
+#include "net/base/log.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+
+struct eviction {
+	struct store_lmdb *lmdb;
+	uint64_t budget; /* bytes that may stay */
+};
+
+bool janitor_needed(struct store_lmdb *lmdb)
+{
+	uint64_t quota = lmdb->config.quota_bytes;
+	struct gens *gens;
+
+	if (!quota || store_dir_gens(lmdb, &gens))
+		return false;
+	bool needed = gens_used(gens, GEN_CACHE) > quota;
+
+	gens_unref(gens);
+	return needed;
+}
+
+/* A second chance for what was read since it was written there. */
+static int was_read(void *ctx, struct gen *gen, struct bytes multihash, uint64_t len)
+{
+	struct eviction *eviction = ctx;
+
+	if (atomic_load(&eviction->lmdb->closing))
+		return -ECANCELED;
+	if (len > eviction->budget || !gen_touched(gen, multihash) ||
+	    rewrite_lies_in(eviction->lmdb, GEN_KEPT, 0, multihash))
+		return 0;
+	eviction->budget -= len;
+	return 1;
+}
+
+static int evict(struct store_lmdb *lmdb, struct gens *gens)
+{
+	struct gen *oldest = gens->at[gens->count - 1];
+	struct eviction eviction = { .lmdb = lmdb, .budget = gen_used(oldest) / 2 };
+	uint64_t most = lmdb->config.quota_bytes + 2 * store_dir_limit(lmdb, gens, GEN_CACHE);
+	int err = 0;
+
+	if (oldest == gens_newest(gens, GEN_CACHE))
+		err = store_dir_roll(lmdb, GEN_CACHE, oldest);
+	/* When more comes in than we can copy, nothing is copied. */
+	if (!err && gens_used(gens, GEN_CACHE) < most)
+		err = rewrite_copy(lmdb, oldest, was_read, &eviction);
+	if (err && err != -ENOSPC)
+		return err;
+	return store_dir_remove(lmdb, oldest);
+}
+
+/* One generation. -EALREADY: nothing to do, or somebody else does it. */
+static int evict_oldest(struct store_lmdb *lmdb)
+{
+	int fd = store_dir_janitor_lock(lmdb, false), err = -EALREADY;
+	struct gens *gens;
+
+	if (fd < 0)
+		return -EALREADY;
+	if (janitor_needed(lmdb) && !store_dir_gens(lmdb, &gens)) {
+		if (gens->count > gens->kept)
+			err = evict(lmdb, gens);
+		gens_unref(gens);
+	}
+	close(fd);
+	if (err && err != -EALREADY && err != -ECANCELED)
+		log_error("store", "cannot evict: %s", err_text(err));
+	return err;
+}
+
+static void *run_janitor(void *ctx)
+{
+	struct store_lmdb *lmdb = ctx;
+
+	for (;;) {
+		uint32_t bell = atomic_load(&lmdb->shared->bell);
+		struct gens *gens;
+
+		if (atomic_load(&lmdb->closing))
+			return NULL;
+		/* Takes in what others deleted: until then our files keep its space. */
+		if (!store_dir_gens(lmdb, &gens))
+			gens_unref(gens);
+		while (janitor_needed(lmdb) && !evict_oldest(lmdb))
+			;
+		store_dir_wait(lmdb, bell);
+	}
+}
+
+int janitor_start(struct store_lmdb *lmdb)
+{
+	sigset_t all, before;
+
+	/* Signals are for the program's own threads. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	int err = -pthread_create(&lmdb->janitor, NULL, run_janitor, lmdb);
+
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return err;
+}
+
+void janitor_stop(struct store_lmdb *lmdb)
+{
+	atomic_store(&lmdb->closing, true);
+	store_dir_ring(lmdb);
+	pthread_join(lmdb->janitor, NULL);
+}
