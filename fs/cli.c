@@ -129,6 +129,19 @@ bool cli_flag(const struct invocation *in, const char *name)
 	return text && strcmp(text, "true") == 0;
 }
 
+const char *cli_listed(const struct invocation *in, const char *name, size_t *at)
+{
+	const char *const *slot = &in->values[option_index(in, name)];
+
+	while (*at < in->listed_count) {
+		size_t i = (*at)++;
+
+		if (in->listed[i].slot == slot)
+			return in->listed[i].value;
+	}
+	return NULL;
+}
+
 int64_t cli_int(const struct invocation *in, const char *name)
 {
 	const char *text = cli_text(in, name);

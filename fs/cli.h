@@ -12,7 +12,8 @@
 
 #define CLI_VERSION "0.1.0"
 #define CLI_AGENT "dagfs/" CLI_VERSION
-#define CLI_OPTIONS_MAX 24
+#define CLI_OPTIONS_MAX 48
+#define CLI_LISTED_MAX 256 /* values of OPTION_LISTs on one command line */
 #define CLI_GLOBALS_MAX 8
 #define CLI_WORDS_MAX 3 /* words of a command's name */
 #define CLI_TIMEOUT "30s"
@@ -20,7 +21,15 @@
 /* Exit codes, documented in --help. */
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
 
-enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_INT, OPTION_SIZE, OPTION_DURATION };
+/* OPTION_LIST is text that may be given again and again: cli_listed(). */
+enum option_kind {
+	OPTION_FLAG,
+	OPTION_TEXT,
+	OPTION_INT,
+	OPTION_SIZE,
+	OPTION_DURATION,
+	OPTION_LIST
+};
 
 struct option_spec {
 	const char *name; /* long, without dashes */
@@ -53,6 +62,11 @@ struct invocation {
 	char **argv;			      /* positional; within main()'s argv */
 	const char *values[CLI_OPTIONS_MAX];  /* by index in command->options; NULL: not given */
 	const char *globals[CLI_GLOBALS_MAX]; /* by index in cli_globals */
+	struct {
+		const char *const *slot; /* within values */
+		const char *value;
+	} listed[CLI_LISTED_MAX]; /* of OPTION_LISTs, in the order given */
+	size_t listed_count;
 	bool help, version;
 	/* from the global options */
 	const char *repo_given;
@@ -95,6 +109,8 @@ bool cli_given(const struct invocation *in, const char *name);
 bool cli_flag(const struct invocation *in, const char *name);
 const char *cli_text(const struct invocation *in,
 		     const char *name); /* given, else fallback, else NULL */
+/* LIST: the values in the order given, then NULL; *at begins as 0. */
+const char *cli_listed(const struct invocation *in, const char *name, size_t *at);
 int64_t cli_int(const struct invocation *in, const char *name); /* INT */
 uint64_t cli_amount(const struct invocation *in,
 		    const char *name); /* SIZE in bytes, DURATION in ms */

@@ -163,6 +163,17 @@ static int check_value(const struct option_spec *spec, const char *value, char *
 	return -EINVAL;
 }
 
+static int list_value(struct parser *p, const struct option_spec *spec, const char **slot)
+{
+	if (p->in->listed_count == CLI_LISTED_MAX) {
+		*p->why = xasprintf("--%s is given too often", spec->name);
+		return -EINVAL;
+	}
+	p->in->listed[p->in->listed_count].slot = slot;
+	p->in->listed[p->in->listed_count++].value = *slot;
+	return 0;
+}
+
 static int set_option(struct parser *p, const struct option_spec *spec, const char **slot,
 		      const char *value)
 {
@@ -177,6 +188,8 @@ static int set_option(struct parser *p, const struct option_spec *spec, const ch
 		p->argc--;
 	}
 	*slot = value;
+	if (spec->kind == OPTION_LIST)
+		return list_value(p, spec, slot);
 	return check_value(spec, value, p->why);
 }
 
