@@ -74,7 +74,8 @@ int store_put(struct store *store, struct block *block, unsigned flags, store_ve
 /* A cached block is to be kept from now on. Waits when the queue is full; never on the loop thread. -ENOENT; -EIO; as
  * store_put(). Durable after store_sync(). */
 int store_keep(struct store *store, struct bytes multihash);
-/* Wait until all that this process put before is on disk. 0, -ENOSPC, -EIO: what could not be written is still queued and
+/* Wait until all that this process put before is stored: what is kept is on disk; what is cached survives the end of
+ * any process, but perhaps not a power cut (never torn: it is there whole, or not). 0, -ENOSPC, -EIO: what could not be written is still queued and
  * tried again, so another sync may succeed; what had to be given up is logged. */
 int store_sync(struct store *store);
 /* Ask to be told on a thread of the store when the queue has room again, once (memory store: at once). Not told

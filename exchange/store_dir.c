@@ -279,7 +279,7 @@ int store_dir_gens(struct store_lmdb *lmdb, struct gens **out)
 
 static void delete_files(const char *dir)
 {
-	static const char *const names[] = { "data.mdb", "lock.mdb" };
+	static const char *const names[] = { "data.mdb", "lock.mdb", "settled" };
 	char file[GEN_PATH_MAX + 16];
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -546,6 +546,8 @@ static int set_up(struct store_lmdb *lmdb)
 
 	if (err && err != -ENOENT)
 		return err;
+	if (!err)
+		store_boot_check(lmdb);
 	remove_leftovers(lmdb);
 	err = name_taken(lmdb);
 	if (!err)
@@ -556,6 +558,8 @@ static int set_up(struct store_lmdb *lmdb)
 		err = write_state(lmdb);
 		if (!err)
 			err = map_state(lmdb);
+		if (!err)
+			store_boot_check(lmdb);
 	}
 	return err ? err : reload(lmdb);
 }

@@ -329,7 +329,83 @@ int gen_close_writing(struct gen *gen)
 		if (!err)
 			err = close_once(gen);
 	}
+	if (!err && gen_settle(gen))
+		log_warn("store", "%s may be lost in a power cut", gen->path);
 	return err;
+}
+
+/* ---- settling ---- */
+
+static bool noted_txn(const char *path, unsigned long long *txn)
+{
+	char file[GEN_PATH_MAX + 16];
+
+	snprintf(file, sizeof file, "%s/settled", path);
+	FILE *in = fopen(file, "re");
+	bool noted = in && fscanf(in, "%llu", txn) == 1;
+
+	if (in)
+		fclose(in);
+	return noted;
+}
+
+static uint64_t last_txn(struct gen *gen)
+{
+	MDB_envinfo info;
+
+	gen_map_hold(gen);
+	mdb_env_info(gen->env, &info);
+	gen_map_release(gen);
+	return info.me_last_txnid;
+}
+
+bool gen_is_settled(struct gen *gen)
+{
+	unsigned long long noted;
+
+	return noted_txn(gen->path, &noted) && noted == last_txn(gen);
+}
+
+bool gen_dir_is_settled(const char *path)
+{
+	unsigned long long noted;
+	MDB_envinfo info;
+	MDB_env *env;
+
+	if (!noted_txn(path, &noted) || mdb_env_create(&env))
+		return false;
+	bool same = !mdb_env_open(env, path, MDB_NOTLS | MDB_RDONLY, 0600) &&
+		    !mdb_env_info(env, &info) && info.me_last_txnid == noted;
+
+	mdb_env_close(env);
+	return same;
+}
+
+/* Others may write while we wait: then what is noted is an earlier transaction, and it is not settled. */
+int gen_settle(struct gen *gen)
+{
+	char file[GEN_PATH_MAX + 16], making[GEN_PATH_MAX + 48];
+	uint64_t last = last_txn(gen);
+
+	if (gen->class != GEN_CACHE || gen_is_settled(gen))
+		return 0;
+	int err = gen_err(mdb_env_sync(gen->env, 1));
+
+	if (err)
+		return err;
+	snprintf(file, sizeof file, "%s/settled", gen->path);
+	snprintf(making, sizeof making, "%s.%d", file, (int)getpid());
+	FILE *out = fopen(making, "we");
+
+	if (!out)
+		return -errno;
+	bool written = fprintf(out, "%llu\n", (unsigned long long)last) > 0;
+
+	written = fclose(out) == 0 && written;
+	if (written && rename(making, file) == 0)
+		return 0;
+	unlink(making);
+	return -EIO;
 }
 
 /* ---- opening ---- */
@@ -441,14 +517,15 @@ static int open_gen(struct gen *gen, const struct gen_config *config)
 		log_error("store", "%s is empty", file);
 		return EIO;
 	}
+	bool no_sync = config->no_sync || gen->class == GEN_CACHE;
 	int rc = allocate_readers(gen);
 
 	if (!rc)
-		rc = open_env(gen, map_bytes, config->no_sync);
+		rc = open_env(gen, map_bytes, no_sync);
 	while (rc == ENOMEM && (!map_bytes || map_bytes / 4 >= MAP_BYTES_MIN)) {
 		/* A limited address space: RLIMIT_AS, Valgrind, small hosts. */
 		map_bytes = map_bytes ? map_bytes / 4 : MAP_BYTES_SHORT;
-		rc = open_env(gen, map_bytes, config->no_sync);
+		rc = open_env(gen, map_bytes, no_sync);
 	}
 	if (!rc)
 		rc = check_length(gen);

@@ -105,6 +105,14 @@ int gen_add(struct gen *gen, MDB_txn *txn, struct bytes multihash, MDB_val *reco
 int gen_close_writing(struct gen *gen);
 int gen_is_closed(struct gen *gen, MDB_txn *txn, bool *closed); /* an LMDB code */
 
+/* What is cached is written without waiting for the disk: a process may die at any moment, but after a power
+ * cut such a generation may be torn. gen_settle() waits for the disk and notes the last transaction in the
+ * file "settled"; a generation whose last transaction is another one is not settled. */
+int gen_settle(struct gen *gen);
+bool gen_is_settled(struct gen *gen);
+/* The same of one that is not open, by its first pages alone. */
+bool gen_dir_is_settled(const char *path);
+
 /* Remember that a block was read, and tell. */
 void gen_touch(struct gen *gen, struct bytes multihash);
 bool gen_touched(const struct gen *gen, struct bytes multihash);

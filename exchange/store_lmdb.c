@@ -463,12 +463,27 @@ static void free_store(struct store_lmdb *lmdb)
 	free(lmdb);
 }
 
+/* What this process cached survives a power cut from now on. */
+static void settle(struct store_lmdb *lmdb)
+{
+	struct gens *gens;
+
+	if (!atomic_load(&lmdb->cached) || store_dir_gens(lmdb, &gens))
+		return;
+	struct gen *gen = gens_newest(gens, GEN_CACHE);
+
+	if (gen && gen_settle(gen))
+		log_warn("store", "%s may be lost in a power cut", gen->path);
+	gens_unref(gens);
+}
+
 static void lmdb_close(struct store *store)
 {
 	struct store_lmdb *lmdb = lmdb_of(store);
 
 	queue_free(lmdb->queue);
 	janitor_stop(lmdb);
+	settle(lmdb);
 	free_store(lmdb);
 }
 

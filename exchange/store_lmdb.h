@@ -35,7 +35,8 @@ struct store_shared {
 	_Atomic uint64_t epoch;
 	_Atomic uint32_t floors[GEN_CLASSES];
 	_Atomic uint32_t next_number;
-	uint32_t spare[5];
+	uint8_t boot[16]; /* of the system, when this was last opened */
+	uint32_t spare;
 };
 
 /* Generations, those kept first, newest first in each class. Immutable but for the counter. */
@@ -70,6 +71,7 @@ struct store_lmdb {
 	pthread_t janitor;
 	int sweep_fd; /* of the janitor's lock, while this process sweeps */
 	atomic_bool closing;
+	atomic_bool cached; /* this process added to the cache */
 	struct queue_item **todo; /* committer's: of a batch, what is not stored yet */
 	/* Tags of records whose checksum this process has seen to be right. Lossy: one that was
 	 * pushed out is checked again. */
@@ -105,6 +107,12 @@ int store_dir_janitor_lock(struct store_lmdb *lmdb, bool wait);
 void store_dir_ring(struct store_lmdb *lmdb);
 /* Sleeps until the bell is no longer what it was. */
 void store_dir_wait(struct store_lmdb *lmdb, uint32_t was);
+
+/* ---- store_boot.c ---- */
+
+/* When the system was started since the store was last opened: what is not settled of the cache becomes leftovers. The
+ * file lock (exclusive) is held, no list is loaded yet. */
+void store_boot_check(struct store_lmdb *lmdb);
 
 /* ---- store_lmdb.c: snapshots ---- */
 

@@ -234,8 +234,11 @@ int lmdb_commit(void *ctx, struct queue_item **items, size_t count, size_t *fits
 		err = write_todo(lmdb, class, todo, &fit);
 	if (err)
 		*fits = fits_of_all(lmdb, items, count, fit);
-	if (class == GEN_CACHE && janitor_needed(lmdb))
-		store_dir_ring(lmdb);
+	if (class == GEN_CACHE) {
+		atomic_store(&lmdb->cached, true);
+		if (janitor_needed(lmdb))
+			store_dir_ring(lmdb);
+	}
 	return err;
 }
 
