@@ -5,8 +5,11 @@
 #define DAG_IMPORT_H
 
 #include "exchange/exchange.h"
+#include "net/base/db.h"
 
 #define IMPORT_THREADS_MAX 16
+#define IMPORT_INLINE_MAX 128 /* bytes of a block within its CID */
+#define IMPORT_INLINE_DEFAULT 32
 
 enum import_layout { LAYOUT_BALANCED, LAYOUT_TRICKLE };
 enum import_estimate { ESTIMATE_LINKS, ESTIMATE_BLOCK }; /* how a directory's size is judged */
@@ -24,20 +27,29 @@ struct import_config {
 	unsigned cid_version; /* 0 or 1 */
 	uint64_t hash_code;
 	bool raw_leaves;
-	char chunker[64];   /* "size-1048576"... */
-	unsigned links_max; /* per file node */
+	unsigned inline_max; /* blocks of up to so many bytes stay in their CID; 0: none */
+	char chunker[64];    /* "size-1048576"... */
+	unsigned links_max;  /* per file node */
 	enum import_layout layout;
 	unsigned hamt_fanout;
 	uint64_t hamt_threshold; /* a directory over this becomes a HAMT; 0: every one */
 	enum import_estimate hamt_estimate;
-	bool only_hash;	      /* nothing is stored */
-	bool hidden;	      /* names beginning with '.' below the top too */
-	bool follow_symlinks; /* those given on the command line are judged by the caller */
+	unsigned dir_links_max;	     /* a directory of more entries becomes a HAMT; 0: no limit */
+	bool only_hash;		     /* nothing is stored */
+	bool hidden;		     /* names beginning with '.' below the top too */
+	bool skip_empty_dirs;	     /* directories in which nothing is found, but for the top */
+	const struct ignore *ignore; /* borrowed; NULL: nothing is left out */
+	bool follow_symlinks;	     /* those given on the command line are judged by the caller */
 	bool preserve_mode, preserve_mtime; /* either turns raw_leaves off, as Kubo does */
-	unsigned threads;		    /* for hashing; 0: as many as there are processors */
+	uint32_t mode;			    /* of everything but symlinks; 0: not said */
+	bool has_mtime;			    /* of everything; both turn raw_leaves off, too */
+	int64_t mtime;
+	uint32_t mtime_nanos;
+	struct db *seen;  /* where added files are remembered (below); borrowed; NULL: nowhere */
+	unsigned threads; /* for hashing; 0: as many as there are processors */
 	/* Called on the importing thread; may be NULL. on_done for every file, symlink and
 	 * directory of import_path(), in the order of names, children before their directory;
-	 * on_bytes as file bytes are read, with how many more. */
+	 * on_bytes as file bytes are read, or known from before, with how many more. */
 	void (*on_done)(void *ctx, const struct import_event *event);
 	void (*on_bytes)(void *ctx, uint64_t bytes);
 	void *ctx;
@@ -45,7 +57,13 @@ struct import_config {
 
 /* "unixfs-v1-2025" or "unixfs-v0-2015"; -ENOENT for another name. */
 int import_profile(struct import_config *config, const char *name);
-/* Checks the chunker and the numbers; *why is static text. */
+/* Checks the chunker and the numbers; *why is static text.
+ *
+ * With seen, import_path() remembers in table "added" what became of each file: by path and
+ * settings, with device, inode, size, mtime and ctime. Such a file is not read again when all its
+ * blocks are (still) stored. Files that changed within two seconds before they were read are not
+ * remembered: a further change might not show in their times. Neither does a change through a
+ * memory map that the kernel has not dated yet. */
 int import_config_check(const struct import_config *config, const char **why);
 
 /* All bytes of fd (a file, pipe...) up to its end. wait carries interruption (its deadline is not
@@ -59,6 +77,23 @@ int import_fd(struct blocks *blocks, int fd, const struct import_config *config,
 int import_path(struct blocks *blocks, const char *path, const char *name,
 		const struct import_config *config, struct wait *wait, struct cid *root,
 		uint64_t *tree_size, char **failed_path);
+
+/* ---- what is left out ----
+ * Rules as in .gitignore: "name" anywhere, "dir/" directories only, "a/b" and "/a" from the top
+ * that is added, "**" for any directories, "!" to take back; the last rule that fits decides; what
+ * is below a directory left out is not looked at. The top itself is never left out. */
+struct ignore;
+struct ignore *ignore_new(void);
+void ignore_free(struct ignore *ignore); /* NULL is ignored */
+/* One line. Blank lines and comments are fine. -E2BIG over IGNORE_RULES_MAX rules or
+ * IGNORE_LINE_MAX bytes. */
+#define IGNORE_RULES_MAX 4096
+#define IGNORE_LINE_MAX 4096
+int ignore_add(struct ignore *ignore, const char *line);
+/* All lines of a file: open()'s errors too. */
+int ignore_add_file(struct ignore *ignore, const char *path);
+/* path is "/a/b" from the top, where "/a" was not left out itself. */
+bool ignore_matches(const struct ignore *ignore, const char *path, bool is_dir);
 
 /* ---- directories by hand: `add -w`, mutable trees ---- */
 

@@ -13,8 +13,16 @@ void builder_init(struct builder *builder, struct blocks *blocks,
 	*builder = (struct builder){ .blocks = blocks, .config = *config };
 	/* A raw block has no place for metadata; Kubo drops raw leaves then, and so the CIDs agree.
 	 */
-	if (config->preserve_mode || config->preserve_mtime)
+	if (config->preserve_mode || config->preserve_mtime || config->mode || config->has_mtime)
 		builder->config.raw_leaves = false;
+}
+
+int builder_name(const struct import_config *config, unsigned version, uint64_t codec,
+		 struct bytes data, struct cid *cid)
+{
+	if (config->inline_max > 0 && data.len <= config->inline_max)
+		return cid_of_data(cid, 1, codec, HASH_IDENTITY, data);
+	return cid_of_data(cid, version, codec, config->hash_code, data);
 }
 
 int builder_put(const struct builder *builder, struct buf *data, struct cid *cid)
@@ -23,9 +31,8 @@ int builder_put(const struct builder *builder, struct buf *data, struct cid *cid
 	int err = data->len > BLOCK_CREATE_MAX ? -EFBIG : 0;
 
 	if (!err)
-		err = cid_of_data(cid, config->cid_version, CODEC_DAG_PB, config->hash_code,
-				  buf_bytes(data));
-	if (!err && !config->only_hash) {
+		err = builder_name(config, config->cid_version, CODEC_DAG_PB, buf_bytes(data), cid);
+	if (!err && !config->only_hash && !cid_is_identity(cid)) {
 		struct block *block = block_take(cid, data);
 
 		err = blocks_put(builder->blocks, block);

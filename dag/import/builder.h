@@ -31,8 +31,11 @@ struct attributes {
 void builder_init(struct builder *builder, struct blocks *blocks,
 		  const struct import_config *config);
 
-/* Names and stores (unless only_hash) a dag-pb block; takes data's memory in any case. -EFBIG over
- * BLOCK_CREATE_MAX; blocks_put()'s errors. */
+/* The name of a block: an identity CID when it is small enough to be inlined. */
+int builder_name(const struct import_config *config, unsigned version, uint64_t codec,
+		 struct bytes data, struct cid *cid);
+/* Names and stores (unless only_hash or inlined) a dag-pb block; takes data's memory in any case.
+ * -EFBIG over BLOCK_CREATE_MAX; blocks_put()'s errors. */
 int builder_put(const struct builder *builder, struct buf *data, struct cid *cid);
 
 /* An inner node of a file, filled child by child. Zero-initialised is empty and valid. */

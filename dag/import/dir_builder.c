@@ -1,6 +1,6 @@
-#include "dag/import/builder.h"
 #include "dag/dagpb.h"
 #include "dag/hamt.h"
+#include "dag/import/builder.h"
 #include "dag/import/hamt_write.h"
 #include "dag/unixfs.h"
 #include "net/base/alloc.h"
@@ -126,6 +126,8 @@ static bool too_large(const struct dir_builder *dir, const struct attributes *at
 	struct buf data = { 0 }, wrapped = { 0 };
 	uint64_t size = dir->names_size;
 
+	if (config->dir_links_max && dir->entries.count > config->dir_links_max)
+		return true;
 	if (config->hamt_estimate == ESTIMATE_BLOCK) {
 		basic_data(attributes, &data);
 		dagpb_put_data(&wrapped, buf_bytes(&data));

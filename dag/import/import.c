@@ -61,6 +61,12 @@ int import_config_check(const struct import_config *config, const char **why)
 		*why = "links of a file node are not 2..8192";
 	else if (hamt_shape(&shape, config->hamt_fanout))
 		*why = "HAMT fanout is no power of two in 8..1024";
+	else if (config->inline_max > IMPORT_INLINE_MAX)
+		*why = "blocks over 128 bytes cannot be inlined";
+	else if (config->mode > 07777)
+		*why = "mode is not within 0..07777";
+	else if (config->mtime_nanos > 999999999)
+		*why = "nanoseconds are not 0..999999999";
 	else if (config->threads > IMPORT_THREADS_MAX)
 		*why = "more than 16 threads";
 	else if (!memchr(config->chunker, '\0', sizeof(config->chunker)))
@@ -87,8 +93,27 @@ int importer_init(struct importer *importer, struct blocks *blocks,
 	err = chunker_init(&importer->chunker, config->chunker, &why);
 	assert(!err);
 	importer->leaves = leaf_pool_new(importer->chunker.max);
-	importer->hash = hash_pool_new(config->threads, config->hash_code);
+	importer->hash = hash_pool_new(&importer->builder.config);
 	return 0;
+}
+
+static void entry_attributes(const struct import_config *config, enum entry_type type,
+			     const struct stat *stat, struct attributes *out)
+{
+	/* As Kubo, a symlink's mode is not kept: it has none of its own. */
+	if (stat && config->preserve_mode && type != ENTRY_SYMLINK)
+		out->mode = stat->st_mode & 07777;
+	else if (type != ENTRY_SYMLINK)
+		out->mode = config->mode;
+	if (stat && config->preserve_mtime) {
+		out->has_mtime = true;
+		out->mtime = stat->st_mtim.tv_sec;
+		out->mtime_nanos = (uint32_t)stat->st_mtim.tv_nsec;
+	} else if (config->has_mtime) {
+		out->has_mtime = true;
+		out->mtime = config->mtime;
+		out->mtime_nanos = config->mtime_nanos;
+	}
 }
 
 struct import_entry *importer_entry(struct importer *importer, struct import_entry *parent,
@@ -105,19 +130,12 @@ struct import_entry *importer_entry(struct importer *importer, struct import_ent
 		tree_init(&entry->tree, &importer->builder);
 	else if (type == ENTRY_DIRECTORY)
 		entry->dir = dir_builder_new(importer->builder.blocks, config);
-	/* As Kubo, a symlink's mode is not kept: it has none of its own. */
-	if (stat && config->preserve_mode && type != ENTRY_SYMLINK)
-		entry->attributes.mode = stat->st_mode & 07777;
-	if (stat && config->preserve_mtime) {
-		entry->attributes.has_mtime = true;
-		entry->attributes.mtime = stat->st_mtim.tv_sec;
-		entry->attributes.mtime_nanos = (uint32_t)stat->st_mtim.tv_nsec;
-	}
+	entry_attributes(config, type, stat, &entry->attributes);
 	list_add_tail(&importer->live, &entry->live);
 	return entry;
 }
 
-static void entry_free(struct import_entry *entry)
+void importer_forget(struct import_entry *entry)
 {
 	list_remove(&entry->live);
 	if (entry->type == ENTRY_FILE)
@@ -133,9 +151,12 @@ void importer_release(struct importer *importer)
 {
 	if (importer->hash)
 		hash_pool_free(importer->hash);
-	list_for_each_safe(entry, &importer->live, struct import_entry, live) entry_free(entry);
+	list_for_each_safe(entry, &importer->live, struct import_entry, live)
+		importer_forget(entry);
 	leaf_pool_free(importer->leaves);
 	buf_release(&importer->window);
+	seen_close(importer->seen);
+	free(importer->real_path);
 	free(importer->failed_path);
 }
 
@@ -144,19 +165,17 @@ int importer_check(const struct importer *importer)
 	return wait_check(importer->wait) == -EINTR ? -EINTR : 0;
 }
 
-/* top, and the names below it down to entry. */
-static void add_path(struct buf *out, const struct import_entry *entry, const char *top)
+void importer_path(struct buf *out, const struct import_entry *entry, const char *top,
+		   const char *name)
 {
 	size_t len = 0;
 	uint8_t *end;
 
-	if (!entry)
-		return;
-	for (const struct import_entry *at = entry; at->parent; at = at->parent)
+	for (const struct import_entry *at = entry; at && at->parent; at = at->parent)
 		len += strlen(at->name) + 1;
 	buf_add_str(out, top);
 	end = buf_reserve(out, len) + len;
-	for (const struct import_entry *at = entry; at->parent; at = at->parent) {
+	for (const struct import_entry *at = entry; at && at->parent; at = at->parent) {
 		size_t name_len = strlen(at->name);
 
 		end -= name_len;
@@ -164,6 +183,10 @@ static void add_path(struct buf *out, const struct import_entry *entry, const ch
 		*--end = '/';
 	}
 	out->len += len;
+	if (entry && name) {
+		buf_add_u8(out, '/');
+		buf_add_str(out, name);
+	}
 }
 
 int importer_failed(struct importer *importer, const struct import_entry *entry, const char *name,
@@ -173,12 +196,9 @@ int importer_failed(struct importer *importer, const struct import_entry *entry,
 
 	if (importer->failed_path || !importer->path)
 		return err;
-	if (entry) {
-		add_path(&path, entry, importer->path);
-		if (name)
-			buf_add_u8(&path, '/');
-	}
-	if (name)
+	if (entry)
+		importer_path(&path, entry, importer->path, name);
+	else if (name)
 		buf_add_str(&path, name);
 	importer->failed_path = buf_take_text(&path);
 	return err;
@@ -193,7 +213,7 @@ static int collect_leaf(struct importer *importer, struct job *job)
 			      .tsize = job->data.len };
 	int err = job->err;
 
-	if (!err && !importer->builder.config.only_hash) {
+	if (!err && !importer->builder.config.only_hash && !cid_is_identity(&job->cid)) {
 		struct block *block = leaf_block(job->leaf, &job->cid, job->data);
 
 		job->leaf = NULL;
@@ -231,7 +251,7 @@ static void tell(struct importer *importer, const struct import_entry *entry,
 
 	if (!config->on_done || !importer->name)
 		return;
-	add_path(&path, entry, importer->name);
+	importer_path(&path, entry, importer->name, NULL);
 	buf_add_u8(&path, '\0');
 	config->on_done(config->ctx, &(struct import_event){ .path = (const char *)path.at,
 							     .cid = &root->cid,
@@ -246,9 +266,11 @@ static int collect_done(struct importer *importer, struct import_entry *entry)
 	const struct attributes *attributes = &entry->attributes;
 	struct import_entry *parent = entry->parent;
 	struct child root = { 0 };
-	int err;
+	int err = 0;
 
-	if (entry->type == ENTRY_FILE)
+	if (entry->is_known)
+		root = entry->seen.root;
+	else if (entry->type == ENTRY_FILE)
 		err = tree_finish(&entry->tree, attributes, &root);
 	else if (entry->type == ENTRY_SYMLINK)
 		err = put_symlink(importer, entry, &root);
@@ -256,6 +278,10 @@ static int collect_done(struct importer *importer, struct import_entry *entry)
 		err = dir_builder_finish(entry->dir, attributes->mode, attributes->has_mtime,
 					 attributes->mtime, attributes->mtime_nanos, &root.cid,
 					 &root.tsize);
+	if (!err && entry->is_noted) {
+		entry->seen.root = root;
+		seen_note(importer->seen, &entry->seen);
+	}
 	if (!err && parent)
 		err = dir_builder_add(parent->dir, bytes_str(entry->name), &root.cid, root.tsize);
 	if (err)
@@ -265,7 +291,7 @@ static int collect_done(struct importer *importer, struct import_entry *entry)
 	else
 		importer->root = root;
 	tell(importer, entry, &root);
-	entry_free(entry);
+	importer_forget(entry);
 	return 0;
 }
 
@@ -360,6 +386,10 @@ int import_path(struct blocks *blocks, const char *path, const char *name,
 		*failed_path = NULL;
 	importer.path = path;
 	importer.name = name;
+	if (!err)
+		importer.seen = seen_open(blocks, &importer.builder.config);
+	if (importer.seen)
+		importer.real_path = realpath(path, NULL);
 	if (!err)
 		err = importer_walk(&importer);
 	if (!err)

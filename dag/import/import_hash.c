@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 struct hash_pool {
-	uint64_t hash_code;
+	const struct import_config *config;
 	unsigned wanted, started;
 	pthread_t threads[IMPORT_THREADS_MAX];
 
@@ -25,15 +25,16 @@ struct hash_pool {
 	bool closing;
 };
 
-struct hash_pool *hash_pool_new(unsigned threads, uint64_t hash_code)
+struct hash_pool *hash_pool_new(const struct import_config *config)
 {
 	struct hash_pool *pool = xnew(struct hash_pool);
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned threads = config->threads;
 
 	if (threads == 0)
 		threads = processors > 0 ? (unsigned)processors : 1;
 	pool->wanted = threads < IMPORT_THREADS_MAX ? threads : IMPORT_THREADS_MAX;
-	pool->hash_code = hash_code;
+	pool->config = config;
 	pool->last = &pool->first;
 	pool->work_last = &pool->work_first;
 	pthread_mutex_init(&pool->lock, NULL);
@@ -44,7 +45,7 @@ struct hash_pool *hash_pool_new(unsigned threads, uint64_t hash_code)
 
 static void run(const struct hash_pool *pool, struct job *job)
 {
-	job->err = cid_of_data(&job->cid, job->version, job->codec, pool->hash_code, job->data);
+	job->err = builder_name(pool->config, job->version, job->codec, job->data, &job->cid);
 	atomic_store_explicit(&job->ready, true, memory_order_release);
 }
 

@@ -29,8 +29,8 @@ struct job {
 
 struct hash_pool;
 
-/* Threads start with the first large job. threads 0: as many as there are processors. */
-struct hash_pool *hash_pool_new(unsigned threads, uint64_t hash_code);
+/* Threads start with the first large job: config->threads of them. Borrows config. */
+struct hash_pool *hash_pool_new(const struct import_config *config);
 /* Waits for the jobs that run; drops all that were not taken. */
 void hash_pool_free(struct hash_pool *pool);
 

@@ -6,6 +6,7 @@
 
 #include "dag/import/chunker.h"
 #include "dag/import/import_hash.h"
+#include "dag/import/import_seen.h"
 #include "dag/import/tree.h"
 #include "net/base/list.h"
 
@@ -20,6 +21,9 @@ struct import_entry {
 	enum entry_type type;
 	struct attributes attributes;
 	uint64_t bytes; /* of files, so far */
+	bool is_known;	/* a file not read again: seen.root is its root */
+	bool is_noted;	/* a file to be remembered with its root */
+	struct seen_file seen;
 	union {
 		struct tree tree;
 		struct dir_builder *dir;
@@ -33,6 +37,8 @@ struct importer {
 	struct chunker chunker;
 	struct leaf_pool *leaves;
 	struct hash_pool *hash;
+	struct seen *seen; /* NULL: nothing is remembered */
+	char *real_path;   /* of the top, when something is */
 	struct wait *wait;
 	const char *path;  /* of the top, to open it; NULL: a descriptor is read */
 	const char *name;  /* of the top, in events */
@@ -51,11 +57,16 @@ void importer_release(struct importer *importer);
 struct import_entry *importer_entry(struct importer *importer, struct import_entry *parent,
 				    const char *name, enum entry_type type,
 				    const struct stat *stat);
+/* Takes an entry back that has no parts and was not handed over. */
+void importer_forget(struct import_entry *entry);
 /* -EINTR when the user gave up. */
 int importer_check(const struct importer *importer);
 /* Remembers that this failed, unless something did before; name may be NULL. Returns err. */
 int importer_failed(struct importer *importer, const struct import_entry *entry, const char *name,
 		    int err);
+/* top, the names below it down to entry (NULL: the top is not met yet), and name (may be NULL). */
+void importer_path(struct buf *out, const struct import_entry *entry, const char *top,
+		   const char *name);
 /* All leaves of a file: wait_check() between them. size_hint: 0 when unknown. */
 int importer_read(struct importer *importer, int fd, bool regular, uint64_t size_hint,
 		  struct import_entry *file);

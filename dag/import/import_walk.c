@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WALK_DEPTH_MAX 1000
@@ -39,13 +40,44 @@ static int by_bytes(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static bool is_wanted(const struct importer *importer, const char *name)
+/* Is it a directory, as far as rules are concerned? */
+static bool is_dir(const struct importer *importer, int dir, const struct dirent *item)
 {
-	if (name[0] != '.')
-		return true;
+	bool follow = importer->builder.config.follow_symlinks;
+	struct stat stat;
+
+	if (item->d_type != DT_UNKNOWN && !(item->d_type == DT_LNK && follow))
+		return item->d_type == DT_DIR;
+	return fstatat(dir, item->d_name, &stat, follow ? 0 : AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISDIR(stat.st_mode);
+}
+
+static bool is_ignored(const struct importer *importer, const struct frame *frame,
+		       const struct dirent *item)
+{
+	const struct ignore *ignore = importer->builder.config.ignore;
+	struct buf path = { 0 };
+	bool ignored;
+
+	if (!ignore)
+		return false;
+	importer_path(&path, frame->entry, "", item->d_name);
+	buf_add_u8(&path, '\0');
+	ignored = ignore_matches(ignore, (const char *)path.at, is_dir(importer, frame->fd, item));
+	buf_release(&path);
+	return ignored;
+}
+
+static bool is_wanted(const struct importer *importer, const struct frame *frame,
+		      const struct dirent *item)
+{
+	const char *name = item->d_name;
+
 	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return false;
-	return importer->builder.config.hidden;
+	if (name[0] == '.' && !importer->builder.config.hidden)
+		return false;
+	return !is_ignored(importer, frame, item);
 }
 
 static void sort_names(struct frame *frame)
@@ -75,7 +107,7 @@ static int read_names(struct importer *importer, struct frame *frame)
 		return err;
 	}
 	while (!err && (errno = 0, item = readdir(dir))) {
-		if (!is_wanted(importer, item->d_name))
+		if (!is_wanted(importer, frame, item))
 			continue;
 		buf_add_u8(&frame->text, item->d_type);
 		buf_add(&frame->text, bytes_of(item->d_name, strlen(item->d_name) + 1));
@@ -161,7 +193,9 @@ static int leave(struct walk *walk)
 		if (err)
 			importer_failed(walk->importer, parent->entry, NULL, err);
 	}
-	if (!err)
+	if (!err && parent && frame->count == 0 && walk->importer->builder.config.skip_empty_dirs)
+		importer_forget(frame->entry);
+	else if (!err)
 		err = importer_done(walk->importer, frame->entry);
 	frame_release(frame);
 	walk->depth--;
@@ -177,9 +211,57 @@ static bool same_state(const struct stat *a, const struct stat *b)
 	       a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
+/* Whether the file at path is as it was when it was added before: then the entry is made, too, and
+ * *err tells how that went. */
+static bool add_known(struct walk *walk, struct import_entry *parent, int dir, const char *path,
+		      bool by_symlink, const char *name, int *err)
+{
+	struct importer *importer = walk->importer;
+	const struct import_config *config = &importer->builder.config;
+	struct import_entry *entry;
+	struct seen_file seen;
+	struct buf whole = { 0 };
+	struct stat stat;
+
+	if (!importer->real_path ||
+	    fstatat(dir, path, &stat, by_symlink ? 0 : AT_SYMLINK_NOFOLLOW) ||
+	    !S_ISREG(stat.st_mode))
+		return false;
+	importer_path(&whole, parent, importer->real_path, name);
+	buf_add_u8(&whole, '\0');
+	*err = seen_find(importer->seen, (const char *)whole.at, &stat, importer->wait, &seen);
+	buf_release(&whole);
+	if (*err)
+		return *err == -EINTR;
+	entry = importer_entry(importer, parent, name, ENTRY_FILE, &stat);
+	entry->is_known = true;
+	entry->seen = seen;
+	entry->bytes = seen.root.file_size;
+	if (config->on_bytes)
+		config->on_bytes(config->ctx, entry->bytes);
+	*err = importer_done(importer, entry);
+	return true;
+}
+
+/* To be remembered once its root is known. */
+static void note(const struct importer *importer, struct import_entry *entry,
+		 const struct stat *stat, int64_t now_s)
+{
+	struct buf whole = { 0 };
+
+	if (!importer->real_path || !seen_settled(stat, now_s))
+		return;
+	importer_path(&whole, entry, importer->real_path, NULL);
+	buf_add_u8(&whole, '\0');
+	seen_name(importer->seen, (const char *)whole.at, stat, &entry->seen);
+	buf_release(&whole);
+	entry->is_noted = true;
+}
+
 static int add_file(struct walk *walk, struct import_entry *parent, int fd, const char *name)
 {
 	struct importer *importer = walk->importer;
+	int64_t now_s = time(NULL);
 	struct import_entry *entry;
 	struct stat before, after;
 	int err;
@@ -197,6 +279,7 @@ static int add_file(struct walk *walk, struct import_entry *parent, int fd, cons
 		err = -ESTALE;
 	if (err)
 		return importer_failed(importer, entry, NULL, err);
+	note(importer, entry, &before, now_s);
 	return importer_done(importer, entry);
 }
 
@@ -260,6 +343,8 @@ static int visit(struct walk *walk, int dir, const char *path, unsigned hint, co
 		return add_symlink(walk, parent, dir, path, name);
 	if (type != DT_REG && type != DT_DIR)
 		return -ENOTSUP;
+	if (type == DT_REG && add_known(walk, parent, dir, path, by_symlink, name, &err))
+		return err;
 	if (!by_symlink)
 		flags |= O_NOFOLLOW;
 	if (type == DT_DIR)
