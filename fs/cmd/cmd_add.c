@@ -16,7 +16,7 @@
 static const struct option_spec options[] = {
 	{ "recursive", 'r', OPTION_FLAG, NULL, "add directories with all below them", NULL },
 	{ "quiet", 'q', OPTION_FLAG, NULL, "only the CIDs", NULL },
-	{ "quieter", 'Q', OPTION_FLAG, NULL, "only the CID of what was added", NULL },
+	{ "quieter", 'Q', OPTION_FLAG, NULL, "only the CID of what was added last", NULL },
 	{ "silent", 0, OPTION_FLAG, NULL, "print nothing", NULL },
 	{ "progress", 'p', OPTION_FLAG, NULL, "show progress on a terminal", "true" },
 	{ "only-hash", 'n', OPTION_FLAG, NULL, "tell the CIDs and store nothing", NULL },
@@ -25,24 +25,46 @@ static const struct option_spec options[] = {
 	{ "pin", 0, OPTION_FLAG, NULL, "keep it", "true" },
 	{ "pin-name", 0, OPTION_TEXT, "NAME", "name of the pin", NULL },
 	{ "hidden", 'H', OPTION_FLAG, NULL, "also what begins with a dot", NULL },
+	{ "ignore", 0, OPTION_LIST, "PATTERN", "leave out, as a line of .gitignore would; repeat",
+	  NULL },
+	{ "ignore-rules-path", 0, OPTION_TEXT, "FILE", "leave out what this .gitignore says",
+	  NULL },
+	{ "empty-dirs", 'E', OPTION_FLAG, NULL, "also directories with nothing in them", "true" },
 	{ "dereference-args", 0, OPTION_FLAG, NULL, "follow symlinks among the arguments", NULL },
-	{ "cid-version", 0, OPTION_INT, "0|1", "[as the profile says]", NULL },
-	{ "raw-leaves", 0, OPTION_FLAG, NULL, "leaves are raw blocks [as the profile says]", NULL },
+	{ "dereference-symlinks", 0, OPTION_FLAG, NULL, "follow every symlink", NULL },
+	{ "cid-version", 0, OPTION_INT, "0|1", "1 implies --raw-leaves [profile]", NULL },
+	{ "raw-leaves", 0, OPTION_FLAG, NULL, "leaves are raw blocks [profile]", NULL },
 	{ "chunker", 's', OPTION_TEXT, "HOW", "size-N, rabin-MIN-AVG-MAX, buzhash [profile]",
 	  NULL },
 	{ "trickle", 't', OPTION_FLAG, NULL, "trickle layout", NULL },
-	{ "hash", 0, OPTION_TEXT, "NAME", "hash function [sha2-256]", NULL },
+	{ "hash", 0, OPTION_TEXT, "NAME",
+	  "sha2-512, blake2b-256, blake3..., which imply --cid-version=1 [sha2-256]", NULL },
+	{ "inline", 0, OPTION_FLAG, NULL, "small blocks stay within their CIDs", NULL },
+	{ "inline-limit", 0, OPTION_INT, "BYTES", "up to so many, at most 128", "32" },
+	{ "max-file-links", 0, OPTION_INT, "N", "links of a file's node [profile]", NULL },
+	{ "max-directory-links", 0, OPTION_INT, "N",
+	  "a directory with more becomes a HAMT; 0: by size alone [0]", NULL },
+	{ "max-hamt-fanout", 0, OPTION_INT, "N", "links of a HAMT's node [256]", NULL },
+	{ "hamt-threshold", 0, OPTION_SIZE, "SIZE",
+	  "a larger directory becomes a HAMT; 0: every one [256KiB]", NULL },
+	{ "hamt-estimate", 0, OPTION_TEXT, "links|block", "how its size is judged [profile]",
+	  NULL },
 	{ "profile", 0, OPTION_TEXT, "NAME", "unixfs-v1-2025, unixfs-v0-2015 [Import.Profile]",
 	  NULL },
 	{ "preserve-mode", 0, OPTION_FLAG, NULL, "store permissions", NULL },
 	{ "preserve-mtime", 0, OPTION_FLAG, NULL, "store modification times", NULL },
+	{ "mode", 0, OPTION_TEXT, "MODE", "store these permissions, as 0644", NULL },
+	{ "mtime", 0, OPTION_INT, "SECONDS", "store this modification time, since 1970", NULL },
+	{ "mtime-nsecs", 0, OPTION_INT, "NANOS", "its part below a second", NULL },
 	{ "stdin-name", 0, OPTION_TEXT, "NAME", "what the input is called", NULL },
+	{ "cache", 0, OPTION_FLAG, NULL, "do not read files again that have not changed", "true" },
 	{ 0 },
 };
 
 struct add {
 	struct invocation *in;
 	struct import_config config;
+	struct ignore *ignore;
 	struct blocks blocks;
 	struct progress *progress;
 	struct dir_builder *wrapper; /* NULL: each argument stands by itself */
@@ -105,40 +127,161 @@ static void on_bytes(void *ctx, uint64_t bytes)
 	progress_add(add->progress, bytes);
 }
 
+/* ---- options ---- */
+
+/* A whole number of an option, at most max; *out stays when it is not given. 0 or an exit code. */
+static int number(struct invocation *in, const char *name, int64_t max, unsigned *out)
+{
+	int64_t value = cli_int(in, name);
+
+	if (!cli_given(in, name))
+		return EXIT_OK;
+	if (value < 0 || value > max)
+		return cli_usage(in, "--%s is not within 0..%" PRId64, name, max);
+	*out = (unsigned)value;
+	return EXIT_OK;
+}
+
+/* Version, hash function and leaves; as Kubo, another hash implies version 1, and that raw leaves.
+ */
+static int configure_names(struct add *add)
+{
+	struct invocation *in = add->in;
+	struct import_config *config = &add->config;
+	bool given = cli_given(in, "cid-version");
+	int code = number(in, "cid-version", 1, &config->cid_version);
+	int64_t hash;
+
+	if (cli_given(in, "hash")) {
+		hash = hash_by_name(cli_text(in, "hash"));
+		if (hash < 0)
+			return cli_usage(in, "unknown hash function '%s'", cli_text(in, "hash"));
+		config->hash_code = (uint64_t)hash;
+		if (hash != HASH_SHA2_256 && !given) {
+			config->cid_version = 1;
+			given = true;
+		}
+	}
+	if (given)
+		config->raw_leaves = config->cid_version == 1;
+	if (cli_given(in, "raw-leaves"))
+		config->raw_leaves = cli_flag(in, "raw-leaves");
+	if (cli_flag(in, "inline")) {
+		config->inline_max = IMPORT_INLINE_DEFAULT;
+		code = code ? code
+			    : number(in, "inline-limit", IMPORT_INLINE_MAX, &config->inline_max);
+	}
+	return code;
+}
+
+static int configure_layout(struct add *add)
+{
+	struct invocation *in = add->in;
+	struct import_config *config = &add->config;
+	const char *estimate = cli_text(in, "hamt-estimate");
+	int code = number(in, "max-file-links", UINT32_MAX, &config->links_max);
+
+	if (!code)
+		code = number(in, "max-directory-links", UINT32_MAX, &config->dir_links_max);
+	if (!code)
+		code = number(in, "max-hamt-fanout", UINT32_MAX, &config->hamt_fanout);
+	if (code)
+		return code;
+	if (cli_given(in, "chunker")) {
+		if (strlen(cli_text(in, "chunker")) >= sizeof(config->chunker))
+			return cli_usage(in, "chunker's name is too long");
+		strcpy(config->chunker, cli_text(in, "chunker"));
+	}
+	if (cli_flag(in, "trickle"))
+		config->layout = LAYOUT_TRICKLE;
+	if (cli_given(in, "hamt-threshold"))
+		config->hamt_threshold = cli_amount(in, "hamt-threshold");
+	if (!estimate)
+		return EXIT_OK;
+	if (strcmp(estimate, "links") && strcmp(estimate, "block"))
+		return cli_usage(in, "--hamt-estimate is neither links nor block");
+	config->hamt_estimate = strcmp(estimate, "links") ? ESTIMATE_BLOCK : ESTIMATE_LINKS;
+	return EXIT_OK;
+}
+
+static int configure_metadata(struct add *add)
+{
+	struct invocation *in = add->in;
+	struct import_config *config = &add->config;
+	const char *mode = cli_text(in, "mode");
+	unsigned long value;
+	char *end;
+	int code = number(in, "mtime-nsecs", 999999999, &config->mtime_nanos);
+
+	if (code)
+		return code;
+	config->preserve_mode = cli_flag(in, "preserve-mode");
+	config->preserve_mtime = cli_flag(in, "preserve-mtime");
+	config->has_mtime = cli_given(in, "mtime");
+	config->mtime = cli_int(in, "mtime");
+	if (cli_given(in, "mtime-nsecs") && !config->has_mtime)
+		return cli_usage(in, "--mtime-nsecs needs --mtime");
+	if (mode) {
+		value = strtoul(mode, &end, 0);
+		if (*mode < '0' || *mode > '9' || *end || value > 07777)
+			return cli_usage(in, "--mode is not within 0..07777");
+		config->mode = (uint32_t)value;
+	}
+	if (cli_flag(in, "raw-leaves") &&
+	    (config->preserve_mode || config->preserve_mtime || config->mode || config->has_mtime))
+		return cli_usage(in, "raw leaves have no place for a mode or a modification time");
+	return EXIT_OK;
+}
+
+/* What of a tree is taken. */
+static int configure_choice(struct add *add)
+{
+	struct invocation *in = add->in;
+	struct import_config *config = &add->config;
+	const char *rule, *file = cli_text(in, "ignore-rules-path");
+	size_t at = 0;
+	int err = 0;
+
+	config->hidden = cli_flag(in, "hidden");
+	config->follow_symlinks = cli_flag(in, "dereference-symlinks");
+	config->skip_empty_dirs = !cli_flag(in, "empty-dirs");
+	if (!file && !cli_given(in, "ignore"))
+		return EXIT_OK;
+	config->ignore = add->ignore = ignore_new();
+	if (file)
+		err = ignore_add_file(add->ignore, file);
+	if (err)
+		return cli_fail(in, err, "cannot take the rules of %s", file);
+	while ((rule = cli_listed(in, "ignore", &at)))
+		if (ignore_add(add->ignore, rule))
+			return cli_usage(in, "too many rules, or one too long");
+	return EXIT_OK;
+}
+
 /* The import as profile and options have it. 0 or an exit code. */
 static int configure(struct add *add)
 {
 	struct invocation *in = add->in;
 	struct import_config *config = &add->config;
 	const char *profile = cli_text(in, "profile"), *why;
-	int64_t hash;
+	int code;
 
 	if (!profile)
 		profile = config_str(in->repo->config, "Import.Profile", "unixfs-v1-2025");
 	if (import_profile(config, profile))
 		return cli_usage(in, "unknown profile '%s'", profile);
-	if (cli_given(in, "cid-version")) {
-		config->cid_version = (unsigned)cli_int(in, "cid-version");
-		config->raw_leaves = config->cid_version == 1;
-	}
-	if (cli_given(in, "hash")) {
-		hash = hash_by_name(cli_text(in, "hash"));
-		if (hash < 0)
-			return cli_usage(in, "unknown hash function '%s'", cli_text(in, "hash"));
-		config->hash_code = (uint64_t)hash;
-		if (hash != HASH_SHA2_256 && !cli_given(in, "cid-version"))
-			config->cid_version = 1;
-	}
-	if (cli_given(in, "raw-leaves"))
-		config->raw_leaves = cli_flag(in, "raw-leaves");
-	if (cli_given(in, "chunker"))
-		snprintf(config->chunker, sizeof(config->chunker), "%s", cli_text(in, "chunker"));
-	if (cli_flag(in, "trickle"))
-		config->layout = LAYOUT_TRICKLE;
-	config->hidden = cli_flag(in, "hidden");
-	config->preserve_mode = cli_flag(in, "preserve-mode");
-	config->preserve_mtime = cli_flag(in, "preserve-mtime");
+	code = configure_names(add);
+	if (!code)
+		code = configure_layout(add);
+	if (!code)
+		code = configure_metadata(add);
+	if (!code)
+		code = configure_choice(add);
+	if (code)
+		return code;
 	config->only_hash = cli_flag(in, "only-hash");
+	if (cli_flag(in, "cache"))
+		config->seen = in->repo->db;
 	config->on_done = on_done;
 	config->on_bytes = on_bytes;
 	config->ctx = add;
@@ -146,6 +289,8 @@ static int configure(struct add *add)
 		return cli_usage(in, "%s", why);
 	return EXIT_OK;
 }
+
+/* ---- adding ---- */
 
 /* Everything is on disk first, then the pin, then the world is told. */
 static int keep(struct add *add, const struct cid *root, uint64_t size)
@@ -234,7 +379,7 @@ static int add_named(struct add *add, const char *path, const char *name)
 	uint64_t size;
 	int err;
 
-	if (lstat(path, &st))
+	if (add->config.follow_symlinks ? stat(path, &st) : lstat(path, &st))
 		return cli_fail(in, -errno, "%s", path);
 	if (S_ISDIR(st.st_mode) && !cli_flag(in, "recursive"))
 		return cli_fail(in, 0,
@@ -282,7 +427,9 @@ static int wrap(struct add *add)
 {
 	struct cid cid;
 	uint64_t size;
-	int err = dir_builder_finish(add->wrapper, 0, false, 0, 0, &cid, &size);
+	const struct import_config *config = &add->config;
+	int err = dir_builder_finish(add->wrapper, config->mode, config->has_mtime, config->mtime,
+				     config->mtime_nanos, &cid, &size);
 
 	if (err)
 		return cli_fail(add->in, err, "cannot make the directory around it");
@@ -319,17 +466,18 @@ static int run(struct invocation *in)
 	if (code)
 		return code;
 	code = configure(&add);
-	if (code)
-		return code;
-	lock = cli_gc_lock(in, false);
-	if (lock < 0)
-		return EXIT_FAILED;
-	cli_blocks(in, &add.blocks);
-	code = add_all(&add);
-	print_lines(&add); /* what was stored before an error */
+	lock = code ? -1 : cli_gc_lock(in, false);
+	if (!code && lock < 0)
+		code = EXIT_FAILED;
+	if (!code) {
+		cli_blocks(in, &add.blocks);
+		code = add_all(&add);
+		print_lines(&add); /* what was stored before an error */
+		blocks_release(&add.blocks);
+		close(lock);
+	}
 	buf_release(&add.lines);
-	blocks_release(&add.blocks);
-	close(lock);
+	ignore_free(add.ignore);
 	return code;
 }
 
