@@ -11,7 +11,8 @@
 #include <string.h>
 
 #define TABLE "pins"
-#define PROGRESS_EVERY 256 /* blocks */
+#define PROGRESS_EVERY 16 /* blocks */
+#define LOOK_EVERY 256	  /* blocks, at the record: was it removed? */
 #define AHEAD_MAX 256
 
 enum { FIELD_KIND = 1, FIELD_STATE, FIELD_NAME, FIELD_BLOCKS, FIELD_BYTES, FIELD_CREATED };
@@ -143,14 +144,17 @@ static int finish(struct db *db, const struct pin *pin)
 /* ---- making ---- */
 
 struct adding {
+	struct db *db;
 	struct pin pin;
 	struct blocks *blocks;
+	const struct cid *from; /* pinned recursively: what is below it is left out; may be NULL */
+	struct map below_from;
 	pin_progress_fn *progress;
 	void *ctx;
 };
 
-/* What is cached is kept from now on. What the daemon fetched may still be in its queue, and it may die or have no room:
- * whoever acknowledges the pin stores what is not there yet. */
+/* What is cached is kept from now on. What the daemon fetched may still be in its queue, and it may
+ * die or have no room: whoever acknowledges the pin stores what is not there yet. */
 static int keep_block(struct adding *adding, const struct block *block)
 {
 	struct store *store = adding->blocks->store;
@@ -167,13 +171,24 @@ static int keep_block(struct adding *adding, const struct block *block)
 static int count_block(void *ctx, const struct block *block, unsigned depth)
 {
 	struct adding *adding = ctx;
+	struct pin now;
 
 	(void)depth;
 	adding->pin.blocks++;
 	adding->pin.bytes += block->data.len;
+	if (adding->pin.blocks % LOOK_EVERY == 0 &&
+	    pin_get(adding->db, &adding->pin.cid, &now) == -ENOENT)
+		return -ECANCELED;
 	if (adding->progress && adding->pin.blocks % PROGRESS_EVERY == 0)
 		adding->progress(adding->ctx, adding->pin.blocks, adding->pin.bytes);
 	return keep_block(adding, block);
+}
+
+static bool is_below_from(void *ctx, const struct cid *cid)
+{
+	const struct adding *adding = ctx;
+
+	return map_get(&adding->below_from, cid_bytes(cid));
 }
 
 static int fetch(struct adding *adding, struct blocks *blocks, struct wait *wait,
@@ -185,7 +200,7 @@ static int fetch(struct adding *adding, struct blocks *blocks, struct wait *wait
 
 	if (adding->pin.kind == PIN_RECURSIVE)
 		return dag_walk(blocks, &adding->pin.cid, &config, wait, timeout_ms, count_block,
-				NULL, adding);
+				adding->from ? is_below_from : NULL, adding);
 	wait_start(wait, timeout_ms);
 	err = blocks_get(blocks, &adding->pin.cid, wait, &block);
 	if (err)
@@ -195,20 +210,89 @@ static int fetch(struct adding *adding, struct blocks *blocks, struct wait *wait
 	return err;
 }
 
-/* A collection that began or ended on the way may have removed what we met before: then all is looked at again. */
+static int stop_at_bad(void *ctx, const struct cid *cid, int err)
+{
+	(void)ctx;
+	(void)cid;
+	return err;
+}
+
+static bool is_whole_tree(struct db *db, const struct cid *cid)
+{
+	struct pin pin;
+
+	return pin_get(db, cid, &pin) == 0 && pin.kind == PIN_RECURSIVE && pin.state == PIN_DONE;
+}
+
+/* What is kept by the pin that is replaced. When a part of it is missing or damaged nobody can tell
+ * which trees are whole: then nothing is left out. */
+static int list_below_from(struct adding *adding, struct wait *wait)
+{
+	int err;
+
+	map_release(&adding->below_from);
+	adding->below_from = (struct map){ 0 };
+	if (!adding->from)
+		return 0;
+	err = pin_walk(adding->blocks, adding->from, false, &adding->below_from, wait, stop_at_bad,
+		       NULL);
+	if (err && err != -EINTR) {
+		adding->from = NULL;
+		err = 0;
+	}
+	return err;
+}
+
+/* A collection that began or ended on the way may have removed what we met before, and what was
+ * left out stays only while the pin is there that keeps it: then all is looked at again. */
 static int fetch_all(struct adding *adding, struct wait *wait, uint64_t timeout_ms)
 {
 	struct store *store = adding->blocks->store;
 	uint64_t epoch;
+	bool again;
 	int err;
 
 	do {
 		epoch = store_epoch(store);
 		adding->pin.blocks = adding->pin.bytes = 0;
-		err = fetch(adding, adding->blocks, wait, timeout_ms);
+		err = list_below_from(adding, wait);
+		if (!err)
+			err = fetch(adding, adding->blocks, wait, timeout_ms);
 		if (!err)
 			err = store_sync(store);
-	} while (!err && epoch != store_epoch(store));
+		again = epoch != store_epoch(store);
+		if (adding->from && !is_whole_tree(adding->db, adding->from)) {
+			adding->from = NULL;
+			again = true;
+		}
+	} while (!err && again);
+	map_release(&adding->below_from);
+	return err;
+}
+
+/* name may be NULL or "": as it was. */
+static int make(struct adding *adding, const char *name, struct wait *wait, uint64_t timeout_ms)
+{
+	const struct pin asked = adding->pin;
+	struct pin old;
+	int err;
+
+	adding->pin.state = PIN_WANTED;
+	err = begin(adding->db, &adding->pin, name && *name, &old);
+	if (err)
+		return err;
+	if (cid_is_set(&old.cid) && old.kind == asked.kind && old.state == PIN_DONE) {
+		adding->pin = old;
+	} else {
+		err = fetch_all(adding, wait, timeout_ms);
+		if (!err)
+			err = finish(adding->db, &adding->pin);
+	}
+	/* Nothing came, so there is nothing that could go on later. */
+	if (err && !adding->pin.blocks && !cid_is_set(&old.cid))
+		pin_rm(adding->db, &asked.cid, asked.kind);
+	if (!err && adding->progress)
+		adding->progress(adding->ctx, adding->pin.blocks, adding->pin.bytes);
 	return err;
 }
 
@@ -216,27 +300,49 @@ int pin_add(struct db *db, struct blocks *blocks, const struct cid *cid, enum pi
 	    const char *name, struct wait *wait, uint64_t timeout_ms, pin_progress_fn *progress,
 	    void *ctx)
 {
-	struct adding adding = { .blocks = blocks, .progress = progress, .ctx = ctx };
-	struct pin old;
+	struct adding adding = { .db = db, .blocks = blocks, .progress = progress, .ctx = ctx };
 	int err = named(&adding.pin, cid, kind, name);
 
-	adding.pin.state = PIN_WANTED;
-	if (!err)
-		err = begin(db, &adding.pin, name && *name, &old);
-	if (err)
+	return err ? err : make(&adding, name, wait, timeout_ms);
+}
+
+int pin_update(struct db *db, struct blocks *blocks, const struct cid *from, const struct cid *to,
+	       bool unpin, struct wait *wait, uint64_t timeout_ms, pin_progress_fn *progress,
+	       void *ctx)
+{
+	struct adding adding = {
+		.db = db, .blocks = blocks, .from = from, .progress = progress, .ctx = ctx
+	};
+	struct pin old, before;
+	int err = pin_get(db, from, &old);
+
+	if (!err && (old.kind != PIN_RECURSIVE || old.state != PIN_DONE))
+		err = -EEXIST;
+	if (err || cid_equal(from, to))
 		return err;
-	if (cid_is_set(&old.cid) && old.kind == kind && old.state == PIN_DONE) {
-		adding.pin = old;
-	} else {
+	/* A name that the new one has stays. */
+	if (pin_get(db, to, &before) == 0 && before.name[0])
+		strcpy(old.name, before.name);
+	err = named(&adding.pin, to, PIN_RECURSIVE, old.name);
+	if (!err)
+		err = make(&adding, old.name, wait, timeout_ms);
+	if (!err && unpin)
+		err = pin_rm(db, from, PIN_RECURSIVE);
+	return err == -ENOENT ? 0 : err;
+}
+
+int pin_go_on(struct db *db, struct blocks *blocks, const struct cid *cid, struct wait *wait,
+	      uint64_t timeout_ms, struct pin *pin)
+{
+	struct adding adding = { .db = db, .blocks = blocks };
+	int err = pin_get(db, cid, &adding.pin);
+
+	if (!err && adding.pin.state == PIN_WANTED) {
 		err = fetch_all(&adding, wait, timeout_ms);
 		if (!err)
 			err = finish(db, &adding.pin);
 	}
-	/* Nothing came, so there is nothing that could go on later. */
-	if (err && !adding.pin.blocks && !cid_is_set(&old.cid))
-		pin_rm(db, cid, kind);
-	if (!err && progress)
-		progress(ctx, adding.pin.blocks, adding.pin.bytes);
+	*pin = adding.pin;
 	return err;
 }
 

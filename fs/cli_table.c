@@ -29,6 +29,7 @@ const struct command *const commands[] = {
 	&cmd_get,
 	&cmd_ls,
 	&cmd_pin_add,
+	&cmd_pin_update,
 	&cmd_pin_rm,
 	&cmd_pin_ls,
 	&cmd_pin_verify,

@@ -1,4 +1,4 @@
-/* pin add, rm, ls, verify. */
+/* pin add, update, rm, ls, verify. */
 #include "fs/cli.h"
 
 #include "net/base/alloc.h"
@@ -6,7 +6,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- add ---- */
 
@@ -52,18 +51,14 @@ static int add_one(struct invocation *in, struct blocks *blocks, const char *pat
 static int run_add(struct invocation *in)
 {
 	struct blocks blocks;
-	int lock, code = cli_need_repo(in);
+	int code = cli_need_repo(in);
 
 	if (code)
 		return code;
-	lock = cli_gc_lock(in, false);
-	if (lock < 0)
-		return EXIT_FAILED;
 	cli_blocks(in, &blocks);
 	for (int i = 0; i < in->argc && !code; i++)
 		code = add_one(in, &blocks, in->argv[i]);
 	blocks_release(&blocks);
-	close(lock);
 	return code;
 }
 
@@ -78,10 +73,11 @@ const struct command cmd_pin_add = {
 	run_add,
 };
 
-/* ---- rm ---- */
+/* ---- update ---- */
 
-static const struct option_spec rm_options[] = {
-	{ "recursive", 'r', OPTION_FLAG, NULL, "recursive pins; false: direct ones", "true" },
+static const struct option_spec update_options[] = {
+	{ "unpin", 0, OPTION_FLAG, NULL, "keep the old one no longer", "true" },
+	{ "progress", 0, OPTION_FLAG, NULL, "show progress on a terminal", "true" },
 	{ 0 },
 };
 
@@ -99,6 +95,70 @@ static void withdraw(struct invocation *in, const struct cid *cid)
 	if (db_commit(txn) == 0)
 		cli_provide_changed(in);
 }
+
+static int update(struct invocation *in, struct blocks *blocks)
+{
+	char from_text[CID_TEXT_MAX], to_text[CID_TEXT_MAX];
+	struct progress *progress = NULL;
+	bool unpin = cli_flag(in, "unpin");
+	struct cid from, to;
+	int err, code = cli_resolve(in, blocks, in->argv[0], &from);
+
+	if (!code)
+		code = cli_resolve(in, blocks, in->argv[1], &to);
+	if (code)
+		return code;
+	cli_cid(in, &from, from_text);
+	cli_cid(in, &to, to_text);
+	if (cli_flag(in, "progress"))
+		progress = progress_start("updated", 0);
+	err = pin_update(in->repo->db, blocks, &from, &to, unpin, cli_wait(in), in->timeout_ms,
+			 on_progress, progress);
+	progress_end(progress);
+	if (err == -ENOENT || err == -EEXIST)
+		return cli_fail(in, 0, "'%s' is not pinned recursively", from_text);
+	if (err)
+		return cli_fail(in, err, "pin: cannot pin %s", to_text);
+	if (in->json)
+		cli_print_json(json_pack("{s:[s,s]}", "Pins", from_text, to_text));
+	else
+		printf("updated %s to %s\n", from_text, to_text);
+	cli_announce(in, &to);
+	if (unpin && !cid_equal(&from, &to))
+		withdraw(in, &from);
+	return EXIT_OK;
+}
+
+static int run_update(struct invocation *in)
+{
+	struct blocks blocks;
+	int code = cli_need_repo(in);
+
+	if (code)
+		return code;
+	cli_blocks(in, &blocks);
+	code = update(in, &blocks);
+	blocks_release(&blocks);
+	return code;
+}
+
+const struct command cmd_pin_update = {
+	"pin update",
+	"OLD NEW",
+	2,
+	2,
+	"keep NEW in the place of OLD, fetching only what differs",
+	"OLD must be pinned recursively. Its name goes over to NEW, unless NEW has one.",
+	update_options,
+	run_update,
+};
+
+/* ---- rm ---- */
+
+static const struct option_spec rm_options[] = {
+	{ "recursive", 'r', OPTION_FLAG, NULL, "recursive pins; false: direct ones", "true" },
+	{ 0 },
+};
 
 static int rm_one(struct invocation *in, struct blocks *blocks, const char *path)
 {

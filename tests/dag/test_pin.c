@@ -2,6 +2,7 @@
 #include "dag/dag.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
+#include "tests/dag/fake.h"
 #include "tests/dag/import_data.h"
 #include "tests/vector.h"
 
@@ -291,6 +292,157 @@ static void removed_while_fetched(void **state)
 	assert_int_equal(pins(room), 0);
 }
 
+/* ---- what is fetched: from a far store ---- */
+
+#define SAME 40
+
+struct far {
+	struct db *db;
+	struct fake *fake;
+	struct cid same[SAME], same_dir, old_leaf, new_leaf, old, new;
+};
+
+/* Two directories that share one of SAME leaves, and have a leaf of their own. */
+static int far_open(void **state)
+{
+	struct far *far = xnew(struct far);
+	struct fake_child children[SAME], top[2];
+	char text[24];
+
+	assert_int_equal(db_open_temp(&far->db), 0);
+	far->fake = fake_new();
+	for (int i = 0; i < SAME; i++) {
+		snprintf(text, sizeof(text), "leaf %02d", i);
+		far->same[i] = fake_put(far->fake, CODEC_RAW, bytes_str(text));
+		children[i] = (struct fake_child){ far->same[i], "leaf", 7 };
+	}
+	far->same_dir = fake_dir(far->fake, children, SAME);
+	far->old_leaf = fake_put(far->fake, CODEC_RAW, bytes_str("before"));
+	far->new_leaf = fake_put(far->fake, CODEC_RAW, bytes_str("after"));
+	top[0] = (struct fake_child){ far->same_dir, "a", 100 };
+	top[1] = (struct fake_child){ far->old_leaf, "b", 6 };
+	far->old = fake_dir(far->fake, top, 2);
+	top[1] = (struct fake_child){ far->new_leaf, "b", 5 };
+	far->new = fake_dir(far->fake, top, 2);
+	*state = far;
+	return 0;
+}
+
+static int far_close(void **state)
+{
+	struct far *far = *state;
+
+	fake_free(far->fake);
+	db_close(far->db);
+	free(far);
+	return 0;
+}
+
+static int far_add(struct far *far, const struct cid *cid, enum pin_kind kind, const char *name)
+{
+	return pin_add(far->db, &far->fake->blocks, cid, kind, name, &far->fake->wait, 1000, NULL,
+		       NULL);
+}
+
+static int far_update(struct far *far, bool unpin)
+{
+	return pin_update(far->db, &far->fake->blocks, &far->old, &far->new, unpin,
+			  &far->fake->wait, 1000, NULL, NULL);
+}
+
+static void assert_whole(struct far *far, const struct cid *cid, const char *name, uint64_t blocks)
+{
+	struct pin pin;
+
+	assert_int_equal(pin_get(far->db, cid, &pin), 0);
+	assert_int_equal(pin.state, PIN_DONE);
+	assert_int_equal(pin.kind, PIN_RECURSIVE);
+	assert_string_equal(pin.name, name);
+	assert_int_equal(pin.blocks, blocks);
+	wait_start(&far->fake->wait, 0);
+	assert_int_equal(
+		pin_verify(far->db, &far->fake->blocks, &pin, &far->fake->wait, note_bad, NULL), 0);
+}
+
+static void update_fetches_differences(void **state)
+{
+	struct far *far = *state;
+	struct pin pin;
+	unsigned asked, trips;
+
+	assert_int_equal(far_update(far, true), -ENOENT);
+	assert_int_equal(far_add(far, &far->old, PIN_DIRECT, NULL), 0);
+	assert_int_equal(far_update(far, true), -EEXIST);
+	assert_int_equal(pin_get(far->db, &far->new, &pin), -ENOENT);
+	assert_int_equal(far_add(far, &far->old, PIN_RECURSIVE, "tree"), 0);
+
+	asked = far->fake->asked;
+	trips = far->fake->trips;
+	assert_int_equal(far_update(far, false), 0);
+	assert_true(far->fake->asked - asked <= 1 && far->fake->trips - trips <= 2);
+	assert_whole(far, &far->new, "tree", 2);
+	assert_whole(far, &far->old, "tree", SAME + 3);
+
+	/* Again, now without the old one; its own name stays. */
+	assert_int_equal(far_add(far, &far->new, PIN_RECURSIVE, "mine"), 0);
+	assert_int_equal(far_update(far, true), 0);
+	assert_whole(far, &far->new, "mine", 2);
+	assert_int_equal(pin_get(far->db, &far->old, &pin), -ENOENT);
+	assert_int_equal(far_update(far, true), -ENOENT);
+}
+
+/* To itself: nothing changes, above all it is not removed. */
+static void update_to_the_same(void **state)
+{
+	struct far *far = *state;
+
+	assert_int_equal(far_add(far, &far->old, PIN_RECURSIVE, "t"), 0);
+	assert_int_equal(pin_update(far->db, &far->fake->blocks, &far->old, &far->old, true,
+				    &far->fake->wait, 1000, NULL, NULL),
+			 0);
+	assert_whole(far, &far->old, "t", SAME + 3);
+}
+
+/* A pin with a hole says nothing about what is below it. */
+static void update_from_a_damaged_pin(void **state)
+{
+	struct far *far = *state;
+
+	assert_int_equal(far_add(far, &far->old, PIN_RECURSIVE, NULL), 0);
+	assert_int_equal(store_delete(far->fake->local, cid_hash_bytes(&far->same[7])), 0);
+	assert_int_equal(far_update(far, true), 0);
+	assert_whole(far, &far->new, "", SAME + 3);
+}
+
+static void going_on_makes_no_records(void **state)
+{
+	struct far *far = *state;
+	struct block *leaf;
+	struct pin pin;
+
+	assert_int_equal(
+		pin_go_on(far->db, &far->fake->blocks, &far->new, &far->fake->wait, 1000, &pin),
+		-ENOENT);
+	assert_int_equal(pin_get(far->db, &far->new, &pin), -ENOENT);
+
+	assert_int_equal(store_get(far->fake->far, &far->new_leaf, &leaf), 0);
+	assert_int_equal(store_delete(far->fake->far, cid_hash_bytes(&far->new_leaf)), 0);
+	assert_int_equal(far_add(far, &far->new, PIN_RECURSIVE, "n"), -ETIMEDOUT);
+	assert_int_equal(
+		pin_go_on(far->db, &far->fake->blocks, &far->new, &far->fake->wait, 1000, &pin),
+		-ETIMEDOUT);
+	assert_int_equal(pin.state, PIN_WANTED);
+	assert_int_equal(pin.blocks, SAME + 2);
+	assert_int_equal(store_put(far->fake->far, leaf, STORE_WAIT, NULL, NULL), 0);
+	block_unref(leaf);
+	assert_int_equal(
+		pin_go_on(far->db, &far->fake->blocks, &far->new, &far->fake->wait, 1000, &pin), 0);
+	assert_whole(far, &far->new, "n", SAME + 3);
+	/* Done: nothing to do. */
+	assert_int_equal(pin_go_on(far->db, NULL, &far->new, NULL, 0, &pin), 0);
+	assert_int_equal(pin.blocks, SAME + 3);
+}
+
 static void damaged_records_are_errors(void **state)
 {
 	struct room *room = *state;
@@ -308,6 +460,7 @@ static void damaged_records_are_errors(void **state)
 	assert_int_equal(pin_each(room->db, count_pin, &(int){ 0 }), -EIO);
 }
 
+#define FAR(test) cmocka_unit_test_setup_teardown(test, far_open, far_close)
 #define IN_ROOM(test) cmocka_unit_test_setup_teardown(test, room_open, room_close)
 
 int main(void)
@@ -319,6 +472,10 @@ int main(void)
 		IN_ROOM(what_is_missing_stays_wanted),
 		IN_ROOM(indirect_ones_are_below_recursive),
 		IN_ROOM(removed_while_fetched),
+		FAR(update_fetches_differences),
+		FAR(update_to_the_same),
+		FAR(update_from_a_damaged_pin),
+		FAR(going_on_makes_no_records),
 		IN_ROOM(damaged_records_are_errors),
 	};
 
