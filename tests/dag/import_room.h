@@ -5,10 +5,13 @@
 #include "dag/import.h"
 #include "net/base/alloc.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -49,6 +52,48 @@ static inline int room_close(void **state)
 	buf_release(&room->events);
 	free(room);
 	return 0;
+}
+
+static inline void room_put_file(const struct room *room, const char *name, struct bytes data)
+{
+	char *path = xasprintf("%s/%s", room->dir, name);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, data.at, data.len), data.len);
+	close(fd);
+	free(path);
+}
+
+static inline void room_put_dir(const struct room *room, const char *name)
+{
+	char *path = xasprintf("%s/%s", room->dir, name);
+
+	assert_int_equal(mkdir(path, 0755), 0);
+	free(path);
+}
+
+static inline void room_put_link(const struct room *room, const char *name, const char *target)
+{
+	char *path = xasprintf("%s/%s", room->dir, name);
+
+	assert_int_equal(symlink(target, path), 0);
+	free(path);
+}
+
+/* What stands at dir + below, as "top". */
+static inline int room_import(struct room *room, const char *below, char text[static CID_TEXT_MAX],
+			      uint64_t *size, char **failed)
+{
+	char *path = xasprintf("%s%s", room->dir, below);
+	struct cid cid = { 0 };
+	int err = import_path(&room->blocks, path, "top", &room->config, &room->wait, &cid, size,
+			      failed);
+
+	if (!err)
+		cid_text(&cid, text);
+	free(path);
+	return err;
 }
 
 #define IN_ROOM(test) cmocka_unit_test_setup_teardown(test, room_open, room_close)

@@ -182,6 +182,9 @@ static void configs_are_judged(void **state)
 	REFUSED(bad.links_max = 1);
 	REFUSED(bad.links_max = 8193);
 	REFUSED(bad.hamt_fanout = 100);
+	REFUSED(bad.inline_max = IMPORT_INLINE_MAX + 1);
+	REFUSED(bad.mode = 010000);
+	REFUSED(bad.mtime_nanos = 1000000000);
 	REFUSED(bad.threads = IMPORT_THREADS_MAX + 1);
 	REFUSED(strcpy(bad.chunker, "size-0"));
 	REFUSED(memset(bad.chunker, 'x', sizeof(bad.chunker)));

@@ -9,52 +9,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void put_file(const struct room *room, const char *name, struct bytes data)
-{
-	char *path = xasprintf("%s/%s", room->dir, name);
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, data.at, data.len), data.len);
-	close(fd);
-	free(path);
-}
-
-static void put_dir(const struct room *room, const char *name)
-{
-	char *path = xasprintf("%s/%s", room->dir, name);
-
-	assert_int_equal(mkdir(path, 0755), 0);
-	free(path);
-}
-
-static void put_link(const struct room *room, const char *name, const char *target)
-{
-	char *path = xasprintf("%s/%s", room->dir, name);
-
-	assert_int_equal(symlink(target, path), 0);
-	free(path);
-}
-
 static void on_done(void *ctx, const struct import_event *event)
 {
 	struct room *room = ctx;
 
 	buf_printf(&room->events, "%s %llu;", event->path, (unsigned long long)event->bytes);
-}
-
-static int import_dir(struct room *room, const char *below, char text[static CID_TEXT_MAX],
-		      uint64_t *size, char **failed)
-{
-	char *path = xasprintf("%s%s", room->dir, below);
-	struct cid cid = { 0 };
-	int err = import_path(&room->blocks, path, "top", &room->config, &room->wait, &cid, size,
-			      failed);
-
-	if (!err)
-		cid_text(&cid, text);
-	free(path);
-	return err;
 }
 
 static void trees_are_kubos(void **state)
@@ -66,12 +25,12 @@ static void trees_are_kubos(void **state)
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		snprintf(content, sizeof(content), "content of %s", names[i]);
-		put_file(room, names[i], bytes_str(content));
+		room_put_file(room, names[i], bytes_str(content));
 	}
-	put_file(room, ".hidden", bytes_str("not seen"));
+	room_put_file(room, ".hidden", bytes_str("not seen"));
 	room->config.on_done = on_done;
 	room->config.ctx = room;
-	assert_int_equal(import_dir(room, "", text, &size, NULL), 0);
+	assert_int_equal(room_import(room, "", text, &size, NULL), 0);
 	assert_string_equal(text, "bafybeihhlrfuoiddrxyg736a3qrbq2ksluafoabbohe5tofjmaxxfobabi");
 	assert_int_equal(size, 366);
 	buf_add_u8(&room->events, '\0');
@@ -79,11 +38,11 @@ static void trees_are_kubos(void **state)
 		(char *)room->events.at,
 		"top/Z 12;top/a 12;top/a.txt 16;top/aa 13;top/b.txt 16;top/é 13;top 82;");
 	assert_int_equal(import_profile(&room->config, "unixfs-v0-2015"), 0);
-	assert_int_equal(import_dir(room, "", text, &size, NULL), 0);
+	assert_int_equal(room_import(room, "", text, &size, NULL), 0);
 	assert_string_equal(text, "Qma62e5gimAi12svdgySEzoqFvTz5tYFjR1KNk8BbZMVXS");
 	assert_int_equal(size, 402);
 	room->config.hidden = true;
-	assert_int_equal(import_dir(room, "", text, &size, NULL), 0);
+	assert_int_equal(room_import(room, "", text, &size, NULL), 0);
 	assert_string_not_equal(text, "Qma62e5gimAi12svdgySEzoqFvTz5tYFjR1KNk8BbZMVXS");
 }
 
@@ -94,30 +53,30 @@ static void symlinks_are_kept_or_followed(void **state)
 	uint64_t size;
 	char *failed;
 
-	put_link(room, "link", "../target/file");
-	assert_int_equal(import_dir(room, "/link", text, &size, NULL), 0);
+	room_put_link(room, "link", "../target/file");
+	assert_int_equal(room_import(room, "/link", text, &size, NULL), 0);
 	assert_string_equal(text, "bafybeifg2tvh54lkii5v2jsbubbq3u72ltrcxgipvv4vtsaya4xmltbari");
 	assert_int_equal(size, 20);
 	room->config.follow_symlinks = true;
-	assert_int_equal(import_dir(room, "/link", text, &size, &failed), -ENOENT);
+	assert_int_equal(room_import(room, "/link", text, &size, &failed), -ENOENT);
 	assert_non_null(strstr(failed, "/link"));
 	free(failed);
 
-	put_dir(room, "d");
-	put_file(room, "d/f", bytes_str("hello world"));
-	put_link(room, "d/g", "f");
-	put_dir(room, "e");
-	put_file(room, "e/f", bytes_str("hello world"));
-	put_file(room, "e/g", bytes_str("hello world"));
-	assert_int_equal(import_dir(room, "/d", followed, &size, NULL), 0);
-	assert_int_equal(import_dir(room, "/e", text, &size, NULL), 0);
+	room_put_dir(room, "d");
+	room_put_file(room, "d/f", bytes_str("hello world"));
+	room_put_link(room, "d/g", "f");
+	room_put_dir(room, "e");
+	room_put_file(room, "e/f", bytes_str("hello world"));
+	room_put_file(room, "e/g", bytes_str("hello world"));
+	assert_int_equal(room_import(room, "/d", followed, &size, NULL), 0);
+	assert_int_equal(room_import(room, "/e", text, &size, NULL), 0);
 	assert_string_equal(text, followed);
-	put_link(room, "d/h", "../d");
-	assert_int_equal(import_dir(room, "/d", text, &size, &failed), -ELOOP);
+	room_put_link(room, "d/h", "../d");
+	assert_int_equal(room_import(room, "/d", text, &size, &failed), -ELOOP);
 	assert_non_null(strstr(failed, "/d/h"));
 	free(failed);
 	room->config.follow_symlinks = false;
-	assert_int_equal(import_dir(room, "/d", text, &size, NULL), 0);
+	assert_int_equal(room_import(room, "/d", text, &size, NULL), 0);
 }
 
 /* A file of many leaves has its metadata in the root and nowhere else, in either layout. */
@@ -128,7 +87,7 @@ static void metadata_is_in_the_root(void **state)
 	char *path = xasprintf("%s/f", room->dir);
 	char text[CID_TEXT_MAX], plain_text[CID_TEXT_MAX];
 
-	put_file(room, "f", bytes_str("hello world"));
+	room_put_file(room, "f", bytes_str("hello world"));
 	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
 	room->config.raw_leaves = false;
 	strcpy(room->config.chunker, "size-4");
@@ -140,9 +99,9 @@ static void metadata_is_in_the_root(void **state)
 
 		room->config.layout = i ? LAYOUT_TRICKLE : LAYOUT_BALANCED;
 		room->config.preserve_mtime = false;
-		assert_int_equal(import_dir(room, "/f", plain_text, &plain_size, NULL), 0);
+		assert_int_equal(room_import(room, "/f", plain_text, &plain_size, NULL), 0);
 		room->config.preserve_mtime = true;
-		assert_int_equal(import_dir(room, "/f", text, &size, NULL), 0);
+		assert_int_equal(room_import(room, "/f", text, &size, NULL), 0);
 		assert_int_equal(cid_from_text(&cid, plain_text), 0);
 		assert_int_equal(store_get(room->store, &cid, &plain), 0);
 		assert_int_equal(cid_from_text(&cid, text), 0);
@@ -193,8 +152,8 @@ static void nodes_are_boxos(void **state)
 	char *path = xasprintf("%s/f", room->dir);
 	uint64_t size;
 
-	put_link(room, "link", "../target/file");
-	put_file(room, "f", bytes_str("hello world"));
+	room_put_link(room, "link", "../target/file");
+	room_put_file(room, "f", bytes_str("hello world"));
 	for (unsigned i = 0; i < ARRAY_LEN(cases) * 2; i++) {
 		struct timespec times[2] = { cases[i / 2].mtime, cases[i / 2].mtime };
 		bool keep = cases[i / 2].mode != 0;
@@ -205,7 +164,7 @@ static void nodes_are_boxos(void **state)
 		room->config.preserve_mode = room->config.preserve_mtime = keep;
 		assert_int_equal(keep ? chmod(path, cases[i / 2].mode) : 0, 0);
 		assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
-		assert_int_equal(import_dir(room, i / 2 ? "/f" : "/link", text, &size, NULL), 0);
+		assert_int_equal(room_import(room, i / 2 ? "/f" : "/link", text, &size, NULL), 0);
 		snprintf(desc, sizeof(desc), cases[i / 2].desc, i % 2);
 		assert_string_equal(text, vector_text(described(file, desc), "cid"));
 		assert_int_equal(
@@ -222,13 +181,13 @@ static void special_files_are_refused(void **state)
 	uint64_t size;
 	char *failed, *path = xasprintf("%s/a/pipe", room->dir);
 
-	put_dir(room, "a");
-	put_file(room, "a/before", bytes_str("x"));
+	room_put_dir(room, "a");
+	room_put_file(room, "a/before", bytes_str("x"));
 	assert_int_equal(mkfifo(path, 0600), 0);
-	assert_int_equal(import_dir(room, "", text, &size, &failed), -ENOTSUP);
+	assert_int_equal(room_import(room, "", text, &size, &failed), -ENOTSUP);
 	assert_string_equal(failed, path);
 	free(failed);
-	assert_int_equal(import_dir(room, "/none", text, &size, &failed), -ENOENT);
+	assert_int_equal(room_import(room, "/none", text, &size, &failed), -ENOENT);
 	assert_non_null(strstr(failed, "/none"));
 	free(failed);
 	free(path);
@@ -256,10 +215,10 @@ static void deep_trees(void **state)
 		close(dir);
 		dir = below;
 	}
-	assert_int_equal(import_dir(room, "", text, &size, NULL), 0);
+	assert_int_equal(room_import(room, "", text, &size, NULL), 0);
 	assert_int_equal(mkdirat(dir, name, 0755), 0);
 	close(dir);
-	assert_int_equal(import_dir(room, "", text, &size, &failed), -ELOOP);
+	assert_int_equal(room_import(room, "", text, &size, &failed), -ELOOP);
 	assert_int_equal(strlen(failed), strlen(room->dir) + 1000 * 201);
 	free(failed);
 }
@@ -274,12 +233,12 @@ static void large_directories_become_hamts(void **state)
 
 	for (int i = 0; i < 6000; i++) {
 		snprintf(name, sizeof(name), "%d", i);
-		put_file(room, name, bytes_str(name));
+		room_put_file(room, name, bytes_str(name));
 		assert_int_equal(cid_of_data(&cid, 1, CODEC_RAW, HASH_SHA2_256, bytes_str(name)),
 				 0);
 		assert_int_equal(dir_builder_add(dir, bytes_str(name), &cid, strlen(name)), 0);
 	}
-	assert_int_equal(import_dir(room, "", text, &size, NULL), 0);
+	assert_int_equal(room_import(room, "", text, &size, NULL), 0);
 	assert_int_equal(dir_builder_finish(dir, 0, false, 0, 0, &cid, &built_size), 0);
 	assert_string_equal(text, cid_text(&cid, removed));
 	assert_int_equal(size, built_size);
@@ -300,7 +259,7 @@ static void append_more(void *ctx, uint64_t bytes)
 
 	(void)bytes;
 	room->config.on_bytes = NULL;
-	put_file(room, "f", bytes_str("changed while it is read"));
+	room_put_file(room, "f", bytes_str("changed while it is read"));
 }
 
 static void interruption_and_change_end_it(void **state)
@@ -312,14 +271,14 @@ static void interruption_and_change_end_it(void **state)
 	char *failed;
 
 	import_data(&data, "mod251", 3 << 20);
-	put_file(room, "f", buf_bytes(&data));
+	room_put_file(room, "f", buf_bytes(&data));
 	room->config.ctx = room;
 	room->config.on_bytes = cancel_after;
-	assert_int_equal(import_dir(room, "", text, &size, &failed), -EINTR);
+	assert_int_equal(room_import(room, "", text, &size, &failed), -EINTR);
 	free(failed);
 	wait_start(&room->wait, 0);
 	room->config.on_bytes = append_more;
-	assert_int_equal(import_dir(room, "", text, &size, &failed), -ESTALE);
+	assert_int_equal(room_import(room, "", text, &size, &failed), -ESTALE);
 	assert_non_null(strstr(failed, "/f"));
 	free(failed);
 	buf_release(&data);
@@ -342,11 +301,11 @@ static void vanished_files_are_told(void **state)
 	uint64_t size;
 	char *failed;
 
-	put_file(room, "f", bytes_str("there"));
-	put_file(room, "g", bytes_str("soon not"));
+	room_put_file(room, "f", bytes_str("there"));
+	room_put_file(room, "g", bytes_str("soon not"));
 	room->config.ctx = room;
 	room->config.on_bytes = remove_next;
-	assert_int_equal(import_dir(room, "", text, &size, &failed), -ENOENT);
+	assert_int_equal(room_import(room, "", text, &size, &failed), -ENOENT);
 	assert_non_null(strstr(failed, "/g"));
 	free(failed);
 }
