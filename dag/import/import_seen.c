@@ -91,9 +91,10 @@ struct below {
 static int push(void *ctx, const struct cid *cid)
 {
 	struct below *below = ctx;
+	int err = cid_is_identity(cid) ? 0 : store_keep(below->blocks->store, cid_hash_bytes(cid));
 
-	if (!blocks_has(below->blocks, cid))
-		return -ENOENT;
+	if (err)
+		return err;
 	if (cid->codec == CODEC_RAW)
 		return 0;
 	if (below->count == below->cap) {
@@ -104,8 +105,10 @@ static int push(void *ctx, const struct cid *cid)
 	return 0;
 }
 
-/* Leaves are asked for, not read; wrapped ones are looked into like the nodes above them. */
-static int all_stored(struct blocks *blocks, const struct cid *root, struct wait *wait)
+/* And stays: blocks that are only cached, or that a collection under way would take, are kept from
+ * now on, as if they were put again. Raw leaves are not read; wrapped ones are looked into like the
+ * nodes above them. */
+static int keep_all(struct blocks *blocks, const struct cid *root, struct wait *wait)
 {
 	struct below below = { .blocks = blocks };
 	int err = push(&below, root);
@@ -173,7 +176,7 @@ int seen_find(struct seen *seen, const char *path, const struct stat *stat, stru
 		err = parse(value, file, &when_s);
 	db_abort(txn);
 	if (!err)
-		err = all_stored(seen->blocks, &file->root.cid, wait);
+		err = keep_all(seen->blocks, &file->root.cid, wait);
 	if (!err && when_s + RENEW_S < seen->now_s)
 		seen_note(seen, file);
 	return err == -EINTR ? err : err ? -ENOENT : 0;

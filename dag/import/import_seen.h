@@ -28,8 +28,8 @@ struct seen *seen_open(struct blocks *blocks, const struct import_config *config
 /* Writes what was noted (soon), drops old entries. NULL is ignored. */
 void seen_close(struct seen *seen);
 
-/* path: absolute. Was it added as it is now, and is all of it stored? Then file->root is filled in.
- * -ENOENT; -EINTR. */
+/* path: absolute. Was it added as it is now, and is all of it stored? Then all is kept
+ * (store_keep()) and file->root is filled in. -ENOENT; -EINTR. */
 int seen_find(struct seen *seen, const char *path, const struct stat *stat, struct wait *wait,
 	      struct seen_file *file);
 /* Fills in key and state, for seen_note(). */

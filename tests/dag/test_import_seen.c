@@ -181,6 +181,38 @@ static void files_with_missing_blocks_are_read(void **state)
 	db_close(db);
 }
 
+/* What is known may have become cached only: it is kept again. */
+static void cached_blocks_are_kept(void **state)
+{
+	struct room *room = *state;
+	struct store_config config = { .no_sync = true };
+	struct blocks memory = room->blocks;
+	char *path = xasprintf("%s/store", room->dir);
+	struct store_stat stat;
+	struct block *block;
+	struct store *store;
+	struct cid cid;
+	struct db *db;
+
+	open_db(room, &db);
+	room_put_file(room, "f", bytes_str("truth"));
+	assert_int_equal(store_open_lmdb(path, &config, &store), 0);
+	cid = lie(room, db); /* into the store in memory */
+	block = block_copy(&cid, bytes_str("lie"));
+	assert_int_equal(store_put(store, block, STORE_WAIT, NULL, NULL), 0);
+	block_unref(block);
+	assert_int_equal(store_sync(store), 0);
+	blocks_init(&room->blocks, store, NULL);
+	check_is(room, "/f", &cid, true);
+	assert_int_equal(store_sync(store), 0);
+	assert_int_equal(store_stat(store, &stat), 0);
+	assert_int_equal(stat.kept_blocks, 1);
+	room->blocks = memory;
+	store_close(store);
+	db_close(db);
+	free(path);
+}
+
 static void fresh_times_are_not_trusted(void **state)
 {
 	struct stat stat = { .st_mtim = { 100, 0 }, .st_ctim = { 100, 0 } };
@@ -249,6 +281,7 @@ int main(void)
 		IN_ROOM(changed_files_are_read),
 		IN_ROOM(other_settings_are_another_file),
 		IN_ROOM(files_with_missing_blocks_are_read),
+		IN_ROOM(cached_blocks_are_kept),
 		cmocka_unit_test(fresh_times_are_not_trusted),
 		cmocka_unit_test(old_entries_go),
 	};
