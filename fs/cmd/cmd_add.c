@@ -47,7 +47,7 @@ static const struct option_spec options[] = {
 	{ "max-hamt-fanout", 0, OPTION_INT, "N", "links of a HAMT's node [256]", NULL },
 	{ "hamt-threshold", 0, OPTION_SIZE, "SIZE",
 	  "a larger directory becomes a HAMT; 0: every one [256KiB]", NULL },
-	{ "hamt-estimate", 0, OPTION_TEXT, "links|block", "how its size is judged [profile]",
+	{ "hamt-estimate", 0, OPTION_TEXT, "HOW", "how its size is judged: links, block [profile]",
 	  NULL },
 	{ "profile", 0, OPTION_TEXT, "NAME", "unixfs-v1-2025, unixfs-v0-2015 [Import.Profile]",
 	  NULL },
@@ -70,9 +70,11 @@ struct add {
 	struct dir_builder *wrapper; /* NULL: each argument stands by itself */
 	struct cid last;
 	struct buf lines; /* not yet printed */
+	size_t tried;	  /* bytes in lines when the disk last failed */
 };
 
-/* Whoever reads a line may rely on it: none comes out before its block is on disk. */
+/* Whoever reads a line may rely on it: none comes out before its block is on disk. While the disk
+ * fails they wait: the end tells, or a later attempt. */
 static int print_lines(struct add *add)
 {
 	int err = 0;
@@ -81,10 +83,12 @@ static int print_lines(struct add *add)
 		return 0;
 	if (!add->config.only_hash)
 		err = store_sync(add->in->repo->store);
-	if (!err)
-		fwrite(add->lines.at, 1, add->lines.len, stdout);
+	add->tried = err ? add->lines.len : 0;
+	if (err)
+		return err;
+	fwrite(add->lines.at, 1, add->lines.len, stdout);
 	buf_clear(&add->lines);
-	return err;
+	return 0;
 }
 
 static void print_added(struct add *add, const char *name, const struct cid *cid, uint64_t size)
@@ -109,7 +113,7 @@ static void print_added(struct add *add, const char *name, const struct cid *cid
 		buf_printf(&add->lines, "added %s %s\n", text,
 			   cli_safe(safe, sizeof(safe), name, strlen(name)));
 	}
-	if (add->lines.len >= LINES_BYTES)
+	if (add->lines.len - add->tried >= LINES_BYTES)
 		print_lines(add);
 }
 
@@ -310,7 +314,9 @@ static int keep(struct add *add, const struct cid *root, uint64_t size)
 		err = pin_record(in->repo->db, root, PIN_RECURSIVE, name, 0, size);
 	if (err)
 		return cli_fail(in, err, "cannot record the pin");
-	print_lines(add);
+	err = print_lines(add);
+	if (err)
+		return cli_fail(in, err, "cannot write the store");
 	cli_announce(in, root);
 	return EXIT_OK;
 }
@@ -487,7 +493,16 @@ const struct command cmd_add = {
 	0,
 	-1,
 	"store files and directories, and pin them",
-	"Without PATH, or for \"-\", the input is added. When it returns everything is on disk.",
+	"Without PATH, or for \"-\", the input is added. When it returns everything is on disk.\n"
+	"Rules of --ignore are those of .gitignore, seen from each PATH: \"name\" anywhere, "
+	"\"dir/\" a\n"
+	"directory, \"/a\" and \"a/b\" from PATH, \"**\" any directories, \"!\" takes back; of "
+	"several the\n"
+	"last that fits decides, those of the file first. PATH itself is never left out.\n"
+	"A file added before with the same options, and with the same path, device, inode, size "
+	"and\n"
+	"times, is not read again while its blocks are stored; --cache=false reads it.\n"
+	"A mode or time, said or preserved, turns raw leaves off.",
 	options,
 	run,
 };
