@@ -201,7 +201,8 @@ static int fetch(struct adding *adding, struct blocks *blocks, struct wait *wait
 	if (adding->pin.kind == PIN_RECURSIVE)
 		return dag_walk(blocks, &adding->pin.cid, &config, wait, timeout_ms, count_block,
 				adding->from ? is_below_from : NULL, adding);
-	wait_start(wait, timeout_ms);
+	/* Not wait_start(): an interruption must not be lost. */
+	wait->deadline_ms = timeout_ms ? monotonic_ms() + timeout_ms : UINT64_MAX;
 	err = blocks_get(blocks, &adding->pin.cid, wait, &block);
 	if (err)
 		return err;

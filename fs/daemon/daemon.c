@@ -1,6 +1,7 @@
-/* Start: lock, repository, loop, network, control socket, "Daemon is ready". Stop: control socket,
- * mounts (on threads of their own, while the loop still runs for them), network, loop, repository,
- * lock. */
+/* Start: lock, repository, loop, network, control socket, pins, "Daemon is ready". Stop: control
+ * socket, mounts and pins (on threads of their own, while the loop still runs for them), network,
+ * loop, repository, lock. */
+#include "fs/daemon/daemon_pins.h"
 #include "fs/daemon/daemon_private.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
@@ -40,15 +41,21 @@ void daemon_stop(struct daemon *daemon)
 		    daemon);
 	control_server_stop(daemon->control);
 	daemon->control = NULL;
+	daemon_pins_stop(daemon);
 	daemon_mounts_stop(daemon);
-	if (list_empty(&daemon->mounts))
+	daemon_part_gone(daemon);
+}
+
+void daemon_part_gone(struct daemon *daemon)
+{
+	if (daemon->stopping && list_empty(&daemon->mounts) && !daemon->pins)
 		daemon_net_stop(daemon, on_swarm_closed);
 }
 
 void daemon_mounts_gone(struct daemon *daemon)
 {
 	if (daemon->stopping)
-		daemon_net_stop(daemon, on_swarm_closed);
+		daemon_part_gone(daemon);
 	else if (daemon->options->with_mounts && daemon->had_mount)
 		daemon_stop(daemon);
 }
@@ -124,6 +131,8 @@ static int run_parts(struct daemon *daemon, char **why)
 		if (err)
 			*why = xasprintf("cannot make the control socket: %s", err_text(err));
 	}
+	if (!err && !daemon->options->offline)
+		daemon_pins_start(daemon);
 	if (err)
 		daemon_stop(daemon);
 	else

@@ -19,17 +19,21 @@ struct daemon {
 	struct router *wan, *lan; /* parts of router; NULL: not used */
 	struct router *router;	  /* NULL: no routing at all */
 	struct exchange *exchange;
-	struct fetcher *fetcher; /* for mounts */
+	struct fetcher *fetcher; /* for mounts and pins */
 	struct control_server *control;
 	uv_signal_t signals[2];
-	struct timer deadline; /* of stopping */
-	struct list mounts;    /* struct daemon_mount */
-	bool wan_serves;       /* answers in the public DHT */
+	struct timer deadline;	  /* of stopping */
+	struct list mounts;	  /* struct daemon_mount */
+	struct daemon_pins *pins; /* NULL: not started, or ended */
+	bool wan_serves;	  /* answers in the public DHT */
 	bool stopping, had_mount;
 };
 
 /* daemon.c */
 void daemon_stop(struct daemon *daemon);
+/* While stopping, after a part with a thread ended: the network is next when it was the last one.
+ */
+void daemon_part_gone(struct daemon *daemon);
 /* After the last mount went, while stopping or not. */
 void daemon_mounts_gone(struct daemon *daemon);
 
