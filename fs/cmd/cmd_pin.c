@@ -4,8 +4,41 @@
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 
+#include <errno.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
+
+/* What an argument names: a CID, a path below one, or else a file in a mount, which tells its CID.
+ */
+static int find(struct invocation *in, struct blocks *blocks, const char *path, struct cid *out)
+{
+	const char *rest, *why;
+	char text[CID_TEXT_MAX], safe[512];
+	struct stat info;
+	struct statfs fs;
+	ssize_t len;
+	bool link;
+
+	if (dag_path_root(path, out, &rest, &why) == 0 || lstat(path, &info))
+		return cli_resolve(in, blocks, path, out);
+	cli_safe(safe, sizeof(safe), path, strlen(path));
+	/* The kernel keeps user attributes of symlinks from everybody. */
+	link = S_ISLNK(info.st_mode);
+	len = lgetxattr(path, link ? "ipfs.cid" : "user.ipfs.cid", text, sizeof(text) - 1);
+	if (len < 0 && errno != ENODATA && errno != ENOTSUP)
+		return cli_fail(in, -errno, "cannot read the CID of '%s'", safe);
+	/* On other file systems anybody may have written such an attribute. */
+	if (len < 0 || (!link && (statfs(path, &fs) || fs.f_type != FUSE_SUPER_MAGIC)))
+		return cli_fail(in, 0, "'%s' is not in a dagfs mount", safe);
+	text[len] = '\0';
+	if (cid_from_text(out, text))
+		return cli_fail(in, 0, "'%s' tells no CID", safe);
+	return 0;
+}
 
 /* ---- add ---- */
 
@@ -28,7 +61,7 @@ static int add_one(struct invocation *in, struct blocks *blocks, const char *pat
 	struct progress *progress = NULL;
 	char text[CID_TEXT_MAX];
 	struct cid cid;
-	int err, code = cli_resolve(in, blocks, path, &cid);
+	int err, code = find(in, blocks, path, &cid);
 
 	if (code)
 		return code;
@@ -68,7 +101,9 @@ const struct command cmd_pin_add = {
 	1,
 	-1,
 	"fetch what is missing of a tree, and keep it",
-	"An interrupted pin goes on where it stopped when the command is given again.",
+	"PATH is a CID, a path below one, or a file or directory in a mount. An interrupted pin "
+	"goes on where it stopped "
+	"when the command is given again, and by itself while a daemon runs.",
 	add_options,
 	run_add,
 };
@@ -102,10 +137,10 @@ static int update(struct invocation *in, struct blocks *blocks)
 	struct progress *progress = NULL;
 	bool unpin = cli_flag(in, "unpin");
 	struct cid from, to;
-	int err, code = cli_resolve(in, blocks, in->argv[0], &from);
+	int err, code = find(in, blocks, in->argv[0], &from);
 
 	if (!code)
-		code = cli_resolve(in, blocks, in->argv[1], &to);
+		code = find(in, blocks, in->argv[1], &to);
 	if (code)
 		return code;
 	cli_cid(in, &from, from_text);
@@ -165,7 +200,7 @@ static int rm_one(struct invocation *in, struct blocks *blocks, const char *path
 	bool recursive = cli_flag(in, "recursive");
 	char text[CID_TEXT_MAX];
 	struct cid cid;
-	int err, code = cli_resolve(in, blocks, path, &cid);
+	int err, code = find(in, blocks, path, &cid);
 
 	if (code)
 		return code;
@@ -279,7 +314,7 @@ static int list_given(struct list_ctx *list, struct blocks *blocks, const char *
 	char text[CID_TEXT_MAX];
 	struct pin pin;
 	struct cid cid;
-	int code = cli_resolve(in, blocks, path, &cid);
+	int code = find(in, blocks, path, &cid);
 
 	if (code)
 		return code;

@@ -1,0 +1,103 @@
+"""Pins between two nodes: update, pins of paths in a mount, interrupted pins that go on by themselves."""
+
+import os
+import re
+import time
+
+from lab import until, write
+
+
+def stored(node):
+    return int(re.search(r"NumObjects:\s*(\d+)", node.must("repo", "stat").out)[1])
+
+
+def recursive(node):
+    return set(node.must("pin", "ls", "--type=recursive", "-q").out.split())
+
+
+def update(lab, tree, a, b):
+    before = a.add(tree)
+    write(os.path.join(tree, "changed"), lab.random.randbytes(1000))
+    after = a.add(tree)
+    b.must("pin", "add", "--name=my tree", before)
+    count = stored(b)
+    done = b.call("pin", "update", before, after)
+    lab.check("pin update", done.code == 0 and done.out == "updated %s to %s" % (before, after),
+              str(done))
+    lab.check("only differences came", stored(b) == count + 2, "%d, then %d" % (count, stored(b)))
+    named = b.must("pin", "ls", "--type=recursive", "--names").out
+    lab.check("the new one in the place of the old", named == after + " recursive my tree", named)
+    done = b.call("pin", "update", before, after)
+    lab.check("what is not pinned is not updated",
+              done.code == 1 and "'%s' is not pinned recursively" % before in done.err, str(done))
+    b.must("pin", "update", "--unpin=false", after, before)
+    lab.check("--unpin=false keeps both", recursive(b) == {before, after})
+    b.must("pin", "rm", before)
+    return after
+
+
+def in_mount(lab, tree, b, root):
+    point = b.mount(root)
+    below = os.path.join(point, "sub")
+    cid = b.must("pin", "add", below)
+    found = re.match(r"pinned (\S+) recursively$", cid.out)
+    lab.check("a directory in a mount is pinned", found, str(cid))
+    lab.check("it is what the path means", found and found[1] in recursive(b) and
+              b.must("ls", root + "/sub").out == b.must("ls", found[1]).out)
+    lab.check("and unpinned", b.call("pin", "rm", below))
+    link = b.must("pin", "add", os.path.join(point, "link")).out
+    lab.check("a symlink, and not what it names", link != cid.out and
+              b.must("block", "stat", link.split()[1]).out, link)
+    for path in (tree, os.path.join(tree, "changed")):
+        done = b.call("pin", "add", path)
+        lab.check("other files are refused",
+                  done.code == 1 and "is not in a dagfs mount" in done.err, str(done))
+    lab.check("umount", b.umount(point))
+
+
+def goes_on(lab, a, b):
+    """One block is nowhere at first."""
+    path = lab.path("halves")
+    write(path, lab.random.randbytes(3 << 20))
+    root = a.add(path, "--chunker=size-262144")
+    lost = a.must("dag", "get", root).out
+    lost = re.findall(r"baf[a-z2-7]+", lost)[-1]
+    a.must("pin", "rm", root)
+    a.must("block", "rm", lost)
+    done = b.call("--timeout=2s", "pin", "add", root)
+    lab.check("a pin that cannot be completed fails", done.code == 1, str(done))
+    lab.check("and is not listed", root not in recursive(b))
+    b.stop()
+    b.start()
+    b.connect(a)
+    time.sleep(12)  # it asks for the block now
+    b.stop()
+    b.start()
+    a.stop()
+    a.add(path, "--chunker=size-262144")
+    a.start()
+    b.connect(a)
+    until(lambda: root in recursive(b), 60, step=0.5)
+    lab.check("it goes on by itself", root in recursive(b), b.logged()[-300:])
+    lab.check("the log tells", "completed cid=%s blocks=13 " % root in b.logged(), b.logged()[-300:])
+
+
+def scenario(lab):
+    os.environ["DAGFS_LOG"] = "pins=info"
+    tree = lab.directory("tree")
+    os.mkdir(os.path.join(tree, "sub"))
+    for i in range(50):
+        write(os.path.join(tree, "sub", "file %d" % i), lab.random.randbytes(2000))
+    write(os.path.join(tree, "changed"), b"before")
+    os.symlink("sub", os.path.join(tree, "link"))
+    a, b = lab.node("a"), lab.node("b")
+    a.start()
+    b.start()
+    b.connect(a)
+    root = update(lab, tree, a, b)
+    in_mount(lab, tree, b, root)
+    goes_on(lab, a, b)
+    verified = b.call("pin", "verify")
+    lab.check("pin verify", verified.code == 0, str(verified))
+    a.stop()
+    b.stop()
