@@ -131,12 +131,12 @@ bool cli_flag(const struct invocation *in, const char *name)
 
 const char *cli_listed(const struct invocation *in, const char *name, size_t *at)
 {
-	const char *const *slot = &in->values[option_index(in, name)];
+	const struct option_spec *spec = &in->command->options[option_index(in, name)];
 
 	while (*at < in->listed_count) {
 		size_t i = (*at)++;
 
-		if (in->listed[i].slot == slot)
+		if (in->listed[i].spec == spec)
 			return in->listed[i].value;
 	}
 	return NULL;

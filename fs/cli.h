@@ -63,7 +63,7 @@ struct invocation {
 	const char *values[CLI_OPTIONS_MAX];  /* by index in command->options; NULL: not given */
 	const char *globals[CLI_GLOBALS_MAX]; /* by index in cli_globals */
 	struct {
-		const char *const *slot; /* within values */
+		const struct option_spec *spec;
 		const char *value;
 	} listed[CLI_LISTED_MAX]; /* of OPTION_LISTs, in the order given */
 	size_t listed_count;

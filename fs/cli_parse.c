@@ -163,14 +163,14 @@ static int check_value(const struct option_spec *spec, const char *value, char *
 	return -EINVAL;
 }
 
-static int list_value(struct parser *p, const struct option_spec *spec, const char **slot)
+static int list_value(struct parser *p, const struct option_spec *spec, const char *value)
 {
 	if (p->in->listed_count == CLI_LISTED_MAX) {
 		*p->why = xasprintf("--%s is given too often", spec->name);
 		return -EINVAL;
 	}
-	p->in->listed[p->in->listed_count].slot = slot;
-	p->in->listed[p->in->listed_count++].value = *slot;
+	p->in->listed[p->in->listed_count].spec = spec;
+	p->in->listed[p->in->listed_count++].value = value;
 	return 0;
 }
 
@@ -189,7 +189,7 @@ static int set_option(struct parser *p, const struct option_spec *spec, const ch
 	}
 	*slot = value;
 	if (spec->kind == OPTION_LIST)
-		return list_value(p, spec, slot);
+		return list_value(p, spec, value);
 	return check_value(spec, value, p->why);
 }
 

@@ -104,6 +104,30 @@ static void options_in_every_form(void **state)
 	assert_int_equal(cli_amount(&line.in, "length"), 2000);
 }
 
+static void options_given_again_and_again(void **state)
+{
+	static char option[] = "--ignore=x", command[] = "add";
+	char *argv[CLI_LISTED_MAX + 2] = { command };
+	struct invocation in = { 0 };
+	struct line line;
+	size_t at = 0;
+	char *why;
+
+	(void)state;
+	parse(&line, "add --ignore=a --ignore b c --ignore-rules-path=d");
+	assert_int_equal(line.err, 0);
+	assert_int_equal(line.in.argc, 1);
+	assert_string_equal(cli_listed(&line.in, "ignore", &at), "a");
+	assert_string_equal(cli_listed(&line.in, "ignore", &at), "b");
+	assert_null(cli_listed(&line.in, "ignore", &at));
+	for (size_t i = 1; i < ARRAY_LEN(argv); i++)
+		argv[i] = option;
+	assert_int_equal(cli_parse(&in, CLI_LISTED_MAX + 1, argv, &why), 0);
+	in = (struct invocation){ 0 };
+	assert_int_equal(cli_parse(&in, CLI_LISTED_MAX + 2, argv, &why), -EINVAL);
+	free(why);
+}
+
 static void global_options_anywhere(void **state)
 {
 	struct line line;
@@ -239,6 +263,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(commands_and_arguments),
 		cmocka_unit_test(options_in_every_form),
+		cmocka_unit_test(options_given_again_and_again),
 		cmocka_unit_test(global_options_anywhere),
 		cmocka_unit_test(mistakes_are_named),
 		cmocka_unit_test(the_table_is_sound),
