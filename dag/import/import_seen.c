@@ -7,6 +7,7 @@
 #include "net/wire/varint.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -30,6 +31,7 @@ struct seen {
 	struct db *db;
 	uint8_t settings[32];
 	uint32_t now_s;
+	bool is_balanced;
 	struct note *notes;
 	size_t count;
 	bool wrote;
@@ -82,46 +84,68 @@ bool seen_settled(const struct stat *stat, int64_t now_s)
 
 /* ---- is all of it there? ---- */
 
+struct node {
+	struct cid cid;
+	unsigned depth;
+};
+
 struct below {
-	struct blocks *blocks;
-	struct cid *stack; /* nodes to look into */
+	struct store *store;
+	struct node *stack; /* nodes to look into */
 	size_t count, cap;
+	unsigned depth;	     /* of what is pushed */
+	uint64_t links;	     /* pushed, or not worth it */
+	unsigned leaf_depth; /* of a balanced tree's leaves; UINT_MAX: not known */
 };
 
 static int push(void *ctx, const struct cid *cid)
 {
 	struct below *below = ctx;
-	int err = cid_is_identity(cid) ? 0 : store_keep(below->blocks->store, cid_hash_bytes(cid));
+	int err = cid_is_identity(cid) ? 0 : store_keep(below->store, cid_hash_bytes(cid));
 
-	if (err)
+	below->links++;
+	if (err || cid->codec == CODEC_RAW || below->depth >= below->leaf_depth)
 		return err;
-	if (cid->codec == CODEC_RAW)
-		return 0;
 	if (below->count == below->cap) {
 		below->cap = below->cap ? below->cap * 2 : 64;
 		below->stack = xrealloc(below->stack, below->cap * sizeof(*below->stack));
 	}
-	below->stack[below->count++] = *cid;
+	below->stack[below->count++] = (struct node){ .cid = *cid, .depth = below->depth };
 	return 0;
 }
 
-/* And stays: blocks that are only cached, or that a collection under way would take, are kept from
- * now on, as if they were put again. Raw leaves are not read; wrapped ones are looked into like the
- * nodes above them. */
-static int keep_all(struct blocks *blocks, const struct cid *root, struct wait *wait)
+static int look_below(struct below *below, const struct node *node, bool is_balanced)
 {
-	struct below below = { .blocks = blocks };
+	uint64_t links = below->links;
+	struct block *block;
+	int err = store_get(below->store, &node->cid, &block);
+
+	if (err)
+		return err;
+	below->depth = node->depth + 1;
+	err = dag_links(block->data, node->cid.codec, push, below);
+	block_unref(block);
+	if (is_balanced && below->links == links)
+		below->leaf_depth = node->depth;
+	return err;
+}
+
+/* And stays: blocks that are only cached, or that a collection under way would take, are kept from
+ * now on, as if they were put again. Raw leaves are not read, nor are wrapped ones of a balanced
+ * tree, but for the first: all have its depth. */
+static int keep_all(const struct seen *seen, const struct cid *root, struct wait *wait)
+{
+	struct below below = { .store = seen->blocks->store, .leaf_depth = UINT_MAX };
 	int err = push(&below, root);
 
 	while (!err && below.count) {
-		struct cid cid = below.stack[--below.count];
-		struct block *block;
+		struct node node = below.stack[--below.count];
 
-		err = wait_check(wait) == -EINTR ? -EINTR : store_get(blocks->store, &cid, &block);
-		if (err)
-			break;
-		err = dag_links(block->data, cid.codec, push, &below);
-		block_unref(block);
+		if (node.depth >= below.leaf_depth)
+			continue;
+		err = wait_check(wait) == -EINTR ? -EINTR : 0;
+		if (!err)
+			err = look_below(&below, &node, seen->is_balanced);
 	}
 	free(below.stack);
 	return err && err != -EINTR ? -ENOENT : err;
@@ -139,6 +163,7 @@ struct seen *seen_open(struct blocks *blocks, const struct import_config *config
 	seen->blocks = blocks;
 	seen->db = config->seen;
 	seen->now_s = (uint32_t)time(NULL);
+	seen->is_balanced = config->layout == LAYOUT_BALANCED;
 	settings_digest(config, seen->settings);
 	return seen;
 }
@@ -176,7 +201,7 @@ int seen_find(struct seen *seen, const char *path, const struct stat *stat, stru
 		err = parse(value, file, &when_s);
 	db_abort(txn);
 	if (!err)
-		err = keep_all(seen->blocks, &file->root.cid, wait);
+		err = keep_all(seen, &file->root.cid, wait);
 	if (!err && when_s + RENEW_S < seen->now_s)
 		seen_note(seen, file);
 	return err == -EINTR ? err : err ? -ENOENT : 0;

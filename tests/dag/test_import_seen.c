@@ -141,6 +141,19 @@ static void other_settings_are_another_file(void **state)
 	db_close(db);
 }
 
+static void check_without(struct room *room, const char *expected, const char *gone)
+{
+	char text[CID_TEXT_MAX];
+	struct cid cid;
+	uint64_t size;
+
+	assert_int_equal(cid_from_text(&cid, gone), 0);
+	assert_int_equal(store_delete(room->store, cid_hash_bytes(&cid)), 0);
+	assert_int_equal(room_import(room, "/f", text, &size, NULL), 0);
+	assert_string_equal(text, expected);
+	assert_true(blocks_has(&room->blocks, &cid));
+}
+
 /* Whatever took a block away: the file is read again, and all of it is there again. */
 static void files_with_missing_blocks_are_read(void **state)
 {
@@ -148,34 +161,35 @@ static void files_with_missing_blocks_are_read(void **state)
 	struct timespec nap = { .tv_sec = 4 };
 	struct buf data = { 0 };
 	struct db *db;
-	struct cid leaf;
-	char first[CID_TEXT_MAX], text[CID_TEXT_MAX];
+	char root[CID_TEXT_MAX], first[CID_TEXT_MAX], last[CID_TEXT_MAX];
 	uint64_t size;
 
 	open_db(room, &db);
-	import_data(&data, "mod251", 10000);
+	import_data(&data, "splitmix64", 20000);
 	room_put_file(room, "f", buf_bytes(&data));
+	room_put_file(room, "first", bytes_of(data.at, 1000));
+	room_put_file(room, "last", bytes_of(data.at + 19000, 1000));
 	strcpy(room->config.chunker, "size-1000");
-	room->config.links_max = 3; /* three levels */
-	for (int raw = 0; raw < 2; raw++) {
-		room->config.raw_leaves = raw;
-		assert_int_equal(room_import(room, "/f", first, &size, NULL), 0);
-		if (raw == 0) {
-			assert_int_equal(remembered(db), 0); /* it has changed just now */
-			nanosleep(&nap, NULL);
-			assert_int_equal(room_import(room, "/f", first, &size, NULL), 0);
-		}
-		assert_int_equal(remembered(db), (uint64_t)raw + 1);
-		if (raw)
-			assert_int_equal(cid_of_data(&leaf, 1, CODEC_RAW, HASH_SHA2_256,
-						     bytes_of(data.at + 9000, 1000)),
-					 0);
-		else
-			assert_int_equal(cid_from_text(&leaf, first), 0); /* the root */
-		assert_int_equal(store_delete(room->store, cid_hash_bytes(&leaf)), 0);
-		assert_int_equal(room_import(room, "/f", text, &size, NULL), 0);
-		assert_string_equal(text, first);
-		assert_true(blocks_has(&room->blocks, &leaf));
+	room->config.links_max = 3; /* three levels above the leaves */
+	assert_int_equal(room_import(room, "/f", root, &size, NULL), 0);
+	assert_int_equal(remembered(db), 0); /* it has changed just now */
+	nanosleep(&nap, NULL);
+	for (unsigned i = 0; i < 4; i++) {
+		room->config.raw_leaves = i % 2;
+		room->config.layout = i / 2 ? LAYOUT_TRICKLE : LAYOUT_BALANCED;
+		assert_int_equal(room_import(room, "/f", root, &size, NULL), 0);
+		assert_int_equal(remembered(db), i + 1);
+		check_without(room, root, root);
+		if (i == 2)
+			continue; /* a leaf alone is no file then */
+		room->config.layout = LAYOUT_BALANCED;
+		room->config.seen = NULL;
+		assert_int_equal(room_import(room, "/first", first, &size, NULL), 0);
+		assert_int_equal(room_import(room, "/last", last, &size, NULL), 0);
+		room->config.layout = i / 2 ? LAYOUT_TRICKLE : LAYOUT_BALANCED;
+		room->config.seen = db;
+		check_without(room, root, first);
+		check_without(room, root, last);
 	}
 	buf_release(&data);
 	db_close(db);
