@@ -75,6 +75,26 @@ static int evict_oldest(struct store_lmdb *lmdb)
 	return err;
 }
 
+bool evict_for_room(struct store_lmdb *lmdb)
+{
+	int fd = store_dir_janitor_lock(lmdb, false), err = -ENOENT;
+	struct gens *gens;
+
+	if (fd < 0)
+		return false;
+	if (!store_dir_gens(lmdb, &gens)) {
+		struct gen *oldest = gens->count > gens->kept ? gens->at[gens->count - 1] : NULL;
+
+		/* Closed, so that nobody writes into what is gone. */
+		err = oldest ? gen_close_writing(oldest) : -ENOENT;
+		if (!err || err == -ENOSPC)
+			err = store_dir_remove(lmdb, oldest);
+		gens_unref(gens);
+	}
+	close(fd);
+	return !err;
+}
+
 static void *run_janitor(void *ctx)
 {
 	struct store_lmdb *lmdb = ctx;

@@ -132,6 +132,8 @@ int lmdb_open_record(struct store_lmdb *lmdb, const struct gen *gen, struct byte
 queue_commit_fn lmdb_commit; /* ctx is the struct store_lmdb */
 int lmdb_delete(struct store *store, struct bytes multihash);
 int lmdb_keep(struct store *store, struct bytes multihash);
+/* An LMDB code. */
+int lmdb_delete_in(struct gen *gen, MDB_txn *txn, struct bytes multihash);
 /* A write transaction in the newest generation of a class (one reference), made when there is none and when the last is full. On
  * success the map of source (may be NULL) is held too. */
 int lmdb_write_begin(struct store_lmdb *lmdb, enum gen_class class, struct gen *source,
@@ -154,6 +156,9 @@ typedef int rewrite_fn(void *ctx, struct gen *gen, struct bytes multihash, uint6
 int rewrite_look(struct gen *gen, rewrite_fn *fn, void *ctx);
 /* Copies the blocks for which fn says 1 to the newest generation of the class, in batches. */
 int rewrite_copy(struct store_lmdb *lmdb, struct gen *gen, rewrite_fn *fn, void *ctx);
+/* Deletes the blocks for which fn says 0 where they are, for want of room to copy the others, and opens the generation again: what
+ * finds no room elsewhere is written into its free pages. */
+int rewrite_prune(struct gen *gen, rewrite_fn *fn, void *ctx);
 /* Is it in a generation of the class numbered from at_least on? */
 bool rewrite_lies_in(struct store_lmdb *lmdb, enum gen_class class, unsigned at_least,
 		     struct bytes multihash);
@@ -163,6 +168,8 @@ bool rewrite_lies_in(struct store_lmdb *lmdb, enum gen_class class, unsigned at_
 /* The thread that evicts, and lets go of what others deleted. */
 int janitor_start(struct store_lmdb *lmdb);
 void janitor_stop(struct store_lmdb *lmdb);
+/* The disk is full, and what is cached gives way to what is kept: the oldest generation of it goes. False: nothing went. */
+bool evict_for_room(struct store_lmdb *lmdb);
 /* More is cached than the quota allows. */
 bool janitor_needed(struct store_lmdb *lmdb);
 

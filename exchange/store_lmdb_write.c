@@ -215,6 +215,33 @@ static int write_todo(struct store_lmdb *lmdb, enum gen_class class, size_t coun
 	}
 }
 
+/* The disk is full: there may be free pages in a generation that a sweep had no room to copy. */
+static int write_to_pruned(struct store_lmdb *lmdb, enum gen_class class, size_t count, size_t *fits)
+{
+	struct gens *gens;
+	int err = store_dir_gens(lmdb, &gens);
+
+	if (err)
+		return err;
+	err = -ENOSPC;
+	for (size_t i = 0; i < gens->count && err == -ENOSPC; i++) {
+		struct gen *gen = gens->at[i];
+		bool closed = true;
+		MDB_txn *txn;
+
+		if (gen->class != class || gen == gens_newest(gens, class))
+			continue;
+		int begun = begin_in(gen, NULL, &txn, &closed);
+
+		if (begun)
+			err = begun;
+		else if (!closed)
+			err = gen_write_end(gen, txn, put_items(gen, txn, lmdb->todo, count, fits));
+	}
+	gens_unref(gens);
+	return err;
+}
+
 int lmdb_commit(void *ctx, struct queue_item **items, size_t count, size_t *fits)
 {
 	struct store_lmdb *lmdb = ctx;
@@ -231,6 +258,10 @@ int lmdb_commit(void *ctx, struct queue_item **items, size_t count, size_t *fits
 	int err = sort_out(lmdb, items, count, &todo);
 
 	if (!err && todo)
+		err = write_todo(lmdb, class, todo, &fit);
+	if (err == -ENOSPC && todo && atomic_load(&lmdb->shared->epoch) % 2 == 0)
+		err = write_to_pruned(lmdb, class, todo, &fit);
+	while (err == -ENOSPC && todo && class == GEN_KEPT && evict_for_room(lmdb))
 		err = write_todo(lmdb, class, todo, &fit);
 	if (err)
 		*fits = fits_of_all(lmdb, items, count, fit);
@@ -300,8 +331,7 @@ int lmdb_keep(struct store *store, struct bytes multihash)
 
 /* ---- removing ---- */
 
-/* LMDB code. */
-static int delete_in(struct gen *gen, MDB_txn *txn, struct bytes multihash)
+int lmdb_delete_in(struct gen *gen, MDB_txn *txn, struct bytes multihash)
 {
 	MDB_val key = val_of(multihash), record;
 	uint64_t bytes;
@@ -326,7 +356,7 @@ static int delete_once(struct gen *gen, struct bytes multihash)
 
 	if (err)
 		return err;
-	return gen_write_end(gen, txn, delete_in(gen, txn, multihash));
+	return gen_write_end(gen, txn, lmdb_delete_in(gen, txn, multihash));
 }
 
 /* Old generations first: who copies a block to a newer one looks for it again while it holds that one's write

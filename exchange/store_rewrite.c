@@ -193,6 +193,67 @@ int rewrite_copy(struct store_lmdb *lmdb, struct gen *gen, rewrite_fn *fn, void 
 	return err;
 }
 
+/* In one transaction. */
+static int delete_keys(struct gen *gen, struct bytes keys)
+{
+	struct cursor c = cursor_over(keys);
+	MDB_txn *txn;
+	int err = gen_write_begin(gen, &txn), rc = 0;
+
+	if (err)
+		return err;
+	while (!rc && cursor_left(&c)) {
+		uint64_t len;
+
+		rc = lmdb_delete_in(gen, txn, next_key(&c, &len));
+		rc = rc == MDB_NOTFOUND ? 0 : rc;
+	}
+	return gen_write_end(gen, txn, rc);
+}
+
+static int open_again(struct gen *gen)
+{
+	MDB_txn *txn;
+	int err = gen_write_begin(gen, &txn);
+
+	return err ? err : gen_write_end(gen, txn, gen_meta_put(gen, txn, "closed", 0));
+}
+
+int rewrite_prune(struct gen *gen, rewrite_fn *fn, void *ctx)
+{
+	struct keys keys = { 0 };
+	struct buf dead = { 0 };
+	int err;
+
+	do {
+		err = keys_read(gen, &keys);
+		struct cursor c = cursor_over(buf_bytes(&keys.text));
+
+		buf_clear(&dead);
+		while (!err && cursor_left(&c)) {
+			uint64_t len;
+			const uint8_t *at = c.at;
+			struct bytes multihash = next_key(&c, &len);
+			int is_live = fn(ctx, gen, multihash, len);
+
+			if (is_live == 0)
+				buf_add(&dead, bytes_of(at, (size_t)(c.at - at)));
+			err = is_live < 0 ? is_live : 0;
+		}
+		if (!err && dead.len)
+			err = delete_keys(gen, buf_bytes(&dead));
+		if (err == -ENOSPC && !gen_resize(gen, GEN_GROW_BYTES)) /* the map may be full, not the disk */
+			err = delete_keys(gen, buf_bytes(&dead));
+	} while (!err && keys.next.len);
+	/* LMDB gives pages out again in the second transaction after the one that freed them. */
+	for (unsigned i = 0; i < 2 && !err; i++)
+		err = open_again(gen);
+	buf_release(&keys.text);
+	buf_release(&keys.next);
+	buf_release(&dead);
+	return err;
+}
+
 bool rewrite_lies_in(struct store_lmdb *lmdb, enum gen_class class, unsigned at_least,
 		     struct bytes multihash)
 {

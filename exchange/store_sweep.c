@@ -3,10 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define RESERVE_BYTES (1u << 20)
 #define GENS_FEW 8 /* more of a class: small ones are put together */
+#define COPY_PART 8 /* a copy may take this part more */
+#define COPY_SPARE ((uint64_t)8 << 20)
 
 static void reserve_path(const struct store_lmdb *lmdb, char out[static GEN_PATH_MAX])
 {
@@ -122,13 +125,31 @@ static int is_live(struct sweep *sweep, const struct gen *gen, struct bytes mult
 	return keep;
 }
 
-static int look_for_garbage(void *ctx, struct gen *gen, struct bytes multihash, uint64_t len)
-{
-	bool wanted;
-	int live = is_live(ctx, gen, multihash, &wanted);
+struct weight {
+	struct sweep *sweep;
+	uint64_t live_bytes, garbage;
+};
 
-	(void)len;
-	return live < 0 ? live : !live;
+static int weigh(void *ctx, struct gen *gen, struct bytes multihash, uint64_t len)
+{
+	struct weight *weight = ctx;
+	bool wanted;
+	int live = is_live(weight->sweep, gen, multihash, &wanted);
+
+	if (live < 0)
+		return live;
+	weight->live_bytes += live ? len : 0;
+	weight->garbage += !live;
+	return 0;
+}
+
+/* Copies take a little more than the blocks. */
+static bool has_room(const struct gen *gen, uint64_t bytes)
+{
+	struct statvfs disk;
+
+	return statvfs(gen->path, &disk) ||
+	       (uint64_t)disk.f_bavail * disk.f_frsize > bytes + bytes / COPY_PART + COPY_SPARE;
 }
 
 static bool lies_in_new(struct sweep *sweep, struct bytes multihash)
@@ -161,10 +182,19 @@ static int sort_out(void *ctx, struct gen *gen, struct bytes multihash, uint64_t
 
 static int sweep_gen(struct sweep *sweep, struct gen *gen, bool small)
 {
-	int err = small ? 1 : rewrite_look(gen, look_for_garbage, sweep);
+	struct weight weight = { .sweep = sweep };
+	int err = rewrite_look(gen, weigh, &weight);
 
-	if (err <= 0)
+	if (err || (!weight.garbage && !small))
 		return err;
+	if (!has_room(gen, weight.live_bytes)) {
+		if (!weight.garbage)
+			return 0;
+		err = rewrite_prune(gen, sort_out, sweep);
+		if (err == -ENOSPC && use_reserve(sweep->lmdb))
+			err = rewrite_prune(gen, sort_out, sweep);
+		return err;
+	}
 	err = rewrite_copy(sweep->lmdb, gen, sort_out, sweep);
 	return err ? err : store_dir_remove(sweep->lmdb, gen);
 }

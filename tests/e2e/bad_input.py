@@ -218,11 +218,13 @@ def repositories(bad):
                 key.write(data)
         tell("identity.key " + what, node, r"cannot read the identity in .*identity.key")
     node = lab.node("s")
-    node.must("repo", "stat")
-    store = os.path.join(node.repo, "store")
-    for name in os.listdir(store):
-        if name.startswith("data"):
-            with open(os.path.join(store, name), "wb") as data:
+    file = lab.path("before-the-garbage")
+    with open(file, "wb") as small:
+        small.write(b"something to store")
+    node.must("add", "-q", file)
+    for folder, _, names in os.walk(os.path.join(node.repo, "store")):
+        if "data.mdb" in names:
+            with open(os.path.join(folder, "data.mdb"), "wb") as data:
                 data.write(os.urandom(100000))
     tell("a store full of garbage", node, r"cannot open the block store in .*store")
 
