@@ -246,12 +246,14 @@ static const struct option_spec ls_options[] = {
 	{ "type", 't', OPTION_TEXT, "KIND", "direct, recursive, indirect or all", "all" },
 	{ "quiet", 'q', OPTION_FLAG, NULL, "only the CIDs", NULL },
 	{ "names", 'n', OPTION_FLAG, NULL, "names of pins too", NULL },
+	{ "stream", 's', OPTION_FLAG, NULL, "with --enc=json, one line a pin and none in memory",
+	  NULL },
 	{ 0 },
 };
 
 struct list_ctx {
 	struct invocation *in;
-	json_t *keys; /* NULL: text */
+	json_t *keys; /* all of them at the end; NULL: each at once */
 };
 
 static void print_pin(struct list_ctx *list, const struct cid *cid, const char *type,
@@ -266,7 +268,10 @@ static void print_pin(struct list_ctx *list, const struct cid *cid, const char *
 				    json_pack("{s:s, s:s}", "Type", type, "Name", name));
 		return;
 	}
-	if (cli_flag(in, "quiet"))
+	if (in->json)
+		cli_print_json(
+			json_pack("{s:s, s:s, s:s}", "Cid", text, "Type", type, "Name", name));
+	else if (cli_flag(in, "quiet"))
 		puts(text);
 	else if (cli_flag(in, "names") && *name)
 		printf("%s %s %s\n", text, type, cli_safe(safe, sizeof(safe), name, strlen(name)));
@@ -356,7 +361,7 @@ static int run_ls(struct invocation *in)
 	code = cli_need_repo(in);
 	if (code)
 		return code;
-	if (in->json)
+	if (in->json && !cli_flag(in, "stream"))
 		list.keys = json_object();
 	blocks_init(&blocks, in->repo->store, NULL);
 	if (!in->argc)

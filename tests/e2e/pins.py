@@ -1,5 +1,6 @@
 """Pins between two nodes: update, pins of paths in a mount, interrupted pins that go on by themselves."""
 
+import json
 import os
 import re
 import time
@@ -32,6 +33,9 @@ def update(lab, tree, a, b):
               done.code == 1 and "'%s' is not pinned recursively" % before in done.err, str(done))
     b.must("pin", "update", "--unpin=false", after, before)
     lab.check("--unpin=false keeps both", recursive(b) == {before, after})
+    lines = b.must("--enc=json", "pin", "ls", "--type=recursive", "--stream").out.splitlines()
+    lab.check("pin ls --stream: one line a pin",
+              {json.loads(line)["Cid"] for line in lines} == {before, after}, str(lines))
     b.must("pin", "rm", before)
     return after
 
