@@ -158,7 +158,7 @@ const char *cli_safe(char *out, size_t size, const char *text, size_t len);
 /* One line of JSON on stdout; takes value. */
 void cli_print_json(json_t *value);
 /* Holds the collector off (shared) or everybody else out (exclusive) until the returned descriptor
- * is closed; -1 after telling why. `add` and `pin add` hold it from the first block until the pin
+ * is closed; -1 after telling why. `add` holds it from the first block until the pin
  * is recorded. */
 int cli_gc_lock(struct invocation *in, bool exclusive);
 /* The root is to be announced: recorded, and the daemon told when one runs. Failures only show in
