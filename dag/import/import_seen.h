@@ -1,10 +1,15 @@
 /* Files that were added before, in table "added":
- *   key    16 bytes of sha256(settings | absolute path)
- *   value  u8 version 1 | 16 bytes of sha256(device, inode, size, mtime, ctime) | u32 LE seconds
- * when it was last found or written | uvarint cumulative size | uvarint file bytes | CID At most
- * SEEN_MAX entries: when there are more, those not found for longest go. An entry is no more than a
- * hint: it counts only when every block below its root is stored, so whatever removes blocks
- * (collection, eviction, `block rm`, a lost disk write) needs to know nothing of it. One thread. */
+ *
+ *	key	16 bytes of sha256(settings | absolute path)
+ *	value	u8 version 1
+ *		16 bytes of sha256(device, inode, size, mtime, ctime)
+ *		u32 LE seconds when it was last written; renewed when found a day later
+ *		uvarint cumulative size | uvarint file bytes | CID
+ *
+ * At most SEEN_MAX entries: when there are more, those not found for longest go. An entry is no
+ * more than a hint: it counts only when every block below its root is stored, so whatever removes
+ * blocks (collection, eviction, `block rm`, a lost disk write) needs to know nothing of it. One
+ * thread. */
 #ifndef DAG_IMPORT_SEEN_H
 #define DAG_IMPORT_SEEN_H
 
