@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <xxhash.h>
 
+#define DISK_SPARE ((uint64_t)4 << 20)
 #define ROLLS_MAX 16 /* generations that others close before we give up */
 
 /* ---- putting ---- */
@@ -190,8 +192,21 @@ static size_t fits_of_all(struct store_lmdb *lmdb, struct queue_item **items, si
 	return i;
 }
 
+/* The last of a disk is left to small records: pins, names, the configuration. */
+static bool has_room(const struct store_lmdb *lmdb, size_t count)
+{
+	uint64_t bytes = DISK_SPARE;
+	struct statvfs disk;
+
+	for (size_t i = 0; i < count; i++)
+		bytes += lmdb->todo[i]->block->data.len;
+	return statvfs(lmdb->path, &disk) || (uint64_t)disk.f_bavail * disk.f_frsize > bytes;
+}
+
 static int write_todo(struct store_lmdb *lmdb, enum gen_class class, size_t count, size_t *fits)
 {
+	if (!has_room(lmdb, count))
+		return -ENOSPC;
 	for (unsigned i = 0;; i++) {
 		struct gen *gen;
 		MDB_txn *txn;
