@@ -136,12 +136,14 @@ static int value_pinned(struct mount *mount, struct inode *inode, const struct c
 	int err = mount->db ? pin_get(mount->db, cid, &pin) : -ENOENT;
 	const char *text = "no";
 
-	if (!err)
+	if (!err && pin.state != PIN_DONE)
+		text = "wanted"; /* interrupted: some blocks are missing */
+	else if (!err)
 		text = pin.kind == PIN_RECURSIVE ? "recursive" : "direct";
 	else if (err != -ENOENT)
 		return err;
 	else if (mount->db && !pin_get(mount->db, &inode->tree->root, &pin) &&
-		 pin.kind == PIN_RECURSIVE)
+		 pin.kind == PIN_RECURSIVE && pin.state == PIN_DONE)
 		text = "indirect";
 	buf_add_str(out, text);
 	return 0;
