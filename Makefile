@@ -124,9 +124,9 @@ sim-built: $(OUT)/tests/sim/sim
 
 # Against real Kubo and Helia nodes on loopback.
 interop: setup
-	@scripts/setup-interop
+	@scripts/setup-interop all
 	@$(MAKE) --no-print-directory V=release all
-	@DAGFS=$(BUILD)/release/dagfs tests/interop/run
+	@DAGFS=$(BUILD)/release/dagfs tests/interop/run $(SCENARIOS)
 
 # Ratios against references of the same run. KUBO=path names a Kubo binary to compare with.
 bench: setup
