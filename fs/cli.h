@@ -167,6 +167,11 @@ void cli_announce(struct invocation *in, const struct cid *cid);
 /* The table "provide" has changed: the daemon, when one runs, looks at it. */
 void cli_provide_changed(struct invocation *in);
 
+/* All of a file, or of the input for "-", appended to out. -EMSGSIZE beyond max bytes; -EINTR; -errno. */
+int cli_read_all(const char *path, size_t max, struct buf *out);
+/* 0, -EINTR, -errno. */
+int cli_write_all(int fd, struct bytes data);
+
 /* ---- progress on stderr, only when it is a terminal ---- */
 struct progress;
 /* NULL (which all below accept) when stderr is no terminal. total 0: unknown. what is borrowed. */

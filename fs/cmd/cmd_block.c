@@ -77,50 +77,9 @@ static const struct option_spec put_options[] = {
 	{ 0 },
 };
 
-static int codec_by_name(const char *name)
-{
-	static const struct {
-		const char *name;
-		int codec;
-	} names[] = {
-		{ "raw", CODEC_RAW },		{ "dag-pb", CODEC_DAG_PB },
-		{ "dag-cbor", CODEC_DAG_CBOR }, { "dag-json", CODEC_DAG_JSON },
-		{ "cbor", CODEC_CBOR },		{ "json", CODEC_JSON },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (strcmp(names[i].name, name) == 0)
-			return names[i].codec;
-	return -ENOENT;
-}
-
-/* All of a file, or of the input for "-"; -EMSGSIZE beyond a block. */
-static int read_all(const char *path, struct buf *data)
-{
-	int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
-	int err = fd < 0 ? -errno : 0;
-
-	while (!err) {
-		ssize_t n = read(fd, buf_reserve(data, 65536), 65536);
-
-		if (n < 0 && errno == EINTR && !cli_interrupted())
-			continue;
-		if (n < 0)
-			err = -errno;
-		if (n <= 0)
-			break;
-		data->len += (size_t)n;
-		if (data->len > BLOCK_CREATE_MAX)
-			err = -EMSGSIZE;
-	}
-	if (fd > STDIN_FILENO)
-		close(fd);
-	return err;
-}
-
 static int put_one(struct invocation *in, struct blocks *blocks, const char *path)
 {
-	int codec = codec_by_name(cli_text(in, "cid-codec"));
+	uint64_t codec = ipld_codec(cli_text(in, "cid-codec"));
 	int64_t hash = hash_by_name(cli_text(in, "mhtype"));
 	struct buf data = { 0 };
 	struct block *block;
@@ -128,13 +87,13 @@ static int put_one(struct invocation *in, struct blocks *blocks, const char *pat
 	struct cid cid;
 	int err;
 
-	if (codec < 0)
+	if (codec == 0)
 		return cli_usage(in, "unknown codec '%s'", cli_text(in, "cid-codec"));
 	if (hash < 0)
 		return cli_usage(in, "unknown hash function '%s'", cli_text(in, "mhtype"));
-	err = read_all(path, &data);
+	err = cli_read_all(path, BLOCK_CREATE_MAX, &data);
 	if (!err)
-		err = cid_of_data(&cid, (unsigned)cli_int(in, "cid-version"), (uint64_t)codec,
+		err = cid_of_data(&cid, (unsigned)cli_int(in, "cid-version"), codec,
 				  (uint64_t)hash, buf_bytes(&data));
 	if (!err)
 		err = cid_allowed(&cid);

@@ -20,21 +20,6 @@ static const struct option_spec cat_options[] = {
 	{ 0 },
 };
 
-static int write_all(int fd, const uint8_t *at, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, at, len);
-
-		if (n < 0 && errno == EINTR && !cli_interrupted())
-			continue;
-		if (n < 0)
-			return -errno;
-		at += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 /* The view ends before anything is written: a reader that is slow must not hold a snapshot of the
  * store. */
 static int copy_out(struct invocation *in, struct file *file, uint64_t offset, uint64_t len,
@@ -51,7 +36,7 @@ static int copy_out(struct invocation *in, struct file *file, uint64_t offset, u
 			err = n ? (int)n : -EIO;
 			break;
 		}
-		err = write_all(STDOUT_FILENO, piece, (size_t)n);
+		err = cli_write_all(STDOUT_FILENO, bytes_of(piece, (size_t)n));
 		offset += (uint64_t)n;
 		len -= (uint64_t)n;
 		progress_add(progress, (uint64_t)n);

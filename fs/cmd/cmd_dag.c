@@ -150,30 +150,6 @@ struct put {
 	int64_t hash;
 };
 
-/* All of a file, or of the input for "-". */
-static int read_all(const char *path, struct buf *data)
-{
-	int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
-	int err = fd < 0 ? -errno : 0;
-
-	while (!err) {
-		ssize_t n = read(fd, buf_reserve(data, 65536), 65536);
-
-		if (n < 0 && errno == EINTR && !cli_interrupted())
-			continue;
-		if (n < 0)
-			err = -errno;
-		if (n <= 0)
-			break;
-		data->len += (size_t)n;
-		if (data->len > INPUT_MAX)
-			err = -EMSGSIZE;
-	}
-	if (fd > STDIN_FILENO)
-		close(fd);
-	return err;
-}
-
 /* The block that the input describes. 0 or an exit code. */
 static int make_block(struct put *put, const char *path, struct block **out)
 {
@@ -181,7 +157,7 @@ static int make_block(struct put *put, const char *path, struct block **out)
 	struct buf input = { 0 }, data = { 0 };
 	struct ipld tree = { 0 };
 	struct cid cid;
-	int err = read_all(path, &input), code = EXIT_OK;
+	int err = cli_read_all(path, INPUT_MAX, &input), code = EXIT_OK;
 
 	if (err) {
 		code = cli_fail(in, err, "cannot read %s", path);

@@ -41,22 +41,11 @@ static int tell(struct get *get, int err, const char *what)
 
 static int write_view(int fd, const struct file_view *view)
 {
-	for (int i = 0; i < view->count; i++) {
-		const uint8_t *at = view->iov[i].iov_base;
-		size_t len = view->iov[i].iov_len;
+	int err = 0;
 
-		while (len) {
-			ssize_t n = write(fd, at, len);
-
-			if (n < 0 && errno == EINTR && !cli_interrupted())
-				continue;
-			if (n < 0)
-				return -errno;
-			at += n;
-			len -= (size_t)n;
-		}
-	}
-	return 0;
+	for (int i = 0; i < view->count && !err; i++)
+		err = cli_write_all(fd, bytes_of(view->iov[i].iov_base, view->iov[i].iov_len));
+	return err;
 }
 
 static int copy_file(struct get *get, struct file *file, int fd)
