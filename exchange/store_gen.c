@@ -410,6 +410,16 @@ int gen_settle(struct gen *gen)
 
 /* ---- opening ---- */
 
+/* LMDB found pages that cannot be, and would abort: there is no way back out of its functions. */
+static void on_damage(MDB_env *env, const char *text)
+{
+	const char *path = "";
+
+	mdb_env_get_path(env, &path);
+	fprintf(stderr, "Error: %s is damaged: %s\n", path, text);
+	_exit(EXIT_FAILURE);
+}
+
 static int open_env(struct gen *gen, uint64_t map_bytes, bool no_sync)
 {
 	unsigned flags = MDB_NOTLS | (no_sync ? MDB_NOSYNC : 0);
@@ -423,6 +433,8 @@ static int open_env(struct gen *gen, uint64_t map_bytes, bool no_sync)
 		rc = mdb_env_set_maxreaders(gen->env, READERS_MAX);
 	if (!rc)
 		rc = mdb_env_set_maxdbs(gen->env, TABLES_MAX);
+	if (!rc)
+		rc = mdb_env_set_assert(gen->env, on_damage);
 	if (!rc)
 		rc = mdb_env_open(gen->env, gen->path, flags, 0600);
 	if (rc) {

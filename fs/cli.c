@@ -30,6 +30,17 @@ static void on_signal(int number)
 		wait_cancel(wait);
 }
 
+/* Files of the store are read as memory: a damaged file, or a disk that fails, comes as this signal. */
+static void on_bad_file(int number)
+{
+	static const char text[] = "Error: a file of the store is damaged, or its disk fails\n";
+	ssize_t written = write(STDERR_FILENO, text, sizeof text - 1);
+
+	(void)number;
+	(void)written;
+	_exit(EXIT_FAILED);
+}
+
 bool cli_interrupted(void)
 {
 	return signal_count > 0;
@@ -43,6 +54,7 @@ static void catch_signals(struct wait *wait)
 	signal_wait = wait;
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
+	signal(SIGBUS, on_bad_file);
 }
 
 static void release_signals(void)
