@@ -1,0 +1,208 @@
+"""A disk that fails: a repository whose file system turns read-only under a node that is in use, and one
+whose kept blocks are overwritten by noise. Reading goes on where it can, what is wrong is said, what is whole
+stays readable byte for byte, and a peer's blocks heal the rest."""
+
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+
+from lab import SANITIZED, write
+
+MIB, PAGE = 1 << 20, 4096
+DISK = 96 * MIB
+KEPT = "store/kept-000001/data.mdb"
+FILES, LONGEST, DAMAGED = 24, 600000, 10
+NOISES = 12          # copies of the repository whose inner pages are overwritten
+BRANCH, LEAF, OVERFLOW = 1, 2, 4
+READ_ONLY = r"(?im)^Error: .*read-only file system"
+CORRUPT = "store error or corrupt data"
+
+
+def small_ext4(lab):
+    point, image = lab.directory("disk"), lab.path("image")
+    with open(image, "wb") as out:
+        out.truncate(DISK)
+    lab.must(["mkfs.ext4", "-q", "-m", "0", image])
+    lab.must(["mount", "-o", "loop", image, point])
+    return image, point
+
+
+def make_files(lab, node):
+    """{CID: SHA-256} of files, each added for itself."""
+    files, path = {}, lab.path("file")
+    for _ in range(FILES):
+        data = lab.random.randbytes(lab.random.choice([60, 3000, 20000, 300000, LONGEST]))
+        write(path, data)
+        files[node.add(path)] = hashlib.sha256(data).hexdigest()
+    return files
+
+
+def unreadable(node, files, *options):
+    """{CID: how its `cat` ended} of those that are not what they were."""
+    ends = {cid: node.call(*options, "cat", cid) for cid in files}
+    return {cid: done for cid, done in ends.items()
+            if done.code != 0 or hashlib.sha256(done.raw).hexdigest() != files[cid]}
+
+
+def all_there(lab, what, node, files, *options):
+    bad = unreadable(node, files, *options)
+    lab.check(what, not bad, [str(done) for done in bad.values()][:2])
+
+
+# A disk that turns read-only
+
+def refused(lab, what, done):
+    lab.check(what, done.code == 1 and re.search(READ_ONLY, done.err) and not done.out, str(done))
+
+
+def writing(lab, what, node, path, far):
+    """Nothing can be written, and that is said."""
+    refused(lab, "%s: add" % what, node.call("add", "-Q", path))
+    refused(lab, "%s: pin add" % what, node.call("pin", "add", far))
+    refused(lab, "%s: repo gc" % what, node.call("repo", "gc", "-q"))
+
+
+def works_again(lab, what, node, source, files, path, far):
+    all_there(lab, "%s: what was there is readable" % what, node, files, "--offline")
+    lab.check("%s: add" % what, node.call("add", "-Q", path))
+    node.start()
+    node.connect(source)
+    lab.check("%s: pin add" % what, node.call("pin", "add", far))
+    node.stop()
+    lab.check("%s: pin verify" % what, node.call("pin", "verify"))
+    lab.check("%s: repo verify" % what, node.call("repo", "verify"))
+
+
+def read_only(lab, source):
+    image, point = small_ext4(lab)
+    node, path, tree = lab.node("n", os.path.join(point, "repo")), lab.path("new"), lab.directory("tree")
+    files, far = make_files(lab, node), list(make_files(lab, source))
+    write(path, lab.random.randbytes(MIB))
+    write(os.path.join(tree, "a"), lab.random.randbytes(2 * MIB))
+    cid = node.add(tree)
+
+    lab.must(["mount", "-o", "remount,ro", point])
+    writing(lab, "read-only", node, path, far[0])
+    lab.must(["mount", "-o", "remount,rw", point])
+    works_again(lab, "read-write again", node, source, files, path, far[0])
+
+    # What the kernel does after an error of the disk, whoever has files open.
+    node.start()
+    node.connect(source)
+    mounted = node.mount(cid)
+    lab.must(["mount", "-o", "remount,abort", point])
+    lab.same_trees("the disk turns read-only: the mount is readable", tree, mounted)
+    writing(lab, "the disk turns read-only", node, path, far[1])
+    lab.same_trees("the mount is still readable", tree, mounted)
+    lab.check("the daemon lives", node.daemon.poll() is None, node.logged()[-300:])
+    lab.check("umount", node.umount(mounted))
+    node.stop()
+    lab.must(["umount", point])
+    subprocess.run(["e2fsck", "-fp", image], stdout=subprocess.DEVNULL, timeout=60, check=False)
+    lab.must(["mount", "-o", "loop", image, point])
+    works_again(lab, "after e2fsck", node, source, files, path, far[1])
+    lab.must(["umount", point])
+
+
+# Noise in the file of blocks
+
+def pages_of(path):
+    """Pages of blocks' bytes, the pages that lead to them, and which of those are branches. Two pages of
+    LMDB's own stand before."""
+    with open(path, "rb") as data:
+        raw = data.read()
+    blocks, inner, branches, i, count = [], [], set(), 2, len(raw) // PAGE
+    while i < count:
+        head, step = raw[i * PAGE:i * PAGE + 16], 1
+        kind = head[10] if int.from_bytes(head[:8], "little") == i else 0
+        if kind == OVERFLOW:
+            step = max(1, int.from_bytes(head[12:16], "little"))
+            blocks.extend(range(i + 1, i + step))
+        elif kind in (BRANCH, LEAF):
+            inner.append(i)
+            branches.update({i} if kind == BRANCH else ())
+        i += step
+    return blocks, inner, branches
+
+
+def noise(lab, path, pages):
+    with open(path, "r+b") as data:
+        for page in pages:
+            data.seek(page * PAGE)
+            data.write(lab.random.randbytes(PAGE))
+
+
+def rotten_blocks(lab, source, node, files):
+    kept = os.path.join(node.repo, KEPT)
+    noise(lab, kept, lab.random.sample(pages_of(kept)[0], DAMAGED))
+    done = node.call("repo", "verify")
+    named = re.findall(r"(?m)^block (\S+) was corrupt$", done.out)
+    bad = unreadable(node, files, "--offline")
+    lab.say("%d blocks named, %d of %d files damaged" % (len(named), len(bad), len(files)))
+    lab.check("repo verify names damaged blocks", done.code == 1 and named and
+              "%d blocks were corrupt" % len(named) in done.err, str(done))
+    lab.check("some files are damaged, not all", 0 < len(bad) < len(files), len(bad))
+    lab.check("cat of those is an error that says so",
+              all(end.code == 1 and CORRUPT in end.err for end in bad.values()),
+              [str(end) for end in bad.values()][:2])
+    lab.check("those of one block are named", not [
+        cid for cid in bad if cid.startswith("bafkrei") and cid not in named], named)
+    node.start()
+    node.connect(source)
+    first = next(iter(bad))
+    all_there(lab, "cat heals", node, {first: files[first]})
+    all_there(lab, "and it is stored again", node, {first: files[first]}, "--offline")
+    done = node.call("repo", "verify", deadline=120)
+    lab.check("repo verify heals the others", done.code == 0, str(done))
+    node.stop()
+    lab.check("repo verify is clean at last", node.call("--offline", "repo", "verify"))
+    lab.check("pin verify too", node.call("pin", "verify"))
+    all_there(lab, "every file is whole", node, files, "--offline")
+
+
+def rotten_ways(lab, base, files):
+    """Noise in the pages that lead to blocks: an error, never wrong bytes, never a crash but for one kind:
+    LMDB follows what a damaged branch says outside of its map. Those are counted."""
+    crashed, wrong, silent, followed = [], [], [], 0
+    for number in range(NOISES):
+        node = lab.node("noise-%d" % number, lab.path("repo"), init=False)
+        shutil.copytree(base.repo, node.repo)
+        kept = os.path.join(node.repo, KEPT)
+        _, inner, branches = pages_of(kept)
+        pages = lab.random.sample(inner, 1 + number % 3)
+        noise(lab, kept, pages)
+        ends = [node.call(*words) for words in (
+            ["repo", "verify"], ["pin", "verify"], ["pin", "ls"], ["repo", "stat"], ["repo", "gc", "-q"],
+            *(["--offline", "cat", cid] for cid in files))]
+        for done in ends:
+            if done.code == -signal.SIGSEGV and branches.intersection(pages):
+                followed += 1
+            elif done.code not in (0, 1) or SANITIZED.search(done.err):
+                crashed.append("pages %s: %s" % (pages, done))
+            elif done.code == 1 and "Error: " not in done.err and " broken: " not in done.out:
+                silent.append(str(done))
+        for cid, done in zip(files, ends[-len(files):]):
+            if done.code == 0 and hashlib.sha256(done.raw).hexdigest() != files[cid]:
+                wrong.append("pages %s: %s" % (pages, cid))
+        shutil.rmtree(node.repo)
+    lab.say("%d commands ended by SIGSEGV after noise in a branch" % followed)
+    lab.check("noise in inner pages crashes nothing", not crashed,
+              "%d commands: %s" % (len(crashed), crashed[:2]))
+    lab.check("what fails says so", not silent, silent[:2])
+    lab.check("no wrong bytes", not wrong, wrong[:2])
+
+
+def scenario(lab):
+    source = lab.node("source")
+    rotten, state = lab.node("rotten"), lab.random.getstate()
+    files = make_files(lab, rotten)
+    lab.random.setstate(state)
+    make_files(lab, source)   # the same
+    source.start()
+    read_only(lab, source)
+    rotten_blocks(lab, source, rotten, files)
+    rotten_ways(lab, rotten, files)
+    source.stop()
