@@ -8,6 +8,9 @@
 #include <xxhash.h>
 
 #define DISK_SPARE ((uint64_t)4 << 20)
+/* Not an LMDB code: what lies under a key is not what was written there. It is left alone, as LMDB would believe
+ * the page counts in it when it frees the pages; the block goes to a newer generation, which is read first. */
+#define RECORD_ROTTEN (-1)
 #define ROLLS_MAX 16 /* generations that others close before we give up */
 
 /* ---- putting ---- */
@@ -54,11 +57,9 @@ static int put_item(struct gen *gen, MDB_txn *txn, const struct queue_item *item
 			return 0;
 		char text[CID_TEXT_MAX];
 
-		log_warn("store", "replacing corrupt block cid=%s",
+		log_warn("store", "corrupt block, written anew cid=%s",
 			 cid_text(&item->block->cid, text));
-		*bytes -= gen_data_len(&record);
-		record = (MDB_val){ .mv_size = GEN_RECORD_HEAD + item->block->data.len };
-		rc = mdb_put(txn, gen->blocks, &key, &record, MDB_RESERVE);
+		return RECORD_ROTTEN;
 	}
 	if (rc)
 		return rc;
@@ -216,11 +217,13 @@ static int write_todo(struct store_lmdb *lmdb, enum gen_class class, size_t coun
 			return err;
 		int rc = put_items(gen, txn, lmdb->todo, count, fits);
 
-		err = gen_write_end(gen, txn, rc);
+		bool rotten = rc == RECORD_ROTTEN;
+
+		err = gen_write_end(gen, txn, rotten ? ECANCELED : rc);
 		if (err == -ENOSPC) /* a reader that died may hold pages */
 			mdb_reader_check(gen->env, NULL);
 		/* A map smaller than meant, as address space is short: another one. */
-		bool again = rc == MDB_MAP_FULL && !lmdb->config.map_bytes && i == 0;
+		bool again = (rotten || (rc == MDB_MAP_FULL && !lmdb->config.map_bytes)) && i == 0;
 
 		if (again)
 			err = store_dir_roll(lmdb, class, gen);
@@ -228,6 +231,11 @@ static int write_todo(struct store_lmdb *lmdb, enum gen_class class, size_t coun
 		if (!again || err)
 			return err;
 	}
+}
+
+static int end_items(struct gen *gen, MDB_txn *txn, int rc)
+{
+	return gen_write_end(gen, txn, rc == RECORD_ROTTEN ? EIO : rc);
 }
 
 /* The disk is full: there may be free pages in a generation that a sweep had no room to copy. */
@@ -251,7 +259,7 @@ static int write_to_pruned(struct store_lmdb *lmdb, enum gen_class class, size_t
 		if (begun)
 			err = begun;
 		else if (!closed)
-			err = gen_write_end(gen, txn, put_items(gen, txn, lmdb->todo, count, fits));
+			err = end_items(gen, txn, put_items(gen, txn, lmdb->todo, count, fits));
 	}
 	gens_unref(gens);
 	return err;
