@@ -216,7 +216,6 @@ static int write_todo(struct store_lmdb *lmdb, enum gen_class class, size_t coun
 		if (err)
 			return err;
 		int rc = put_items(gen, txn, lmdb->todo, count, fits);
-
 		bool rotten = rc == RECORD_ROTTEN;
 
 		err = gen_write_end(gen, txn, rotten ? ECANCELED : rc);
