@@ -107,7 +107,7 @@ class Lab:
         self.base = os.path.realpath(tempfile.mkdtemp(prefix="dagfs-e2e-"))
         signal.signal(signal.SIGALRM, self._too_late)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-        signal.alarm(self.limit)
+        signal.alarm(int(self.limit))
         return self
 
     def _too_late(self, *_):
