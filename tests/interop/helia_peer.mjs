@@ -12,6 +12,8 @@ import { createReadStream, createWriteStream } from 'node:fs'
 import { lstat, mkdir, readdir, readFile, symlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { once } from 'node:events'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const HERE = dirname(fileURLToPath(import.meta.url))
@@ -47,6 +49,8 @@ const { ping } = await load('@libp2p/ping')
 const { kadDHT } = await load('@libp2p/kad-dht')
 const { multiaddr } = await load('@multiformats/multiaddr')
 const { CID } = await load('multiformats/cid')
+const { CarBlockIterator, CarWriter } = await load('@ipld/car')
+const { createUnsafe } = await load('multiformats/block')
 const { peerIdFromString } = await load('@libp2p/peer-id')
 const { exporter } = await load('ipfs-unixfs-exporter')
 const { fixedSize } = await load('ipfs-unixfs-importer/chunker')
@@ -139,6 +143,61 @@ async function save (cid, dest, signal) {
   }
 }
 
+async function blockOf (cid, signal) {
+  const parts = []
+  const options = { signal, offline: true }
+  for await (const bytes of helia.blockstore.get(cid, options)) parts.push(bytes)
+  return parts.length === 1 ? parts[0] : Buffer.concat(parts)
+}
+
+// The blocks below a root, depth first, links in order, each once. Nothing is fetched.
+async function * blocksBelow (root, signal) {
+  const waiting = [root]
+  const seen = new Set()
+  while (waiting.length > 0) {
+    const cid = waiting.pop()
+    if (seen.has(cid.toString())) continue
+    seen.add(cid.toString())
+    const bytes = await blockOf(cid, signal)
+    yield { cid, bytes }
+    const block = createUnsafe({ cid, bytes, codec: await helia.getCodec(cid.code) })
+    waiting.push(...[...block.links()].map(([, link]) => link).reverse())
+  }
+}
+
+async function exportCar (rest, signal) {
+  const [text, ...path] = rest.split(' ')
+  const root = CID.parse(text)
+  const { writer, out } = CarWriter.create([root])
+  const written = pipeline(Readable.from(out), createWriteStream(path.join(' ')))
+  // Who writes and who drains go side by side: the writer waits for the drain.
+  const filled = (async () => {
+    for await (const block of blocksBelow(root, signal)) await writer.put(block)
+  })().finally(() => writer.close())
+  await Promise.all([filled, written])
+}
+
+// Every block's hash is computed: neither the archive's reader nor the blockstore does. A root
+// that is pinned has all its blocks, as nothing is fetched.
+async function importCar (path, signal) {
+  const car = await CarBlockIterator.fromIterable(createReadStream(path))
+  const roots = await car.getRoots()
+  let blocks = 0
+  for await (const { cid, bytes } of car) {
+    const hasher = await helia.getHasher(cid.multihash.code)
+    const { digest } = await hasher.digest(bytes)
+    if (!Buffer.from(digest).equals(cid.multihash.digest)) throw new Error(`not ${cid}`)
+    await helia.blockstore.put(cid, bytes, { signal })
+    blocks++
+  }
+  for (const root of roots) {
+    if (!await helia.pins.isPinned(root)) {
+      await drain(helia.pins.add(root, { signal, offline: true }))
+    }
+  }
+  return { roots: roots.map((root) => root.toString()), blocks }
+}
+
 const names = (peers) => peers.map((peer) => peer.toString())
 
 const commands = {
@@ -195,6 +254,8 @@ const commands = {
     for await (const pin of helia.pins.ls()) pins.push(pin.cid.toString())
     return { pins }
   },
+  carexport: exportCar,
+  carimport: importCar,
   gc: async () => { await helia.gc() },
   has: async (rest) => ({ has: await helia.blockstore.has(CID.parse(rest)) })
 }
