@@ -25,7 +25,8 @@ struct store_config {
 	bool no_sync;		   /* tests only: never wait for the disk */
 };
 
-/* Directory dir is created (0700) when missing. A store of layout version 1 is taken in. 0; -EIO: not a store, a version not known,
+/* Directory dir is created (0700) when missing. A store of layout version 1 is taken in. On a read-only file system one that
+ * exists can be read, and whatever would write is -EROFS. 0; -EIO: not a store, a version not known,
  * cut off (logged); -errno. */
 int store_open_lmdb(const char *dir, const struct store_config *config, struct store **out);
 struct store *store_new_memory(void);

@@ -62,7 +62,8 @@ static int sync_dir(const struct store_lmdb *lmdb)
 /* A descriptor whose close() ends the lock, or -errno. */
 static int lock_file(const struct store_lmdb *lmdb, const char *name, int how)
 {
-	int fd = open(path_in(lmdb, name, 0).text, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int flags = lmdb->read_only ? O_RDONLY : O_RDWR | O_CREAT;
+	int fd = open(path_in(lmdb, name, 0).text, flags | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return -errno;
@@ -512,7 +513,10 @@ static int write_state(struct store_lmdb *lmdb)
 /* -ENOENT: there is none. */
 static int map_state(struct store_lmdb *lmdb)
 {
-	int fd = open(path_in(lmdb, "state", 0).text, O_RDWR | O_CLOEXEC);
+	/* Not written to where it is read-only, but changes of a process that sees the disk otherwise show. */
+	int how = lmdb->read_only ? MAP_PRIVATE : MAP_SHARED;
+	int fd = open(path_in(lmdb, "state", 0).text,
+		      (lmdb->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 	struct stat stat;
 
 	if (fd < 0)
@@ -521,8 +525,7 @@ static int map_state(struct store_lmdb *lmdb)
 	void *at = MAP_FAILED;
 
 	if (whole)
-		at = mmap(NULL, sizeof(struct store_shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-			  0);
+		at = mmap(NULL, sizeof(struct store_shared), PROT_READ | PROT_WRITE, how, fd, 0);
 	close(fd);
 	if (at == MAP_FAILED) {
 		log_error("store", "%s/state is damaged", lmdb->path);
@@ -544,6 +547,8 @@ static int set_up(struct store_lmdb *lmdb)
 {
 	int err = map_state(lmdb);
 
+	if (lmdb->read_only)
+		return err ? err : reload(lmdb);
 	if (err && err != -ENOENT)
 		return err;
 	if (!err)
@@ -580,12 +585,16 @@ int store_dir_open(struct store_lmdb *lmdb)
 {
 	pthread_mutex_lock(&lmdb->lists);
 	int fd = lock_file(lmdb, "lock", LOCK_EX);
+
+	lmdb->read_only = fd == -EROFS;
+	if (lmdb->read_only)
+		fd = lock_file(lmdb, "lock", LOCK_EX);
 	int err = fd < 0 ? fd : set_up(lmdb);
 
 	if (fd >= 0)
 		close(fd);
 	pthread_mutex_unlock(&lmdb->lists);
-	if (!err)
+	if (!err && !lmdb->read_only)
 		end_dead_sweep(lmdb);
 	return err;
 }

@@ -129,6 +129,8 @@ int janitor_start(struct store_lmdb *lmdb)
 
 void janitor_stop(struct store_lmdb *lmdb)
 {
+	if (lmdb->read_only)
+		return;
 	atomic_store(&lmdb->closing, true);
 	store_dir_ring(lmdb);
 	pthread_join(lmdb->janitor, NULL);

@@ -2,6 +2,7 @@
 
 #include "net/base/alloc.h"
 #include "net/base/err.h"
+#include "net/base/lmdb_dir.h"
 #include "net/base/log.h"
 
 #include <errno.h>
@@ -19,7 +20,6 @@
 #define MAP_BYTES_MIN ((uint64_t)1 << 30) /* what is tried last when address space is short */
 #define MAP_BYTES_SHORT ((uint64_t)1 << 34)
 #define READERS_MAX 1024		  /* of all processes together */
-#define LOCK_BYTES (128u << 10)		  /* more than so many readers need */
 #define TABLES_MAX 4
 #define MAP_MOVES (-1)
 #define MAP_WAIT_MS 10000	    /* for other readers to end before the map moves */
@@ -253,6 +253,8 @@ static int write_once(struct gen *gen, MDB_txn **txn)
 
 int gen_write_begin(struct gen *gen, MDB_txn **txn)
 {
+	if (gen->read_only)
+		return -EROFS;
 	int rc = write_once(gen, txn);
 
 	if (rc == MDB_MAP_RESIZED) {
@@ -387,7 +389,7 @@ int gen_settle(struct gen *gen)
 	char file[GEN_PATH_MAX + 16], making[GEN_PATH_MAX + 48];
 	uint64_t last = last_txn(gen);
 
-	if (gen->class != GEN_CACHE || gen_is_settled(gen))
+	if (gen->class != GEN_CACHE || gen->read_only || gen_is_settled(gen))
 		return 0;
 	int err = gen_err(mdb_env_sync(gen->env, 1));
 
@@ -422,7 +424,7 @@ static void on_damage(MDB_env *env, const char *text)
 
 static int open_env(struct gen *gen, uint64_t map_bytes, bool no_sync)
 {
-	unsigned flags = MDB_NOTLS | (no_sync ? MDB_NOSYNC : 0);
+	unsigned flags = MDB_NOTLS | (no_sync ? MDB_NOSYNC : 0) | (gen->read_only ? MDB_RDONLY : 0);
 	int rc = mdb_env_create(&gen->env);
 
 	if (rc)
@@ -462,7 +464,7 @@ static int check_length(struct gen *gen)
 	uint64_t missing = needed - (uint64_t)on_disk.st_size;
 
 	if (missing <= (uint64_t)TAIL_PAGES * stat.ms_psize)
-		return posix_fallocate(fd, (off_t)(needed - stat.ms_psize), stat.ms_psize);
+		return gen->read_only ? 0 : posix_fallocate(fd, (off_t)(needed - stat.ms_psize), stat.ms_psize);
 	log_error("store", "%s/data.mdb is cut off: %llu bytes are missing at its end", gen->path,
 		  (unsigned long long)missing);
 	return EIO;
@@ -497,24 +499,6 @@ static int open_tables(struct gen *gen, bool create)
 	return rc;
 }
 
-/* LMDB maps its table of readers without allocating it: on a full disk the first look at a new page of it would end the
- * process. Not opened by this process yet, so closing it drops no lock. */
-static int allocate_readers(const struct gen *gen)
-{
-	char file[GEN_PATH_MAX + 16];
-	int rc = 0;
-
-	snprintf(file, sizeof file, "%s/lock.mdb", gen->path);
-	int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-
-	if (fd < 0)
-		return errno;
-	if (fallocate(fd, 0, 0, LOCK_BYTES) && errno != EOPNOTSUPP)
-		rc = errno;
-	close(fd);
-	return rc;
-}
-
 static int open_gen(struct gen *gen, const struct gen_config *config)
 {
 	uint64_t map_bytes = config->map_bytes;
@@ -530,10 +514,12 @@ static int open_gen(struct gen *gen, const struct gen_config *config)
 		return EIO;
 	}
 	bool no_sync = config->no_sync || gen->class == GEN_CACHE;
-	int rc = allocate_readers(gen);
+	int err = lmdb_dir_prepare(gen->path, READERS_MAX, &gen->read_only);
 
-	if (!rc)
-		rc = open_env(gen, map_bytes, no_sync);
+	if (err)
+		return -err;
+	int rc = open_env(gen, map_bytes, no_sync);
+
 	while (rc == ENOMEM && (!map_bytes || map_bytes / 4 >= MAP_BYTES_MIN)) {
 		/* A limited address space: RLIMIT_AS, Valgrind, small hosts. */
 		map_bytes = map_bytes ? map_bytes / 4 : MAP_BYTES_SHORT;

@@ -28,6 +28,7 @@ struct gen {
 	unsigned number; /* never used twice in a store: the larger, the newer */
 	char path[GEN_PATH_MAX];
 	MDB_env *env;
+	bool read_only; /* as the file system is */
 	MDB_dbi meta, blocks;
 	pthread_mutex_t writing; /* around every write transaction of this process */
 	/* How many hold the map where it is; MAP_MOVES while it moves. No pthread_rwlock: a thread may hold many
@@ -89,7 +90,7 @@ void gen_map_release(struct gen *gen);
 int gen_read_start(struct gen *gen, MDB_txn **txn);
 void gen_read_stop(struct gen *gen, MDB_txn *txn);
 
-/* A write transaction; holds the map, and waits for other writers. 0 or -errno. */
+/* A write transaction; holds the map, and waits for other writers. -EROFS where the file system is read-only; -errno. */
 int gen_write_begin(struct gen *gen, MDB_txn **txn);
 /* Commits when rc (an LMDB code) is 0, else gives up; 0 or -errno. */
 int gen_write_end(struct gen *gen, MDB_txn *txn, int rc);

@@ -434,6 +434,8 @@ static int lmdb_each(struct store *store, store_each_fn *each, void *ctx)
 static int lmdb_put(struct store *store, struct block *block, unsigned flags,
 		    store_verified_fn *verified, void *ctx)
 {
+	if (lmdb_of(store)->read_only)
+		return -EROFS;
 	return queue_put(lmdb_of(store)->queue, block, flags, verified, ctx);
 }
 
@@ -525,10 +527,10 @@ int store_open_lmdb(const char *dir, const struct store_config *config, struct s
 
 	int err = store_dir_open(lmdb);
 
-	if (!err)
+	if (!err && !lmdb->read_only) {
 		sweep_make_reserve(lmdb);
-	if (!err)
 		err = janitor_start(lmdb);
+	}
 	if (err) {
 		free_store(lmdb);
 		return err;

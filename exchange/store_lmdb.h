@@ -64,6 +64,7 @@ struct store_lmdb {
 	struct store_config config;
 	char path[256];
 	struct store_shared *shared;
+	bool read_only; /* as the file system is: nothing is made, noted or taken in, and no thread of ours evicts */
 	struct store_queue *queue;
 	pthread_mutex_t lists; /* guards current */
 	struct gens *current;

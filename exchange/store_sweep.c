@@ -77,7 +77,7 @@ static int set_floors(struct store_lmdb *lmdb)
 int lmdb_sweep_begin(struct store *store)
 {
 	struct store_lmdb *lmdb = lmdb_of(store);
-	int fd = store_dir_janitor_lock(lmdb, true), err = 0;
+	int fd = lmdb->read_only ? -EROFS : store_dir_janitor_lock(lmdb, true), err = 0;
 
 	if (fd < 0)
 		return fd;

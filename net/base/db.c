@@ -2,6 +2,7 @@
 
 #include "net/base/alloc.h"
 #include "net/base/db_writer.h"
+#include "net/base/lmdb_dir.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -39,6 +40,7 @@ struct db {
 	char *temp_dir; /* to be removed, or NULL */
 	struct db_writer *writer;
 	atomic_uint txns; /* open */
+	bool read_only;	  /* as the file system is */
 	pthread_mutex_t lock;
 	size_t count;
 	struct table tables[DB_TABLES_MAX];
@@ -204,7 +206,7 @@ int db_begin(struct db *db, bool write, struct db_txn **out)
 {
 	MDB_txn *txn;
 	size_t count;
-	int err = begin(db, write, &txn, &count);
+	int err = write && db->read_only ? -EROFS : begin(db, write, &txn, &count);
 
 	*out = NULL;
 	if (err)
@@ -381,6 +383,8 @@ int db_post(struct db *db, const char *table, struct bytes key, struct bytes val
 		return -EINVAL;
 	if (value.len > DB_VALUE_MAX)
 		return -EMSGSIZE;
+	if (db->read_only)
+		return -EROFS;
 	return db_writer_post(db->writer, table, key, value);
 }
 
@@ -428,7 +432,11 @@ static int open_with(const char *dir, uint64_t map_bytes, unsigned int flags, st
 	db = xnew(struct db);
 	pthread_mutex_init(&db->lock, NULL);
 	atomic_init(&db->txns, 0);
-	err = translate(open_env(db, dir, map_bytes, flags));
+	err = lmdb_dir_prepare(dir, DB_READERS_MAX, &db->read_only);
+	if (db->read_only)
+		flags |= MDB_RDONLY;
+	if (!err)
+		err = translate(open_env(db, dir, map_bytes, flags));
 	if (err) {
 		db_close(db);
 		return err;

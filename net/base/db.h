@@ -19,6 +19,7 @@ struct db_txn;
 
 /* Opens (creates) the environment in directory dir, mode 0700. map_bytes: the most it may ever hold
  * (virtual memory only); all processes that open dir name the same. The parent of dir exists.
+ * On a read-only file system one that exists can be read, and writing is -EROFS.
  * 0 or -errno; -EIO when the files are not LMDB's or damaged. */
 int db_open(const char *dir, uint64_t map_bytes, struct db **out);
 /* For tests: a db in a fresh directory under $TMPDIR or /tmp, 256 MiB at most, commits not synced,

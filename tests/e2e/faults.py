@@ -48,6 +48,7 @@ def unreadable(node, files, *options):
 
 
 def all_there(lab, what, node, files, *options):
+    """In processes that begin now."""
     bad = unreadable(node, files, *options)
     lab.check(what, not bad, [str(done) for done in bad.values()][:2])
 
@@ -86,6 +87,10 @@ def read_only(lab, source):
 
     lab.must(["mount", "-o", "remount,ro", point])
     writing(lab, "read-only", node, path, far[0])
+    all_there(lab, "read-only: what was there is readable", node, files)
+    for words in (["ls", cid], ["pin", "ls"], ["pin", "verify"], ["repo", "stat"], ["repo", "verify"],
+                  ["dag", "export", cid], ["id"]):
+        lab.check("read-only: %s" % " ".join(words[:2]), node.call(*words))
     lab.must(["mount", "-o", "remount,rw", point])
     works_again(lab, "read-write again", node, source, files, path, far[0])
 
