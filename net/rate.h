@@ -1,0 +1,63 @@
+/* A limit in bytes per second, shared fairly by many connections: one token bucket and a queue of
+ * those that wait for it. The swarm has two, for what it writes and for what it reads.
+ *
+ * Who may go spends what it used, also beyond what there is: the debt is waited for by all. Who may
+ * not joins the queue, and is called in turn for one quantum. Pure but for timers; loop thread. */
+#ifndef NET_RATE_H
+#define NET_RATE_H
+
+#include "net/base/list.h"
+#include "net/base/timer.h"
+
+#define RATE_QUANTUM_MIN 4096
+#define RATE_QUANTUM_MAX (64u * 1024)
+#define RATE_BURST_MS 100		   /* what an idle bucket saves up */
+#define RATE_PER_SECOND_MAX (UINT64_C(1) << 40) /* more is as good as no limit, and counts as this */
+
+struct rate {
+	struct timers *timers;
+	uint64_t per_second; /* 0: no limit */
+	size_t quantum;	     /* bytes of a turn: 20 ms, within the bounds above */
+	int64_t level, level_max; /* thousandths of a byte; below 0: debt */
+	uint64_t filled_ms;
+	struct list waiting;
+	struct timer wake;
+};
+
+/* A place in the queue; embedded by its owner. */
+struct rate_turn {
+	struct list node;
+	void (*go)(void *ctx); /* use one quantum, then wait again if there is more */
+	void *ctx;
+};
+
+/* Borrows timers. per_second 0: no limit, and nothing else of this may be called but
+ * rate_limited() and rate_release(). */
+void rate_init(struct rate *rate, struct timers *timers, uint64_t per_second);
+/* Nobody waits any more. */
+void rate_release(struct rate *rate);
+
+static inline bool rate_limited(const struct rate *rate)
+{
+	return rate->per_second != 0;
+}
+
+/* Go on without a turn: there are tokens, and nobody was there before. */
+bool rate_may(struct rate *rate);
+void rate_spend(struct rate *rate, uint64_t bytes);
+/* Wait at the end of the queue; who waits already keeps its place. */
+void rate_wait(struct rate *rate, struct rate_turn *turn);
+
+static inline void rate_turn_init(struct rate_turn *turn, void (*go)(void *ctx), void *ctx)
+{
+	*turn = (struct rate_turn){ .go = go, .ctx = ctx };
+	list_init(&turn->node);
+}
+
+/* Out of the queue; harmless when not in it. */
+static inline void rate_leave(struct rate_turn *turn)
+{
+	list_remove(&turn->node);
+}
+
+#endif
