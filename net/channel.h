@@ -44,6 +44,7 @@ struct conn {
 	void *ctx;
 	struct multiaddr remote;
 	struct multiaddr local;
+	size_t read_max; /* most bytes of one on_data; 0: what the transport likes */
 	/* Set by transports that prove identities themselves (simulator): Noise is skipped. */
 	struct peer_id secured_as;
 };

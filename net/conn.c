@@ -105,7 +105,11 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 	(void)suggested;
 	if (!tc->pool->read_buffer)
 		tc->pool->read_buffer = xcalloc(1, CONN_READ_BUFFER);
-	*buf = uv_buf_init((char *)tc->pool->read_buffer, CONN_READ_BUFFER);
+	size_t len = tc->conn.read_max;
+
+	if (len == 0 || len > CONN_READ_BUFFER)
+		len = CONN_READ_BUFFER;
+	*buf = uv_buf_init((char *)tc->pool->read_buffer, (unsigned)len);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)

@@ -36,6 +36,8 @@ struct swarm_config {
 	size_t stream_window_max;     /* yamux receive window of a stream [16 MiB] */
 	size_t connection_window_max; /* sum over a connection [32 MiB] */
 	size_t send_buffer_max;	      /* bytes queued per connection before streams stop [4 MiB] */
+	uint64_t up_per_second;	      /* bytes written to all peers together [no limit] */
+	uint64_t down_per_second;     /* bytes read from all of them [no limit] */
 	bool announce_loopback;	      /* loopback addresses go into identify and routing */
 };
 

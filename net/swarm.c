@@ -118,6 +118,8 @@ struct swarm *swarm_new(struct loop *loop, struct random *random, const struct i
 	list_init(&swarm->news);
 	list_init(&swarm->ops);
 	list_init(&swarm->dirty);
+	rate_init(&swarm->up, swarm->timers, swarm->config.up_per_second);
+	rate_init(&swarm->down, swarm->timers, swarm->config.down_per_second);
 	swarm->tcp = tcp_new(loop);
 	swarm_add_transport(swarm, swarm->tcp);
 	swarm->resolver = resolver_new(loop);
@@ -164,6 +166,8 @@ static void close_all(void *ctx)
 	swarm->identify = NULL;
 	timer_stop(swarm->timers, &swarm->flush);
 	timer_stop(swarm->timers, &swarm->check);
+	rate_release(&swarm->up);
+	rate_release(&swarm->down);
 	swarm->ended = true;
 	swarm->closers = 2;
 	tcp_close(swarm->tcp, part_closed, swarm);

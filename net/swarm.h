@@ -18,6 +18,7 @@
 #include "net/multistream.h"
 #include "net/net.h"
 #include "net/peerstore.h"
+#include "net/rate.h"
 #include "net/resolve.h"
 #include "net/upgrade.h"
 #include "net/yamux.h"
@@ -82,6 +83,7 @@ struct swarm {
 	size_t op_count;
 	struct list dirty;    /* connections with something to flush or to end */
 	struct timer flush, check;
+	struct rate up, down;
 	swarm_find_fn *find;
 	void *find_ctx;
 	bool closing;
@@ -116,6 +118,7 @@ struct swarm_conn {
 	struct yamux *yamux;
 	struct buf tx; /* sealed bytes; memory kept between flushes */
 	struct timer timer;
+	struct rate_turn up_turn, down_turn; /* waiting to write, to be read */
 	uint64_t since_ms;
 	uint64_t latency_us;
 	size_t stalled;	      /* bytes queued when progress was last seen */

@@ -62,11 +62,12 @@ static void set_timer(struct swarm_conn *conn)
 		timer_start_at(conn->swarm->timers, &conn->timer, at, on_timer, conn);
 }
 
-/* Seal one batch and hand it to the connection. False when there is nothing more to send. */
-static bool send_batch(struct swarm_conn *conn)
+/* Seal one batch and hand it to the connection. False when there is nothing more to send. max 0: control
+ * frames alone. */
+static bool send_batch(struct swarm_conn *conn, size_t max)
 {
 	struct bytes parts[FLUSH_PARTS];
-	size_t count = yamux_send(conn->yamux, parts, FLUSH_PARTS, SWARM_FLUSH_MAX);
+	size_t count = yamux_send(conn->yamux, parts, FLUSH_PARTS, max);
 	int err;
 
 	if (count == 0)
@@ -77,19 +78,38 @@ static bool send_batch(struct swarm_conn *conn)
 		return false;
 	}
 	conn->secured.bytes_out += conn->tx.len;
+	if (rate_limited(&conn->swarm->up))
+		rate_spend(&conn->swarm->up, conn->tx.len);
 	conn_write(conn->secured.conn, &conn->tx);
 	buf_clear(&conn->tx);
 	return true;
 }
 
-static void pump(struct swarm_conn *conn)
+/* How much of the data may go now; 0: it waits for its turn. Control frames never do. */
+static size_t batch_max(struct swarm_conn *conn, bool *turn)
+{
+	struct rate *up = &conn->swarm->up;
+	bool may = *turn;
+
+	if (!rate_limited(up))
+		return SWARM_FLUSH_MAX;
+	*turn = false;
+	if (may || rate_may(up))
+		return up->quantum;
+	if (yamux_data_ready(conn->yamux))
+		rate_wait(up, &conn->up_turn);
+	return 0;
+}
+
+/* turn: it has waited for one, and may send so much as that. */
+static void pump(struct swarm_conn *conn, bool turn)
 {
 	size_t mark = conn->swarm->config.send_buffer_max;
 
 	if (mark > FLUSH_MARK)
 		mark = FLUSH_MARK;
 	while (yamux_wants_send(conn->yamux) && conn_queued(conn->secured.conn) < mark)
-		if (!send_batch(conn))
+		if (!send_batch(conn, batch_max(conn, &turn)))
 			break;
 	size_t queued = conn_queued(conn->secured.conn);
 	if (queued == 0)
@@ -115,6 +135,8 @@ static void teardown(struct swarm_conn *conn)
 	bool last = swarm_peer_leave(conn);
 
 	timer_stop(swarm->timers, &conn->timer);
+	rate_leave(&conn->up_turn);
+	rate_leave(&conn->down_turn);
 	yamux_fail(conn->yamux, conn->fail);
 	stream_abandon_all(conn, conn->fail);
 	list_remove(&conn->dirty_node); /* owners of streams may have written farewells */
@@ -130,12 +152,22 @@ static void teardown(struct swarm_conn *conn)
 }
 
 /* Send what is there, or end what has failed. The connection may be gone afterwards. */
-static void settle(struct swarm_conn *conn)
+static void settle_in_turn(struct swarm_conn *conn, bool turn)
 {
 	list_remove(&conn->dirty_node);
-	pump(conn);
+	pump(conn, turn);
 	if (conn->fail)
 		teardown(conn);
+}
+
+static void settle(struct swarm_conn *conn)
+{
+	settle_in_turn(conn, false);
+}
+
+static void on_up_turn(void *ctx)
+{
+	settle_in_turn(ctx, true);
 }
 
 void swarm_flush(void *ctx)
@@ -192,6 +224,25 @@ static void receive(struct swarm_conn *conn, uint8_t *at, size_t len)
 		log_debug("swarm", "receive failed err=%d", err);
 }
 
+static void on_down_turn(void *ctx)
+{
+	struct swarm_conn *conn = ctx;
+
+	conn->secured.conn->ops->resume(conn->secured.conn);
+}
+
+/* These bytes are here; the next ones stay in the kernel until their turn, and the peer's TCP waits. */
+static void spend_down(struct swarm_conn *conn, size_t len)
+{
+	struct rate *down = &conn->swarm->down;
+
+	rate_spend(down, len);
+	if (rate_may(down))
+		return;
+	conn->secured.conn->ops->pause(conn->secured.conn);
+	rate_wait(down, &conn->down_turn);
+}
+
 static void on_data(void *ctx, uint8_t *at, size_t len)
 {
 	struct swarm_conn *conn = ctx;
@@ -199,6 +250,8 @@ static void on_data(void *ctx, uint8_t *at, size_t len)
 	if (conn->fail)
 		return;
 	conn->secured.bytes_in += len;
+	if (rate_limited(&conn->swarm->down))
+		spend_down(conn, len);
 	receive(conn, at, len);
 	settle(conn);
 }
@@ -269,6 +322,21 @@ static void receive_early(struct swarm_conn *conn)
 	buf_release(&raw);
 }
 
+/* What the handshake took counts, but never waited. */
+static void limit(struct swarm_conn *conn)
+{
+	struct swarm *swarm = conn->swarm;
+
+	rate_turn_init(&conn->up_turn, on_up_turn, conn);
+	rate_turn_init(&conn->down_turn, on_down_turn, conn);
+	if (rate_limited(&swarm->up))
+		rate_spend(&swarm->up, conn->secured.bytes_out);
+	if (!rate_limited(&swarm->down))
+		return;
+	rate_spend(&swarm->down, conn->secured.bytes_in);
+	conn->secured.conn->read_max = swarm->down.quantum;
+}
+
 struct swarm_conn *swarm_conn_new(struct swarm *swarm, struct secured *secured, bool ip_counted)
 {
 	struct swarm_conn *conn = xnew(struct swarm_conn);
@@ -286,6 +354,7 @@ struct swarm_conn *swarm_conn_new(struct swarm *swarm, struct secured *secured, 
 	conn->since_ms = swarm_now(swarm);
 	list_init(&conn->dirty_node);
 	list_init(&conn->streams);
+	limit(conn);
 	list_add_tail(&swarm->conns, &conn->node);
 	swarm->conn_count++;
 	conn->peer = swarm_peer_join(swarm, conn, &first);

@@ -49,10 +49,13 @@ void yamux_free(struct yamux *yamux);
  * -ECONNRESET: the peer went away. */
 int yamux_recv(struct yamux *yamux, struct bytes in, uint64_t now_us);
 /* Up to about max bytes of frames to send now, as parts for noise_seal(): parts[] points into the session until
- * the next call of any function of it. Returns the number of parts filled (<= parts_max); 0: nothing to send. */
+ * the next call of any function of it. Returns the number of parts filled (<= parts_max); 0: nothing to send.
+ * max 0: control frames alone. */
 size_t yamux_send(struct yamux *yamux, struct bytes *parts, size_t parts_max, size_t max);
 /* Something is queued that may be sent now. */
 bool yamux_wants_send(const struct yamux *yamux);
+/* Some of it is streams' data (or ends), not control frames. */
+bool yamux_data_ready(const struct yamux *yamux);
 /* When yamux_tick() wants to run next (ms, loop clock), and run it: keep-alive. -ETIMEDOUT: peer is dead. */
 uint64_t yamux_deadline(const struct yamux *yamux);
 int yamux_tick(struct yamux *yamux, uint64_t now_ms);

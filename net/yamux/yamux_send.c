@@ -10,6 +10,8 @@
 
 #include <stdlib.h>
 
+#define CONTROL_MAX (YAMUX_FRAMES_MAX * YAMUX_HEADER_LEN) /* bytes when no data goes along */
+
 struct out {
 	struct yamux *yamux;
 	struct bytes *parts;
@@ -174,7 +176,9 @@ void yamux_check_ready(struct yamux_stream *stream)
 
 size_t yamux_send(struct yamux *yamux, struct bytes *parts, size_t parts_max, size_t max)
 {
-	struct out out = { .yamux = yamux, .parts = parts, .parts_max = parts_max, .max = max };
+	struct out out = { .yamux = yamux, .parts = parts, .parts_max = parts_max };
+
+	out.max = max ? max : CONTROL_MAX;
 
 	yamux_enter(yamux);
 	yamux_free_sent(yamux);
@@ -188,7 +192,7 @@ size_t yamux_send(struct yamux *yamux, struct bytes *parts, size_t parts_max, si
 		put_head(&out, YAMUX_GO_AWAY, 0, 0, yamux->go_away_code);
 		yamux->go_away_due = false;
 	}
-	if (!yamux->err) {
+	if (!yamux->err && max) {
 		while (!list_empty(&yamux->ready) && has_room(&out, 2)) {
 			struct yamux_stream *stream =
 				list_first(&yamux->ready, struct yamux_stream, ready);
@@ -212,6 +216,11 @@ bool yamux_wants_send(const struct yamux *yamux)
 		return false;
 	return yamux->pong_count || yamux->ping_due || yamux->reset_count ||
 	       !list_empty(&yamux->control) || !list_empty(&yamux->ready);
+}
+
+bool yamux_data_ready(const struct yamux *yamux)
+{
+	return !yamux->failed && !yamux->err && !list_empty(&yamux->ready);
 }
 
 void yamux_queue_control(struct yamux_stream *stream)

@@ -263,6 +263,33 @@ static void the_end_is_a_frame_of_its_own(void **state)
 	side_release(&side);
 }
 
+/* A sender that may send no data still says all else, and the data waits. */
+static void control_without_data(void **state)
+{
+	struct bytes parts[PARTS];
+	struct yamux_stream *stream;
+	struct buf data = { 0 };
+	struct side side;
+	size_t len = 0;
+
+	(void)state;
+	side_init(&side, true, NULL);
+	discard_output(&side);
+	stream = open_stream(&side);
+	buf_add_str(&data, "hello");
+	yamux_stream_write(stream, &data);
+	assert_int_equal(feed(&side, "0002000100000000deadbeef"), 0);
+	assert_true(yamux_data_ready(side.yamux));
+	for (size_t i = 0, count = yamux_send(side.yamux, parts, PARTS, 0); i < count; i++)
+		len += parts[i].len;
+	assert_int_equal(len, 24); /* the ping's answer, the stream's SYN */
+	assert_int_equal(yamux_send(side.yamux, parts, PARTS, 0), 0);
+	assert_true(yamux_data_ready(side.yamux) && yamux_wants_send(side.yamux));
+	output_is(&side, "00000000000000010000000568656c6c6f");
+	assert_false(yamux_data_ready(side.yamux));
+	side_release(&side);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -279,6 +306,7 @@ int main(void)
 		cmocka_unit_test(outbound_limits),
 		cmocka_unit_test(keepalive),
 		cmocka_unit_test(lingering),
+		cmocka_unit_test(control_without_data),
 	};
 
 	return cmocka_run_group_tests_name("net/yamux_limits", tests, NULL, NULL);
