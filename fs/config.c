@@ -31,7 +31,7 @@ static const char default_json[] =
 	"\"Datastore\":{\"StorageMax\":\"0\",\"MapSize\":\"1TiB\"},"
 	"\"Mounts\":{\"Timeout\":\"30s\"},"
 	"\"Swarm\":{\"ConnMgr\":{\"LowWater\":32,\"HighWater\":96,\"GracePeriod\":\"20s\"},"
-	"\"ConnectionsMax\":1024,\"ConnectTimeout\":\"5s\",\"DialTimeout\":\"15s\","
+	"\"Bandwidth\":{\"Up\":\"0\",\"Down\":\"0\"},\"ConnectionsMax\":1024,\"ConnectTimeout\":\"5s\",\"DialTimeout\":\"15s\","
 	"\"KeepAlive\":\"30s\",\"StreamWindow\":\"16MiB\",\"ConnectionWindow\":\"32MiB\","
 	"\"SendBuffer\":\"4MiB\"}"
 	"}";

@@ -29,6 +29,8 @@ static const struct known {
 	{ "Bitswap.MessageMax", CHECK_SIZE, NULL },
 	{ "Bitswap.OutstandingMax", CHECK_SIZE, NULL },
 	{ "Bitswap.WantsPerPeerMax", CHECK_COUNT, NULL },
+	{ "Swarm.Bandwidth.Up", CHECK_SIZE, NULL },
+	{ "Swarm.Bandwidth.Down", CHECK_SIZE, NULL },
 	{ "Swarm.ConnMgr.LowWater", CHECK_COUNT, NULL },
 	{ "Swarm.ConnMgr.HighWater", CHECK_COUNT, NULL },
 	{ "Swarm.ConnMgr.GracePeriod", CHECK_DURATION, NULL },

@@ -42,6 +42,8 @@ static void start_swarm(struct daemon *daemon)
 		.stream_window_max = size(daemon, "Swarm.StreamWindow"),
 		.connection_window_max = size(daemon, "Swarm.ConnectionWindow"),
 		.send_buffer_max = size(daemon, "Swarm.SendBuffer"),
+		.up_per_second = size(daemon, "Swarm.Bandwidth.Up"),
+		.down_per_second = size(daemon, "Swarm.Bandwidth.Down"),
 		.announce_loopback = config_bool(daemon->repo->config,
 						 "Routing.LoopbackAddressesOnLanDHT", false),
 	};
