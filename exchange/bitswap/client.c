@@ -67,7 +67,9 @@ void bitswap_ask_land(struct bitswap_ask *ask)
 		return;
 	ask->flying = false;
 	list_remove(&ask->flight_node);
-	ask->want->flying--;
+	if (!ask->hedged)
+		ask->want->flying--;
+	ask->hedged = false;
 	ask->peer->flying--;
 	/* Room at this peer: its sessions may have more for it. */
 	list_for_each(member, &ask->peer->members, struct bitswap_member,

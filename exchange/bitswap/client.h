@@ -60,6 +60,10 @@ struct bitswap_client_peer {
 	uint64_t latency_ms;		  /* from want to block, smoothed, 0 unknown */
 	uint64_t ping_ms;		  /* 0 unknown */
 	uint64_t progress_ms;		  /* when it last sent anything */
+	uint64_t delivered_ms;		  /* when it last sent a block that was wanted */
+	/* Silences in a row, and until when others are asked first. */
+	unsigned strikes;
+	uint64_t suspect_until_ms;
 	/* Of the running rate sample: its start, its last block, its bytes. */
 	uint64_t window_ms, window_last_ms, window_bytes;
 	struct timer patience;
@@ -74,6 +78,7 @@ struct bitswap_ask {
 	bool block; /* want-block, else want-have */
 	bool sent;  /* the peer's ledger has it */
 	bool flying;
+	bool hedged; /* flying, but the want looks for another as well */
 	enum bitswap_answer answer;
 	uint64_t sent_ms;
 };
@@ -86,7 +91,7 @@ struct bitswap_want {
 	struct list node;	      /* of home->pending, or client->unreachable */
 	struct bitswap_session *home; /* set while pending */
 	int32_t priority;
-	unsigned flying;
+	unsigned flying; /* asks that do, but for hedged ones */
 	bool broadcast;
 	bool searched; /* and found no one */
 	int err;       /* how it ends when it cannot be asked for */

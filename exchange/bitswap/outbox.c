@@ -14,6 +14,12 @@
 #define PATIENCE_MIN_MS 1000
 #define PATIENCE_MAX_MS 10000
 #define PING_PATIENCE_MAX_MS 7000
+#define HEDGE_MIN_MS 500   /* of silence: then another is asked as well ... */
+#define HEDGE_FIRST_MS 1000 /* ... when we do not know how fast it is */
+#define HEDGE_TIMES 4	   /* ... or after so many times what it takes otherwise */
+#define STALE_MS 10000	   /* it sends, but nothing that was asked of it */
+#define SUSPECT_MS 2000	   /* others come first for so long, twice as long each time in a row */
+#define STRIKES_MAX 5
 #define RESEND_MS 30000
 #define FEW_PEERS 16 /* so few may all say that they have it not */
 
@@ -194,7 +200,9 @@ void bitswap_outbox_delivered(struct bitswap_client_peer *peer, size_t len, uint
 	if (now_ms > peer->window_last_ms &&
 	    peer->window_last_ms >= peer->window_ms + RATE_SAMPLE_MS)
 		end_sample(peer);
-	peer->progress_ms = now_ms;
+	peer->progress_ms = peer->delivered_ms = now_ms;
+	peer->strikes = 0;
+	peer->suspect_until_ms = 0;
 	peer->block_size = (peer->block_size * 7 + len) / 8 + 1;
 	if (sent_ms) {
 		uint64_t sample = now_ms - sent_ms + 1;
@@ -215,6 +223,8 @@ unsigned bitswap_outbox_room(const struct bitswap_client_peer *peer, bool alone)
 {
 	uint64_t bytes = IN_FLIGHT_BYTES;
 
+	if (peer->strikes)
+		return 1; /* on trial */
 	if (!alone)
 		bytes = peer->rate * (IN_FLIGHT_SHARED_MS + 2 * peer->ping_ms) / 1000;
 	uint64_t room = bytes / (peer->block_size + 1);
@@ -249,13 +259,58 @@ static uint64_t lost_at(const struct bitswap_client_peer *peer, const struct bit
 	return from + patience_ms(peer);
 }
 
+static uint64_t hedge_ms(const struct bitswap_client_peer *peer)
+{
+	uint64_t patience = patience_ms(peer), ms = HEDGE_FIRST_MS;
+
+	if (peer->latency_ms || peer->ping_ms)
+		ms = HEDGE_TIMES * (peer->latency_ms ? peer->latency_ms : peer->ping_ms);
+	if (ms < HEDGE_MIN_MS)
+		ms = HEDGE_MIN_MS;
+	return ms < patience ? ms : patience;
+}
+
+/* It may still come, but who promised it is silent, or sends other things: another is asked as well. */
+static uint64_t hedge_at(const struct bitswap_client_peer *peer, const struct bitswap_ask *ask)
+{
+	uint64_t moved = ask->sent_ms > peer->progress_ms ? ask->sent_ms : peer->progress_ms;
+	uint64_t useful = ask->sent_ms > peer->delivered_ms ? ask->sent_ms : peer->delivered_ms;
+	uint64_t slow = HEDGE_TIMES * peer->latency_ms;
+
+	moved += hedge_ms(peer);
+	useful += slow > STALE_MS ? slow : STALE_MS;
+	return moved < useful ? moved : useful;
+}
+
+/* When something is to be done about it. */
+static uint64_t event_at(const struct bitswap_client_peer *peer, const struct bitswap_ask *ask)
+{
+	uint64_t lost = lost_at(peer, ask), hedge = hedge_at(peer, ask);
+
+	return ask->hedged || peer->client->able < 2 || lost < hedge ? lost : hedge;
+}
+
+static void hedge(struct bitswap_client_peer *peer, struct bitswap_ask *ask, uint64_t now_ms)
+{
+	ask->hedged = true;
+	ask->want->flying--;
+	if (now_ms >= peer->suspect_until_ms) {
+		peer->suspect_until_ms = now_ms + (SUSPECT_MS << peer->strikes);
+		if (peer->strikes < STRIKES_MAX)
+			peer->strikes++;
+	}
+	bitswap_want_requeue(ask->want);
+}
+
+static void arm_at(struct bitswap_client_peer *peer, uint64_t at_ms);
+
 static void on_patience(void *ctx)
 {
 	struct bitswap_client_peer *peer = ctx;
-	uint64_t now_ms = timers_now(peer->client->timers);
+	uint64_t now_ms = timers_now(peer->client->timers), next_ms = TIMER_NEVER;
 
 	if (peer->client->paused)
-		peer->progress_ms = now_ms;
+		peer->progress_ms = peer->delivered_ms = now_ms;
 	list_for_each_safe(ask, &peer->flight, struct bitswap_ask, flight_node)
 	{
 		struct bitswap_want *want = ask->want;
@@ -263,20 +318,30 @@ static void on_patience(void *ctx)
 		if (now_ms >= lost_at(peer, ask)) {
 			ask->answer = BITSWAP_TOO_LATE;
 			bitswap_ask_land(ask);
+			want->broadcast = false;
 			bitswap_want_requeue(want);
-		} else if (now_ms - ask->sent_ms >= RESEND_MS) {
-			bitswap_ask_send(ask, true);
+			continue;
 		}
+		if (now_ms >= event_at(peer, ask))
+			hedge(peer, ask, now_ms);
+		else if (now_ms - ask->sent_ms >= RESEND_MS)
+			bitswap_ask_send(ask, true);
+		if (event_at(peer, ask) < next_ms)
+			next_ms = event_at(peer, ask);
 	}
-	bitswap_outbox_arm(peer);
+	if (next_ms != TIMER_NEVER)
+		arm_at(peer, next_ms);
+}
+
+static void arm_at(struct bitswap_client_peer *peer, uint64_t at_ms)
+{
+	if (!timer_running(&peer->patience) || peer->patience.at_ms > at_ms)
+		timer_start_at(peer->client->timers, &peer->patience, at_ms, on_patience, peer);
 }
 
 void bitswap_outbox_arm(struct bitswap_client_peer *peer)
 {
-	if (list_empty(&peer->flight) || timer_running(&peer->patience))
-		return;
-	struct bitswap_ask *first = list_first(&peer->flight, struct bitswap_ask, flight_node);
-	uint64_t at_ms = lost_at(peer, first);
-
-	timer_start_at(peer->client->timers, &peer->patience, at_ms, on_patience, peer);
+	if (!list_empty(&peer->flight)) /* the youngest: the others have been seen to */
+		arm_at(peer, event_at(peer, container_of(peer->flight.prev, struct bitswap_ask,
+							 flight_node)));
 }

@@ -13,7 +13,7 @@
 /* A want, from get to block:
  *
  *   pending --room at a member--> flying --block--> done
- *      ^  \                          | DONT_HAVE, too late, disconnected
+ *      ^  \                          | DONT_HAVE, too late, disconnected; or silence: then it flies on (hedged)
  *      |   \--no member left--> broadcast (want-have to all)
  *      +----HAVE, new member, idle tick-------+
  */
@@ -118,9 +118,11 @@ void bitswap_session_leave(struct bitswap_member *member)
 
 struct choice {
 	struct bitswap_client_peer *peer;
+	bool suspect;
 	bool has;
 	uint64_t eta_us;
 	bool someone; /* could be asked, if only there were room */
+	bool trusted; /* and is not suspect */
 };
 
 /* When the block would be here, by what the peer delivers. */
@@ -138,20 +140,27 @@ static void consider(struct choice *best, struct bitswap_want *want, struct bits
 
 	if (peer->ability == BITSWAP_UNABLE)
 		return;
-	if (ask && (ask->answer == BITSWAP_DONT_HAVE || ask->answer == BITSWAP_TOO_LATE))
+	if (ask && (ask->flying || ask->answer == BITSWAP_DONT_HAVE ||
+		    ask->answer == BITSWAP_TOO_LATE))
 		return;
+	bool suspect = timers_now(want->client->timers) < peer->suspect_until_ms;
+
 	best->someone = true;
+	best->trusted |= !suspect;
 	if (peer->flying >= bitswap_outbox_room(peer, member->session->member_count == 1))
 		return;
 	if (!ask && peer->ask_count >= BITSWAP_ASKS_MAX)
 		return;
 	bool has = ask && ask->answer == BITSWAP_HAVE;
 	uint64_t eta = eta_us(peer);
-	bool better = !best->peer || has > best->has || (has == best->has && eta < best->eta_us);
+	int better = best->peer ? best->suspect - suspect : 1;
 
-	if (better ||
-	    (has == best->has && eta == best->eta_us && random_below(want->client->random, 2) == 0))
-		*best = (struct choice){ peer, has, eta, true };
+	if (!better)
+		better = has - best->has;
+	if (!better)
+		better = (eta < best->eta_us) - (eta > best->eta_us);
+	if (better > 0 || (better == 0 && random_below(want->client->random, 2) == 0))
+		*best = (struct choice){ peer, suspect, has, eta, true, best->trusted };
 }
 
 /* Want-have to everybody who has not said no. */
@@ -166,7 +175,7 @@ static void broadcast(struct bitswap_want *want)
 			continue;
 		struct bitswap_ask *ask = bitswap_ask_find(want, peer);
 
-		if (ask && ask->answer == BITSWAP_DONT_HAVE)
+		if (ask && (ask->flying || ask->answer == BITSWAP_DONT_HAVE))
 			continue;
 		if (!ask)
 			ask = bitswap_ask_new(want, peer);
@@ -247,7 +256,7 @@ static int place(struct bitswap_session *session, struct bitswap_want *want)
 		list_for_each(member, &last->members, struct bitswap_member, session_node)
 			consider(&best, want, member);
 	}
-	if (best.peer) {
+	if (best.peer && !(best.suspect && best.trusted)) { /* else better to wait for room */
 		struct bitswap_ask *ask = bitswap_ask_find(want, best.peer);
 
 		bitswap_want_unqueue(want);

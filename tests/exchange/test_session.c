@@ -109,17 +109,88 @@ static void silence_is_an_answer(void **state)
 	a->rate = 1u << 30;
 	rig_get(rig, session, 1);
 	assert_int_equal(rig_mail(rig, a).blocks, 1);
-	rig_wait(rig, 4900);
+	rig_wait(rig, 900);
 	assert_int_equal(rig_mail(rig, b).blocks, 0);
 	/* Something moves: it is at work. */
 	bitswap_outbox_progress(a);
-	rig_wait(rig, 4900);
+	rig_wait(rig, 900);
 	assert_int_equal(rig_mail(rig, b).blocks, 0);
 	rig_wait(rig, 200);
 	assert_int_equal(rig_mail(rig, b).blocks, 1);
-	/* The late block still counts, and the other is told. */
+	/* It is not given up for that: the late block still counts, and the other is told. */
+	assert_int_equal(a->flying, 1);
 	assert_true(rig_block(rig, a, 1));
 	assert_int_equal(rig_mail(rig, b).cancels, 1);
+	rig_free(rig);
+}
+
+/* Who was silent is asked after all others, and for one block at a time, until it delivers. */
+static void silence_costs_trust(void **state)
+{
+	(void)state;
+	struct rig *rig = rig_new();
+	struct bitswap_client_peer *a = rig_peer(rig, 1), *b = rig_peer(rig, 2);
+	struct bitswap_session *session = bitswap_session_new(&rig->client);
+	struct cid second = rig_cid(2);
+
+	bitswap_session_join(session, a);
+	bitswap_session_join(session, b);
+	a->rate = 1u << 30;
+	rig_get(rig, session, 1);
+	assert_int_equal(rig_mail(rig, a).blocks, 1);
+	rig_wait(rig, 1000);
+	assert_int_equal(rig_mail(rig, b).blocks, 1);
+	assert_int_equal(bitswap_outbox_room(a, false), 1);
+	/* Though it is faster and says that it has the next one. */
+	rig_get(rig, session, 2);
+	bitswap_client_have(a, &second);
+	assert_int_equal(rig_mail(rig, a).blocks, 0);
+	assert_int_equal(rig_mail(rig, b).blocks, 1);
+	rig_block(rig, a, 1);
+	assert_true(bitswap_outbox_room(a, false) > 1);
+	rig_get(rig, session, 3);
+	assert_int_equal(rig_mail(rig, a).blocks, 1);
+	rig_free(rig);
+}
+
+/* Rubbish all the time is not silence, but it is no delivery either. */
+static void rubbish_is_not_delivery(void **state)
+{
+	(void)state;
+	struct rig *rig = rig_new();
+	struct bitswap_client_peer *a = rig_peer(rig, 1), *b = rig_peer(rig, 2);
+	struct bitswap_session *session = bitswap_session_new(&rig->client);
+	unsigned ms = 0, asked = 0;
+
+	bitswap_session_join(session, a);
+	bitswap_session_join(session, b);
+	a->rate = 1u << 30;
+	rig_get(rig, session, 1);
+	assert_int_equal(rig_mail(rig, a).blocks, 1);
+	for (; ms < 20000 && asked == 0; ms += 200) {
+		bitswap_outbox_progress(a);
+		rig_wait(rig, 200);
+		asked = rig_mail(rig, b).blocks;
+	}
+	assert_int_equal(asked, 1);
+	assert_in_range(ms, 9000, 11000);
+	rig_free(rig);
+}
+
+/* With nobody else to ask there is nothing but patience. */
+static void alone_there_is_only_patience(void **state)
+{
+	(void)state;
+	struct rig *rig = rig_new();
+	struct bitswap_client_peer *a = rig_peer(rig, 1);
+	struct bitswap_session *session = bitswap_session_new(&rig->client);
+
+	bitswap_session_join(session, a);
+	rig_get(rig, session, 1);
+	assert_int_equal(rig_mail(rig, a).blocks, 1);
+	rig_wait(rig, 4900);
+	assert_int_equal(rig_mail(rig, a).blocks, 0);
+	assert_int_equal(a->strikes, 0);
 	rig_free(rig);
 }
 
@@ -322,6 +393,9 @@ int main(void)
 		cmocka_unit_test(dont_have_goes_to_the_next),
 		cmocka_unit_test(wants_spread_over_members),
 		cmocka_unit_test(silence_is_an_answer),
+		cmocka_unit_test(silence_costs_trust),
+		cmocka_unit_test(rubbish_is_not_delivery),
+		cmocka_unit_test(alone_there_is_only_patience),
 		cmocka_unit_test(idle_session_asks_again_and_searches_for_one),
 		cmocka_unit_test(no_peer_asks_routing_at_once),
 		cmocka_unit_test(busy_routing_is_asked_later),
