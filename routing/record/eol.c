@@ -1,0 +1,127 @@
+#include "routing/record/eol.h"
+
+#include <errno.h>
+
+#define NS_PER_S 1000000000u
+#define DAYS_TO_1970 719468 /* from 0000-03-01, where years of this count begin */
+#define DAYS_PER_ERA 146097 /* of 400 years */
+#define FRACTION_DIGITS_MAX 9
+
+static unsigned digits(struct cursor *c, unsigned count)
+{
+	unsigned value = 0;
+
+	while (count-- > 0) {
+		uint8_t digit = cursor_u8(c);
+
+		if (digit < '0' || digit > '9')
+			c->bad = true;
+		value = value * 10 + (unsigned)(digit - '0');
+	}
+	return value;
+}
+
+static void expect(struct cursor *c, char character)
+{
+	if (cursor_u8(c) != (uint8_t)character)
+		c->bad = true;
+}
+
+static unsigned days_of_month(unsigned year, unsigned month)
+{
+	static const uint8_t days[12] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+	bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+
+	return days[month - 1] + (month == 2 && leap);
+}
+
+/* A year that begins in March has its leap day at its end, and all its months in front of it. */
+static int64_t days_since_1970(unsigned year, unsigned month, unsigned day)
+{
+	int64_t y = (int64_t)year - (month <= 2), era = (y >= 0 ? y : y - 399) / 400;
+	int64_t of_era = y - era * 400;
+	int64_t of_year = (153 * ((int64_t)month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
+
+	return era * DAYS_PER_ERA + of_era * 365 + of_era / 4 - of_era / 100 + of_year -
+	       DAYS_TO_1970;
+}
+
+static uint32_t fraction(struct cursor *c)
+{
+	unsigned count = 0;
+	uint32_t ns = 0;
+
+	if (cursor_left(c) == 0 || *c->at != '.')
+		return 0;
+	cursor_u8(c);
+	for (; cursor_left(c) > 0 && *c->at >= '0' && *c->at <= '9'; count++)
+		if (count < FRACTION_DIGITS_MAX)
+			ns = ns * 10 + digits(c, 1);
+		else
+			cursor_u8(c);
+	if (count == 0 || count > FRACTION_DIGITS_MAX)
+		c->bad = true;
+	for (; count < FRACTION_DIGITS_MAX; count++)
+		ns *= 10;
+	return ns;
+}
+
+/* Seconds that local time is ahead. */
+static int64_t offset(struct cursor *c)
+{
+	uint8_t sign = cursor_u8(c);
+	unsigned hour, minute;
+
+	if (sign == 'Z')
+		return 0;
+	hour = digits(c, 2);
+	expect(c, ':');
+	minute = digits(c, 2);
+	if ((sign != '+' && sign != '-') || hour > 23 || minute > 59)
+		c->bad = true;
+	return (sign == '-' ? -1 : 1) * (int64_t)(hour * 3600 + minute * 60);
+}
+
+int eol_parse(struct eol *eol, struct bytes text)
+{
+	struct cursor c = cursor_over(text);
+	unsigned year, month, day, hour, minute, second;
+
+	year = digits(&c, 4);
+	expect(&c, '-');
+	month = digits(&c, 2);
+	expect(&c, '-');
+	day = digits(&c, 2);
+	expect(&c, 'T');
+	hour = digits(&c, 2);
+	expect(&c, ':');
+	minute = digits(&c, 2);
+	expect(&c, ':');
+	second = digits(&c, 2);
+	if (c.bad || month < 1 || month > 12 || day < 1 || day > days_of_month(year, month) ||
+	    hour > 23 || minute > 59 || second > 59)
+		return -EBADMSG;
+	eol->ns = fraction(&c);
+	eol->s = days_since_1970(year, month, day) * 86400 + hour * 3600 + minute * 60 + second -
+		 offset(&c);
+	return c.bad || cursor_left(&c) > 0 ? -EBADMSG : 0;
+}
+
+int eol_cmp(const struct eol *a, const struct eol *b)
+{
+	if (a->s != b->s)
+		return a->s < b->s ? -1 : 1;
+	return (a->ns > b->ns) - (a->ns < b->ns);
+}
+
+uint64_t eol_ns(const struct eol *eol)
+{
+	uint64_t ns;
+
+	if (eol->s < 0)
+		return 0;
+	if (__builtin_mul_overflow((uint64_t)eol->s, (uint64_t)NS_PER_S, &ns) ||
+	    __builtin_add_overflow(ns, (uint64_t)eol->ns, &ns))
+		return UINT64_MAX;
+	return ns;
+}
