@@ -1,0 +1,287 @@
+#include "routing/kad/region.h"
+
+#include "net/base/alloc.h"
+#include "routing/kad/bucket.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- regions ---- */
+
+bool kad_region_has(const struct kad_region *region, const struct kad_id *id)
+{
+	return kad_id_common(&region->id, id) >= region->bits;
+}
+
+struct kad_region kad_region_half(const struct kad_region *region, bool other)
+{
+	struct kad_region half = *region;
+
+	assert(region->bits < KAD_ID_BITS);
+	if (other)
+		half.id.bytes[half.bits / 8] ^= (uint8_t)(0x80 >> half.bits % 8);
+	half.bits++;
+	return half;
+}
+
+/* ---- keys ---- */
+
+static unsigned cell_of(const struct kad_id *id)
+{
+	return (unsigned)id->bytes[0] << 4 | id->bytes[1] >> 4;
+}
+
+/* The cells that a region touches. */
+static void cells_of(const struct kad_region *region, unsigned *first, unsigned *last)
+{
+	unsigned rest =
+		region->bits < KAD_REGION_CELL_BITS ? KAD_REGION_CELL_BITS - region->bits : 0;
+
+	*first = cell_of(&region->id) >> rest << rest;
+	*last = *first + (1u << rest) - 1;
+}
+
+void kad_region_set_init(struct kad_region_set *set)
+{
+	*set = (struct kad_region_set){ 0 };
+	set->cells = xcalloc(KAD_REGION_CELLS, sizeof(*set->cells));
+}
+
+void kad_region_set_release(struct kad_region_set *set)
+{
+	for (unsigned c = 0; set->cells && c < KAD_REGION_CELLS; c++) {
+		for (uint32_t i = 0; i < set->cells[c].count; i++)
+			free(set->cells[c].keys[i]);
+		free(set->cells[c].keys);
+	}
+	free(set->cells);
+	*set = (struct kad_region_set){ 0 };
+}
+
+static struct kad_region_key *find(const struct kad_region_set *set, const struct kad_id *id,
+				   struct bytes key)
+{
+	const struct kad_region_cell *cell = &set->cells[cell_of(id)];
+
+	for (uint32_t i = 0; i < cell->count; i++)
+		if (bytes_equal(kad_region_key_bytes(cell->keys[i]), key))
+			return cell->keys[i];
+	return NULL;
+}
+
+int kad_region_set_add(struct kad_region_set *set, struct bytes key)
+{
+	struct kad_id id = kad_id_of(key);
+	struct kad_region_cell *cell = &set->cells[cell_of(&id)];
+	struct kad_region_key *entry;
+
+	if (key.len == 0 || key.len > UINT8_MAX)
+		return -EINVAL;
+	entry = find(set, &id, key);
+	if (entry) {
+		bool was = !entry->gone;
+
+		entry->gone = false;
+		return was ? -EEXIST : 0;
+	}
+	if (set->count >= KAD_REGION_KEYS_MAX)
+		return -EAGAIN;
+	entry = xcalloc(1, sizeof(*entry) + key.len);
+	entry->id = id;
+	entry->len = (uint8_t)key.len;
+	memcpy(entry->bytes, key.at, key.len);
+	if (cell->count == cell->cap) {
+		cell->cap = cell->cap ? cell->cap * 2 : 4;
+		cell->keys = xrealloc(cell->keys, cell->cap * sizeof(*cell->keys));
+	}
+	cell->keys[cell->count++] = entry;
+	set->count++;
+	return 0;
+}
+
+struct kad_region_key *kad_region_set_find(const struct kad_region_set *set, struct bytes key)
+{
+	struct kad_id id = kad_id_of(key);
+	struct kad_region_key *entry = find(set, &id, key);
+
+	return entry && !entry->gone ? entry : NULL;
+}
+
+void kad_region_set_drop(struct kad_region_set *set, struct kad_region_key *key)
+{
+	struct kad_region_cell *cell = &set->cells[cell_of(&key->id)];
+	uint32_t at = 0;
+
+	if (key->held) {
+		key->gone = true;
+		return;
+	}
+	while (cell->keys[at] != key)
+		at++;
+	cell->keys[at] = cell->keys[--cell->count];
+	if (cell->count == 0) {
+		free(cell->keys);
+		*cell = (struct kad_region_cell){ 0 };
+	}
+	set->count--;
+	free(key);
+}
+
+static bool is_free(const struct kad_region_key *key)
+{
+	return !key->held && !key->waits;
+}
+
+struct kad_region_key *kad_region_set_next(const struct kad_region_set *set,
+					   const struct kad_region *region,
+					   const struct kad_id *from)
+{
+	struct kad_region_key *best = NULL;
+	unsigned first, last;
+
+	cells_of(region, &first, &last);
+	if (first < cell_of(from))
+		first = cell_of(from);
+	for (unsigned c = first; c <= last && !best; c++) {
+		const struct kad_region_cell *cell = &set->cells[c];
+
+		for (uint32_t i = 0; i < cell->count; i++) {
+			struct kad_region_key *key = cell->keys[i];
+
+			if (is_free(key) && kad_region_has(region, &key->id) &&
+			    memcmp(key->id.bytes, from->bytes, KAD_ID_LEN) >= 0 &&
+			    (!best || memcmp(key->id.bytes, best->id.bytes, KAD_ID_LEN) < 0))
+				best = key;
+		}
+	}
+	return best;
+}
+
+size_t kad_region_set_take(const struct kad_region_set *set, const struct kad_region *region,
+			   struct kad_region_key **out, size_t max)
+{
+	unsigned first, last;
+	size_t count = 0;
+
+	cells_of(region, &first, &last);
+	for (unsigned c = first; c <= last; c++) {
+		const struct kad_region_cell *cell = &set->cells[c];
+
+		for (uint32_t i = 0; i < cell->count && count < max; i++) {
+			if (!is_free(cell->keys[i]) || !kad_region_has(region, &cell->keys[i]->id))
+				continue;
+			if (out)
+				out[count] = cell->keys[i];
+			count++;
+		}
+	}
+	return count;
+}
+
+size_t kad_region_set_defer(struct kad_region_set *set, const struct kad_region *region)
+{
+	unsigned first, last;
+	size_t count = 0;
+
+	cells_of(region, &first, &last);
+	for (unsigned c = first; c <= last; c++) {
+		for (uint32_t i = 0; i < set->cells[c].count; i++) {
+			struct kad_region_key *key = set->cells[c].keys[i];
+
+			if (!is_free(key) || !kad_region_has(region, &key->id))
+				continue;
+			key->waits = true;
+			count++;
+		}
+	}
+	return count;
+}
+
+void kad_region_set_retry(struct kad_region_set *set)
+{
+	for (unsigned c = 0; c < KAD_REGION_CELLS; c++)
+		for (uint32_t i = 0; i < set->cells[c].count; i++)
+			set->cells[c].keys[i]->waits = false;
+}
+
+/* ---- peers ---- */
+
+void kad_region_map_release(struct kad_region_map *map)
+{
+	free(map->peers);
+	*map = (struct kad_region_map){ 0 };
+}
+
+void kad_region_map_add(struct kad_region_map *map, const struct peer_id *peer)
+{
+	struct kad_region_peer entry = { kad_id_of(peer_id_bytes(peer)), *peer };
+	size_t at = map->count;
+
+	if (map->count >= KAD_REGION_PEERS_MAX)
+		return;
+	while (at > 0 && memcmp(map->peers[at - 1].id.bytes, entry.id.bytes, KAD_ID_LEN) > 0)
+		at--;
+	if (at > 0 && peer_id_equal(&map->peers[at - 1].peer, peer))
+		return;
+	if (map->count == map->cap) {
+		map->cap = map->cap ? map->cap * 2 : 32;
+		map->peers = xrealloc(map->peers, map->cap * sizeof(*map->peers));
+	}
+	memmove(&map->peers[at + 1], &map->peers[at], (map->count - at) * sizeof(*map->peers));
+	map->peers[at] = entry;
+	map->count++;
+}
+
+void kad_region_map_cover(struct kad_region_map *map, const struct kad_region *region)
+{
+	if (map->cover_count < KAD_REGION_COVERS_MAX)
+		map->covers[map->cover_count++] = *region;
+}
+
+bool kad_region_map_gap(const struct kad_region_map *map, const struct kad_region *region,
+			struct kad_region *gap)
+{
+	struct kad_region half;
+	bool inside = false;
+
+	for (size_t i = 0; i < map->cover_count; i++) {
+		const struct kad_region *cover = &map->covers[i];
+
+		if (cover->bits <= region->bits && kad_region_has(cover, &region->id))
+			return false;
+		inside |= cover->bits > region->bits && kad_region_has(region, &cover->id);
+	}
+	if (!inside) {
+		*gap = *region;
+		return true;
+	}
+	/* The half without our place is likely the larger gap: ours was looked at first. */
+	half = kad_region_half(region, true);
+	if (kad_region_map_gap(map, &half, gap))
+		return true;
+	half = kad_region_half(region, false);
+	return kad_region_map_gap(map, &half, gap);
+}
+
+size_t kad_region_map_last(const struct kad_region_map *map, const struct kad_id *id, unsigned k)
+{
+	size_t near[KAD_K_MAX], count = 0;
+
+	assert(map->count > 0 && k > 0 && k <= KAD_K_MAX);
+	for (size_t i = 0; i < map->count; i++) {
+		size_t at = count;
+
+		while (at > 0 &&
+		       kad_id_closer(id, &map->peers[i].id, &map->peers[near[at - 1]].id) < 0)
+			at--;
+		if (at == k)
+			continue;
+		if (count < k)
+			count++;
+		memmove(&near[at + 1], &near[at], (count - at - 1) * sizeof(*near));
+		near[at] = i;
+	}
+	return near[count - 1];
+}
