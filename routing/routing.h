@@ -94,17 +94,20 @@ struct router *composed_new(struct loop *loop, struct router *const *parts, size
 
 /* ---- Kademlia ---- */
 
-/* Checks and ranks value records of one namespace ("ipns", "pk"); registered from above for "ipns",
- * built in for "pk". Pure. */
+/* Checks and ranks value records of one namespace. "ipns" and "pk" are built in. Pure. */
 struct record_rules {
 	const char *space;
 	/* 0, or -EBADMSG / -EKEYREJECTED / -ETIMEDOUT (expired). wallclock_ns is 1970-based. */
 	int (*validate)(struct bytes key, struct bytes value, uint64_t wallclock_ns);
 	/* > 0 when a is better than b, < 0 worse, 0 the same. */
 	int (*compare)(struct bytes a, struct bytes b);
+	/* The last moment that value, once found good, is good at. NULL: it stays good. */
+	uint64_t (*expires_ns)(struct bytes value);
 };
 
-enum kad_mode { KAD_CLIENT, KAD_SERVER };
+/* A client only asks; a server also answers and keeps records. AUTO: a server while peers of this network
+ * connect to us, else a client. */
+enum kad_mode { KAD_CLIENT, KAD_SERVER, KAD_AUTO };
 
 struct kad_config {
 	const char *protocol;	  /* "/ipfs/kad/1.0.0" or "/ipfs/lan/kad/1.0.0" */
@@ -124,6 +127,7 @@ struct kad_config {
 /* A Kademlia node on this swarm. Provider records and the routing table live in db (NULL: in memory
  * only). Borrows swarm and db. kad_new starts bootstrap and refresh by itself. */
 struct router *kad_new(struct swarm *swarm, struct db *db, const struct kad_config *config);
+/* Peers are told by identify push. */
 void kad_set_mode(struct router *kad, enum kad_mode mode);
 
 /* Keep announcing: provided at once (batched) and again every reprovide_ms, until withdrawn. The list is
@@ -134,9 +138,15 @@ int kad_provide_stop(struct router *kad, struct bytes multihash);
 void kad_provide_changed(struct router *kad);
 
 struct kad_stats {
-	unsigned table_peers, buckets;
-	uint64_t provider_keys, provided, provide_pending;
-	uint64_t queries, query_failures, messages_sent, messages_received;
+	bool serving, automatic;		   /* the mode now; whether it may change by itself */
+	unsigned table_peers, buckets, buckets_filled; /* filled: not empty */
+	uint64_t provider_keys, provider_records;  /* kept for others and ourselves */
+	uint64_t values, value_bytes;
+	uint64_t provided, provide_pending;
+	uint64_t queries, query_failures;     /* searches that were asked for */
+	uint64_t refreshes, refresh_failures; /* searches to keep the table fresh */
+	uint64_t refresh_age_ms;	      /* since the last good one; UINT64_MAX: none yet */
+	uint64_t messages_sent, messages_received;
 };
 
 void kad_stats(const struct router *kad, struct kad_stats *stats);
