@@ -1,6 +1,6 @@
 /* Open addressing over digests. Keys are the first 32 bytes of the digest mixed with the hash
- * function's code, so that equal digests of different functions differ; the slot depends on a
- * random seed. */
+ * function's code, so that equal digests of different functions differ, and with the codec: the
+ * same bytes have links as dag-pb and none as raw. The slot depends on a random seed. */
 #include "dag/walk_seen.h"
 
 #include "net/base/alloc.h"
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CAP_MIN 1024
+#define CAP_MIN 64
 
 static void make_key(const struct cid *cid, uint8_t key[static SEEN_KEY])
 {
@@ -20,6 +20,8 @@ static void make_key(const struct cid *cid, uint8_t key[static SEEN_KEY])
 	memcpy(key, hash.digest.at, len);
 	for (unsigned i = 0; i < 8; i++)
 		key[i] ^= (uint8_t)(hash.code >> 8 * i);
+	for (unsigned i = 0; i < 8; i++)
+		key[8 + i] ^= (uint8_t)(cid->codec >> 8 * i);
 }
 
 static bool is_free(const uint8_t key[static SEEN_KEY])
@@ -67,6 +69,20 @@ static void grow(struct walk_seen *seen)
 	*seen = bigger;
 }
 
+static bool add_key(struct walk_seen *seen, const uint8_t key[static SEEN_KEY])
+{
+	size_t slot;
+
+	if (seen->count * 4 >= seen->cap * 3)
+		grow(seen);
+	slot = slot_of(seen, key);
+	if (!is_free(seen->keys[slot]))
+		return false;
+	memcpy(seen->keys[slot], key, SEEN_KEY);
+	seen->count++;
+	return true;
+}
+
 bool walk_seen_has(const struct walk_seen *seen, const struct cid *cid)
 {
 	uint8_t key[SEEN_KEY];
@@ -83,16 +99,15 @@ bool walk_seen_add(struct walk_seen *seen, const struct cid *cid)
 
 	if (cid_is_identity(cid))
 		return true;
-	if (seen->count * 4 >= seen->cap * 3)
-		grow(seen);
 	make_key(cid, key);
-	size_t slot = slot_of(seen, key);
+	return add_key(seen, key);
+}
 
-	if (!is_free(seen->keys[slot]))
-		return false;
-	memcpy(seen->keys[slot], key, SEEN_KEY);
-	seen->count++;
-	return true;
+void walk_seen_merge(struct walk_seen *seen, const struct walk_seen *more)
+{
+	for (size_t i = 0; i < more->cap; i++)
+		if (!is_free(more->keys[i]))
+			add_key(seen, more->keys[i]);
 }
 
 void walk_seen_release(struct walk_seen *seen)

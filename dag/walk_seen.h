@@ -1,4 +1,4 @@
-/* The blocks a walk has met: 32 bytes each. Private to dag/walk*.c. */
+/* The blocks a walk has met, by hash and codec: 32 bytes each. Private to the walks of dag. */
 #ifndef DAG_WALK_SEEN_H
 #define DAG_WALK_SEEN_H
 
@@ -17,6 +17,8 @@ bool walk_seen_has(const struct walk_seen *seen, const struct cid *cid);
 /* False when it was there. Identity CIDs are never remembered: their digest is their author's
  * choice. */
 bool walk_seen_add(struct walk_seen *seen, const struct cid *cid);
+/* Adds all of more. */
+void walk_seen_merge(struct walk_seen *seen, const struct walk_seen *more);
 void walk_seen_release(struct walk_seen *seen);
 
 #endif
