@@ -178,7 +178,10 @@ struct progress;
 struct progress *progress_start(const char *what, uint64_t total_bytes);
 void progress_add(struct progress *progress, uint64_t bytes);
 void progress_set(struct progress *progress, uint64_t done_bytes, uint64_t blocks);
+void progress_total(struct progress *progress, uint64_t total_bytes); /* known only now */
 void progress_end(struct progress *progress); /* clears the line */
+/* "~1m20s left" at so many bytes a second; NULL when it stands still or takes 100 days. */
+const char *progress_left(uint64_t left_bytes, uint64_t rate, char out[static 32]);
 /* Bytes for people: "12.3 MB". */
 const char *progress_size(uint64_t bytes, char out[static 32]);
 

@@ -258,6 +258,22 @@ static void text_for_terminals(void **state)
 	assert_string_equal(progress_size(1500000, (char[32]){ 0 }), "1.5 MB");
 }
 
+static void time_left(void **state)
+{
+	char out[32];
+
+	(void)state;
+	assert_string_equal(progress_left(0, 1, out), "~0s left");
+	assert_string_equal(progress_left(59999, 1000, out), "~59s left");
+	assert_string_equal(progress_left(80000, 1000, out), "~1m20s left");
+	assert_string_equal(progress_left(3600 + 65, 1, out), "~1h01m left");
+	assert_string_equal(progress_left(2 * 86400 + 3 * 3600, 1, out), "~2d03h left");
+	assert_string_equal(progress_left(UINT64_MAX, UINT64_MAX, out), "~1s left");
+	assert_null(progress_left(100 * 86400, 1, out));
+	assert_null(progress_left(1, 0, out));
+	assert_null(progress_left(UINT64_MAX, 1, out));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +286,7 @@ int main(void)
 		cmocka_unit_test(help_man_and_completion_name_all),
 		cmocka_unit_test(distances),
 		cmocka_unit_test(text_for_terminals),
+		cmocka_unit_test(time_left),
 	};
 
 	return cmocka_run_group_tests_name("fs/cli", tests, NULL, NULL);
