@@ -11,8 +11,7 @@
 #include <string.h>
 
 #define TABLE "pins"
-#define PROGRESS_EVERY 16 /* blocks */
-#define LOOK_EVERY 256	  /* blocks, at the record: was it removed? */
+#define LOOK_EVERY 256 /* blocks, at the record: was it removed? */
 #define AHEAD_MAX 256
 
 enum { FIELD_KIND = 1, FIELD_STATE, FIELD_NAME, FIELD_BLOCKS, FIELD_BYTES, FIELD_CREATED };
@@ -146,9 +145,10 @@ static int finish(struct db *db, const struct pin *pin)
 struct adding {
 	struct db *db;
 	struct pin pin;
+	struct pin_progress done;
 	struct blocks *blocks;
 	const struct cid *from; /* pinned recursively: what is below it is left out; may be NULL */
-	struct map below_from;
+	struct pin_seen below_from;
 	pin_progress_fn *progress;
 	void *ctx;
 };
@@ -168,19 +168,31 @@ static int keep_block(struct adding *adding, const struct block *block)
 	return store_put(store, (struct block *)block, STORE_WAIT | STORE_KEEP, NULL, NULL);
 }
 
+/* 0 when the root does not tell: other codecs have no such field, and writers may leave it out. */
+static uint64_t claimed_bytes(const struct block *root)
+{
+	struct dag_stat stat;
+
+	if (dag_stat_block(root, &stat))
+		return 0;
+	return !stat.links || stat.tree_size > stat.block_size ? stat.tree_size : stat.size;
+}
+
 static int count_block(void *ctx, const struct block *block, unsigned depth)
 {
 	struct adding *adding = ctx;
+	struct pin_progress *done = &adding->done;
 	struct pin now;
 
-	(void)depth;
-	adding->pin.blocks++;
-	adding->pin.bytes += block->data.len;
-	if (adding->pin.blocks % LOOK_EVERY == 0 &&
+	if (!depth && !adding->from)
+		done->total_bytes = claimed_bytes(block);
+	done->blocks++;
+	done->bytes += block->data.len;
+	if (done->blocks % LOOK_EVERY == 0 &&
 	    pin_get(adding->db, &adding->pin.cid, &now) == -ENOENT)
 		return -ECANCELED;
-	if (adding->progress && adding->pin.blocks % PROGRESS_EVERY == 0)
-		adding->progress(adding->ctx, adding->pin.blocks, adding->pin.bytes);
+	if (adding->progress)
+		adding->progress(adding->ctx, done);
 	return keep_block(adding, block);
 }
 
@@ -188,7 +200,7 @@ static bool is_below_from(void *ctx, const struct cid *cid)
 {
 	const struct adding *adding = ctx;
 
-	return map_get(&adding->below_from, cid_bytes(cid));
+	return pin_seen_has(&adding->below_from, cid);
 }
 
 static int fetch(struct adding *adding, struct blocks *blocks, struct wait *wait,
@@ -229,17 +241,49 @@ static bool is_whole_tree(struct db *db, const struct cid *cid)
  * which trees are whole: then nothing is left out. */
 static int list_below_from(struct adding *adding, struct wait *wait)
 {
+	const struct pin_walk_config look = { 0 };
 	int err;
 
-	map_release(&adding->below_from);
-	adding->below_from = (struct map){ 0 };
+	pin_seen_release(&adding->below_from);
 	if (!adding->from)
 		return 0;
-	err = pin_walk(adding->blocks, adding->from, false, &adding->below_from, wait, stop_at_bad,
+	err = pin_walk(adding->blocks, adding->from, &look, &adding->below_from, wait, stop_at_bad,
 		       NULL);
 	if (err && err != -EINTR) {
 		adding->from = NULL;
 		err = 0;
+	}
+	return err;
+}
+
+static int count_stored(void *ctx, const struct cid *cid, int err)
+{
+	struct adding *adding = ctx;
+	size_t size = 0;
+
+	if (cid_is_identity(cid))
+		size = cid_hash(cid).digest.len;
+	else if (!err)
+		(void)store_size(adding->blocks->store, cid_hash_bytes(cid), &size);
+	adding->pin.blocks++;
+	adding->pin.bytes += size;
+	return 0;
+}
+
+/* For the record: the whole tree. When parts were left out, all is stored now and looked at. */
+static int count_all(struct adding *adding, struct wait *wait)
+{
+	const struct pin_walk_config look = { 0 };
+	struct pin_seen seen = { 0 };
+	int err = 0;
+
+	adding->pin.blocks = adding->done.blocks;
+	adding->pin.bytes = adding->done.bytes;
+	if (adding->from) {
+		adding->pin.blocks = adding->pin.bytes = 0;
+		err = pin_walk(adding->blocks, &adding->pin.cid, &look, &seen, wait, count_stored,
+			       adding);
+		pin_seen_release(&seen);
 	}
 	return err;
 }
@@ -255,7 +299,7 @@ static int fetch_all(struct adding *adding, struct wait *wait, uint64_t timeout_
 
 	do {
 		epoch = store_epoch(store);
-		adding->pin.blocks = adding->pin.bytes = 0;
+		adding->done = (struct pin_progress){ 0 };
 		err = list_below_from(adding, wait);
 		if (!err)
 			err = fetch(adding, adding->blocks, wait, timeout_ms);
@@ -267,8 +311,8 @@ static int fetch_all(struct adding *adding, struct wait *wait, uint64_t timeout_
 			again = true;
 		}
 	} while (!err && again);
-	map_release(&adding->below_from);
-	return err;
+	pin_seen_release(&adding->below_from);
+	return err ? err : count_all(adding, wait);
 }
 
 /* name may be NULL or "": as it was. */
@@ -284,16 +328,17 @@ static int make(struct adding *adding, const char *name, struct wait *wait, uint
 		return err;
 	if (cid_is_set(&old.cid) && old.kind == asked.kind && old.state == PIN_DONE) {
 		adding->pin = old;
+		adding->done = (struct pin_progress){ old.blocks, old.bytes, old.bytes };
 	} else {
 		err = fetch_all(adding, wait, timeout_ms);
 		if (!err)
 			err = finish(adding->db, &adding->pin);
 	}
 	/* Nothing came, so there is nothing that could go on later. */
-	if (err && !adding->pin.blocks && !cid_is_set(&old.cid))
+	if (err && !adding->done.blocks && !cid_is_set(&old.cid))
 		pin_rm(adding->db, &asked.cid, asked.kind);
 	if (!err && adding->progress)
-		adding->progress(adding->ctx, adding->pin.blocks, adding->pin.bytes);
+		adding->progress(adding->ctx, &adding->done);
 	return err;
 }
 
@@ -344,6 +389,10 @@ int pin_go_on(struct db *db, struct blocks *blocks, const struct cid *cid, struc
 			err = finish(db, &adding.pin);
 	}
 	*pin = adding.pin;
+	if (err) {
+		pin->blocks = adding.done.blocks;
+		pin->bytes = adding.done.bytes;
+	}
 	return err;
 }
 
@@ -434,8 +483,8 @@ int pin_each(struct db *db, int (*each)(void *ctx, const struct pin *pin), void 
 }
 
 struct indirect {
-	struct buf roots; /* CIDs of recursive pins, each after its length */
-	struct map is_root;
+	struct db *db;
+	struct buf roots; /* CIDs of recursive pins that may have links, each after its length */
 	int (*each)(void *ctx, const struct cid *cid);
 	void *ctx;
 };
@@ -444,20 +493,23 @@ static int add_root(void *ctx, const struct pin *pin)
 {
 	struct indirect *indirect = ctx;
 
-	if (pin->kind != PIN_RECURSIVE)
+	/* Nothing is below a leaf. */
+	if (pin->kind != PIN_RECURSIVE || pin->cid.codec == CODEC_RAW)
 		return 0;
 	buf_add_u8(&indirect->roots, pin->cid.len);
 	buf_add(&indirect->roots, cid_bytes(&pin->cid));
-	map_set(&indirect->is_root, cid_bytes(&pin->cid), indirect);
 	return 0;
 }
 
 static int each_indirect(void *ctx, const struct cid *cid, int err)
 {
 	const struct indirect *indirect = ctx;
+	struct pin pin;
 
 	/* What is missing (a pin that is still wanted) is not there to be listed. */
-	if (err == -ENOENT || map_get(&indirect->is_root, cid_bytes(cid)))
+	if (err == -ENOENT)
+		return 0;
+	if (pin_get(indirect->db, cid, &pin) == 0 && pin.kind == PIN_RECURSIVE)
 		return 0;
 	return indirect->each(indirect->ctx, cid);
 }
@@ -465,8 +517,9 @@ static int each_indirect(void *ctx, const struct cid *cid, int err)
 int pin_each_indirect(struct db *db, struct blocks *blocks, struct wait *wait,
 		      int (*each)(void *ctx, const struct cid *cid), void *ctx)
 {
-	struct indirect indirect = { .each = each, .ctx = ctx };
-	struct map seen = { 0 };
+	const struct pin_walk_config look = { 0 };
+	struct indirect indirect = { .db = db, .each = each, .ctx = ctx };
+	struct pin_seen seen = { 0 };
 	int err = pin_each(db, add_root, &indirect);
 
 	for (size_t at = 0; !err && at < indirect.roots.len; at += 1 + indirect.roots.at[at]) {
@@ -475,49 +528,9 @@ int pin_each_indirect(struct db *db, struct blocks *blocks, struct wait *wait,
 		err = cid_from_bytes(&root,
 				     bytes_of(indirect.roots.at + at + 1, indirect.roots.at[at]));
 		if (!err)
-			err = pin_walk(blocks, &root, false, &seen, wait, each_indirect, &indirect);
+			err = pin_walk(blocks, &root, &look, &seen, wait, each_indirect, &indirect);
 	}
-	map_release(&seen);
-	map_release(&indirect.is_root);
+	pin_seen_release(&seen);
 	buf_release(&indirect.roots);
 	return err;
-}
-
-struct verifying {
-	int (*bad)(void *ctx, const struct cid *cid, int err);
-	void *ctx;
-};
-
-static int tell_bad(void *ctx, const struct cid *cid, int err)
-{
-	const struct verifying *verifying = ctx;
-
-	return err ? verifying->bad(verifying->ctx, cid, err) : 0;
-}
-
-int pin_verify(struct db *db, struct blocks *blocks, const struct pin *pin, struct wait *wait,
-	       int (*bad)(void *ctx, const struct cid *cid, int err), void *ctx)
-{
-	struct verifying verifying = { .bad = bad, .ctx = ctx };
-	struct map seen = { 0 };
-	struct blocks offline;
-	struct block *block;
-	int err;
-
-	(void)db;
-	if (pin->kind == PIN_RECURSIVE) {
-		err = pin_walk(blocks, &pin->cid, true, &seen, wait, tell_bad, &verifying);
-		map_release(&seen);
-		return err;
-	}
-	blocks_init(&offline, blocks->store, NULL);
-	err = blocks_get(&offline, &pin->cid, wait, &block);
-	if (!err) {
-		err = cid_verify(&pin->cid, block->data) ? -EIO : 0;
-		block_unref(block);
-	}
-	blocks_release(&offline);
-	if (err == -EINTR)
-		return err;
-	return err ? bad(ctx, &pin->cid, err == -EHOSTUNREACH ? -ENOENT : -EIO) : 0;
 }

@@ -17,11 +17,18 @@ struct pin {
 	enum pin_kind kind;
 	enum pin_state state;
 	char name[PIN_NAME_MAX + 1];
-	uint64_t blocks, bytes; /* counted when it was made */
+	uint64_t blocks, bytes; /* of the whole tree, counted when it was made */
 };
 
-/* How far: called on the pinning thread now and then, and at the end. */
-typedef void pin_progress_fn(void *ctx, uint64_t blocks, uint64_t bytes);
+struct pin_progress {
+	uint64_t blocks, bytes; /* looked at so far */
+	/* What the root claims of all its blocks, those met twice counted twice: a stranger's word,
+	 * only to be shown. 0: not known. */
+	uint64_t total_bytes;
+};
+
+/* How far: called on the pinning thread after each block, and at the end. */
+typedef void pin_progress_fn(void *ctx, const struct pin_progress *progress);
 
 /* Fetch what is missing, then record. The record is written as PIN_WANTED first, so that the pin
  * goes on after an interruption. timeout_ms: the longest wait for one block. What is pinned so
@@ -32,8 +39,8 @@ int pin_add(struct db *db, struct blocks *blocks, const struct cid *cid, enum pi
 	    const char *name, struct wait *wait, uint64_t timeout_ms, pin_progress_fn *progress,
 	    void *ctx);
 /* Pin `to` recursively in the place of `from`, which is pinned so: of what is below `from` nothing
- * is asked for or looked at, so that only differences are fetched (and counted). The name is taken
- * over unless `to` has one. Then, with unpin, `from` is kept no longer; a crash before leaves both.
+ * is asked for or looked at, so that only differences are fetched (and told as progress, without a
+ * total); the record counts all of `to`. The name is taken over unless `to` has one. Then, with unpin, `from` is kept no longer; a crash before leaves both.
  * -ENOENT from is not pinned; -EEXIST it is pinned directly, or not complete; else as pin_add(). */
 int pin_update(struct db *db, struct blocks *blocks, const struct cid *from, const struct cid *to,
 	       bool unpin, struct wait *wait, uint64_t timeout_ms, pin_progress_fn *progress,
@@ -58,8 +65,14 @@ int pin_each(struct db *db, int (*each)(void *ctx, const struct pin *pin), void 
 int pin_each_indirect(struct db *db, struct blocks *blocks, struct wait *wait,
 		      int (*each)(void *ctx, const struct cid *cid), void *ctx);
 /* Is every block of the pin stored and intact (hashed again)? Calls bad() for each that is not,
- * with -ENOENT or -EIO; non-zero from it stops and is returned. Never fetches. */
+ * with -ENOENT or -EIO; non-zero from it stops and is returned. Never fetches. -EINTR; -EFBIG. */
 int pin_verify(struct db *db, struct blocks *blocks, const struct pin *pin, struct wait *wait,
 	       int (*bad)(void *ctx, const struct cid *cid, int err), void *ctx);
+/* The same for many pins: what is below several of them is looked at once. One thread. Borrows
+ * blocks and wait. */
+struct pin_verifier *pin_verifier_new(struct blocks *blocks, struct wait *wait);
+int pin_verifier_check(struct pin_verifier *verifier, const struct pin *pin,
+		       int (*bad)(void *ctx, const struct cid *cid, int err), void *ctx);
+void pin_verifier_free(struct pin_verifier *verifier); /* NULL is ignored */
 
 #endif

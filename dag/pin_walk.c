@@ -63,6 +63,31 @@ static void push_links(struct waiting *waiting)
 	waiting->link_count = 0;
 }
 
+bool pin_seen_has(const struct pin_seen *seen, const struct cid *cid)
+{
+	return cid_is_identity(cid) ? map_get(&seen->identities, cid_bytes(cid)) != NULL
+				    : walk_seen_has(&seen->blocks, cid);
+}
+
+bool pin_seen_add(struct pin_seen *seen, const struct cid *cid)
+{
+	static char met;
+
+	return cid_is_identity(cid) ? !map_set(&seen->identities, cid_bytes(cid), &met)
+				    : walk_seen_add(&seen->blocks, cid);
+}
+
+void pin_seen_merge(struct pin_seen *seen, const struct pin_seen *more)
+{
+	walk_seen_merge(&seen->blocks, &more->blocks);
+}
+
+void pin_seen_release(struct pin_seen *seen)
+{
+	walk_seen_release(&seen->blocks);
+	map_release(&seen->identities);
+}
+
 static int visit(struct blocks *offline, const struct cid *cid, bool verify, struct wait *wait,
 		 struct waiting *waiting)
 {
@@ -87,10 +112,9 @@ static int visit(struct blocks *offline, const struct cid *cid, bool verify, str
 	return err == -EBADMSG ? -EIO : err;
 }
 
-int pin_walk(struct blocks *blocks, const struct cid *root, bool verify, struct map *seen,
-	     struct wait *wait, pin_walk_fn *each, void *ctx)
+int pin_walk(struct blocks *blocks, const struct cid *root, const struct pin_walk_config *config,
+	     struct pin_seen *seen, struct wait *wait, pin_walk_fn *each, void *ctx)
 {
-	static char met;
 	struct waiting waiting = { 0 };
 	struct blocks offline;
 	int err = 0;
@@ -99,10 +123,12 @@ int pin_walk(struct blocks *blocks, const struct cid *root, bool verify, struct 
 	push(&waiting, cid_bytes(root));
 	while (!err && waiting.count > 0) {
 		struct cid cid;
+		bool verify;
 
 		pop(&waiting, &cid);
-		if (map_set(seen, cid_bytes(&cid), &met))
+		if ((config->left_out && config->left_out(ctx, &cid)) || !pin_seen_add(seen, &cid))
 			continue;
+		verify = config->verify && !(config->intact && config->intact(ctx, &cid));
 		if (wait_check(wait) == -EINTR)
 			err = -EINTR;
 		else

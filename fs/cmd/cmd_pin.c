@@ -40,6 +40,21 @@ static int find(struct invocation *in, struct blocks *blocks, const char *path, 
 	return 0;
 }
 
+static int on_paths(struct invocation *in,
+		    int (*one)(struct invocation *in, struct blocks *blocks, const char *path))
+{
+	struct blocks blocks;
+	int code = cli_need_repo(in);
+
+	if (code)
+		return code;
+	cli_blocks(in, &blocks);
+	for (int i = 0; i < in->argc && !code; i++)
+		code = one(in, &blocks, in->argv[i]);
+	blocks_release(&blocks);
+	return code;
+}
+
 /* ---- add ---- */
 
 static const struct option_spec add_options[] = {
@@ -49,9 +64,10 @@ static const struct option_spec add_options[] = {
 	{ 0 },
 };
 
-static void on_progress(void *ctx, uint64_t blocks, uint64_t bytes)
+static void on_progress(void *ctx, const struct pin_progress *done)
 {
-	progress_set(ctx, bytes, blocks);
+	progress_total(ctx, done->total_bytes);
+	progress_set(ctx, done->bytes, done->blocks);
 }
 
 static int add_one(struct invocation *in, struct blocks *blocks, const char *path)
@@ -83,16 +99,7 @@ static int add_one(struct invocation *in, struct blocks *blocks, const char *pat
 
 static int run_add(struct invocation *in)
 {
-	struct blocks blocks;
-	int code = cli_need_repo(in);
-
-	if (code)
-		return code;
-	cli_blocks(in, &blocks);
-	for (int i = 0; i < in->argc && !code; i++)
-		code = add_one(in, &blocks, in->argv[i]);
-	blocks_release(&blocks);
-	return code;
+	return on_paths(in, add_one);
 }
 
 const struct command cmd_pin_add = {
@@ -223,16 +230,7 @@ static int rm_one(struct invocation *in, struct blocks *blocks, const char *path
 
 static int run_rm(struct invocation *in)
 {
-	struct blocks blocks;
-	int code = cli_need_repo(in);
-
-	if (code)
-		return code;
-	cli_blocks(in, &blocks);
-	for (int i = 0; i < in->argc && !code; i++)
-		code = rm_one(in, &blocks, in->argv[i]);
-	blocks_release(&blocks);
-	return code;
+	return on_paths(in, rm_one);
 }
 
 const struct command cmd_pin_rm = {
@@ -246,14 +244,15 @@ static const struct option_spec ls_options[] = {
 	{ "type", 't', OPTION_TEXT, "KIND", "direct, recursive, indirect or all", "all" },
 	{ "quiet", 'q', OPTION_FLAG, NULL, "only the CIDs", NULL },
 	{ "names", 'n', OPTION_FLAG, NULL, "names of pins too", NULL },
-	{ "stream", 's', OPTION_FLAG, NULL, "with --enc=json, one line a pin and none in memory",
+	{ "stream", 's', OPTION_FLAG, NULL, "with --enc=json, one line a pin",
 	  NULL },
 	{ 0 },
 };
 
 struct list_ctx {
 	struct invocation *in;
-	json_t *keys; /* all of them at the end; NULL: each at once */
+	bool keys; /* one JSON object of all of them, written as they come; else one line each */
+	size_t count;
 };
 
 static void print_pin(struct list_ctx *list, const struct cid *cid, const char *type,
@@ -264,19 +263,21 @@ static void print_pin(struct list_ctx *list, const struct cid *cid, const char *
 
 	cli_cid(in, cid, text);
 	if (list->keys) {
-		json_object_set_new(list->keys, text,
-				    json_pack("{s:s, s:s}", "Type", type, "Name", name));
-		return;
-	}
-	if (in->json)
+		json_t *value = json_pack("{s:s, s:s}", "Type", type, "Name", name);
+
+		printf("%s\"%s\":", list->count++ ? "," : "{\"Keys\":{", text);
+		json_dumpf(value, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
+		json_decref(value);
+	} else if (in->json) {
 		cli_print_json(
 			json_pack("{s:s, s:s, s:s}", "Cid", text, "Type", type, "Name", name));
-	else if (cli_flag(in, "quiet"))
+	} else if (cli_flag(in, "quiet")) {
 		puts(text);
-	else if (cli_flag(in, "names") && *name)
+	} else if (cli_flag(in, "names") && *name) {
 		printf("%s %s %s\n", text, type, cli_safe(safe, sizeof(safe), name, strlen(name)));
-	else
+	} else {
 		printf("%s %s\n", text, type);
+	}
 }
 
 static const char *type_of(const struct pin *pin)
@@ -361,17 +362,16 @@ static int run_ls(struct invocation *in)
 	code = cli_need_repo(in);
 	if (code)
 		return code;
-	if (in->json && !cli_flag(in, "stream"))
-		list.keys = json_object();
+	list.keys = in->json && !cli_flag(in, "stream");
 	blocks_init(&blocks, in->repo->store, NULL);
 	if (!in->argc)
 		code = list_all(&list, &blocks);
 	for (int i = 0; i < in->argc && !code; i++)
 		code = list_given(&list, &blocks, in->argv[i]);
 	blocks_release(&blocks);
+	/* After a failure it stays cut off: nobody may take it for all of them. */
 	if (!code && list.keys)
-		cli_print_json(json_pack("{s:O}", "Keys", list.keys));
-	json_decref(list.keys);
+		puts(list.count ? "}}" : "{\"Keys\":{}}");
 	return code;
 }
 
@@ -389,7 +389,7 @@ static const struct option_spec verify_options[] = {
 
 struct verify {
 	struct invocation *in;
-	struct blocks blocks;
+	struct pin_verifier *verifier;
 	const struct cid *pin;
 	const char *root;
 	unsigned bad_blocks, bad_pins;
@@ -426,8 +426,7 @@ static int verify_pin(void *ctx, const struct pin *pin)
 		return 0;
 	}
 	verify->bad_blocks = 0;
-	err = pin_verify(verify->in->repo->db, &verify->blocks, pin, cli_wait_long(verify->in),
-			 on_bad, verify);
+	err = pin_verifier_check(verify->verifier, pin, on_bad, verify);
 	if (err)
 		return err;
 	if (verify->bad_blocks)
@@ -440,13 +439,16 @@ static int verify_pin(void *ctx, const struct pin *pin)
 static int run_verify(struct invocation *in)
 {
 	struct verify verify = { .in = in };
+	struct blocks blocks;
 	int err, code = cli_need_repo(in);
 
 	if (code)
 		return code;
-	blocks_init(&verify.blocks, in->repo->store, NULL);
+	blocks_init(&blocks, in->repo->store, NULL);
+	verify.verifier = pin_verifier_new(&blocks, cli_wait_long(in));
 	err = pin_each(in->repo->db, verify_pin, &verify);
-	blocks_release(&verify.blocks);
+	pin_verifier_free(verify.verifier);
+	blocks_release(&blocks);
 	if (err)
 		return cli_fail(in, err, "verification stopped");
 	return verify.bad_pins ? EXIT_FAILED : EXIT_OK;

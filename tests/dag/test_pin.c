@@ -96,24 +96,21 @@ static int pins(struct room *room)
 	return count;
 }
 
-static void last_progress(void *ctx, uint64_t blocks, uint64_t bytes)
+static void last_progress(void *ctx, const struct pin_progress *progress)
 {
-	uint64_t *seen = ctx;
-
-	seen[0] = blocks;
-	seen[1] = bytes;
+	*(struct pin_progress *)ctx = *progress;
 }
 
 static void recursive_pins_count_each_block_once(void **state)
 {
 	struct room *room = *state;
-	uint64_t seen[2] = { 0 };
+	struct pin_progress seen = { 0 };
 	struct pin pin;
 
 	assert_int_equal(pins(room), 0);
 	assert_int_equal(pin_get(room->db, &room->root, &pin), -ENOENT);
 	assert_int_equal(pin_add(room->db, &room->blocks, &room->root, PIN_RECURSIVE, "tree",
-				 &room->wait, 1000, last_progress, seen),
+				 &room->wait, 1000, last_progress, &seen),
 			 0);
 	assert_int_equal(pin_get(room->db, &room->root, &pin), 0);
 	assert_true(cid_equal(&pin.cid, &room->root));
@@ -122,8 +119,9 @@ static void recursive_pins_count_each_block_once(void **state)
 	assert_string_equal(pin.name, "tree");
 	assert_int_equal(pin.blocks, CHUNKS - 1 + 1);
 	assert_int_equal(pin.bytes, room->tree_size - 100);
-	assert_int_equal(seen[0], pin.blocks);
-	assert_int_equal(seen[1], pin.bytes);
+	assert_int_equal(seen.blocks, pin.blocks);
+	assert_int_equal(seen.bytes, pin.bytes);
+	assert_int_equal(seen.total_bytes, room->tree_size);
 
 	/* Again: only the name changes, and only when there is one. */
 	assert_int_equal(add(room, &room->root, PIN_RECURSIVE, NULL), 0);
@@ -255,12 +253,11 @@ struct remover {
 	bool done;
 };
 
-static void remove_meanwhile(void *ctx, uint64_t blocks, uint64_t bytes)
+static void remove_meanwhile(void *ctx, const struct pin_progress *progress)
 {
 	struct remover *remover = ctx;
 
-	(void)blocks;
-	(void)bytes;
+	(void)progress;
 	if (!remover->done)
 		assert_int_equal(pin_rm(remover->room->db, &remover->room->root, PIN_RECURSIVE), 0);
 	remover->done = true;
@@ -380,15 +377,36 @@ static void update_fetches_differences(void **state)
 	trips = far->fake->trips;
 	assert_int_equal(far_update(far, false), 0);
 	assert_true(far->fake->asked - asked <= 1 && far->fake->trips - trips <= 2);
-	assert_whole(far, &far->new, "tree", 2);
+	assert_whole(far, &far->new, "tree", SAME + 3);
 	assert_whole(far, &far->old, "tree", SAME + 3);
 
 	/* Again, now without the old one; its own name stays. */
 	assert_int_equal(far_add(far, &far->new, PIN_RECURSIVE, "mine"), 0);
 	assert_int_equal(far_update(far, true), 0);
-	assert_whole(far, &far->new, "mine", 2);
+	assert_whole(far, &far->new, "mine", SAME + 3);
 	assert_int_equal(pin_get(far->db, &far->old, &pin), -ENOENT);
 	assert_int_equal(far_update(far, true), -ENOENT);
+}
+
+/* The record is as that of `pin add`; progress tells of what came, and claims no total. */
+static void update_records_all(void **state)
+{
+	struct far *far = *state;
+	struct pin_progress seen = { 0 };
+	struct pin updated, added;
+
+	assert_int_equal(far_add(far, &far->old, PIN_RECURSIVE, NULL), 0);
+	assert_int_equal(pin_update(far->db, &far->fake->blocks, &far->old, &far->new, true,
+				    &far->fake->wait, 1000, last_progress, &seen),
+			 0);
+	assert_int_equal(seen.blocks, 2);
+	assert_int_equal(seen.total_bytes, 0);
+	assert_int_equal(pin_get(far->db, &far->new, &updated), 0);
+	assert_int_equal(pin_rm(far->db, &far->new, PIN_RECURSIVE), 0);
+	assert_int_equal(far_add(far, &far->new, PIN_RECURSIVE, NULL), 0);
+	assert_int_equal(pin_get(far->db, &far->new, &added), 0);
+	assert_int_equal(updated.blocks, added.blocks);
+	assert_int_equal(updated.bytes, added.bytes);
 }
 
 /* To itself: nothing changes, above all it is not removed. */
@@ -412,6 +430,63 @@ static void update_from_a_damaged_pin(void **state)
 	assert_int_equal(store_delete(far->fake->local, cid_hash_bytes(&far->same[7])), 0);
 	assert_int_equal(far_update(far, true), 0);
 	assert_whole(far, &far->new, "", SAME + 3);
+}
+
+static int count_bad(void *ctx, const struct cid *cid, int err)
+{
+	(void)cid;
+	assert_int_equal(err, -ENOENT);
+	++*(int *)ctx;
+	return 0;
+}
+
+/* One verifier for many: what is broken is told of each pin above it, and only of those. */
+static void verifying_many(void **state)
+{
+	struct far *far = *state;
+	struct pin_verifier *verifier = pin_verifier_new(&far->fake->blocks, &far->fake->wait);
+	struct pin old = { .cid = far->old, .kind = PIN_RECURSIVE };
+	struct pin new = { .cid = far->new, .kind = PIN_RECURSIVE };
+	struct pin leaf = { .cid = far->new_leaf, .kind = PIN_DIRECT };
+	int bad = 0;
+
+	assert_int_equal(far_add(far, &far->old, PIN_RECURSIVE, NULL), 0);
+	assert_int_equal(far_add(far, &far->new, PIN_RECURSIVE, NULL), 0);
+	assert_int_equal(store_delete(far->fake->local, cid_hash_bytes(&far->new_leaf)), 0);
+	wait_start(&far->fake->wait, 0);
+	for (int i = 1; i <= 3; i++) {
+		assert_int_equal(pin_verifier_check(verifier, &new, count_bad, &bad), 0);
+		assert_int_equal(bad, 2 * i - 1);
+		assert_int_equal(pin_verifier_check(verifier, &old, count_bad, &bad), 0);
+		assert_int_equal(pin_verifier_check(verifier, &leaf, count_bad, &bad), 0);
+		assert_int_equal(bad, 2 * i);
+	}
+	pin_verifier_free(verifier);
+
+	/* Whole first; then what it shares with the other is missing for both. */
+	assert_int_equal(store_delete(far->fake->local, cid_hash_bytes(&far->same[3])), 0);
+	verifier = pin_verifier_new(&far->fake->blocks, &far->fake->wait);
+	bad = 0;
+	assert_int_equal(pin_verifier_check(verifier, &old, count_bad, &bad), 0);
+	assert_int_equal(bad, 1);
+	assert_int_equal(pin_verifier_check(verifier, &new, count_bad, &bad), 0);
+	assert_int_equal(bad, 3);
+	pin_verifier_free(verifier);
+}
+
+/* The same bytes as a leaf and as a node: its links count. */
+static void bytes_of_two_codecs(void **state)
+{
+	struct far *far = *state;
+	struct cid raw;
+
+	assert_int_equal(cid_make(&raw, 1, CODEC_RAW, cid_hash_bytes(&far->same_dir)), 0);
+	struct fake_child children[] = { { raw, "a", 1 }, { far->same_dir, "b", 1 } };
+	struct cid top = fake_dir(far->fake, children, 2);
+
+	assert_int_equal(far_add(far, &top, PIN_RECURSIVE, NULL), 0);
+	assert_whole(far, &top, "", SAME + 3);
+	assert_true(store_has(far->fake->local, cid_hash_bytes(&far->same[SAME - 1])));
 }
 
 static void going_on_makes_no_records(void **state)
@@ -473,8 +548,11 @@ int main(void)
 		IN_ROOM(indirect_ones_are_below_recursive),
 		IN_ROOM(removed_while_fetched),
 		FAR(update_fetches_differences),
+		FAR(update_records_all),
 		FAR(update_to_the_same),
 		FAR(update_from_a_damaged_pin),
+		FAR(verifying_many),
+		FAR(bytes_of_two_codecs),
 		FAR(going_on_makes_no_records),
 		IN_ROOM(damaged_records_are_errors),
 	};
