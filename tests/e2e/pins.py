@@ -2,10 +2,13 @@
 
 import json
 import os
+import pty
 import re
+import subprocess
+import threading
 import time
 
-from lab import until, write
+from lab import Broken, until, write
 
 
 def stored(node):
@@ -86,6 +89,45 @@ def goes_on(lab, a, b):
     lab.check("the log tells", "completed cid=%s blocks=13 " % root in b.logged(), b.logged()[-300:])
 
 
+def in_terminal(lab, node, *words):
+    """What a command writes on a terminal."""
+    ours, its = pty.openpty()
+    process = subprocess.Popen(node.argv(*words), stdin=subprocess.DEVNULL, stdout=its, stderr=its,
+                               cwd=lab.base, env={**lab.environment(), "TERM": "xterm"})
+    os.close(its)
+    too_late = threading.Timer(60, process.kill)
+    too_late.start()
+    seen = b""
+    try:
+        while part := os.read(ours, 65536):
+            seen += part
+    except OSError:     # EIO: nobody holds the other end any more
+        pass
+    process.wait()
+    too_late.cancel()
+    os.close(ours)
+    if process.returncode:
+        raise Broken("%s: exit %s: %r" % (words, process.returncode, seen[-300:]))
+    return seen.decode()
+
+
+def time_left(lab, a):
+    """The root tells how much there is; the network is slow enough for some words meanwhile."""
+    c = lab.node("c")
+    c.must("config", "Swarm.Bandwidth.Down", "2MB")
+    c.start()
+    c.connect(a)
+    path = lab.path("slow")
+    write(path, lab.random.randbytes(6000000))
+    root = a.add(path, "--chunker=size-65536")
+    seen = in_terminal(lab, c, "pin", "add", root)
+    line = re.search(r"pinned [\d.]+ MB of 6\.0 MB \(\d+%\), \d+ blocks, [\d.]+ .?B/s, ~\d+s left", seen)
+    lab.check("pin add --progress: how much of how much, how long", line, repr(seen[:600]))
+    lab.check("the line is gone at the end", seen.endswith("\r\x1b[Kpinned %s recursively\r\n" % root), repr(seen[-200:]))
+    lab.check("without a terminal nothing is drawn", not c.must("pin", "add", a.add(path)).err)
+    c.stop()
+
+
 def scenario(lab):
     os.environ["DAGFS_LOG"] = "pins=info"
     tree = lab.directory("tree")
@@ -100,6 +142,7 @@ def scenario(lab):
     b.connect(a)
     root = update(lab, tree, a, b)
     in_mount(lab, tree, b, root)
+    time_left(lab, a)
     goes_on(lab, a, b)
     verified = b.call("pin", "verify")
     lab.check("pin verify", verified.code == 0, str(verified))
