@@ -293,8 +293,8 @@ static void open_stores(struct kad *kad)
 	kad_providers_init(&kad->providers, kad->db, name, kad->config.provider_ttl_ms,
 			   kad_wall_ms());
 	snprintf(name, sizeof(name), "kad_values.%s", net);
-	kad_values_init(&kad->values, kad->db, name, kad->config.rules, kad->config.rules_count,
-			wallclock_ns());
+	kad_values_init(&kad->values, kad->db, name, swarm_self(kad->swarm), kad->config.rules,
+			kad->config.rules_count, wallclock_ns());
 	kad->config.rules = NULL;
 }
 

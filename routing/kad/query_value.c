@@ -14,7 +14,10 @@ static int check_echo(struct kad_query *query, struct bytes answer)
 
 	if (kad_msg_decode(&msg, answer) || msg.type != KAD_PUT_VALUE || !msg.has_record)
 		return -EBADMSG;
-	return bytes_equal(msg.record.value, buf_bytes(&query->value)) ? 0 : -EBADMSG;
+	if (!bytes_equal(msg.record.value, buf_bytes(&query->value)))
+		return -EBADMSG;
+	kad_values_told(&query->kad->values, buf_bytes(&query->key), wallclock_ns());
+	return 0;
 }
 
 static void send_value(struct kad_query *query, const struct peer_id *peers, size_t count)

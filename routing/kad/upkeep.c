@@ -4,6 +4,7 @@
 #include "net/base/log.h"
 #include "net/base/wait.h"
 #include "routing/kad/kad.h"
+#include "routing/kad/query.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,8 @@
 #define REFRESH_WALK_MS 30000
 #define FIRST_LOOK_MS 100 /* a few more peers may come in at once */
 #define SWEEP_MS (3600ull * 1000)
+#define TELL_MS 60000 /* one value, to all that keep it */
+#define NEXT_VALUE_MS 1000
 #define KEY_TRIES_MAX 4096
 #define MULTIHASH_LEN 34
 
@@ -94,9 +97,16 @@ static void refresh_next(struct kad *kad);
 static void on_refreshed(void *ctx, int err)
 {
 	struct kad *kad = ctx;
+	struct kad_upkeep *up = &kad->upkeep;
 
-	(void)err;
-	kad_walk_stop(&kad->upkeep.walk);
+	if (err) {
+		up->refresh_failures++;
+	} else {
+		up->refreshes++;
+		up->refreshed = true;
+		up->refreshed_ms = kad_now(kad);
+	}
+	kad_walk_stop(&up->walk);
 	refresh_next(kad);
 }
 
@@ -159,6 +169,45 @@ void kad_upkeep_first_peer(struct kad *kad)
 	timer_start(kad->timers, &kad->upkeep.refresh, FIRST_LOOK_MS, refresh, kad);
 }
 
+/* ---- our values ---- */
+
+static void tell_again(void *ctx)
+{
+	kad_upkeep_tell_again(ctx);
+}
+
+static void on_told(void *ctx, int err, unsigned count)
+{
+	struct kad *kad = ctx;
+
+	(void)err; /* who was not reached is so again in KAD_VALUE_RETRY_MS */
+	(void)count;
+	kad->upkeep.telling = NULL;
+	timer_start(kad->timers, &kad->upkeep.again, NEXT_VALUE_MS, tell_again, kad);
+}
+
+void kad_upkeep_tell_again(struct kad *kad)
+{
+	struct kad_upkeep *up = &kad->upkeep;
+	const struct kad_value *value = NULL;
+	struct buf key = { 0 };
+
+	timer_start(kad->timers, &up->again, KAD_VALUE_RETRY_MS, tell_again, kad);
+	if (up->telling || kad->table.peers == 0)
+		return;
+	/* One that has come to its end is dropped here, and no more due. */
+	while (!value && kad_values_due(&kad->values, wallclock_ns(), &key)) {
+		value = kad_values_get(&kad->values, buf_bytes(&key), wallclock_ns());
+		if (!value)
+			buf_clear(&key);
+	}
+	if (value)
+		up->telling =
+			kad_query_put_value(&kad->router, buf_bytes(&key), buf_bytes(&value->value),
+					    kad_now(kad) + TELL_MS, on_told, kad);
+	buf_release(&key);
+}
+
 /* ---- start and end ---- */
 
 static void sweep(void *ctx)
@@ -194,6 +243,7 @@ void kad_upkeep_start(struct kad *kad)
 	if (!timer_running(&up->refresh))
 		timer_start(kad->timers, &up->refresh, kad->config.refresh_ms, refresh, kad);
 	timer_start(kad->timers, &up->sweep, SWEEP_MS, sweep, kad);
+	timer_start(kad->timers, &up->again, KAD_VALUE_RETRY_MS, tell_again, kad);
 }
 
 void kad_upkeep_stop(struct kad *kad)
@@ -203,6 +253,8 @@ void kad_upkeep_stop(struct kad *kad)
 	timer_stop(kad->timers, &up->dial);
 	timer_stop(kad->timers, &up->refresh);
 	timer_stop(kad->timers, &up->sweep);
+	timer_stop(kad->timers, &up->again);
+	routing_cancel(up->telling);
 	for (size_t i = 0; i < KAD_BOOTSTRAP_DIALS_MAX; i++)
 		swarm_cancel(up->dials[i].op);
 	kad_walk_stop(&up->walk);

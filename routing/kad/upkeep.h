@@ -1,6 +1,7 @@
 /* Keeps a node in the network: dials the bootstrap list while the table is thin, looks itself and a
- * key of each bucket up every refresh_ms and soon after the first peer came. Without a list it
- * never dials on its own. Loop thread only. */
+ * key of each bucket up every refresh_ms and soon after the first peer came, sweeps the stores, and
+ * tells the values that we put again, one at a time. Without a list it never dials on its own. Loop
+ * thread only. */
 #ifndef ROUTING_KAD_UPKEEP_H
 #define ROUTING_KAD_UPKEEP_H
 
@@ -22,14 +23,19 @@ struct kad_upkeep {
 	size_t count;
 	struct kad_upkeep_dial dials[KAD_BOOTSTRAP_DIALS_MAX];
 	uint64_t backoff_ms;
-	struct timer dial, refresh, sweep;
+	struct timer dial, refresh, sweep, again;
 	struct kad_walk walk;
 	uint64_t round_ms; /* when this round of refresh began */
+	bool refreshed;	   /* ever */
+	uint64_t refreshed_ms, refreshes, refresh_failures;
+	struct routing_query *telling; /* a value of ours */
 };
 
 void kad_upkeep_start(struct kad *kad);
 void kad_upkeep_stop(struct kad *kad);
 /* The table has its first peer: look around at once. */
 void kad_upkeep_first_peer(struct kad *kad);
+/* Tell those of our values again that are due; runs by itself. Public for its test. */
+void kad_upkeep_tell_again(struct kad *kad);
 
 #endif

