@@ -157,6 +157,16 @@ static void on_identified(void *ctx, const struct peer_id *peer)
 		forget_peer(kad, peer);
 }
 
+static void on_connected(void *ctx, const struct peer_id *peer)
+{
+	struct kad *kad = ctx;
+
+	(void)peer;
+	/* While we serve there is nothing to win, and a busy node meets many. */
+	if (!kad->server)
+		kad_reach_look(kad);
+}
+
 /* ---- over restarts ---- */
 
 struct loading {
@@ -210,20 +220,35 @@ void kad_load_peers(struct kad *kad)
 
 /* ---- start and end ---- */
 
+void kad_serve(struct kad *kad, bool serve)
+{
+	int err;
+
+	if (serve == (kad->server != NULL))
+		return;
+	if (serve) {
+		kad->server = kad_server_new(&kad->view, &err);
+		if (!kad->server) {
+			log_error("kad", "no server protocol=%s err=%d", kad->protocol, err);
+			return;
+		}
+	} else {
+		kad_server_free(kad->server);
+		kad->server = NULL;
+	}
+	log_info("kad", "mode protocol=%s server=%d", kad->protocol, serve);
+}
+
 void kad_set_mode(struct router *router, enum kad_mode mode)
 {
 	struct kad *kad = kad_of(router);
-	int err;
 
 	kad->config.mode = mode;
-	if (mode == KAD_CLIENT) {
-		kad_server_free(kad->server);
-		kad->server = NULL;
-	} else if (!kad->server) {
-		kad->server = kad_server_new(&kad->view, &err);
-		if (!kad->server)
-			log_error("kad", "no server protocol=%s err=%d", kad->protocol, err);
-	}
+	kad_reach_stop(kad);
+	if (mode == KAD_AUTO)
+		kad_reach_start(kad);
+	else
+		kad_serve(kad, mode == KAD_SERVER);
 }
 
 static void kad_free(struct router *router)
@@ -231,6 +256,7 @@ static void kad_free(struct router *router)
 	struct kad *kad = kad_of(router);
 
 	swarm_unwatch(kad->swarm, &kad->watch);
+	kad_reach_stop(kad);
 	kad_provide_end(kad);
 	kad_upkeep_stop(kad);
 	kad_query_stop_all(kad);
@@ -330,7 +356,9 @@ struct router *kad_new(struct swarm *swarm, struct db *db, const struct kad_conf
 	kad_provide_begin(kad);
 	kad_load_peers(kad);
 	kad_upkeep_start(kad);
-	kad->watch = (struct swarm_watch){ .on_identified = on_identified, .ctx = kad };
+	kad->watch = (struct swarm_watch){ .on_connected = on_connected,
+					   .on_identified = on_identified,
+					   .ctx = kad };
 	swarm_watch(swarm, &kad->watch);
 	swarm_each_peer(swarm, meet, kad);
 	kad_set_mode(&kad->router, config->mode);

@@ -5,6 +5,7 @@
 
 #include "routing/kad/client.h"
 #include "routing/kad/provide.h"
+#include "routing/kad/reach.h"
 #include "routing/kad/server.h"
 #include "routing/kad/upkeep.h"
 
@@ -26,7 +27,8 @@ struct kad {
 	struct kad_values values;
 	struct kad_client *client;
 	struct kad_server_view view;
-	struct kad_server *server; /* in server mode */
+	struct kad_server *server; /* while we serve */
+	struct kad_reach reach;
 	struct swarm_watch watch;
 	struct list queries;
 	unsigned query_count;
@@ -49,6 +51,9 @@ size_t kad_own_addrs(void *kad, struct multiaddr *addrs, size_t max);
 void kad_peer_answered(struct kad *kad, const struct peer_id *peer);
 /* It did not: out of the table. Our own limits (-EAGAIN, -ECANCELED) say nothing about a peer. */
 void kad_peer_failed(struct kad *kad, const struct peer_id *peer, int err);
+
+/* Begin or end answering others; they are told by identify. */
+void kad_serve(struct kad *kad, bool serve);
 
 /* The peers that the table held before, from the db, back into it. */
 void kad_load_peers(struct kad *kad);

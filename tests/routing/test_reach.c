@@ -1,0 +1,121 @@
+/* Whether a node that decides by itself serves, and that others hear of it. */
+#include "routing/kad/kad.h"
+#include "tests/routing/kad_lab.h"
+
+static struct router *node(struct swarm *swarm, bool keep_loopback)
+{
+	struct kad_config config = kad_lab_config();
+
+	config.mode = KAD_AUTO;
+	config.keep_loopback = keep_loopback;
+	return kad_new(swarm, NULL, &config);
+}
+
+static bool serves(const struct router *router)
+{
+	struct kad_stats stats;
+
+	kad_stats(router, &stats);
+	return stats.serving;
+}
+
+static unsigned peers_of(const struct router *router)
+{
+	struct kad_stats stats;
+
+	kad_stats(router, &stats);
+	return stats.table_peers;
+}
+
+static void await_none(struct lab *lab, const struct router *router)
+{
+	for (int i = 0; i < 500 && peers_of(router) > 0; i++)
+		lab_run(lab, 10);
+	assert_int_equal(peers_of(router), 0);
+}
+
+static void who_is_reached_serves_until_nobody_comes(void **state)
+{
+	struct lab *lab = lab_new();
+	struct swarm *a = lab_swarm(lab, 1, NULL, NULL), *b = lab_swarm(lab, 2, NULL, NULL),
+		     *c = lab_swarm(lab, 3, NULL, NULL);
+	struct router *ra = node(a, true), *rb = kad_lab_node(b, NULL);
+	struct kad_reach *reach = &kad_of(ra)->reach;
+
+	(void)state;
+	assert_false(serves(ra));
+	/* That we reach others says nothing. */
+	assert_int_equal(lab_connect(lab, a, b), 0);
+	kad_lab_peers(lab, ra, 1);
+	kad_reach_look(kad_of(ra));
+	lab_run(lab, 50);
+	assert_false(serves(ra));
+	assert_int_equal(peers_of(rb), 0);
+	/* One comes to us: b, long connected, is told. */
+	assert_int_equal(lab_connect(lab, c, a), 0);
+	kad_lab_peers(lab, rb, 1);
+	assert_true(serves(ra));
+	/* It has gone, which is well for a while. */
+	lab_close(lab, c);
+	lab_run(lab, 50);
+	kad_reach_look(kad_of(ra));
+	assert_true(serves(ra));
+	reach->seen_ms -= KAD_REACH_MS;
+	kad_reach_look(kad_of(ra));
+	assert_false(serves(ra));
+	await_none(lab, rb);
+	router_free(ra);
+	router_free(rb);
+	lab_free(lab);
+}
+
+static void who_is_near_shows_nothing_to_the_wide_net(void **state)
+{
+	struct lab *lab = lab_new();
+	struct swarm *a = lab_swarm(lab, 1, NULL, NULL), *b = lab_swarm(lab, 2, NULL, NULL);
+	struct router *ra = node(a, false);
+
+	(void)state;
+	assert_int_equal(lab_connect(lab, b, a), 0);
+	kad_reach_look(kad_of(ra));
+	assert_false(serves(ra));
+	router_free(ra);
+	lab_free(lab);
+}
+
+static void who_is_told_decides_no_more(void **state)
+{
+	struct lab *lab = lab_new();
+	struct swarm *a = lab_swarm(lab, 1, NULL, NULL), *b = lab_swarm(lab, 2, NULL, NULL);
+	struct router *ra = node(a, true);
+	struct kad_stats stats;
+
+	(void)state;
+	kad_set_mode(ra, KAD_CLIENT);
+	assert_int_equal(lab_connect(lab, b, a), 0);
+	lab_run(lab, 20);
+	assert_false(serves(ra));
+	kad_set_mode(ra, KAD_SERVER);
+	assert_true(serves(ra));
+	kad_stats(ra, &stats);
+	assert_false(stats.automatic);
+	/* Back to itself it sees at once who is there. */
+	kad_set_mode(ra, KAD_CLIENT);
+	kad_set_mode(ra, KAD_AUTO);
+	assert_true(serves(ra));
+	kad_stats(ra, &stats);
+	assert_true(stats.automatic);
+	router_free(ra);
+	lab_free(lab);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_is_reached_serves_until_nobody_comes),
+		cmocka_unit_test(who_is_near_shows_nothing_to_the_wide_net),
+		cmocka_unit_test(who_is_told_decides_no_more),
+	};
+
+	return cmocka_run_group_tests_name("routing/reach", tests, NULL, NULL);
+}
