@@ -365,19 +365,38 @@ struct router *kad_new(struct swarm *swarm, struct db *db, const struct kad_conf
 	return &kad->router;
 }
 
+static unsigned filled_buckets(const struct kad_buckets *table)
+{
+	unsigned filled = 0;
+
+	for (unsigned i = 0; i < table->count; i++)
+		filled += table->at[i].count > 0;
+	return filled;
+}
+
 void kad_stats(const struct router *router, struct kad_stats *stats)
 {
 	const struct kad *kad = container_of(router, struct kad, router);
+	const struct kad_upkeep *up = &kad->upkeep;
 	struct kad_client_stats client = kad_client_stats(kad->client);
 
 	*stats = (struct kad_stats){
+		.serving = kad->server != NULL,
+		.automatic = kad->config.mode == KAD_AUTO,
 		.table_peers = kad->table.peers,
 		.buckets = kad->table.count,
+		.buckets_filled = filled_buckets(&kad->table),
 		.provider_keys = kad_providers_keys(&kad->providers),
+		.provider_records = kad->providers.count,
+		.values = kad->values.keys.count,
+		.value_bytes = kad->values.bytes,
 		.provided = kad->provide.announced,
 		.provide_pending = kad_provide_pending(kad),
 		.queries = kad->queries_total,
 		.query_failures = kad->queries_failed,
+		.refreshes = up->refreshes,
+		.refresh_failures = up->refresh_failures,
+		.refresh_age_ms = up->refreshed ? kad_now(kad) - up->refreshed_ms : UINT64_MAX,
 		.messages_sent = client.sent,
 		.messages_received = client.received,
 	};
