@@ -222,8 +222,16 @@ static void on_close(void *ctx, struct stream *stream, int err)
 	stream_failed(channel, err ? err : -ECONNRESET);
 }
 
+/* Messages that want no answer wait while the peer does not take those before them. */
+static void on_drain(void *ctx, struct stream *stream)
+{
+	(void)stream;
+	pump_soon(ctx);
+}
+
 static const struct stream_events events = { .on_data = on_data,
 					     .on_end = on_end,
+					     .on_drain = on_drain,
 					     .on_close = on_close };
 
 static void on_read_timeout(void *ctx)
@@ -278,7 +286,8 @@ static void pump(struct channel *channel)
 	}
 	timer_stop(client->timers, &channel->idle);
 	if (channel->stream) {
-		send_first(channel);
+		if (stream_queued(channel->stream) <= STREAM_LOW_MARK)
+			send_first(channel);
 		return;
 	}
 	struct kad_call *call = list_first(&channel->calls, struct kad_call, node);
