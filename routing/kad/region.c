@@ -43,12 +43,6 @@ static void cells_of(const struct kad_region *region, unsigned *first, unsigned 
 	*last = *first + (1u << rest) - 1;
 }
 
-void kad_region_set_init(struct kad_region_set *set)
-{
-	*set = (struct kad_region_set){ 0 };
-	set->cells = xcalloc(KAD_REGION_CELLS, sizeof(*set->cells));
-}
-
 void kad_region_set_release(struct kad_region_set *set)
 {
 	for (unsigned c = 0; set->cells && c < KAD_REGION_CELLS; c++) {
@@ -63,9 +57,9 @@ void kad_region_set_release(struct kad_region_set *set)
 static struct kad_region_key *find(const struct kad_region_set *set, const struct kad_id *id,
 				   struct bytes key)
 {
-	const struct kad_region_cell *cell = &set->cells[cell_of(id)];
+	const struct kad_region_cell *cell = set->cells ? &set->cells[cell_of(id)] : NULL;
 
-	for (uint32_t i = 0; i < cell->count; i++)
+	for (uint32_t i = 0; cell && i < cell->count; i++)
 		if (bytes_equal(kad_region_key_bytes(cell->keys[i]), key))
 			return cell->keys[i];
 	return NULL;
@@ -74,7 +68,7 @@ static struct kad_region_key *find(const struct kad_region_set *set, const struc
 int kad_region_set_add(struct kad_region_set *set, struct bytes key)
 {
 	struct kad_id id = kad_id_of(key);
-	struct kad_region_cell *cell = &set->cells[cell_of(&id)];
+	struct kad_region_cell *cell;
 	struct kad_region_key *entry;
 
 	if (key.len == 0 || key.len > UINT8_MAX)
@@ -92,6 +86,9 @@ int kad_region_set_add(struct kad_region_set *set, struct bytes key)
 	entry->id = id;
 	entry->len = (uint8_t)key.len;
 	memcpy(entry->bytes, key.at, key.len);
+	if (!set->cells)
+		set->cells = xcalloc(KAD_REGION_CELLS, sizeof(*set->cells));
+	cell = &set->cells[cell_of(&id)];
 	if (cell->count == cell->cap) {
 		cell->cap = cell->cap ? cell->cap * 2 : 4;
 		cell->keys = xrealloc(cell->keys, cell->cap * sizeof(*cell->keys));
@@ -125,8 +122,9 @@ void kad_region_set_drop(struct kad_region_set *set, struct kad_region_key *key)
 		free(cell->keys);
 		*cell = (struct kad_region_cell){ 0 };
 	}
-	set->count--;
 	free(key);
+	if (--set->count == 0)
+		kad_region_set_release(set);
 }
 
 static bool is_free(const struct kad_region_key *key)
@@ -144,7 +142,7 @@ struct kad_region_key *kad_region_set_next(const struct kad_region_set *set,
 	cells_of(region, &first, &last);
 	if (first < cell_of(from))
 		first = cell_of(from);
-	for (unsigned c = first; c <= last && !best; c++) {
+	for (unsigned c = first; set->cells && c <= last && !best; c++) {
 		const struct kad_region_cell *cell = &set->cells[c];
 
 		for (uint32_t i = 0; i < cell->count; i++) {
@@ -166,7 +164,7 @@ size_t kad_region_set_take(const struct kad_region_set *set, const struct kad_re
 	size_t count = 0;
 
 	cells_of(region, &first, &last);
-	for (unsigned c = first; c <= last; c++) {
+	for (unsigned c = first; set->cells && c <= last; c++) {
 		const struct kad_region_cell *cell = &set->cells[c];
 
 		for (uint32_t i = 0; i < cell->count && count < max; i++) {
@@ -186,7 +184,7 @@ size_t kad_region_set_defer(struct kad_region_set *set, const struct kad_region 
 	size_t count = 0;
 
 	cells_of(region, &first, &last);
-	for (unsigned c = first; c <= last; c++) {
+	for (unsigned c = first; set->cells && c <= last; c++) {
 		for (uint32_t i = 0; i < set->cells[c].count; i++) {
 			struct kad_region_key *key = set->cells[c].keys[i];
 
@@ -201,7 +199,7 @@ size_t kad_region_set_defer(struct kad_region_set *set, const struct kad_region 
 
 void kad_region_set_retry(struct kad_region_set *set)
 {
-	for (unsigned c = 0; c < KAD_REGION_CELLS; c++)
+	for (unsigned c = 0; set->cells && c < KAD_REGION_CELLS; c++)
 		for (uint32_t i = 0; i < set->cells[c].count; i++)
 			set->cells[c].keys[i]->waits = false;
 }
@@ -211,6 +209,7 @@ void kad_region_set_retry(struct kad_region_set *set)
 void kad_region_map_release(struct kad_region_map *map)
 {
 	free(map->peers);
+	free(map->covers);
 	*map = (struct kad_region_map){ 0 };
 }
 
@@ -236,6 +235,8 @@ void kad_region_map_add(struct kad_region_map *map, const struct peer_id *peer)
 
 void kad_region_map_cover(struct kad_region_map *map, const struct kad_region *region)
 {
+	if (!map->covers)
+		map->covers = xcalloc(KAD_REGION_COVERS_MAX, sizeof(*map->covers));
 	if (map->cover_count < KAD_REGION_COVERS_MAX)
 		map->covers[map->cover_count++] = *region;
 }

@@ -12,7 +12,7 @@
 
 #define KAD_REGION_KEYS_MAX 131072 /* in one set: some 12 MB */
 #define KAD_REGION_PEERS_MAX 512   /* known around one region; more are not taken */
-#define KAD_REGION_COVERS_MAX 64
+#define KAD_REGION_COVERS_MAX 32
 #define KAD_REGION_CELLS 4096
 #define KAD_REGION_CELL_BITS 12
 
@@ -42,9 +42,9 @@ struct kad_region_cell {
 	uint32_t count, cap;
 };
 
-/* Zeroed, then kad_region_set_init(). */
+/* Zeroed is empty. */
 struct kad_region_set {
-	struct kad_region_cell *cells; /* by the first KAD_REGION_CELL_BITS */
+	struct kad_region_cell *cells; /* by the first KAD_REGION_CELL_BITS; NULL when empty */
 	size_t count;
 };
 
@@ -53,7 +53,6 @@ static inline struct bytes kad_region_key_bytes(const struct kad_region_key *key
 	return bytes_of(key->bytes, key->len);
 }
 
-void kad_region_set_init(struct kad_region_set *set);
 void kad_region_set_release(struct kad_region_set *set);
 /* 0: in it now (copied). -EEXIST: it was. -EAGAIN: full. -EINVAL: not of 1..255 bytes. */
 int kad_region_set_add(struct kad_region_set *set, struct bytes key);
@@ -85,7 +84,7 @@ struct kad_region_peer {
 struct kad_region_map {
 	struct kad_region_peer *peers; /* by id */
 	size_t count, cap;
-	struct kad_region covers[KAD_REGION_COVERS_MAX]; /* all peers of these are known */
+	struct kad_region *covers; /* all peers of these are known */
 	size_t cover_count;
 };
 

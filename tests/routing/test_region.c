@@ -52,14 +52,13 @@ static void halves_part_a_region(void **state)
 static void a_set_is_walked_in_order(void **state)
 {
 	struct kad_region all = { 0 };
-	struct kad_region_set set;
+	struct kad_region_set set = { 0 };
 	struct kad_region_key *key, *taken[100];
 	struct kad_id from = { 0 };
 	size_t seen = 0;
 	uint8_t name[6];
 
 	(void)state;
-	kad_region_set_init(&set);
 	assert_int_equal(kad_region_set_add(&set, bytes_of(NULL, 0)), -EINVAL);
 	assert_null(kad_region_set_next(&set, &all, &from));
 	for (uint32_t i = 0; i < 100; i++)
@@ -91,12 +90,11 @@ static void a_set_is_walked_in_order(void **state)
 static void a_region_has_its_own_keys(void **state)
 {
 	struct kad_region all = { 0 };
-	struct kad_region_set set;
+	struct kad_region_set set = { 0 };
 	struct kad_region_key *taken[5000];
 	uint8_t name[6];
 
 	(void)state;
-	kad_region_set_init(&set);
 	for (uint32_t i = 0; i < 5000; i++)
 		assert_int_equal(kad_region_set_add(&set, key_of(i, name)), 0);
 	for (unsigned bits = 0; bits <= KAD_ID_BITS; bits += bits < 20 ? 1 : 59) {
@@ -127,11 +125,10 @@ static void a_region_has_its_own_keys(void **state)
 
 static void a_set_is_bounded(void **state)
 {
-	struct kad_region_set set;
+	struct kad_region_set set = { 0 };
 	uint8_t name[6];
 
 	(void)state;
-	kad_region_set_init(&set);
 	for (uint32_t i = 0; i < KAD_REGION_KEYS_MAX; i++)
 		assert_int_equal(kad_region_set_add(&set, key_of(i, name)), 0);
 	assert_int_equal(kad_region_set_add(&set, key_of(KAD_REGION_KEYS_MAX, name)), -EAGAIN);
