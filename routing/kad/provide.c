@@ -3,7 +3,6 @@
 #include "net/base/db.h"
 #include "net/base/log.h"
 #include "routing/kad/kad.h"
-#include "routing/kad/query.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,25 +12,19 @@
  * "provide"          key multihash   value ignored
  * "provided.wan"     key multihash   value le64 milliseconds since 1970 when it was announced last
  *
- * scan -> due keys into the queue -> work -> a provide query each -> the time is noted
- * A full queue stops the scan, which goes on when half of it is through. Behind the scan of the
- * list comes one of the times, which drops those of keys no more in the list.
+ * scan -> due keys into the set -> work -> a sweep in each part of the space -> the times are noted
+ * A full set stops the scan, which goes on when half of it is through. Behind the scan of the
+ * list comes one of the times, which drops those of keys no more in the list. Keys that nobody took
+ * wait in the set until retry.
  */
 
 #define LIST "provide"
-#define ANNOUNCE_MS (3ull * 60 * 1000)
 #define WAKE_MS 200
 #define RETRY_MIN_MS 30000
 #define RETRY_MAX_MS (10ull * 60 * 1000)
 #define NO_ADDR_MS 60000 /* look again so often whether we have an address */
-#define EARLY_PART 8	 /* keys are spread over the last 1/8 of the interval */
-
-struct job {
-	struct list node;
-	struct kad *kad;
-	struct buf key;
-	struct routing_query *query; /* active */
-};
+#define SLOTS 256	 /* moments of an interval at which keys come due */
+#define SOONEST_PART 8	 /* no key comes due again within 1/8 of the interval */
 
 struct item {
 	struct list node;
@@ -42,98 +35,127 @@ struct item {
 static void scan(void *ctx);
 static void work(void *ctx);
 
-/* ---- the queue ---- */
-
-static void job_free(struct job *job)
-{
-	struct kad_provide *provide = &job->kad->provide;
-
-	if (job->query)
-		provide->active--;
-	map_remove(&provide->queued, buf_bytes(&job->key));
-	list_remove(&job->node);
-	buf_release(&job->key);
-	free(job);
-}
+/* ---- the set ---- */
 
 /* False: no room. */
 static bool enqueue(struct kad *kad, struct bytes key)
 {
 	struct kad_provide *provide = &kad->provide;
-	struct job *job;
+	int err = kad_region_set_add(&provide->due, key);
 
-	if (map_get(&provide->queued, key))
-		return true;
-	if (provide->queued.count >= KAD_PROVIDE_QUEUE_MAX)
-		return false;
-	job = xnew(struct job);
-	job->kad = kad;
-	buf_add(&job->key, key);
-	list_add_tail(&provide->jobs, &job->node);
-	map_set(&provide->queued, key, job);
+	if (err)
+		return err == -EEXIST;
+	/* Who asks us before anybody was told hears of us all the same. */
+	kad_providers_add(&kad->providers, key, &kad->table.self, kad_wall_ms());
 	if (!timer_running(&provide->work))
 		timer_start(kad->timers, &provide->work, 0, work, kad);
 	return true;
 }
 
-static void note(struct kad *kad, struct bytes key)
+/* A key comes due: the next scan is not later than that. */
+static void due_at(struct kad *kad, uint64_t wall_ms)
 {
-	struct item *item = map_get(&kad->provide.memory, key);
+	struct kad_provide *provide = &kad->provide;
+	uint64_t now_ms = kad_wall_ms();
+
+	if (wall_ms >= provide->next_wall_ms)
+		return;
+	provide->next_wall_ms = wall_ms;
+	if (!provide->scanning)
+		timer_start(kad->timers, &provide->scan, wall_ms > now_ms ? wall_ms - now_ms : 0,
+			    scan, kad);
+}
+
+/* A key was announced. */
+static void note(struct kad *kad, const struct kad_region_key *key)
+{
+	struct bytes name = kad_region_key_bytes(key);
+	struct item *item = map_get(&kad->provide.memory, name);
+	uint64_t now_ms = kad_wall_ms();
 	struct buf value = { 0 };
 
 	kad->provide.announced++;
+	due_at(kad, kad_provide_due_ms(&key->id, now_ms, kad->config.reprovide_ms));
 	if (item)
-		item->told_ms = kad_wall_ms();
+		item->told_ms = now_ms;
 	if (!kad->db)
 		return;
-	buf_add_le64(&value, kad_wall_ms());
-	if (db_post(kad->db, kad->provide.table, key, buf_bytes(&value)))
-		log_warn("kad", "time of announcing not kept");
+	buf_add_le64(&value, now_ms);
+	if (db_post(kad->db, kad->provide.table, name, buf_bytes(&value)))
+		kad->provide.unkept++;
 	buf_release(&value);
+}
+
+static void retry(void *ctx)
+{
+	struct kad *kad = ctx;
+
+	kad_region_set_retry(&kad->provide.due);
+	timer_start(kad->timers, &kad->provide.work, 0, work, kad);
 }
 
 static void retry_later(struct kad *kad)
 {
 	struct kad_provide *provide = &kad->provide;
 
+	if (timer_running(&provide->retry))
+		return;
 	provide->backoff_ms = provide->backoff_ms ? provide->backoff_ms * 2 : RETRY_MIN_MS;
 	if (provide->backoff_ms > RETRY_MAX_MS)
 		provide->backoff_ms = RETRY_MAX_MS;
-	if (provide->scanning)
-		return; /* at its end it sees that backoff_ms is set */
-	timer_start(kad->timers, &provide->scan, provide->backoff_ms, scan, kad);
+	timer_start(kad->timers, &provide->retry, provide->backoff_ms, retry, kad);
 }
 
-/* A scan that waited for room in the queue. */
+/* A scan that waited for room in the set. */
 static void go_on(struct kad *kad)
 {
 	struct kad_provide *provide = &kad->provide;
 
 	timer_start(kad->timers, &provide->work, 0, work, kad);
-	if (provide->scanning && !timer_running(&provide->scan) &&
-	    provide->queued.count <= KAD_PROVIDE_QUEUE_MAX / 2)
-		timer_start(kad->timers, &provide->scan, 0, scan, kad);
+	if (!provide->full || provide->due.count > KAD_REGION_KEYS_MAX / 2)
+		return;
+	provide->full = false;
+	timer_start(kad->timers, &provide->scan, 0, scan, kad);
 }
 
-static void on_provided(void *ctx, int err, unsigned count)
+static void on_told(void *ctx, struct kad_region_key *key)
 {
-	struct job *job = ctx;
-	struct kad *kad = job->kad;
-	struct kad_provide *provide = &kad->provide;
+	struct kad_provide_part *part = ctx;
 
-	if (err) {
-		log_debug("kad", "announcing failed err=%d", err);
-	} else {
-		log_debug("kad", "announced to %u peers", count);
-		provide->backoff_ms = 0;
-		note(kad, buf_bytes(&job->key));
+	part->kad->provide.backoff_ms = 0;
+	note(part->kad, key);
+}
+
+static void on_swept(void *ctx, size_t failed)
+{
+	struct kad_provide_part *part = ctx;
+	struct kad_provide *provide = &part->kad->provide;
+
+	if (failed > 0) {
+		log_debug("kad", "announcing failed keys=%zu", failed);
+		retry_later(part->kad);
 	}
-	job_free(job);
-	if (err && provide->backoff_ms == 0)
-		retry_later(kad);
-	else if (err && !provide->scanning && !timer_running(&provide->scan))
-		retry_later(kad);
-	go_on(kad);
+	if (provide->unkept > 0)
+		log_warn("kad", "times of announcing not kept keys=%u", provide->unkept);
+	provide->unkept = 0;
+	go_on(part->kad);
+}
+
+/* The next region of a part, round and round. */
+static void part_work(struct kad_provide_part *part)
+{
+	const struct kad_region_set *due = &part->kad->provide.due;
+	struct kad_region_key *key;
+
+	if (part->sweep.running)
+		return;
+	key = kad_region_set_next(due, &part->sweep.bounds, &part->at);
+	if (!key)
+		key = kad_region_set_next(due, &part->sweep.bounds, &part->sweep.bounds.id);
+	if (!key)
+		return;
+	part->at = key->id;
+	kad_region_sweep_start(&part->sweep, key);
 }
 
 static void work(void *ctx)
@@ -142,41 +164,28 @@ static void work(void *ctx)
 	struct kad_provide *provide = &kad->provide;
 	struct multiaddr addr;
 
-	if (kad->table.peers == 0 || list_empty(&provide->jobs))
+	if (kad->table.peers == 0 || provide->due.count == 0)
 		return; /* kad_provide_wake() or enqueue() comes */
 	if (kad_own_addrs(kad, &addr, 1) == 0) {
 		timer_start(kad->timers, &provide->work, NO_ADDR_MS, work, kad);
 		return;
 	}
-	while (!list_empty(&provide->jobs) && provide->active < KAD_PROVIDE_ACTIVE_MAX) {
-		struct job *job = list_first(&provide->jobs, struct job, node);
-
-		job->query = kad_query_provide(&kad->router, buf_bytes(&job->key),
-					       kad_now(kad) + ANNOUNCE_MS, on_provided, job);
-		if (!job->query) {
-			timer_start(kad->timers, &provide->work, WAKE_MS, work, kad);
-			return;
-		}
-		list_remove(&job->node);
-		provide->active++;
-	}
+	for (unsigned i = 0; i < KAD_PROVIDE_SWEEPS; i++)
+		part_work(&provide->parts[i]);
 }
 
 /* ---- the scan ---- */
 
-/* When key is to be announced again; each has its own moment, so that they do not come all at once.
- */
-static uint64_t due_ms(const struct kad *kad, struct bytes key, uint64_t told_ms, uint64_t now_ms)
+uint64_t kad_provide_due_ms(const struct kad_id *id, uint64_t told_ms, uint64_t interval_ms)
 {
-	uint64_t interval = kad->config.reprovide_ms, early = 0;
-	struct kad_id id = kad_id_of(key);
+	uint64_t slot = id->bytes[0], soonest, late;
+	uint64_t phase = interval_ms / SLOTS * slot + interval_ms % SLOTS * slot / SLOTS;
 
-	if (told_ms == 0 || told_ms > now_ms)
-		return 0; /* the clock was set back: the time tells nothing */
-	for (unsigned i = 0; i < 8; i++)
-		early = early << 8 | id.bytes[i];
-	interval -= early % (interval / EARLY_PART + 1);
-	return told_ms > UINT64_MAX - interval ? UINT64_MAX : told_ms + interval;
+	if (interval_ms == 0 || told_ms > UINT64_MAX / 2 || interval_ms > UINT64_MAX / 8)
+		return UINT64_MAX;
+	soonest = told_ms + interval_ms / SOONEST_PART + 1;
+	late = (soonest + interval_ms - phase) % interval_ms;
+	return late ? soonest + interval_ms - late : soonest;
 }
 
 struct slice {
@@ -187,22 +196,22 @@ struct slice {
 	bool full;
 };
 
-/* One key of the list. False: the queue is full. */
+/* One key of the list. False: the set is full. */
 static bool look(struct slice *slice, struct bytes key, uint64_t told_ms)
 {
-	struct kad_provide *provide = &slice->kad->provide;
-	uint64_t due = due_ms(slice->kad, key, told_ms, slice->now_ms);
+	uint64_t due = 0;
 
 	if (key.len > KAD_KEY_MAX)
 		return true;
-	if (due <= slice->now_ms) {
-		/* Who asks us before anybody was told hears of us all the same. */
-		kad_providers_add(&slice->kad->providers, key, &slice->kad->table.self,
-				  slice->now_ms);
-		return enqueue(slice->kad, key);
+	/* When the clock was set back since, the time tells nothing. */
+	if (told_ms > 0 && told_ms <= slice->now_ms) {
+		struct kad_id id = kad_id_of(key);
+
+		due = kad_provide_due_ms(&id, told_ms, slice->kad->config.reprovide_ms);
 	}
-	if (due < provide->next_wall_ms)
-		provide->next_wall_ms = due;
+	if (due <= slice->now_ms)
+		return enqueue(slice->kad, key);
+	due_at(slice->kad, due);
 	return true;
 }
 
@@ -220,7 +229,7 @@ static int look_record(void *ctx, struct bytes key, struct bytes value)
 		return 1;
 	if (provide->cleaning) {
 		if (db_get(slice->txn, LIST, key, &told) == -ENOENT &&
-		    !map_get(&provide->queued, key)) {
+		    !kad_region_set_find(&provide->due, key)) {
 			db_post(slice->kad->db, provide->table, key, bytes_of(NULL, 0));
 			kad_providers_remove(&slice->kad->providers, key, &slice->kad->table.self);
 		}
@@ -262,8 +271,6 @@ static void scan_over(struct kad *kad)
 	buf_clear(&provide->at);
 	if (provide->next_wall_ms < now_ms + delay)
 		delay = provide->next_wall_ms > now_ms ? provide->next_wall_ms - now_ms : 0;
-	if (provide->backoff_ms > 0 && provide->backoff_ms < delay)
-		delay = provide->backoff_ms;
 	/* Keys that come due one by one are gathered a little. */
 	if (delay < WAKE_MS)
 		delay = WAKE_MS;
@@ -276,8 +283,7 @@ static void scan_memory(struct slice *slice)
 
 	list_for_each(item, &provide->items, struct item, node)
 	{
-		if (map_get(&provide->queued, buf_bytes(&item->key)) ||
-		    look(slice, buf_bytes(&item->key), item->told_ms))
+		if (look(slice, buf_bytes(&item->key), item->told_ms))
 			continue;
 		slice->full = true;
 		return;
@@ -297,12 +303,14 @@ static void scan(void *ctx)
 	}
 	if (!kad->db) {
 		scan_memory(&slice);
+		provide->full = slice.full;
 		if (!slice.full)
 			scan_over(kad);
 		return;
 	}
 	if (scan_slice(&slice)) {
-		if (!slice.full) /* else on_provided() goes on */
+		provide->full = slice.full;
+		if (!slice.full) /* else go_on() does */
 			timer_start(kad->timers, &provide->scan, 0, scan, kad);
 	} else if (!provide->cleaning) {
 		provide->cleaning = true;
@@ -364,13 +372,12 @@ int kad_provide_stop(struct router *router, struct bytes multihash)
 {
 	struct kad *kad = kad_of(router);
 	struct kad_provide *provide = &kad->provide;
-	struct job *job = map_get(&provide->queued, multihash);
+	struct kad_region_key *due = kad_region_set_find(&provide->due, multihash);
 	struct item *item = map_remove(&provide->memory, multihash);
 	int err = 0;
 
-	if (job) {
-		routing_cancel(job->query);
-		job_free(job);
+	if (due) {
+		kad_region_set_drop(&provide->due, due);
 		go_on(kad);
 	}
 	if (item)
@@ -390,12 +397,13 @@ void kad_provide_changed(struct router *router)
 
 void kad_provide_wake(struct kad *kad)
 {
+	kad_region_set_retry(&kad->provide.due);
 	timer_start(kad->timers, &kad->provide.work, WAKE_MS, work, kad);
 }
 
 unsigned kad_provide_pending(const struct kad *kad)
 {
-	return (unsigned)kad->provide.queued.count;
+	return (unsigned)kad->provide.due.count;
 }
 
 void kad_provide_begin(struct kad *kad)
@@ -404,29 +412,32 @@ void kad_provide_begin(struct kad *kad)
 
 	snprintf(provide->table, sizeof(provide->table), "provided.%s",
 		 kad->config.lan ? "lan" : "wan");
-	list_init(&provide->jobs);
 	list_init(&provide->items);
+	for (unsigned i = 0; i < KAD_PROVIDE_SWEEPS; i++) {
+		struct kad_provide_part *part = &provide->parts[i];
+		struct kad_region bounds = { .bits = KAD_PROVIDE_SWEEP_BITS };
+
+		bounds.id.bytes[0] = (uint8_t)(i << (8 - KAD_PROVIDE_SWEEP_BITS));
+		part->kad = kad;
+		part->at = bounds.id;
+		kad_region_sweep_init(&part->sweep, kad, &provide->due, &bounds, on_told, on_swept,
+				      part);
+	}
 	timer_start(kad->timers, &provide->scan, 0, scan, kad);
 }
 
 void kad_provide_end(struct kad *kad)
 {
 	struct kad_provide *provide = &kad->provide;
-	struct bytes key;
-	void *value;
-	size_t at = 0;
 
 	timer_stop(kad->timers, &provide->scan);
 	timer_stop(kad->timers, &provide->work);
-	while (map_next(&provide->queued, &at, &key, &value)) {
-		struct job *job = value;
-
-		routing_cancel(job->query);
-		job_free(job);
-	}
+	timer_stop(kad->timers, &provide->retry);
+	for (unsigned i = 0; i < KAD_PROVIDE_SWEEPS; i++)
+		kad_region_sweep_stop(&provide->parts[i].sweep);
+	kad_region_set_release(&provide->due);
 	while (!list_empty(&provide->items))
 		item_free(list_first(&provide->items, struct item, node));
-	map_release(&provide->queued);
 	map_release(&provide->memory);
 	buf_release(&provide->at);
 }
