@@ -1,0 +1,45 @@
+/* The store's directory, between the files that change it: store_dir.c, store_setup.c, store_repair.c, store_boot.c. */
+#ifndef EXCHANGE_STORE_DIR_H
+#define EXCHANGE_STORE_DIR_H
+
+#include "exchange/store_lmdb.h"
+
+extern const char *const dir_class_names[GEN_CLASSES];
+
+struct path {
+	char text[GEN_PATH_MAX];
+};
+
+/* A generation's name. */
+struct name {
+	enum gen_class class;
+	unsigned number;
+};
+
+/* PREFIX-NUMBER in the directory, or PREFIX when number is 0. */
+struct path dir_path(const struct store_lmdb *lmdb, const char *prefix, unsigned number);
+/* flock()s a file; a descriptor whose close() ends the lock, or -errno. */
+int dir_lock(const struct store_lmdb *lmdb, const char *name, int how);
+/* Names that were made or changed are durable. 0 or -errno. */
+int dir_sync(const struct store_lmdb *lmdb);
+/* The generations, newest first in each class; free(*out). */
+int dir_names(const struct store_lmdb *lmdb, struct name **out, size_t *count);
+/* Deletes a generation's files and its directory. */
+void dir_delete(const char *dir);
+/* Tells all processes that the set of generations is another one. */
+void dir_changed(struct store_lmdb *lmdb);
+/* Takes in the set as it is on disk. The locks on lists and of the file are held. */
+int dir_reload(struct store_lmdb *lmdb);
+
+/* ---- store_repair.c ---- */
+
+/* For the opening, the file lock is held and no list is loaded: sets aside what is damaged. How many generations, or -errno. */
+int repair_look(struct store_lmdb *lmdb);
+/* Was a process ended by the store's files? */
+bool repair_suspected(const struct store_lmdb *lmdb);
+/* Brings blocks that lie whole in what was set aside to the newest generation. For the end of the opening. */
+void repair_salvage(struct store_lmdb *lmdb, uint64_t *saved);
+int lmdb_check(struct store *store, uint64_t *saved);
+bool lmdb_lost(struct store *store, bool noted);
+
+#endif
