@@ -70,6 +70,17 @@ void store_when_room(struct store *store, void (*room)(void *ctx), void *ctx)
 	store->ops->when_room(store, room, ctx);
 }
 
+int store_check(struct store *store, uint64_t *saved)
+{
+	*saved = 0;
+	return store->ops->check ? store->ops->check(store, saved) : 0;
+}
+
+bool store_lost(struct store *store, bool noted)
+{
+	return store->ops->lost && store->ops->lost(store, noted);
+}
+
 int store_delete(struct store *store, struct bytes multihash)
 {
 	return store->ops->delete (store, multihash);

@@ -103,6 +103,18 @@ int store_stat(struct store *store, struct store_stat *stat);
 typedef int store_each_fn(void *ctx, struct bytes multihash, struct bytes data);
 int store_each(struct store *store, store_each_fn *each, void *ctx);
 
+/* ---- damage ---- */
+
+/* Looks at every page that leads to blocks (not at the blocks themselves), and sets aside the parts of the store where one is
+ * damaged; blocks that lie whole in there move, the others are gone. How many parts it were (0 is well), -errno. *saved: blocks
+ * that moved. Writers wait meanwhile. */
+int store_check(struct store *store, uint64_t *saved);
+/* Did blocks that were kept get lost so, now or earlier? With noted, not any more: whoever can ask for them knows. */
+bool store_lost(struct store *store, bool noted);
+/* A file of this name in the store's directory has the next opening do as store_check() does. A process that dies while it
+ * reads the store makes it (from its signal handler): LMDB follows a damaged page wherever it leads. */
+#define STORE_SUSPECT "suspect"
+
 /* ---- collection ----
  *
  * In three steps, beside readers and writers of all processes:

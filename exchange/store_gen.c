@@ -1,5 +1,6 @@
 #include "exchange/store_gen.h"
 
+#include "exchange/store.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/base/lmdb_dir.h"
@@ -24,7 +25,6 @@
 #define MAP_MOVES (-1)
 #define MAP_WAIT_MS 10000	    /* for other readers to end before the map moves */
 #define DISK_FULL_BYTES (32u << 20) /* less free than the largest transaction may need */
-#define TAIL_PAGES 64 /* at the end, allocated and freed by one transaction, may never be written */
 
 int gen_err(int rc)
 {
@@ -415,10 +415,13 @@ int gen_settle(struct gen *gen)
 /* LMDB found pages that cannot be, and would abort: there is no way back out of its functions. */
 static void on_damage(MDB_env *env, const char *text)
 {
+	char file[GEN_PATH_MAX + 32];
 	const char *path = "";
 
 	mdb_env_get_path(env, &path);
-	fprintf(stderr, "Error: %s is damaged: %s\n", path, text);
+	snprintf(file, sizeof file, "%s/../" STORE_SUSPECT, path);
+	close(open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	fprintf(stderr, "Error: %s is damaged: %s; the next command looks for what is whole\n", path, text);
 	_exit(EXIT_FAILURE);
 }
 
@@ -463,7 +466,7 @@ static int check_length(struct gen *gen)
 	mdb_env_stat(gen->env, &stat);
 	uint64_t missing = needed - (uint64_t)on_disk.st_size;
 
-	if (missing <= (uint64_t)TAIL_PAGES * stat.ms_psize)
+	if (missing <= (uint64_t)GEN_TAIL_PAGES * stat.ms_psize)
 		return gen->read_only ? 0 : posix_fallocate(fd, (off_t)(needed - stat.ms_psize), stat.ms_psize);
 	log_error("store", "%s/data.mdb is cut off: %llu bytes are missing at its end", gen->path,
 		  (unsigned long long)missing);

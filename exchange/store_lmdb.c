@@ -1,4 +1,4 @@
-#include "exchange/store_lmdb.h"
+#include "exchange/store_dir.h"
 
 #include "net/base/alloc.h"
 #include "net/base/err.h"
@@ -507,6 +507,8 @@ static const struct store_ops lmdb_ops = {
 	.sweep_begin = lmdb_sweep_begin,
 	.sweep_end = lmdb_sweep_end,
 	.sweep = lmdb_sweep,
+	.check = lmdb_check,
+	.lost = lmdb_lost,
 };
 
 int store_open_lmdb(const char *dir, const struct store_config *config, struct store **out)
@@ -540,6 +542,11 @@ int store_open_lmdb(const char *dir, const struct store_config *config, struct s
 		janitor_stop(lmdb);
 		free_store(lmdb);
 		return err;
+	}
+	if (!lmdb->read_only) {
+		uint64_t saved = 0;
+
+		repair_salvage(lmdb, &saved);
 	}
 	*out = &lmdb->store;
 	return 0;

@@ -8,6 +8,7 @@
  *   kept-000001/     generations of what was asked to be kept,
  *   cache-000002/    and of what was fetched by reading; numbers are never used twice
  *   reserve          1 MiB of nothing, see sweep_make_reserve()
+ *   suspect lost bad-... see store_repair.c
  *   new-... dead-... generations being made or deleted; leftovers are removed at the next opening
  *
  * A block only ever moves to a newer generation, and is copied before its old place is deleted: who looks through

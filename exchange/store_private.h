@@ -25,6 +25,9 @@ struct store_ops {
 	void (*sweep_end)(struct store *store);
 	int (*sweep)(struct store *store, const struct store_sweep_fns *fns, void *ctx,
 		     uint64_t *removed, uint64_t *freed); /* begun */
+	/* NULL: nothing can be damaged. */
+	int (*check)(struct store *store, uint64_t *saved);
+	bool (*lost)(struct store *store, bool noted);
 };
 
 struct store {

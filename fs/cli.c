@@ -30,15 +30,46 @@ static void on_signal(int number)
 		wait_cancel(wait);
 }
 
-/* Files of the store are read as memory: a damaged file, or a disk that fails, comes as this signal. */
+static char *suspect_file; /* made by on_bad_file() */
+
+/* Files of the store are read as memory: a disk that fails comes as SIGBUS, and LMDB follows a damaged page anywhere. */
 static void on_bad_file(int number)
 {
-	static const char text[] = "Error: a file of the store is damaged, or its disk fails\n";
+	static const char text[] = "Error: a file of the store is damaged, its disk fails, or this program is wrong; "
+				   "the next command looks at the store's files first\n";
 	ssize_t written = write(STDERR_FILENO, text, sizeof text - 1);
+	int fd = open(suspect_file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 
 	(void)number;
 	(void)written;
+	(void)fd;
 	_exit(EXIT_FAILED);
+}
+
+/* A sanitizer tells more of its own signal. */
+#ifdef __SANITIZE_ADDRESS__
+#define SIGNALS_OF_BAD_FILES { SIGBUS }
+#else
+#define SIGNALS_OF_BAD_FILES { SIGBUS, SIGSEGV }
+#endif
+
+static void catch_bad_files(const char *repo_path)
+{
+	static const int signals[] = SIGNALS_OF_BAD_FILES;
+
+	suspect_file = repo_file(repo_path, "store/" STORE_SUSPECT);
+	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+		signal(signals[i], on_bad_file);
+}
+
+static void release_bad_files(void)
+{
+	static const int signals[] = SIGNALS_OF_BAD_FILES;
+
+	for (size_t i = 0; suspect_file && i < ARRAY_LEN(signals); i++)
+		signal(signals[i], SIG_DFL);
+	free(suspect_file);
+	suspect_file = NULL;
 }
 
 bool cli_interrupted(void)
@@ -54,7 +85,6 @@ static void catch_signals(struct wait *wait)
 	signal_wait = wait;
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
-	signal(SIGBUS, on_bad_file);
 }
 
 static void release_signals(void)
@@ -78,6 +108,7 @@ static int run(struct invocation *in)
 	fetcher_free(in->fetcher);
 	control_close(in->control);
 	repo_close(in->repo);
+	release_bad_files();
 	free(in->repo_path);
 	release_signals();
 	wait_release(&in->wait);
@@ -287,6 +318,7 @@ int cli_need_repo(struct invocation *in)
 
 	if (code || in->repo)
 		return code;
+	catch_bad_files(in->repo_path);
 	if (repo_open(in->repo_path, &in->repo, &why))
 		code = cli_fail(in, 0, "%s", why);
 	free(why);

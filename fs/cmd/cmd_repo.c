@@ -150,6 +150,18 @@ static int heal(struct verify *verify)
 	return store_sync(in->repo->store);
 }
 
+/* The pages that lead to blocks, before LMDB follows them. */
+static int verify_pages(struct invocation *in)
+{
+	uint64_t saved;
+	int found = store_check(in->repo->store, &saved);
+
+	if (found > 0)
+		printf("%d parts of the store were damaged, %" PRIu64 " blocks were saved from them\n",
+		       found, saved);
+	return found;
+}
+
 static int run_verify(struct invocation *in)
 {
 	struct verify verify = { .in = in };
@@ -157,6 +169,9 @@ static int run_verify(struct invocation *in)
 
 	if (code)
 		return code;
+	err = verify_pages(in);
+	if (err < 0)
+		return cli_fail(in, err, "cannot look at the pages of the store");
 	verify.progress = progress_start("verified", 0);
 	err = store_each(in->repo->store, verify_block, &verify);
 	progress_end(verify.progress);

@@ -1,0 +1,260 @@
+/* Generations whose pages are damaged. LMDB believes its pages, and a process that follows a wrong one may die of it; so
+ * whoever dies leaves the file "suspect", and the next opening, like store_check(), looks at every page that leads to blocks.
+ *
+ *   bad-000007/   a generation that was set aside; its whole blocks are being put into the newest one. It goes when
+ *                 they are on disk; a crash before begins anew
+ *   lost          kept blocks may be missing since; stays until store_lost() was told that this is known
+ *
+ * A damaged generation of the cache just goes. */
+#include "exchange/store_dir.h"
+#include "exchange/store_pages.h"
+#include "net/base/err.h"
+#include "net/base/log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+static int open_data(const char *path)
+{
+	char file[GEN_PATH_MAX + 16];
+
+	snprintf(file, sizeof file, "%s/data.mdb", path);
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int check_file(const char *path)
+{
+	int fd = open_data(path);
+
+	if (fd < 0)
+		return fd == -ENOENT ? -EIO : fd;
+	int err = pages_check(fd, path);
+
+	close(fd);
+	return err;
+}
+
+/* A generation that this process has not opened: LMDB is asked for its writers' lock alone, which needs none of the pages
+ * but the first. */
+static int check_closed(const char *path)
+{
+	MDB_env *env;
+	MDB_txn *txn = NULL;
+	int rc = mdb_env_create(&env);
+
+	if (rc)
+		return gen_err(rc);
+	rc = mdb_env_open(env, path, MDB_NOTLS, 0600);
+	if (!rc)
+		rc = mdb_txn_begin(env, NULL, 0, &txn);
+	/* Not even that: then nobody else writes either. */
+	int err = rc && rc != MDB_INVALID && rc < 0 ? gen_err(rc) : check_file(path);
+
+	mdb_txn_abort(txn);
+	mdb_env_close(env);
+	return err;
+}
+
+static int check_open(struct gen *gen)
+{
+	MDB_txn *txn;
+	int err = gen_write_begin(gen, &txn);
+
+	if (err)
+		return err;
+	err = check_file(gen->path);
+	gen_write_drop(gen, txn);
+	return err;
+}
+
+/* ---- setting aside ---- */
+
+static int note_lost(const struct store_lmdb *lmdb)
+{
+	int fd = open(dir_path(lmdb, "lost", 0).text, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return dir_sync(lmdb);
+}
+
+/* The file lock (exclusive) is held. */
+static int set_aside(struct store_lmdb *lmdb, const struct name *name)
+{
+	bool kept = name->class == GEN_KEPT;
+	struct path from = dir_path(lmdb, dir_class_names[name->class], name->number);
+	struct path to = dir_path(lmdb, kept ? "bad" : "dead", name->number);
+	int err = kept ? note_lost(lmdb) : 0;
+
+	if (!err && rename(from.text, to.text))
+		err = -errno;
+	if (!err)
+		err = dir_sync(lmdb);
+	if (err) {
+		log_error("store", "cannot set aside %s: %s", from.text, err_text(err));
+		return err;
+	}
+	log_warn("store", "%s is damaged and set aside%s", from.text,
+		 kept ? "" : ": only cached blocks are lost");
+	if (!kept)
+		dir_delete(to.text);
+	return 0;
+}
+
+int repair_look(struct store_lmdb *lmdb)
+{
+	struct name *names;
+	size_t count;
+	int found = 0, err = dir_names(lmdb, &names, &count);
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < count && !err; i++) {
+		err = check_closed(
+			dir_path(lmdb, dir_class_names[names[i].class], names[i].number).text);
+		if (err == -EIO) {
+			err = set_aside(lmdb, &names[i]);
+			found += !err;
+		}
+	}
+	free(names);
+	if (!err)
+		unlink(dir_path(lmdb, STORE_SUSPECT, 0).text);
+	return err ? err : found;
+}
+
+bool repair_suspected(const struct store_lmdb *lmdb)
+{
+	return access(dir_path(lmdb, STORE_SUSPECT, 0).text, F_OK) == 0;
+}
+
+static int set_aside_open(struct store_lmdb *lmdb, const struct gen *gen)
+{
+	const struct name name = { .class = gen->class, .number = gen->number };
+
+	pthread_mutex_lock(&lmdb->lists);
+	int fd = dir_lock(lmdb, "lock", LOCK_EX), err = fd < 0 ? fd : set_aside(lmdb, &name);
+
+	if (!err) {
+		dir_changed(lmdb);
+		err = dir_reload(lmdb);
+	}
+	if (fd >= 0)
+		close(fd);
+	pthread_mutex_unlock(&lmdb->lists);
+	snapshot_drop_idle(lmdb);
+	return err;
+}
+
+/* ---- salvage ---- */
+
+struct salvage {
+	struct store_lmdb *lmdb;
+	uint64_t blocks;
+};
+
+static int save_block(void *ctx, struct bytes multihash, struct bytes data)
+{
+	struct salvage *salvage = ctx;
+	struct cid cid;
+	size_t size;
+
+	if (cid_make(&cid, 1, CODEC_RAW, multihash) ||
+	    !store_size(&salvage->lmdb->store, multihash, &size))
+		return 0;
+	struct block *block = block_copy(&cid, data);
+	int err = store_put(&salvage->lmdb->store, block, STORE_KEEP | STORE_VERIFY | STORE_WAIT, NULL,
+			    NULL);
+
+	salvage->blocks += !err;
+	block_unref(block);
+	return err;
+}
+
+static int salvage_one(struct store_lmdb *lmdb, const char *path, uint64_t *saved)
+{
+	struct salvage salvage = { .lmdb = lmdb };
+	int fd = open_data(path);
+
+	if (fd < 0)
+		return fd;
+	log_info("store", "looking for blocks in %s", path);
+	int err = pages_salvage(fd, save_block, &salvage);
+
+	close(fd);
+	if (!err)
+		err = store_sync(&lmdb->store);
+	if (err)
+		return err;
+	log_warn("store", "%llu blocks were saved from %s", (unsigned long long)salvage.blocks,
+		 path);
+	*saved += salvage.blocks;
+	dir_delete(path);
+	return 0;
+}
+
+void repair_salvage(struct store_lmdb *lmdb, uint64_t *saved)
+{
+	int lock = store_dir_janitor_lock(lmdb, false); /* who sweeps leaves it to the next */
+	DIR *dir = lock < 0 ? NULL : opendir(lmdb->path);
+	struct dirent *entry;
+	unsigned number;
+
+	while (dir && (entry = readdir(dir))) {
+		if (sscanf(entry->d_name, "bad-%u", &number) != 1)
+			continue;
+		struct path path = dir_path(lmdb, "bad", number);
+		int err = salvage_one(lmdb, path.text, saved);
+
+		if (err)
+			log_error("store", "cannot save the blocks in %s now: %s", path.text,
+				  err_text(err));
+	}
+	if (dir)
+		closedir(dir);
+	if (lock >= 0)
+		close(lock);
+}
+
+/* ---- on demand ---- */
+
+int lmdb_check(struct store *store, uint64_t *saved)
+{
+	struct store_lmdb *lmdb = lmdb_of(store);
+	struct gens *gens;
+	int found = 0, err = store_dir_gens(lmdb, &gens);
+
+	*saved = 0;
+	if (err)
+		return err;
+	for (size_t i = 0; i < gens->count && !err; i++) {
+		struct gen *gen = gens->at[i];
+
+		err = lmdb->read_only ? check_file(gen->path) : check_open(gen);
+		if (err == -EIO && !lmdb->read_only) {
+			err = set_aside_open(lmdb, gen);
+			found += !err;
+		}
+	}
+	gens_unref(gens);
+	if (!err && found)
+		repair_salvage(lmdb, saved);
+	return err ? err : found;
+}
+
+bool lmdb_lost(struct store *store, bool noted)
+{
+	struct path path = dir_path(lmdb_of(store), "lost", 0);
+
+	if (noted)
+		unlink(path.text);
+	return access(path.text, F_OK) == 0;
+}
