@@ -6,6 +6,7 @@
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/base/log.h"
+#include "net/base/trim.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -146,6 +147,7 @@ static int run_parts(struct daemon *daemon, char **why)
 static int run_locked(const struct daemon_options *options, char **why)
 {
 	struct daemon daemon = { .options = options };
+	struct trim trim = { 0 };
 	int err = repo_open(options->repo_path, &daemon.repo, why);
 
 	if (err)
@@ -156,7 +158,9 @@ static int run_locked(const struct daemon_options *options, char **why)
 		daemon.loop = loop_new();
 		daemon.random = random_system();
 		start_signals(&daemon);
+		trim_start(&trim, loop_timers(daemon.loop));
 		err = run_parts(&daemon, why);
+		trim_stop(&trim);
 		timer_stop(loop_timers(daemon.loop), &daemon.deadline);
 		swarm_free(daemon.swarm);
 		stop_signals(&daemon);
