@@ -57,6 +57,7 @@ below_exchange := exchange routing net
 below_routing  := routing net
 below_net      := net
 below_sim      := exchange routing net
+below_e2e      := exchange routing net
 below_bench    := exchange routing net
 below_fuzz     := fs dag exchange routing net
 
@@ -74,6 +75,11 @@ SIM := $(sort $(wildcard tests/sim/*.c))
 $(OUT)/tests/sim/sim: $(SIM:%.c=$(OUT)/%.o) $(foreach l,$(below_sim),$(call lib,$(l)))
 	@echo "  LD      $@"
 	@$(CC) $(CFLAGS_$(V)) $(SIM_WRAP) -o $@ $^ $(LDLIBS) -lm
+
+# The hostile peer of tests/e2e/hostile.py.
+$(OUT)/tests/e2e/evil/evil: $(patsubst %.c,$(OUT)/%.o,$(sort $(wildcard tests/e2e/evil/*.c))) $(foreach l,$(below_e2e),$(call lib,$(l)))
+	@echo "  LD      $@"
+	@$(CC) $(CFLAGS_$(V)) -o $@ $^ $(LDLIBS)
 
 $(OUT)/tests/fuzz/fuzz_%: $(OUT)/tests/fuzz/fuzz_%.o $(if $(filter fuzz,$(V)),,$(OUT)/tests/fuzz/replay.o) \
 		$(foreach l,$(below_fuzz),$(call lib,$(l)))
@@ -113,7 +119,7 @@ demo: setup
 
 # The issue's whole story with real processes and mounts: minutes.
 e2e: setup
-	@$(MAKE) --no-print-directory V=release all
+	@$(MAKE) --no-print-directory V=release all $(BUILD)/release/tests/e2e/evil/evil
 	@DAGFS=$(BUILD)/release/dagfs tests/e2e/run
 
 # Many nodes on virtual time: the fixed set, or make sim SEED=... SCENARIO=... NODES=...
