@@ -15,6 +15,9 @@
 #define PROVIDER_ADDR_TTL_MS (24ull * 3600 * 1000)
 #define NS_PER_MS 1000000
 #define NO_CODE 0
+/* Answers waiting on one stream: a peer that asked for more in one breath, and reads nothing, is reset.
+ * The 64 calls that our own client has open find room. */
+#define QUEUE_MAX (64 * KAD_OWN_MAX)
 
 struct kad_server {
 	struct kad_server_view view;
@@ -243,6 +246,9 @@ static int on_message(void *ctx, struct buf *message)
 {
 	struct session *session = ctx;
 	struct buf out = { 0 }, framed = { 0 };
+
+	if (stream_queued(session->stream) > QUEUE_MAX)
+		return -EAGAIN;
 	int err = kad_server_answer(&session->server->view, stream_peer(session->stream),
 				    buf_bytes(message), &out);
 
