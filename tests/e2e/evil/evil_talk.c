@@ -255,14 +255,15 @@ void evil_kadflood(struct crew *crew, char **words)
 		tube_send(tube_open(link, KAD_PROTOCOL), buf_bytes(&framed));
 	for (int i = 0; i < 100; i++)
 		link_pump(link, 10);
-	printf(" asked=%lu reset=%lu alive=%d", sent * 31, link->resets, !link->dead);
+	printf(" questions=%lu reset=%lu alive=%d", sent * 31, link->resets, !link->dead);
 	buf_release(&request);
 	buf_release(&framed);
 }
 
 /* Answers every question with COUNT peers that are nobody. */
 struct crowd {
-	unsigned long count, answers;
+	struct crew *crew;
+	unsigned long count;
 	struct buf framed;
 };
 
@@ -273,7 +274,7 @@ static void crowd_answer(void *ctx, struct tube *tube)
 	buf_clear(&tube->in);
 	if (strcmp(tube->protocol, KAD_PROTOCOL) != 0)
 		return;
-	crowd->answers++;
+	crowd->crew->asked++;
 	tube_write(tube, buf_bytes(&crowd->framed));
 }
 
@@ -285,6 +286,7 @@ void evil_kadlie(struct crew *crew, char **words)
 	struct buf answer = { 0 };
 	struct multiaddr addr;
 
+	crowd.crew = crew;
 	crowd.count = evil_number(words, 0, 4000);
 	kad_msg_begin(&answer, KAD_GET_PROVIDERS, bytes_of(NULL, 0));
 	for (unsigned long i = 0; i < crowd.count; i++) {
