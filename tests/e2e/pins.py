@@ -39,7 +39,14 @@ def update(lab, tree, a, b):
     lines = b.must("--enc=json", "pin", "ls", "--type=recursive", "--stream").out.splitlines()
     lab.check("pin ls --stream: one line a pin",
               {json.loads(line)["Cid"] for line in lines} == {before, after}, str(lines))
+    keys = json.loads(b.must("--enc=json", "pin", "ls", "--type=recursive").out)["Keys"]
+    lab.check("without it, one document", {cid: keys[cid]["Type"] for cid in keys} ==
+              {before: "recursive", after: "recursive"}, str(keys))
+    none = b.must("--enc=json", "pin", "ls", "--type=direct").out
+    lab.check("of none too", json.loads(none) == {"Keys": {}}, none)
     b.must("pin", "rm", before)
+    done = b.call("--enc=json", "pin", "ls", before)
+    lab.check("what is not pinned is not listed", done.code == 1 and not done.out, str(done))
     return after
 
 
