@@ -153,7 +153,15 @@ static void print_group(const char *name, json_t *group)
 		return;
 	printf("%s\n", name);
 	json_object_foreach(group, key, value)
-		printf("\t%s: %" JSON_INTEGER_FORMAT "\n", key, json_integer_value(value));
+	{
+		if (json_is_string(value))
+			printf("\t%s: %s\n", key, json_string_value(value));
+		else if (json_is_boolean(value))
+			printf("\t%s: %s\n", key, json_is_true(value) ? "yes" : "no");
+		else
+			printf("\t%s: %" JSON_INTEGER_FORMAT "\n", key,
+			       json_integer_value(value));
+	}
 }
 
 static int run_stats(struct invocation *in)

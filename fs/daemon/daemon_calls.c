@@ -60,6 +60,15 @@ static json_t *key_json(const struct public_key *key)
 
 /* ---- id ---- */
 
+static bool serves(const struct router *kad)
+{
+	struct kad_stats stats = { 0 };
+
+	if (kad)
+		kad_stats(kad, &stats);
+	return stats.serving;
+}
+
 /* What we answer, sorted. */
 static json_t *own_protocols(const struct daemon *daemon)
 {
@@ -67,9 +76,9 @@ static json_t *own_protocols(const struct daemon *daemon)
 				 "/ipfs/bitswap/1.1.0", "/ipfs/bitswap/1.2.0", "/ipfs/id/1.0.0",
 				 "/ipfs/id/push/1.0.0");
 
-	if (daemon->wan_serves)
+	if (serves(daemon->wan))
 		json_array_append_new(list, json_string("/ipfs/kad/1.0.0"));
-	if (daemon->lan)
+	if (serves(daemon->lan))
 		json_array_append_new(list, json_string("/ipfs/lan/kad/1.0.0"));
 	json_array_append_new(list, json_string("/ipfs/ping/1.0.0"));
 	return list;
@@ -275,13 +284,23 @@ static json_t *kad_json(const struct router *kad)
 	if (!kad)
 		return json_null();
 	kad_stats(kad, &s);
-	return json_pack("{s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "TablePeers",
-			 (int)s.table_peers, "Buckets", (int)s.buckets, "ProviderKeys",
-			 (json_int_t)s.provider_keys, "Provided", (json_int_t)s.provided,
-			 "ProvidePending", (json_int_t)s.provide_pending, "Queries",
-			 (json_int_t)s.queries, "QueryFailures", (json_int_t)s.query_failures,
-			 "MessagesSent", (json_int_t)s.messages_sent, "MessagesReceived",
-			 (json_int_t)s.messages_received);
+	/* Without a refresh yet its age is left out. */
+	return json_pack(
+		"{s:s, s:b, s:i, s:i, s:i, s:o*, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+		"s:I, s:I}",
+		"Mode", s.serving ? "server" : "client", "AutoMode", (int)s.automatic, "TablePeers",
+		(int)s.table_peers, "Buckets", (int)s.buckets, "BucketsFilled",
+		(int)s.buckets_filled, "LastRefreshSeconds",
+		s.refresh_age_ms == UINT64_MAX ? NULL
+					       : json_integer((json_int_t)(s.refresh_age_ms / 1000)),
+		"Refreshes", (json_int_t)s.refreshes, "RefreshFailures",
+		(json_int_t)s.refresh_failures, "Queries", (json_int_t)s.queries, "QueryFailures",
+		(json_int_t)s.query_failures, "Values", (json_int_t)s.values, "ValueBytes",
+		(json_int_t)s.value_bytes, "ProviderKeys", (json_int_t)s.provider_keys,
+		"ProviderRecords", (json_int_t)s.provider_records, "Provided",
+		(json_int_t)s.provided, "ProvidePending", (json_int_t)s.provide_pending,
+		"MessagesSent", (json_int_t)s.messages_sent, "MessagesReceived",
+		(json_int_t)s.messages_received);
 }
 
 struct totals {

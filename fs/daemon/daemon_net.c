@@ -97,19 +97,12 @@ static size_t bootstrap_addrs(const struct daemon *daemon, struct multiaddr *add
 	return found;
 }
 
-/* A node that others can reach serves; one that cannot only asks. */
-static enum kad_mode wan_mode(const struct daemon *daemon, const char *type)
+/* Whether we answer in the public network: on our own judgement unless told. */
+static enum kad_mode wan_mode(const char *type)
 {
-	struct multiaddr *addrs = xcalloc(DAEMON_LISTEN_MAX, sizeof(*addrs));
-	enum kad_mode mode = strcmp(type, "dhtserver") ? KAD_CLIENT : KAD_SERVER;
-	size_t found = swarm_listen_addrs(daemon->swarm, addrs, DAEMON_LISTEN_MAX);
-
-	if (strcmp(type, "auto") == 0 || strcmp(type, "dht") == 0)
-		for (size_t i = 0; i < found && i < DAEMON_LISTEN_MAX; i++)
-			if (multiaddr_scope(&addrs[i]) == SCOPE_PUBLIC)
-				mode = KAD_SERVER;
-	free(addrs);
-	return mode;
+	if (strcmp(type, "dhtclient") == 0)
+		return KAD_CLIENT;
+	return strcmp(type, "dhtserver") == 0 ? KAD_SERVER : KAD_AUTO;
 }
 
 static void start_routing(struct daemon *daemon)
@@ -120,7 +113,7 @@ static void start_routing(struct daemon *daemon)
 	struct router *list[2];
 	struct kad_config config = {
 		.protocol = "/ipfs/kad/1.0.0",
-		.mode = wan_mode(daemon, type),
+		.mode = wan_mode(type),
 		.reprovide_ms = duration(daemon, "Reprovider.Interval"),
 		.bootstrap = addrs,
 		.bootstrap_count = found,
@@ -130,14 +123,14 @@ static void start_routing(struct daemon *daemon)
 		goto out;
 	if (found || strcmp(type, "auto")) {
 		daemon->wan = kad_new(daemon->swarm, daemon->repo->db, &config);
-		daemon->wan_serves = config.mode == KAD_SERVER;
 		list[parts++] = daemon->wan;
 	}
 	config.protocol = "/ipfs/lan/kad/1.0.0";
 	config.lan = true;
 	config.keep_loopback =
 		config_bool(daemon->repo->config, "Routing.LoopbackAddressesOnLanDHT", false);
-	config.mode = KAD_SERVER;
+	/* Neighbours can always reach us; who wants to be a client is one to them too. */
+	config.mode = config.mode == KAD_CLIENT ? KAD_CLIENT : KAD_SERVER;
 	config.bootstrap_count = 0;
 	for (size_t i = 0; i < found; i++)
 		if (multiaddr_scope(&addrs[i]) == SCOPE_PRIVATE ||

@@ -25,7 +25,6 @@ struct daemon {
 	struct timer deadline;	  /* of stopping */
 	struct list mounts;	  /* struct daemon_mount */
 	struct daemon_pins *pins; /* NULL: not started, or ended */
-	bool wan_serves;	  /* answers in the public DHT */
 	bool stopping, had_mount;
 };
 
