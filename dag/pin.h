@@ -40,8 +40,9 @@ int pin_add(struct db *db, struct blocks *blocks, const struct cid *cid, enum pi
 	    void *ctx);
 /* Pin `to` recursively in the place of `from`, which is pinned so: of what is below `from` nothing
  * is asked for or looked at, so that only differences are fetched (and told as progress, without a
- * total); the record counts all of `to`. The name is taken over unless `to` has one. Then, with unpin, `from` is kept no longer; a crash before leaves both.
- * -ENOENT from is not pinned; -EEXIST it is pinned directly, or not complete; else as pin_add(). */
+ * total); the record counts all of `to`. The name is taken over unless `to` has one. Then, with
+ * unpin, `from` is kept no longer; a crash before leaves both. -ENOENT from is not pinned; -EEXIST
+ * it is pinned directly, or not complete; else as pin_add(). */
 int pin_update(struct db *db, struct blocks *blocks, const struct cid *from, const struct cid *to,
 	       bool unpin, struct wait *wait, uint64_t timeout_ms, pin_progress_fn *progress,
 	       void *ctx);
@@ -49,6 +50,9 @@ int pin_update(struct db *db, struct blocks *blocks, const struct cid *from, con
  * as read (zero without), with what was counted now. -ENOENT no record; else as pin_add(). */
 int pin_go_on(struct db *db, struct blocks *blocks, const struct cid *cid, struct wait *wait,
 	      uint64_t timeout_ms, struct pin *pin);
+/* Blocks were lost: every pin is PIN_WANTED again, so that pin_go_on() looks for what is missing
+ * and fetches it. */
+int pin_want_all(struct db *db);
 /* For a tree that was just imported and synced: only the record. -ENAMETOOLONG, -EEXIST as
  * pin_add(). */
 int pin_record(struct db *db, const struct cid *cid, enum pin_kind kind, const char *name,

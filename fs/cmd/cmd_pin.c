@@ -244,8 +244,7 @@ static const struct option_spec ls_options[] = {
 	{ "type", 't', OPTION_TEXT, "KIND", "direct, recursive, indirect or all", "all" },
 	{ "quiet", 'q', OPTION_FLAG, NULL, "only the CIDs", NULL },
 	{ "names", 'n', OPTION_FLAG, NULL, "names of pins too", NULL },
-	{ "stream", 's', OPTION_FLAG, NULL, "with --enc=json, one line a pin",
-	  NULL },
+	{ "stream", 's', OPTION_FLAG, NULL, "with --enc=json, one line a pin", NULL },
 	{ 0 },
 };
 
