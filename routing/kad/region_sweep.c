@@ -330,6 +330,8 @@ static void walk_to(struct kad_region_sweep *sweep, struct bytes key, kad_walk_d
 	sweep->walks++;
 	kad_walk_start(&sweep->walk, kad, KAD_FIND_NODE, buf_bytes(&sweep->target),
 		       kad_now(kad) + KAD_SWEEP_WALK_MS, NULL, done, sweep);
+	/* Not only the nearest matter here: all k are asked while there is still to be learned. */
+	sweep->walk.lookup.beta = kad->config.k;
 	for (size_t i = 0; i < sweep->map.count; i++)
 		kad_lookup_seed(&sweep->walk.lookup, &sweep->map.peers[i].peer);
 }
