@@ -229,10 +229,9 @@ static void on_drain(void *ctx, struct stream *stream)
 	pump_soon(ctx);
 }
 
-static const struct stream_events events = { .on_data = on_data,
-					     .on_end = on_end,
-					     .on_drain = on_drain,
-					     .on_close = on_close };
+static const struct stream_events events = {
+	.on_data = on_data, .on_end = on_end, .on_drain = on_drain, .on_close = on_close
+};
 
 static void on_read_timeout(void *ctx)
 {
