@@ -13,31 +13,39 @@
 #define SEED 20261121
 #define LEAK_MAX 65536 /* bytes that libraries may keep of a run */
 
+enum when {
+	ONCE,
+	TWICE, /* and again: the trace must be the same */
+	ASKED, /* long: only when asked for by its name */
+};
+
 static const struct scenario {
 	const char *name;
 	scenario_fn *run;
 	unsigned nodes; /* given to it in the fixed set; 0: its own */
-	bool twice;	/* and again: the trace must be the same */
+	enum when when;
 } scenarios[] = {
-	{ "one-source", run_one_source, 0, true },
-	{ "four-sources", run_four_sources, 0, true },
-	{ "small-blocks", run_small_blocks, 0, false },
-	{ "greedy", run_greedy, 0, false },
-	{ "vanish", run_vanish, 0, true },
-	{ "partition", run_partition, 0, false },
-	{ "loss", run_loss, 0, true },
-	{ "jump", run_jump, 0, false },
-	{ "nat", run_nat, 0, false },
-	{ "wrong-blocks", run_wrong_blocks, 0, true },
-	{ "silent", run_silent, 0, false },
-	{ "garbage", run_garbage, 0, true },
-	{ "lookups", run_lookups, 100, true },
-	{ "lookups", run_lookups, 1000, false },
-	{ "lookups", run_lookups, 10000, false },
-	{ "provide", run_provide, 0, false },
-	{ "sybils", run_sybils, 0, false },
-	{ "split", run_split, 0, false },
-	{ "mixed", run_mixed, 0, true },
+	{ "one-source", run_one_source, 0, TWICE },
+	{ "four-sources", run_four_sources, 0, TWICE },
+	{ "small-blocks", run_small_blocks, 0, ONCE },
+	{ "greedy", run_greedy, 0, ONCE },
+	{ "vanish", run_vanish, 0, TWICE },
+	{ "partition", run_partition, 0, ONCE },
+	{ "loss", run_loss, 0, TWICE },
+	{ "jump", run_jump, 0, ONCE },
+	{ "nat", run_nat, 0, ONCE },
+	{ "wrong-blocks", run_wrong_blocks, 0, TWICE },
+	{ "silent", run_silent, 0, ONCE },
+	{ "garbage", run_garbage, 0, TWICE },
+	{ "lookups", run_lookups, 100, TWICE },
+	{ "lookups", run_lookups, 1000, ONCE },
+	{ "lookups", run_lookups, 10000, ONCE },
+	{ "provide", run_provide, 0, ONCE },
+	{ "sybils", run_sybils, 0, ONCE },
+	{ "split", run_split, 0, ONCE },
+	{ "mixed", run_mixed, 0, TWICE },
+	{ "sweep", run_sweep, 200, ONCE },
+	{ "sweep-100000", run_sweep_100000, 1000, ASKED },
 };
 
 /* ---- what scenarios say ---- */
@@ -122,7 +130,7 @@ static void run_one(struct sim *sim, const struct scenario *scenario, unsigned n
 	fflush(stdout);
 	scenario->run(sim);
 	trace = sim->trace;
-	if (scenario->twice && nodes == scenario->nodes) {
+	if (scenario->when == TWICE && nodes == scenario->nodes) {
 		size_t before = allocated();
 
 		sim->quiet = true;
@@ -154,7 +162,7 @@ int main(int argc, char **argv)
 		log_set_level("all", "error");
 	printf("seed %llu\n", (unsigned long long)sim.seed);
 	for (size_t i = 0; i < ARRAY_LEN(scenarios); i++) {
-		if (only && strcmp(only, scenarios[i].name) != 0)
+		if (only ? strcmp(only, scenarios[i].name) != 0 : scenarios[i].when == ASKED)
 			continue;
 		if (only && nodes && any)
 			continue; /* of those that have one name, only the first is asked for */

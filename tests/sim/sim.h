@@ -35,5 +35,7 @@ scenario_fn run_one_source, run_four_sources, run_small_blocks, run_greedy, run_
 scenario_fn run_wrong_blocks, run_silent, run_garbage;
 /* run_kad.c */
 scenario_fn run_lookups, run_provide, run_sybils, run_split, run_mixed;
+/* run_provide.c */
+scenario_fn run_sweep, run_sweep_100000;
 
 #endif
