@@ -396,6 +396,31 @@ int pin_go_on(struct db *db, struct blocks *blocks, const struct cid *cid, struc
 	return err;
 }
 
+static int want_again(void *ctx, struct bytes key, struct bytes value)
+{
+	struct pin pin;
+	int err = decode(&pin, key, value);
+
+	if (err || pin.state == PIN_WANTED)
+		return 0; /* what cannot be read is told of where it is listed */
+	pin.state = PIN_WANTED;
+	return put(ctx, &pin);
+}
+
+int pin_want_all(struct db *db)
+{
+	struct db_txn *txn;
+	int err = db_begin(db, true, &txn);
+
+	if (err)
+		return err;
+	err = db_each(txn, TABLE, (struct bytes){ 0 }, (struct bytes){ 0 }, want_again, txn);
+	if (!err)
+		return db_commit(txn);
+	db_abort(txn);
+	return err;
+}
+
 int pin_record(struct db *db, const struct cid *cid, enum pin_kind kind, const char *name,
 	       uint64_t blocks, uint64_t bytes)
 {

@@ -4,8 +4,10 @@
  *   control.sock   while a daemon runs */
 #include "fs/repo.h"
 
+#include "dag/pin.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
+#include "net/base/log.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -140,6 +142,21 @@ static int load_identity(struct repo *repo, char **why)
 	return err;
 }
 
+void repo_mind_losses(struct repo *repo)
+{
+	if (!store_lost(repo->store, false))
+		return;
+	repo->lost = true;
+	int err = pin_want_all(repo->db);
+
+	if (err) {
+		log_error("repo", "pins may be incomplete, and that cannot be noted err=%s", err_text(err));
+		return;
+	}
+	store_lost(repo->store, true);
+	log_warn("repo", "pinned blocks may be missing: a daemon fetches them again, see `dagfs pin verify`");
+}
+
 static int open_parts(struct repo *repo, char **why)
 {
 	char *records = repo_file(repo->path, "records"), *blocks = repo_file(repo->path, "store");
@@ -162,6 +179,8 @@ static int open_parts(struct repo *repo, char **why)
 	err = store_open_lmdb(blocks, &config, &repo->store);
 	if (err)
 		*why = xasprintf("cannot open the block store in %s: %s", blocks, err_text(err));
+	else
+		repo_mind_losses(repo);
 out:
 	free(records);
 	free(blocks);

@@ -13,6 +13,7 @@ struct repo {
 	struct identity *identity;
 	struct db *db;	     /* records/: pins, providers, peers, names, journal */
 	struct store *store; /* store/: blocks */
+	bool lost;	     /* blocks that were kept are gone, as this process found out */
 };
 
 /* dir given with --repo, else $DAGFS_PATH, else $XDG_DATA_HOME/dagfs, else ~/.local/share/dagfs. malloc'd; NULL and a
@@ -23,6 +24,8 @@ int repo_init(const char *path, const char *profile, char **why);
 /* Opens everything. 0, -ENOENT (no repository: *why tells to run `dagfs init`), -errno. */
 int repo_open(const char *path, struct repo **out, char **why);
 void repo_close(struct repo *repo); /* waits for queued writes; NULL is ignored */
+/* When kept blocks were lost (store_lost()): pins are to be completed again. Done by repo_open(), and after store_check(). */
+void repo_mind_losses(struct repo *repo);
 /* path/name, malloc'd. */
 char *repo_file(const char *path, const char *name);
 

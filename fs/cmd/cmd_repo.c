@@ -1,4 +1,5 @@
 /* repo stat, verify and gc: the store as a whole. */
+#include "dag/pin.h"
 #include "fs/cli.h"
 
 #include "net/base/err.h"
@@ -156,34 +157,81 @@ static int verify_pages(struct invocation *in)
 	uint64_t saved;
 	int found = store_check(in->repo->store, &saved);
 
-	if (found > 0)
-		printf("%d parts of the store were damaged, %" PRIu64 " blocks were saved from them\n",
-		       found, saved);
+	if (found <= 0)
+		return found;
+	repo_mind_losses(in->repo);
+	printf("%d parts of the store were damaged, %" PRIu64 " blocks were saved from them\n", found,
+	       saved);
 	return found;
+}
+
+static int add_wanted(void *ctx, const struct pin *pin)
+{
+	struct buf *wanted = ctx;
+
+	if (pin->state == PIN_WANTED) {
+		buf_add_u8(wanted, (uint8_t)cid_bytes(&pin->cid).len);
+		buf_add(wanted, cid_bytes(&pin->cid));
+	}
+	return 0;
+}
+
+/* After a loss: fetches what is missing below pins. *missing counts pins that stay incomplete. */
+static int complete_pins(struct invocation *in, uint64_t *missing)
+{
+	struct buf wanted = { 0 };
+	struct blocks blocks;
+	int err = pin_each(in->repo->db, add_wanted, &wanted);
+	struct cursor c = cursor_over(buf_bytes(&wanted));
+
+	*missing = 0;
+	cli_blocks(in, &blocks);
+	while (!err && cursor_left(&c)) {
+		struct cid cid;
+		struct pin pin;
+
+		if (cid_from_bytes(&cid, cursor_take(&c, cursor_u8(&c))))
+			continue;
+		int why = pin_go_on(in->repo->db, &blocks, &cid, cli_wait_long(in),
+				    in->timeout_ms, &pin);
+
+		*missing += why != 0;
+		if (why == -EINTR)
+			err = why;
+	}
+	blocks_release(&blocks);
+	buf_release(&wanted);
+	return err;
 }
 
 static int run_verify(struct invocation *in)
 {
 	struct verify verify = { .in = in };
-	int err, code = cli_need_repo(in);
+	uint64_t missing = 0;
+	int err, found, code = cli_need_repo(in);
 
 	if (code)
 		return code;
-	err = verify_pages(in);
-	if (err < 0)
-		return cli_fail(in, err, "cannot look at the pages of the store");
+	found = verify_pages(in);
+	if (found < 0)
+		return cli_fail(in, found, "cannot look at the pages of the store");
 	verify.progress = progress_start("verified", 0);
 	err = store_each(in->repo->store, verify_block, &verify);
 	progress_end(verify.progress);
 	if (!err && verify.bad)
 		err = heal(&verify);
 	buf_release(&verify.found);
+	if (!err && in->repo->lost)
+		err = complete_pins(in, &missing);
 	if (err)
 		return cli_fail(in, err, "verification stopped after %" PRIu64 " blocks",
 				verify.blocks);
 	if (verify.bad > verify.healed)
 		return cli_fail(in, 0, "verify complete, %" PRIu64 " blocks were corrupt",
 				verify.bad - verify.healed);
+	if (missing)
+		return cli_fail(in, 0, "verify complete, %" PRIu64 " pins miss blocks: a daemon with peers fetches them",
+				missing);
 	puts(verify.bad ? "verify complete, all corrupt blocks were fetched again." :
 			  "verify complete, all blocks validated.");
 	return EXIT_OK;
@@ -191,7 +239,8 @@ static int run_verify(struct invocation *in)
 
 const struct command cmd_repo_verify = {
 	"repo verify", "", 0, 0, "hash every stored block again",
-	"With a daemon and without --offline damaged blocks are fetched again.", NULL, run_verify,
+	"Damaged parts of the store are set aside, and blocks that are whole are saved from them. With a daemon and\n"
+	"without --offline damaged and lost blocks are fetched again.", NULL, run_verify,
 };
 
 /* ---- gc ---- */
