@@ -104,10 +104,11 @@ struct claim {
 	const struct kad_server_view *view;
 	const struct peer_id *from;
 	struct bytes key;
-	bool stored;
+	bool good;
 };
 
-/* Only who asks can be announced, and only with an address. */
+/* Only who asks can be announced, and only with an address. What is beyond a quota is not kept, and
+ * no reason for a reset: the peer did nothing wrong, and would open a stream for each that follows. */
 static int take_claim(void *ctx, const struct kad_msg_peer *peer)
 {
 	struct claim *claim = ctx;
@@ -118,8 +119,9 @@ static int take_claim(void *ctx, const struct kad_msg_peer *peer)
 	for (size_t i = 0; i < peer->addr_count; i++)
 		if (kad_filter_addr(claim->view->filter, &peer->addrs[i]))
 			swarm_add_addr(swarm, &peer->id, &peer->addrs[i], PROVIDER_ADDR_TTL_MS);
-	claim->stored = kad_providers_add(claim->view->providers, claim->key, &peer->id,
-					  wallclock_ns() / NS_PER_MS) == 0;
+	kad_providers_add(claim->view->providers, claim->key, &peer->id,
+			  wallclock_ns() / NS_PER_MS);
+	claim->good = true;
 	return 1;
 }
 
@@ -131,7 +133,7 @@ static int take_provider(const struct kad_server_view *view, const struct peer_i
 	if (msg->key.len == 0 || msg->key.len > KAD_KEY_MAX)
 		return -EBADMSG;
 	kad_msg_peers(request, KAD_PROVIDERS, take_claim, &claim);
-	return claim.stored ? 0 : -EACCES;
+	return claim.good ? 0 : -EACCES;
 }
 
 static int answer_get_value(const struct kad_server_view *view, const struct peer_id *from,
