@@ -4,7 +4,7 @@
  *   control.sock   while a daemon runs */
 #include "fs/repo.h"
 
-#include "dag/pin.h"
+#include "dag/dag.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/base/log.h"

@@ -1,5 +1,5 @@
 /* repo stat, verify and gc: the store as a whole. */
-#include "dag/pin.h"
+#include "dag/dag.h"
 #include "fs/cli.h"
 
 #include "net/base/err.h"
