@@ -1,7 +1,7 @@
 """A peer that means harm, over real sockets, against a real daemon: one verb of tests/e2e/evil an attack.
 
 While an attack is held the daemon is asked whether it lives; after each, an honest node must get a file from it at
-once, and its memory and descriptors must be what they were. Sizes are those of tests/ADVISORIES.md; SCALE=0.1 makes
+once, and its memory and descriptors must be what they were. Sizes are those of tests/README.md; SCALE=0.1 makes
 the large ones smaller. ONLY=verb,verb runs those attacks alone."""
 
 import contextlib
