@@ -1,6 +1,7 @@
 #include "exchange/exchange.h"
 
 #include "exchange/bitswap/engine.h"
+#include "net/base/log.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,12 +15,22 @@
 #define SERVE_MESSAGE_MAX                                                                          \
 	(2u << 20) /* with its last block it must stay below BITSWAP_MESSAGE_MAX */
 #define SERVE_OUTSTANDING (4u << 20)
+/* Four times what is asked of one fast peer alone: no one fetch, and no one reader, ever meets it. */
+#define IN_FLIGHT (UINT64_C(256) << 20)
+#define IN_FLIGHT_MIN (UINT64_C(1) << 20)
 
 /* Other threads speak to the loop by one note at a time. It outlives an exchange freed meanwhile.
  */
 struct engine_note {
 	struct inbox_item item;
 	struct exchange *exchange; /* NULL: freed */
+};
+
+/* The door's: one of its own for each, but the last is shared by many. */
+struct exchange_session {
+	struct exchange *exchange;
+	struct bitswap_session *session;
+	struct list node; /* of exchange->sessions */
 };
 
 /* ---- from other threads ---- */
@@ -186,6 +197,10 @@ static struct exchange_config with_defaults(const struct exchange_config *config
 		out.serve_outstanding_max = STREAM_LOW_MARK + 1;
 	if (!out.wants_per_peer_max)
 		out.wants_per_peer_max = BITSWAP_SERVED_WANTS_MAX;
+	if (!out.in_flight_max)
+		out.in_flight_max = IN_FLIGHT;
+	if (out.in_flight_max < IN_FLIGHT_MIN)
+		out.in_flight_max = IN_FLIGHT_MIN;
 	if (!out.verify_inline_max)
 		out.verify_inline_max = BITSWAP_VERIFY_INLINE_MAX;
 	return out;
@@ -208,9 +223,12 @@ struct exchange *exchange_new(struct swarm *swarm, struct router *router, struct
 	list_init(&exchange->searches);
 	list_init(&exchange->held);
 	list_init(&exchange->paused);
+	list_init(&exchange->sessions);
+	list_init(&exchange->full);
 	bitswap_client_init(&exchange->client, exchange->timers, swarm_random(swarm),
 			    exchange->config.provider_delay_ms, exchange->config.rebroadcast_ms,
 			    &client_ops, exchange);
+	exchange->client.budget.max = exchange->config.in_flight_max;
 	bitswap_server_init(&exchange->server, exchange->config.wants_per_peer_max, &server_ops,
 			    exchange);
 	exchange->verify = bitswap_verify_new(exchange->loop, exchange->config.verify_inline_max,
@@ -242,9 +260,9 @@ void exchange_free(struct exchange *exchange)
 	for (size_t i = 0; i < BITSWAP_PROTOCOLS; i++)
 		swarm_unhandle(exchange->swarm, bitswap_protocols[i]);
 	swarm_unwatch(exchange->swarm, &exchange->watch);
-	while (!list_empty(&exchange->client.sessions))
-		bitswap_session_free(
-			list_first(&exchange->client.sessions, struct bitswap_session, node));
+	while (!list_empty(&exchange->sessions))
+		exchange_session_free(
+			list_first(&exchange->sessions, struct exchange_session, node));
 	engine_find_release(exchange);
 	for (size_t at = 0; map_next(&exchange->peers, &at, &key, &peer); at = 0)
 		engine_peer_free(peer);
@@ -255,6 +273,7 @@ void exchange_free(struct exchange *exchange)
 	bitswap_client_release(&exchange->client);
 	timer_stop(exchange->timers, &exchange->flush);
 	timer_stop(exchange->timers, &exchange->serve);
+	timer_stop(exchange->timers, &exchange->look);
 	free_ledgers(exchange);
 	pthread_mutex_lock(&exchange->lock);
 	if (exchange->note)
@@ -266,23 +285,80 @@ void exchange_free(struct exchange *exchange)
 	free(exchange);
 }
 
-/* ---- sessions: the door's names of the client's structures ---- */
+/* ---- sessions ---- */
+
+static struct bitswap_session *join_shared(struct exchange *exchange)
+{
+	if (!exchange->shared) {
+		log_info("bitswap", "so many sessions that new ones share one max=%d",
+			 EXCHANGE_SESSIONS_MAX);
+		exchange->shared = bitswap_session_new(&exchange->client);
+	}
+	exchange->sharers++;
+	return exchange->shared;
+}
 
 struct exchange_session *exchange_session_new(struct exchange *exchange)
 {
-	return (struct exchange_session *)bitswap_session_new(&exchange->client);
+	size_t own_max = EXCHANGE_SESSIONS_MAX - (exchange->shared ? 0 : 1);
+	struct exchange_session *session = xnew(struct exchange_session);
+
+	session->exchange = exchange;
+	session->session = exchange->client.session_count < own_max ?
+				   bitswap_session_new(&exchange->client) :
+				   join_shared(exchange);
+	list_add_tail(&exchange->sessions, &session->node);
+	return session;
+}
+
+/* One of its gets, for as long as there are any: each one's end may end others. */
+static struct bitswap_get *get_of(const struct exchange_session *session)
+{
+	list_for_each(get, &session->session->gets, struct bitswap_get, session_node)
+		if (get->owner == session)
+			return get;
+	return NULL;
+}
+
+static void leave_shared(struct exchange_session *session)
+{
+	struct exchange *exchange = session->exchange;
+	struct bitswap_get *get;
+
+	while ((get = get_of(session)) != NULL) {
+		bitswap_got_fn *got = get->got;
+		void *ctx = get->ctx;
+
+		bitswap_client_cancel(get);
+		got(ctx, -ECANCELED, NULL);
+	}
+	if (--exchange->sharers > 0)
+		return;
+	bitswap_session_free(exchange->shared);
+	exchange->shared = NULL;
 }
 
 void exchange_session_free(struct exchange_session *session)
 {
-	bitswap_session_free((struct bitswap_session *)session);
+	if (!session)
+		return;
+	list_remove(&session->node);
+	if (session->session == session->exchange->shared)
+		leave_shared(session);
+	else
+		bitswap_session_free(session->session);
+	free(session);
 }
 
 struct exchange_get *exchange_get(struct exchange_session *session, const struct cid *cid,
 				  uint64_t deadline_ms, exchange_got_fn *got, void *ctx)
 {
-	return (struct exchange_get *)bitswap_client_get((struct bitswap_session *)session, cid,
-							 deadline_ms, got, ctx);
+	struct bitswap_get *get =
+		bitswap_client_get(session->session, cid, deadline_ms, got, ctx);
+
+	if (get)
+		get->owner = session;
+	return (struct exchange_get *)get;
 }
 
 void exchange_get_cancel(struct exchange_get *get)
@@ -298,6 +374,8 @@ void exchange_stats(const struct exchange *exchange, struct exchange_stats *stat
 	stats->wants = exchange->client.wants.count;
 	stats->sessions = exchange->client.session_count;
 	stats->peers = exchange->client.able;
+	stats->in_flight = bitswap_budget_used(&exchange->client.budget);
+	stats->in_flight_peak = exchange->client.budget.peak;
 }
 
 int exchange_each_want(const struct exchange *exchange, const struct peer_id *peer,

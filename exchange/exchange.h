@@ -18,7 +18,7 @@
 #include "routing/routing.h"
 
 #define EXCHANGE_WANTS_MAX 4096	   /* blocks awaited at once, all sessions; one more: -EAGAIN */
-#define EXCHANGE_SESSIONS_MAX 1024
+#define EXCHANGE_SESSIONS_MAX 1024 /* with knowledge of their own; what is opened above that shares one */
 
 /* ---- the engine (loop thread) ---- */
 
@@ -32,6 +32,7 @@ struct exchange_config {
 	size_t serve_message_max;    /* bytes of blocks per response message [1 MiB] */
 	size_t serve_outstanding_max; /* bytes queued towards one peer [4 MiB] */
 	unsigned wants_per_peer_max; /* that a peer may have with us [1024] */
+	uint64_t in_flight_max;	     /* bytes of blocks on their way, both ways [256 MiB] */
 	size_t verify_inline_max;    /* blocks up to so many bytes are hashed on the loop, larger ones
 				      * on a thread [8192] */
 };
@@ -42,7 +43,8 @@ struct exchange *exchange_new(struct swarm *swarm, struct router *router, struct
 /* Every get ends with -ECANCELED. Before swarm_close(). */
 void exchange_free(struct exchange *exchange);
 
-/* Blocks that belong together (one tree, one open file) share what is known about who has them. */
+/* Blocks that belong together (one tree, one open file) share what is known about who has them. Never NULL: at
+ * EXCHANGE_SESSIONS_MAX new ones share one and the same knowledge, and nothing else changes for them. */
 struct exchange_session *exchange_session_new(struct exchange *exchange);
 void exchange_session_free(struct exchange_session *session); /* its gets end with -ECANCELED */
 
@@ -64,6 +66,7 @@ struct exchange_stats {
 	uint64_t blocks_sent, bytes_sent;
 	uint64_t messages_received, messages_sent;
 	uint64_t wants, sessions, peers, provider_searches;
+	uint64_t in_flight, in_flight_peak; /* bytes of blocks on their way, now and at most */
 };
 
 void exchange_stats(const struct exchange *exchange, struct exchange_stats *stats);

@@ -30,13 +30,19 @@ struct engine_held {
 
 static void pause_or_resume(struct exchange *exchange)
 {
+	struct bitswap_budget *budget = &exchange->client.budget;
 	size_t queued = bitswap_verify_queued(exchange->verify);
+	size_t max = budget->max / 2 < VERIFY_QUEUE_MAX ? budget->max / 2 : VERIFY_QUEUE_MAX;
 
-	if (queued > VERIFY_QUEUE_MAX || !list_empty(&exchange->held)) {
+	if (queued < budget->hashing)
+		bitswap_client_room(&exchange->client);
+	budget->hashing = queued;
+	bitswap_budget_note(budget);
+	if (queued > max || !list_empty(&exchange->held)) {
 		exchange->client.paused = true;
 		return;
 	}
-	if (!exchange->client.paused || queued > VERIFY_QUEUE_MAX / 2)
+	if (!exchange->client.paused || queued > max / 2)
 		return;
 	exchange->client.paused = false;
 	struct list streams;
@@ -99,12 +105,15 @@ static void store_block(struct exchange *exchange, struct block *block)
 	struct engine_held *held = xnew(struct engine_held);
 
 	held->block = block_ref(block);
+	exchange->client.budget.held += block->data.len;
+	bitswap_budget_note(&exchange->client.budget);
 	list_add_tail(&exchange->held, &held->node);
 	ask_for_room(exchange);
 }
 
-static void held_free(struct engine_held *held)
+static void held_free(struct exchange *exchange, struct engine_held *held)
 {
+	exchange->client.budget.held -= held->block->data.len;
 	list_remove(&held->node);
 	block_unref(held->block);
 	free(held);
@@ -120,8 +129,9 @@ void engine_arrive_room(struct exchange *exchange)
 			ask_for_room(exchange);
 			return;
 		}
-		held_free(held);
+		held_free(exchange, held);
 	}
+	bitswap_client_room(&exchange->client);
 	pause_or_resume(exchange);
 }
 
@@ -133,7 +143,7 @@ void engine_arrive_release(struct exchange *exchange)
 		pthread_cond_wait(&exchange->called, &exchange->lock);
 	pthread_mutex_unlock(&exchange->lock);
 	while (!list_empty(&exchange->held))
-		held_free(list_first(&exchange->held, struct engine_held, node));
+		held_free(exchange, list_first(&exchange->held, struct engine_held, node));
 }
 
 /* ---- blocks ---- */

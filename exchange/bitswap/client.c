@@ -16,11 +16,13 @@ void bitswap_client_init(struct bitswap_client *client, struct timers *timers,
 					   .ctx = ctx,
 					   .idle_ms = idle_ms,
 					   .rebroadcast_ms = rebroadcast_ms,
-					   .priority = INT32_MAX };
+					   .priority = INT32_MAX,
+					   .budget = { .max = UINT64_MAX } };
 	list_init(&client->sessions);
 	list_init(&client->peers);
 	list_init(&client->dirty);
 	list_init(&client->ready);
+	list_init(&client->starved);
 	list_init(&client->unreachable);
 }
 
@@ -61,6 +63,24 @@ struct bitswap_ask *bitswap_ask_new(struct bitswap_want *want, struct bitswap_cl
 	return ask;
 }
 
+/* What it was expected to bring. */
+static void count_off(struct bitswap_ask *ask)
+{
+	struct bitswap_client *client = ask->peer->client;
+
+	ask->want->flying--;
+	client->budget.asked -= ask->expected;
+	ask->expected = 0;
+	bitswap_client_room(client);
+}
+
+void bitswap_ask_hedge(struct bitswap_ask *ask)
+{
+	ask->hedged = true;
+	count_off(ask);
+	bitswap_want_requeue(ask->want);
+}
+
 void bitswap_ask_land(struct bitswap_ask *ask)
 {
 	if (!ask->flying)
@@ -68,7 +88,7 @@ void bitswap_ask_land(struct bitswap_ask *ask)
 	ask->flying = false;
 	list_remove(&ask->flight_node);
 	if (!ask->hedged)
-		ask->want->flying--;
+		count_off(ask);
 	ask->hedged = false;
 	ask->peer->flying--;
 	/* Room at this peer: its sessions may have more for it. */
@@ -106,6 +126,9 @@ void bitswap_ask_send(struct bitswap_ask *ask, bool block)
 	if (block && !ask->flying) {
 		ask->flying = true;
 		ask->want->flying++;
+		ask->expected = peer->block_size;
+		peer->client->budget.asked += ask->expected;
+		bitswap_budget_note(&peer->client->budget);
 		if (peer->flying++ == 0)
 			bitswap_outbox_flight(peer);
 		list_add_tail(&peer->flight, &ask->flight_node);
@@ -355,8 +378,50 @@ void bitswap_client_searched(struct bitswap_client *client, const struct cid *ci
 			bitswap_session_ready(session);
 }
 
+void bitswap_client_room(struct bitswap_client *client)
+{
+	if (!list_empty(&client->starved))
+		client->ops->wake(client->ctx);
+}
+
+/* In turns: who gets as much as there is and wants more goes to the end. */
+static void feed_starved(struct bitswap_client *client)
+{
+	struct list now;
+
+	list_init(&now);
+	while (!list_empty(&client->starved)) {
+		struct list *node = client->starved.next;
+
+		list_remove(node);
+		list_add_tail(&now, node);
+	}
+	while (!list_empty(&now)) {
+		struct bitswap_session *session =
+			list_first(&now, struct bitswap_session, starved_node);
+
+		uint64_t before = client->budget.asked;
+
+		list_remove(&session->starved_node);
+		bitswap_session_place(session);
+		if (client->budget.asked > before || list_empty(&session->starved_node))
+			continue;
+		list_remove(&session->starved_node);
+		list_add_head(&now, &session->starved_node);
+		break;
+	}
+	/* Who got nothing keeps its place before those who were served. */
+	while (!list_empty(&now)) {
+		struct list *node = now.prev;
+
+		list_remove(node);
+		list_add_head(&client->starved, node);
+	}
+}
+
 void bitswap_client_run(struct bitswap_client *client)
 {
+	feed_starved(client);
 	while (!list_empty(&client->ready)) {
 		struct bitswap_session *session =
 			list_first(&client->ready, struct bitswap_session, ready_node);

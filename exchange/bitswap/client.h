@@ -9,6 +9,7 @@
 #ifndef EXCHANGE_BITSWAP_CLIENT_H
 #define EXCHANGE_BITSWAP_CLIENT_H
 
+#include "exchange/bitswap/budget.h"
 #include "exchange/block.h"
 #include "net/base/list.h"
 #include "net/base/map.h"
@@ -81,6 +82,7 @@ struct bitswap_ask {
 	bool hedged; /* flying, but the want looks for another as well */
 	enum bitswap_answer answer;
 	uint64_t sent_ms;
+	uint64_t expected; /* bytes of the budget's that it has */
 };
 
 struct bitswap_want {
@@ -108,6 +110,7 @@ struct bitswap_session {
 	struct bitswap_client *client;
 	struct list node;
 	struct list ready_node; /* of client->ready, when some pending want may be placed */
+	struct list starved_node; /* of client->starved, when the budget was full */
 	struct list gets;
 	struct list pending; /* wants to be placed, first first */
 	struct list members;
@@ -128,6 +131,7 @@ struct bitswap_get {
 	struct timer deadline;
 	bitswap_got_fn *got;
 	void *ctx;
+	const void *owner; /* who of those that share the session; not looked at here */
 };
 
 struct bitswap_client {
@@ -141,6 +145,8 @@ struct bitswap_client {
 	struct list sessions, peers;
 	struct list dirty;	 /* peers with something to send */
 	struct list ready;	 /* sessions with something to place */
+	struct list starved;	 /* those that wait for the budget, in turns */
+	struct bitswap_budget budget; /* its asked is the client's, the rest and max the owner's */
 	struct list unreachable; /* wants that nobody can be asked for */
 	int32_t priority;
 	unsigned connected, able, undecided;
@@ -158,6 +164,8 @@ void bitswap_client_release(struct bitswap_client *client);
 /* Place what waits: afterwards client->dirty names the peers with mail. Ends what is unreachable.
  */
 void bitswap_client_run(struct bitswap_client *client);
+/* The budget shrank: those who wait for it go on. */
+void bitswap_client_room(struct bitswap_client *client);
 /* NULL when BITSWAP_WANTS_MAX or BITSWAP_GETS_MAX is reached. */
 struct bitswap_get *bitswap_client_get(struct bitswap_session *session, const struct cid *cid,
 				       uint64_t deadline_ms, bitswap_got_fn *got, void *ctx);
@@ -184,6 +192,8 @@ struct bitswap_ask *bitswap_ask_new(struct bitswap_want *want, struct bitswap_cl
 void bitswap_ask_free(struct bitswap_ask *ask, bool cancel);
 void bitswap_ask_send(struct bitswap_ask *ask, bool block);
 void bitswap_ask_land(struct bitswap_ask *ask); /* it flies no more */
+/* It is not counted upon any more: its want looks for another. */
+void bitswap_ask_hedge(struct bitswap_ask *ask);
 
 /* ---- session.c ---- */
 

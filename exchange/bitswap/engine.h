@@ -35,12 +35,17 @@ struct exchange {
 	struct exchange_config config;
 	struct swarm_watch watch;
 	struct bitswap_client client;
+	struct list sessions; /* struct exchange_session, the door's */
+	struct bitswap_session *shared; /* the last one allowed: all that are opened above the limit */
+	unsigned sharers;
 	struct bitswap_server server;
 	struct bitswap_verify *verify;
 	struct map peers;	 /* peer id -> struct engine_peer */
 	struct map ledger_by_id; /* peer id -> struct engine_ledger */
 	struct list ledgers;
 	struct timer flush, serve; /* once per turn of the loop */
+	struct list full;	   /* peers that wait for the budget to be sent more */
+	struct timer look;	   /* at what is still queued towards peers, while some wait */
 	struct list searches;
 	unsigned search_count, connect_count;
 	struct list held;   /* blocks that the store had no room for */
@@ -75,6 +80,8 @@ struct engine_peer {
 	struct swarm_op *reply_op;
 	enum bitswap_version reply_version;
 	unsigned reply_failures;
+	size_t sending;	       /* of the budget: queued on reply, when last looked at */
+	struct list full_node; /* of exchange->full */
 	/* What it opened. */
 	struct list ins;
 	size_t in_bytes;
@@ -116,6 +123,8 @@ void engine_serve(struct exchange *exchange);
 int engine_serve_size(void *ctx, const struct cid *cid, size_t *size);
 /* Blocks that others may be waiting for. */
 void engine_serve_news(struct exchange *exchange, const struct cid *cids, size_t count);
+/* The peer goes: it waits for nothing, and nothing is queued for it. */
+void engine_serve_forget(struct engine_peer *peer);
 /* Look in the store for all that is waited for. */
 void engine_serve_all_news(struct exchange *exchange);
 

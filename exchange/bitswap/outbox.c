@@ -292,14 +292,12 @@ static uint64_t event_at(const struct bitswap_client_peer *peer, const struct bi
 
 static void hedge(struct bitswap_client_peer *peer, struct bitswap_ask *ask, uint64_t now_ms)
 {
-	ask->hedged = true;
-	ask->want->flying--;
 	if (now_ms >= peer->suspect_until_ms) {
 		peer->suspect_until_ms = now_ms + (SUSPECT_MS << peer->strikes);
 		if (peer->strikes < STRIKES_MAX)
 			peer->strikes++;
 	}
-	bitswap_want_requeue(ask->want);
+	bitswap_ask_hedge(ask);
 }
 
 static void arm_at(struct bitswap_client_peer *peer, uint64_t at_ms);

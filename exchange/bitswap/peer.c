@@ -63,6 +63,7 @@ struct engine_peer *engine_peer_add(struct exchange *exchange, const struct peer
 	peer->exchange = exchange;
 	peer->id = *id;
 	list_init(&peer->ins);
+	list_init(&peer->full_node);
 	map_set(&exchange->peers, peer_id_bytes(id), peer);
 	peer->ledger = ledger_open(exchange, id);
 	peer->client = bitswap_outbox_add(&exchange->client, id, peer);
@@ -85,6 +86,7 @@ void engine_peer_free(struct engine_peer *peer)
 		stream_reset(peer->reply, 0);
 	timer_stop(exchange->timers, &peer->retry);
 	bitswap_outbox_remove(peer->client);
+	engine_serve_forget(peer);
 	bitswap_server_remove(peer->server);
 	peer->ledger->connected = false;
 	free(peer);

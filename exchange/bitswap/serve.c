@@ -11,6 +11,7 @@
 #define MESSAGE_BESIDE                                                                             \
 	(64u << 10) /* room for presences when the block is nearly a message itself */
 #define FAILURES_MAX 3
+#define LOOK_MS 20 /* streams do not tell of every byte that left: while peers wait for room we look */
 
 /* One response being put together. */
 struct response {
@@ -134,6 +135,61 @@ static size_t respond(struct engine_peer *peer)
 	return bytes;
 }
 
+/* ---- the budget ---- */
+
+static void look(struct engine_peer *peer)
+{
+	struct bitswap_budget *budget = &peer->exchange->client.budget;
+	size_t now = peer->reply ? stream_queued(peer->reply) : 0;
+
+	budget->sending += now;
+	budget->sending -= peer->sending;
+	peer->sending = now;
+	bitswap_budget_note(budget);
+}
+
+void engine_serve_forget(struct engine_peer *peer)
+{
+	list_remove(&peer->full_node);
+	peer->exchange->client.budget.sending -= peer->sending;
+	peer->sending = 0;
+}
+
+static void on_look(void *ctx)
+{
+	struct exchange *exchange = ctx;
+	struct bytes key;
+	void *value;
+	size_t at = 0;
+
+	while (map_next(&exchange->peers, &at, &key, &value))
+		if (((struct engine_peer *)value)->sending)
+			look(value);
+	while (!list_empty(&exchange->full)) {
+		struct engine_peer *peer =
+			list_first(&exchange->full, struct engine_peer, full_node);
+
+		list_remove(&peer->full_node);
+		bitswap_server_again(peer->server);
+	}
+	bitswap_client_room(&exchange->client);
+}
+
+/* Room for one more message to this peer; else it is in the queue of those that wait. */
+static bool has_room(struct engine_peer *peer)
+{
+	struct exchange *exchange = peer->exchange;
+
+	list_remove(&peer->full_node);
+	if (peer->sending == 0 ||
+	    bitswap_budget_may_send(&exchange->client.budget, exchange->config.serve_message_max))
+		return true;
+	list_add_tail(&exchange->full, &peer->full_node);
+	if (!timer_running(&exchange->look))
+		timer_start(exchange->timers, &exchange->look, LOOK_MS, on_look, exchange);
+	return false;
+}
+
 /* ---- the stream of our responses ---- */
 
 static void on_drain(void *ctx, struct stream *stream)
@@ -141,6 +197,7 @@ static void on_drain(void *ctx, struct stream *stream)
 	struct engine_peer *peer = ctx;
 
 	(void)stream;
+	look(peer);
 	bitswap_server_again(peer->server);
 }
 
@@ -151,6 +208,7 @@ static void on_close(void *ctx, struct stream *stream, int err)
 	(void)stream;
 	(void)err;
 	peer->reply = NULL;
+	look(peer);
 	bitswap_server_again(peer->server);
 }
 
@@ -190,10 +248,14 @@ static size_t serve_peer(struct engine_peer *peer)
 				timers_now(exchange->timers) + OPEN_TIMEOUT_MS, on_open, peer);
 		return 0;
 	}
-	if (stream_queued(peer->reply) >= exchange->config.serve_outstanding_max)
+	look(peer);
+	if (peer->sending >= exchange->config.serve_outstanding_max)
 		return 0; /* on_drain */
+	if (!has_room(peer))
+		return 0; /* on_look, or on_drain */
 	size_t bytes = respond(peer);
 
+	look(peer);
 	bitswap_server_again(peer->server);
 	return bytes;
 }

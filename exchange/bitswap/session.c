@@ -27,6 +27,7 @@ struct bitswap_session *bitswap_session_new(struct bitswap_client *client)
 	session->rebroadcast_ms = session->active_ms;
 	list_add_tail(&client->sessions, &session->node);
 	list_init(&session->ready_node);
+	list_init(&session->starved_node);
 	list_init(&session->gets);
 	list_init(&session->pending);
 	list_init(&session->members);
@@ -53,6 +54,7 @@ void bitswap_session_free(struct bitswap_session *session)
 			list_first(&session->members, struct bitswap_member, session_node));
 	timer_stop(session->client->timers, &session->idle);
 	list_remove(&session->ready_node);
+	list_remove(&session->starved_node);
 	list_remove(&session->node);
 	session->client->session_count--;
 	free(session);
@@ -232,7 +234,15 @@ static void place_alone(struct bitswap_want *want)
 		give_up(want, -EHOSTUNREACH);
 }
 
-/* 0 placed (or left to the idle tick), -EAGAIN when members have no room. */
+/* The budget is full: the session waits for its turn. */
+static int starve(struct bitswap_session *session)
+{
+	if (list_empty(&session->starved_node))
+		list_add_tail(&session->client->starved, &session->starved_node);
+	return -EAGAIN;
+}
+
+/* 0 placed (or left to the idle tick), -EAGAIN when members have no room, or the budget. */
 static int place(struct bitswap_session *session, struct bitswap_want *want)
 {
 	struct bitswap_client *client = session->client;
@@ -257,6 +267,8 @@ static int place(struct bitswap_session *session, struct bitswap_want *want)
 			consider(&best, want, member);
 	}
 	if (best.peer && !(best.suspect && best.trusted)) { /* else better to wait for room */
+		if (!bitswap_budget_may_ask(&client->budget, best.peer->block_size))
+			return starve(session);
 		struct bitswap_ask *ask = bitswap_ask_find(want, best.peer);
 
 		bitswap_want_unqueue(want);

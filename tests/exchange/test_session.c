@@ -194,6 +194,42 @@ static void alone_there_is_only_patience(void **state)
 	rig_free(rig);
 }
 
+/* The budget is full: sessions are fed in turns, and one gets no more because it was there first. */
+static void starved_sessions_take_turns(void **state)
+{
+	(void)state;
+	struct rig *rig = rig_new();
+	struct bitswap_client_peer *a = rig_peer(rig, 1);
+	struct bitswap_session *one = bitswap_session_new(&rig->client);
+	struct bitswap_session *other = bitswap_session_new(&rig->client);
+	struct cid first = rig_cid(100);
+
+	bitswap_session_join(one, a);
+	bitswap_session_join(other, a);
+	rig->client.budget.max = 4 * a->block_size;
+	for (unsigned i = 0; i < 20; i++)
+		rig_get(rig, one, i);
+	assert_int_equal(rig_mail(rig, a).blocks, 4);
+	for (unsigned i = 100; i < 120; i++)
+		rig_get(rig, other, i);
+	assert_int_equal(rig_mail(rig, a).blocks, 0);
+	assert_int_equal(rig->client.budget.peak, rig->client.budget.max);
+	/* First those who waited first, then the other. */
+	rig_block(rig, a, 0);
+	assert_int_equal(rig_mail(rig, a).blocks, 1);
+	rig_block(rig, a, 1);
+	struct rig_mail mail = rig_mail(rig, a);
+
+	assert_int_equal(mail.blocks, 1);
+	assert_true(cid_equal(&mail.first, &first));
+	/* What is given up makes room as well. */
+	bitswap_session_free(one);
+	assert_true(rig_mail(rig, a).blocks >= 3);
+	bitswap_session_free(other);
+	assert_int_equal(rig->client.budget.asked, 0);
+	rig_free(rig);
+}
+
 static void idle_session_asks_again_and_searches_for_one(void **state)
 {
 	(void)state;
@@ -396,6 +432,7 @@ int main(void)
 		cmocka_unit_test(silence_costs_trust),
 		cmocka_unit_test(rubbish_is_not_delivery),
 		cmocka_unit_test(alone_there_is_only_patience),
+		cmocka_unit_test(starved_sessions_take_turns),
 		cmocka_unit_test(idle_session_asks_again_and_searches_for_one),
 		cmocka_unit_test(no_peer_asks_routing_at_once),
 		cmocka_unit_test(busy_routing_is_asked_later),

@@ -1,0 +1,59 @@
+/* How many bytes of blocks may be on their way at once, both ways together: asked of peers, being hashed, held
+ * for a store that has no room, and queued towards peers. What fills it waits; nothing fails.
+ *
+ * Whoever fetches and serves at once has half for each at least: neither starves the other. What may come
+ * above the limit is a message a connection: one whose end has not been read yet, or one for a peer that has
+ * nothing queued (else a few that do not read would keep all others from being served). The store's
+ * own queue has its own limit (STORE_QUEUE_MAX). Loop thread. */
+#ifndef EXCHANGE_BITSWAP_BUDGET_H
+#define EXCHANGE_BITSWAP_BUDGET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct bitswap_budget {
+	uint64_t max;
+	uint64_t asked;	  /* by what each peer's blocks measure; until they are verified, or given up */
+	uint64_t hashing; /* arrived: most of it was asked, and counts once */
+	uint64_t held;	  /* verified, and the store has no room */
+	uint64_t sending; /* in streams to peers, when last looked at */
+	uint64_t peak;	  /* most there was at once */
+};
+
+static inline uint64_t bitswap_budget_fetching(const struct bitswap_budget *budget)
+{
+	return (budget->asked > budget->hashing ? budget->asked : budget->hashing) + budget->held;
+}
+
+static inline uint64_t bitswap_budget_used(const struct bitswap_budget *budget)
+{
+	return bitswap_budget_fetching(budget) + budget->sending;
+}
+
+/* After each that grew. */
+static inline void bitswap_budget_note(struct bitswap_budget *budget)
+{
+	uint64_t used = bitswap_budget_used(budget);
+
+	if (used > budget->peak)
+		budget->peak = used;
+}
+
+/* Another block may be asked for. */
+static inline bool bitswap_budget_may_ask(const struct bitswap_budget *budget, uint64_t bytes)
+{
+	uint64_t half = budget->max / 2;
+	uint64_t others = budget->sending < half ? budget->sending : half;
+	uint64_t fetching = bitswap_budget_fetching(budget);
+
+	return fetching == 0 || fetching + bytes + others <= budget->max;
+}
+
+/* Another message of so many bytes may be read from the store for a peer that has one queued already. */
+static inline bool bitswap_budget_may_send(const struct bitswap_budget *budget, uint64_t bytes)
+{
+	return budget->sending + bytes <= budget->max / 2 &&
+	       bitswap_budget_used(budget) + bytes <= budget->max;
+}
+
+#endif
