@@ -28,6 +28,7 @@ static const struct known {
 	{ "Bitswap.Rebroadcast", CHECK_DURATION, NULL },
 	{ "Bitswap.MessageMax", CHECK_SIZE, NULL },
 	{ "Bitswap.OutstandingMax", CHECK_SIZE, NULL },
+	{ "Bitswap.InFlightMax", CHECK_SIZE, NULL },
 	{ "Bitswap.WantsPerPeerMax", CHECK_COUNT, NULL },
 	{ "Swarm.Bandwidth.Up", CHECK_SIZE, NULL },
 	{ "Swarm.Bandwidth.Down", CHECK_SIZE, NULL },

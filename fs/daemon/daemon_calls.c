@@ -219,7 +219,7 @@ static json_t *exchange_json(const struct daemon *daemon)
 
 	exchange_stats(daemon->exchange, &s);
 	return json_pack(
-		"{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+		"{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
 		"BlocksReceived", (json_int_t)s.blocks_received, "DataReceived",
 		(json_int_t)s.bytes_received, "DupBlksReceived", (json_int_t)s.duplicate_blocks,
 		"DupDataReceived", (json_int_t)s.duplicate_bytes, "UnwantedBlocks",
@@ -227,7 +227,8 @@ static json_t *exchange_json(const struct daemon *daemon)
 		(json_int_t)s.bytes_sent, "MessagesReceived", (json_int_t)s.messages_received,
 		"MessagesSent", (json_int_t)s.messages_sent, "Wants", (json_int_t)s.wants,
 		"Sessions", (json_int_t)s.sessions, "Peers", (json_int_t)s.peers,
-		"ProviderSearches", (json_int_t)s.provider_searches);
+		"ProviderSearches", (json_int_t)s.provider_searches, "InFlight",
+		(json_int_t)s.in_flight, "InFlightPeak", (json_int_t)s.in_flight_peak);
 }
 
 static void call_bitswap_stat(void *ctx, struct control_request *request, json_t *args)

@@ -161,6 +161,7 @@ int daemon_net_start(struct daemon *daemon, char **why)
 		.rebroadcast_ms = duration(daemon, "Bitswap.Rebroadcast"),
 		.serve_message_max = size(daemon, "Bitswap.MessageMax"),
 		.serve_outstanding_max = size(daemon, "Bitswap.OutstandingMax"),
+		.in_flight_max = size(daemon, "Bitswap.InFlightMax"),
 		.wants_per_peer_max = count(daemon, "Bitswap.WantsPerPeerMax"),
 	};
 	int err;

@@ -154,6 +154,7 @@ static void wrong_values_are_named(void **state)
 	check_fails("Datastore.StorageMax", json_string("10XB"), "a size");
 	check_fails("Datastore.StorageMax", json_integer(-1), "a size");
 	check_fails("Swarm.Bandwidth.Up", json_string("fast"), "a size");
+	check_fails("Bitswap.InFlightMax", json_string("much"), "a size");
 	check_fails("Swarm.Bandwidth.Down", json_string("10Mbit"), "a size");
 	check_fails("Swarm.ConnMgr.HighWater", json_integer(-1), "a whole number");
 	check_fails("Swarm.ConnMgr.HighWater", json_integer(1000001), "a whole number");
