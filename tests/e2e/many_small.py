@@ -7,12 +7,17 @@ from lab import write
 FILES, BYTES = 9000, 132_000_000
 
 
-def scenario(lab):
+def make_tree(lab):
     tree, rng = lab.directory("tree"), lab.random
     for i in range(FILES):
         place = os.path.join(tree, "d%02d" % (i // 600), "e%02d" % (i // 30 % 20))
         os.makedirs(place, exist_ok=True)
         write(os.path.join(place, "f%04d" % i), rng.randbytes(rng.randrange(2 * BYTES // FILES)))
+    return tree
+
+
+def scenario(lab):
+    tree = make_tree(lab)
     a = lab.node("a")
     begun = a.must("add", "-Q", "-r", tree, deadline=300)
     cid = begun.out

@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""A TCP relay that is far away: relay.py DELAY_MS PORT hands on what it gets to 127.0.0.1:PORT, and back, each byte
+DELAY_MS late. Prints its own port, then a line for each connection that ended. Bandwidth is not limited."""
+
+import asyncio
+import socket
+import sys
+
+CHUNK, CHUNKS_MAX = 256 << 10, 256
+
+
+async def pump(source, sink, delay, loop):
+    late = asyncio.Queue(CHUNKS_MAX)
+
+    async def deliver():
+        while True:
+            due, data = await late.get()
+            wait = due - loop.time()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            if not data:
+                sink.shutdown(socket.SHUT_WR)
+                return
+            await loop.sock_sendall(sink, data)
+
+    delivery = asyncio.create_task(deliver())
+    data = b"begin"
+    while data:
+        data = await loop.sock_recv(source, CHUNK)
+        await late.put((loop.time() + delay, data))
+    await delivery
+
+
+async def serve(near, port, delay, loop):
+    far = socket.socket()
+    far.setblocking(False)
+    try:
+        await loop.sock_connect(far, ("127.0.0.1", port))
+        for sock in (near, far):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await asyncio.gather(pump(near, far, delay, loop), pump(far, near, delay, loop))
+    except OSError as error:
+        print("connection ended: %s" % error, flush=True)
+    finally:
+        near.close()
+        far.close()
+
+
+async def main(delay, port):
+    loop = asyncio.get_running_loop()
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    listener.setblocking(False)
+    print(listener.getsockname()[1], flush=True)
+    tasks = set()
+    while True:
+        near, _ = await loop.sock_accept(listener)
+        task = asyncio.create_task(serve(near, port, delay, loop))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+
+asyncio.run(main(float(sys.argv[1]) / 1000, int(sys.argv[2])))
