@@ -1,5 +1,5 @@
-/* evil VERB ADDRESS/p2p/ID [NUMBER...]: does it, prints "done key=value ...", holds its connections until its input
- * ends, and prints "held asked=N". */
+/* evil VERB ADDRESS/p2p/ID [NUMBER...]: does it, prints "done key=value ...", holds its connections
+ * until its input ends, and prints "held asked=N". */
 #include "tests/e2e/evil/evil.h"
 
 #include <errno.h>
@@ -12,7 +12,8 @@
 
 #define LIFE_SECONDS 600
 
-const char *const evil_protocols[] = { ID_PROTOCOL, PUSH_PROTOCOL, PING_PROTOCOL, BITSWAP_PROTOCOL, NULL };
+const char *const evil_protocols[] = { ID_PROTOCOL, PUSH_PROTOCOL, PING_PROTOCOL, BITSWAP_PROTOCOL,
+				       NULL };
 
 static const struct {
 	const char *name;
@@ -62,8 +63,7 @@ static bool let_go(void)
 
 static void crew_free(struct crew *crew)
 {
-	list_for_each_safe (link, &crew->links, struct link, node)
-		link_free(link);
+	list_for_each_safe(link, &crew->links, struct link, node) link_free(link);
 	for (size_t i = 0; i < crew->fd_count; i++)
 		close(crew->fds[i]);
 	free(crew->fds);

@@ -1,5 +1,6 @@
-/* The verbs of the hostile peer. Each does its harm and prints what came of it as words "key=value"; links
- * that it leaves in the crew are held until the caller of the program lets go. */
+/* The verbs of the hostile peer. Each does its harm and prints what came of it as words
+ * "key=value"; links that it leaves in the crew are held until the caller of the program lets go.
+ */
 #ifndef TESTS_E2E_EVIL_EVIL_H
 #define TESTS_E2E_EVIL_EVIL_H
 
@@ -11,7 +12,7 @@ struct crew {
 	int *fds; /* sockets without a word, held as well */
 	size_t fd_count;
 	void (*tick)(struct crew *crew); /* runs now and then while they are held */
-	unsigned long asked; /* what was wanted of its links, said at the end */
+	unsigned long asked;		 /* what was wanted of its links, said at the end */
 };
 
 /* A link that is held; NULL: refused. */
@@ -29,8 +30,8 @@ unsigned long evil_number(char **words, size_t at, unsigned long otherwise);
 evil_fn evil_halfopen, evil_silent, evil_streams, evil_window, evil_bigsyn, evil_pings, evil_churn,
 	evil_flip, evil_lengths, evil_names;
 /* evil_talk.c: identify, Kademlia, garbage */
-evil_fn evil_forge, evil_identify, evil_puts, evil_provides, evil_kadflood, evil_kadlie, evil_varints,
-	evil_garbage;
+evil_fn evil_forge, evil_identify, evil_puts, evil_provides, evil_kadflood, evil_kadlie,
+	evil_varints, evil_garbage;
 /* evil_bitswap.c */
 evil_fn evil_wants, evil_unwanted, evil_deaf, evil_loris, evil_liar, evil_tease, evil_dier;
 

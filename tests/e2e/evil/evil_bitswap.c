@@ -49,7 +49,8 @@ static void want_many(struct tube *tube, unsigned long from, unsigned long count
 /* COUNT wants from PEERS peers. */
 void evil_wants(struct crew *crew, char **words)
 {
-	unsigned long count = evil_number(words, 0, 1000000), peers = evil_number(words, 1, 50), up = 0;
+	unsigned long count = evil_number(words, 0, 1000000), peers = evil_number(words, 1, 50),
+		      up = 0;
 	static const struct manners manners = { .protocols = evil_protocols };
 
 	for (unsigned long i = 0; i < peers; i++) {
@@ -82,7 +83,8 @@ void evil_unwanted(struct crew *crew, char **words)
 			struct cid cid;
 
 			random_fill(&random, bytes, sizeof(bytes));
-			cid_of_data(&cid, 1, CODEC_RAW, HASH_SHA2_256, bytes_of(bytes, sizeof(bytes)));
+			cid_of_data(&cid, 1, CODEC_RAW, HASH_SHA2_256,
+				    bytes_of(bytes, sizeof(bytes)));
 			bitswap_msg_add_block(&blocks, BITSWAP_1_2, &cid,
 					      bytes_of(bytes, sizeof(bytes)));
 		}
@@ -119,7 +121,8 @@ static void add_wants_of(struct buf *message, const char *path)
 	buf_release(&entries);
 }
 
-/* FILE names the blocks, PEERS ask for them: every other one closes its windows, the rest their sockets. */
+/* FILE names the blocks, PEERS ask for them: every other one closes its windows, the rest their
+ * sockets. */
 void evil_deaf(struct crew *crew, char **words)
 {
 	unsigned long peers = words[0] ? evil_number(words, 1, 8) : 0, up = 0;
@@ -156,7 +159,8 @@ void evil_deaf(struct crew *crew, char **words)
 	buf_release(&message);
 }
 
-/* Messages that are nearly 4 MiB and never come to their end: COUNT streams on PEERS connections. */
+/* Messages that are nearly 4 MiB and never come to their end: COUNT streams on PEERS connections.
+ */
 void evil_loris(struct crew *crew, char **words)
 {
 	unsigned long peers = evil_number(words, 0, 8), streams = evil_number(words, 1, 16);
@@ -206,7 +210,8 @@ static void on_entry(void *ctx, const struct bitswap_entry *entry)
 		return;
 	}
 	memset(wrong, 'x', sizeof(wrong));
-	bitswap_msg_add_block(&asked->blocks, BITSWAP_1_2, &entry->cid, bytes_of(wrong, sizeof(wrong)));
+	bitswap_msg_add_block(&asked->blocks, BITSWAP_1_2, &entry->cid,
+			      bytes_of(wrong, sizeof(wrong)));
 	asked->dies |= asked->mood == DIER;
 }
 

@@ -59,6 +59,7 @@ static void make_forgeries(struct speech *speech)
 		}
 		frame_add(&speech->framed, buf_bytes(&message));
 	}
+	buf_release(&message);
 }
 
 /* Thousands of protocols and addresses. */
@@ -75,13 +76,15 @@ static void make_lists(struct speech *speech)
 
 			snprintf(text, sizeof(text), "/p/%u", ++n);
 			pb_put_str(&message, 3, text);
-			snprintf(text, sizeof(text), "/ip4/127.%u.%u.1/tcp/4001", n >> 8 & 255, n & 255);
+			snprintf(text, sizeof(text), "/ip4/127.%u.%u.1/tcp/4001", n >> 8 & 255,
+				 n & 255);
 			multiaddr_from_text(&addr, text);
 			pb_put_bytes(&message, 2, multiaddr_bytes(&addr));
 		}
 		frame_add(&speech->framed, buf_bytes(&message));
 	}
 	speech->records = n;
+	buf_release(&message);
 }
 
 /* Says it to the one that asks, then pushes it until nothing more is taken, on many connections. */
@@ -118,8 +121,8 @@ static void preach(struct crew *crew, const struct speech *speech, unsigned long
 			link_free(link);
 		}
 	}
-	printf(" said=%lu links=%lu pushes=%lu pushes_refused=%lu peer=%s", sent, links, taken, refused,
-	       text);
+	printf(" said=%lu links=%lu pushes=%lu pushes_refused=%lu peer=%s", sent, links, taken,
+	       refused, text);
 }
 
 void evil_forge(struct crew *crew, char **words)
@@ -282,7 +285,9 @@ void evil_kadlie(struct crew *crew, char **words)
 {
 	static const char *const protocols[] = { ID_PROTOCOL, KAD_PROTOCOL, NULL };
 	static struct crowd crowd;
-	static struct manners manners = { .protocols = protocols, .data = crowd_answer, .ctx = &crowd };
+	static struct manners manners = { .protocols = protocols,
+					  .data = crowd_answer,
+					  .ctx = &crowd };
 	struct buf answer = { 0 };
 	struct multiaddr addr;
 
@@ -296,8 +301,8 @@ void evil_kadlie(struct crew *crew, char **words)
 		memcpy(who.bytes + 2, &i, sizeof(i));
 		snprintf(text, sizeof(text), "/ip4/127.0.%lu.%lu/tcp/9", i >> 8 & 255, i & 255);
 		multiaddr_from_text(&addr, text);
-		kad_msg_peer(&answer, i % 2 ? KAD_PROVIDERS : KAD_CLOSER, &who, &addr, 1, KAD_CONNECTED,
-			     KAD_RESPONSE_MAX);
+		kad_msg_peer(&answer, i % 2 ? KAD_PROVIDERS : KAD_CLOSER, &who, &addr, 1,
+			     KAD_CONNECTED, KAD_RESPONSE_MAX);
 	}
 	kad_msg_end(&answer);
 	frame_add(&crowd.framed, buf_bytes(&answer));
@@ -375,7 +380,18 @@ void evil_varints(struct crew *crew, char **words)
 
 /* ---- noise, in the other sense ---- */
 
-enum { ON_SOCKET, ON_NOISE, IN_NOISE, ON_YAMUX, ON_STREAM, IN_BITSWAP, IN_KAD, IN_PUSH, IN_PING, LAYERS };
+enum {
+	ON_SOCKET,
+	ON_NOISE,
+	IN_NOISE,
+	ON_YAMUX,
+	ON_STREAM,
+	IN_BITSWAP,
+	IN_KAD,
+	IN_PUSH,
+	IN_PING,
+	LAYERS
+};
 
 static void babble(struct crew *crew, unsigned layer, struct bytes bytes)
 {

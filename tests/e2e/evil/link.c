@@ -207,7 +207,8 @@ void link_free(struct link *link)
 	if (!link)
 		return;
 	list_remove(&link->node);
-	list_for_each_safe (tube, &link->tubes, struct tube, node) {
+	list_for_each_safe(tube, &link->tubes, struct tube, node)
+	{
 		buf_release(&tube->in);
 		buf_release(&tube->out);
 		free(tube);

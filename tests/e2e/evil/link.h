@@ -1,5 +1,6 @@
-/* A connection of a peer that means harm: a real handshake over a real socket, and then whatever a verb
- * wants to write, at any layer. Blocking, one thread; nothing here refuses to send nonsense. */
+/* A connection of a peer that means harm: a real handshake over a real socket, and then whatever a
+ * verb wants to write, at any layer. Blocking, one thread; nothing here refuses to send nonsense.
+ */
 #ifndef TESTS_E2E_EVIL_LINK_H
 #define TESTS_E2E_EVIL_LINK_H
 
@@ -28,9 +29,9 @@ struct tube {
 	uint32_t id;
 	bool ours, settled, reset, ended;
 	bool end_due;
-	int64_t window;	 /* that we may still send */
-	struct buf in;	 /* received and not taken by anybody */
-	struct buf out;	 /* waits for the window */
+	int64_t window; /* that we may still send */
+	struct buf in;	/* received and not taken by anybody */
+	struct buf out; /* waits for the window */
 	size_t out_at;
 	char protocol[64];
 };
@@ -66,7 +67,8 @@ struct link {
 
 /* A socket, and no word said. -1: refused. */
 int link_tcp(const struct target *target);
-/* Up to a yamux session, as an identity of its own. NULL: refused. manners NULL: refuses streams. */
+/* Up to a yamux session, as an identity of its own. NULL: refused. manners NULL: refuses streams.
+ */
 struct link *link_dial(const struct target *target, const struct manners *manners);
 void link_free(struct link *link);
 
@@ -90,7 +92,8 @@ void line_add(struct buf *out, const char *text);
 void lines_add(struct buf *out, const char *protocol);
 
 struct tube *tube_open(struct link *link, const char *protocol);
-/* Queue bytes, and the end behind them; link_pump() sends as the windows allow. Callbacks use these. */
+/* Queue bytes, and the end behind them; link_pump() sends as the windows allow. Callbacks use
+ * these. */
 void tube_write(struct tube *tube, struct bytes data);
 void tube_end(struct tube *tube);
 /* Write, and pump until it is sent, for at most a minute. False: reset, or the link is gone. */
