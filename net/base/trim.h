@@ -1,6 +1,6 @@
-/* Memory that was freed goes back to the system. The C library keeps freed pages that lie below any block still
- * in use, so one crowd of peers that has left would be seen for ever. Loop thread only; looks every TRIM_EVERY_MS,
- * and acts only when much was freed since. */
+/* Memory that was freed goes back to the system. The C library keeps freed pages that lie below any
+ * block still in use, so one crowd of peers that has left would be seen for ever. Loop thread only;
+ * looks every TRIM_EVERY_MS, and acts only when much was freed since. */
 #ifndef NET_BASE_TRIM_H
 #define NET_BASE_TRIM_H
 

@@ -1,5 +1,5 @@
-/* Small blocks that promise much, as the advisories of this field describe them (tests/README.md, rows 5 and 8):
- * refused, with a quarter of a gigabyte as all the memory there is. */
+/* Small blocks that promise much, as the advisories of this field describe them (tests/README.md,
+ * rows 5 and 8): refused, with a quarter of a gigabyte as all the memory there is. */
 #include "dag/car.h"
 #include "dag/hamt.h"
 #include "tests/dag/ipld_check.h"
@@ -50,10 +50,11 @@ static void refuse_all(const char *head, size_t times)
 static void claimed_lengths_cost_nothing(void **state)
 {
 	static const char *const heads[] = {
-		"9bffffffffffffffff", "9b7fffffffffffffff", "9b0000000100000000", "9affffffff", /* arrays */
-		"bbffffffffffffffff", "bb0000000100000000", "baffffffff",			 /* maps */
-		"5bffffffffffffffff", "5b0000000100000000", "5affffffff",			 /* bytes */
-		"7bffffffffffffffff", "7b0000000100000000", "7affffffff",			 /* text */
+		"9bffffffffffffffff", "9b7fffffffffffffff",	  "9b0000000100000000",
+		"9affffffff",							/* arrays */
+		"bbffffffffffffffff", "bb0000000100000000",	  "baffffffff", /* maps */
+		"5bffffffffffffffff", "5b0000000100000000",	  "5affffffff", /* bytes */
+		"7bffffffffffffffff", "7b0000000100000000",	  "7affffffff", /* text */
 		"9bffffffffffffff00", "816161bbffffffffffffffff",
 	};
 
@@ -106,8 +107,8 @@ static int on_block(void *ctx, struct block *block, uint64_t offset)
 static void archives_promise_in_vain(void **state)
 {
 	static const char *const files[] = {
-		"ffffffffffffffff7f",				     /* header */
-		"12a265726f6f74739bffffffffffffffff6776657273696f6e01", /* roots */
+		"ffffffffffffffff7f",					  /* header */
+		"12a265726f6f74739bffffffffffffffff6776657273696f6e01",	  /* roots */
 		"11a265726f6f7473806776657273696f6e01ffffffffffffffff7f", /* a section */
 		"80808080808080808001",
 	};
@@ -131,14 +132,33 @@ static void archives_promise_in_vain(void **state)
 
 static void no_other_fanouts(void **state)
 {
-	static const uint64_t bad[] = { 0, 1, 2, 4, 7, 12, 24, 255, 257, 1023, 1025, 2048, 1ull << 16,
-					1ull << 31, (1ull << 31) + 8, 1ull << 32, (1ull << 32) + 256,
-					1ull << 63, UINT64_MAX, UINT64_MAX - 7 };
+	static const uint64_t bad[] = { 0,
+					1,
+					2,
+					4,
+					7,
+					12,
+					24,
+					255,
+					257,
+					1023,
+					1025,
+					2048,
+					1ull << 16,
+					1ull << 31,
+					(1ull << 31) + 8,
+					1ull << 32,
+					(1ull << 32) + 256,
+					1ull << 63,
+					UINT64_MAX,
+					UINT64_MAX - 7 };
 	struct hamt_shape shape;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-		struct unixfs unixfs = { .type = UNIXFS_HAMT_SHARD, .hash_type = 0x22, .fanout = bad[i] };
+		struct unixfs unixfs = { .type = UNIXFS_HAMT_SHARD,
+					 .hash_type = 0x22,
+					 .fanout = bad[i] };
 		struct buf block = { 0 }, data = { 0 };
 		struct hamt_shard shard;
 

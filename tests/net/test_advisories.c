@@ -1,4 +1,5 @@
-/* Signatures and keys as the advisories of this field found them mishandled (tests/README.md, rows 15 and 16). */
+/* Signatures and keys as the advisories of this field found them mishandled (tests/README.md, rows
+ * 15 and 16). */
 #include "net/identify_msg.h"
 #include "net/wire/key.h"
 #include "net/wire/pb.h"
@@ -47,9 +48,9 @@ static void no_wrong_bit_is_signed(void **state)
 /* S + L signs the same in arithmetic, and is another spelling: refused. */
 static void signatures_have_one_spelling(void **state)
 {
-	static const uint8_t order[32] = { 0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58,
-					   0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14,
-					   [31] = 0x10 };
+	static const uint8_t order[32] = { 0xed, 0xd3, 0xf5, 0x5c, 0x1a,       0x63,
+					   0x12, 0x58, 0xd6, 0x9c, 0xf7,       0xa2,
+					   0xde, 0xf9, 0xde, 0x14, [31] = 0x10 };
 	struct identity *identity = identity_from_seed(seed);
 	uint8_t signature[64];
 	unsigned carry = 0;
@@ -114,7 +115,8 @@ static void no_wrong_bit_is_in_a_record(void **state)
 	assert_int_equal(identify_record_open(buf_bytes(&record), &self, &seq, got, 4, &count), 0);
 	for (size_t bit = 0; bit < 8 * record.len; bit++) {
 		record.at[bit / 8] ^= (uint8_t)(1u << bit % 8);
-		assert_true(identify_record_open(buf_bytes(&record), &self, &seq, got, 4, &count) < 0);
+		assert_true(identify_record_open(buf_bytes(&record), &self, &seq, got, 4, &count) <
+			    0);
 		record.at[bit / 8] ^= (uint8_t)(1u << bit % 8);
 	}
 	buf_release(&record);
@@ -150,7 +152,9 @@ static void huge_rsa_keys_are_refused(void **state)
 		buf_add_u8(&all, 0);
 		der(&all, 0x30, buf_bytes(&pair));
 		buf_clear(&pair);
-		buf_add(&pair, bytes_of("\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00", 15));
+		buf_add(&pair,
+			bytes_of("\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00",
+				 15));
 		der(&pair, 0x03, buf_bytes(&all));
 		der(&key, 0x30, buf_bytes(&pair));
 		pb_put_u64(&proto, 1, KEY_RSA);

@@ -1,4 +1,5 @@
-/* Short questions with long answers: what waits for a peer that asks and does not read is bounded. */
+/* Short questions with long answers: what waits for a peer that asks and does not read is bounded.
+ */
 #include "net/wire/frame.h"
 #include "routing/kad/msg.h"
 #include "tests/routing/kad_lab.h"
@@ -35,7 +36,8 @@ static void on_data(void *ctx, struct stream *stream, struct bytes data)
 	struct asker *asker = ctx;
 
 	(void)stream;
-	assert_int_equal(frame_reader_feed(&asker->reader, data, KAD_RESPONSE_MAX, on_answer, asker), 0);
+	assert_int_equal(
+		frame_reader_feed(&asker->reader, data, KAD_RESPONSE_MAX, on_answer, asker), 0);
 }
 
 static void on_close(void *ctx, struct stream *stream, int err)
@@ -75,8 +77,8 @@ static void announce(struct asker *asker)
 		assert_int_equal(multiaddr_from_text(&addrs[i], text), 0);
 	}
 	kad_msg_begin(&request, KAD_ADD_PROVIDER, bytes_of(key, sizeof(key)));
-	assert_true(kad_msg_peer(&request, KAD_PROVIDERS, swarm_self(asker->b), addrs, ADDRS, KAD_CONNECTED,
-				 KAD_OWN_MAX));
+	assert_true(kad_msg_peer(&request, KAD_PROVIDERS, swarm_self(asker->b), addrs, ADDRS,
+				 KAD_CONNECTED, KAD_OWN_MAX));
 	kad_msg_end(&request);
 	frame_add(&framed, buf_bytes(&request));
 	stream_write_buf(asker->stream, &framed);
@@ -111,8 +113,8 @@ static void asker_open(struct asker *asker)
 {
 	static const char *const protocols[] = { KAD_LAB_PROTOCOL };
 
-	swarm_open_stream(asker->b, swarm_self(asker->a), protocols, 1, lab_deadline(asker->lab, 5000),
-			  on_opened, asker);
+	swarm_open_stream(asker->b, swarm_self(asker->a), protocols, 1,
+			  lab_deadline(asker->lab, 5000), on_opened, asker);
 	lab_until(asker->lab, &asker->opened);
 	announce(asker);
 }
