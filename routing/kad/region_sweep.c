@@ -164,7 +164,8 @@ static void on_called(void *ctx, int err, struct bytes answer)
 
 	slot->call = NULL;
 	telling->open--;
-	if (!err && telling->confirming && kad_msg_decode(&msg, answer))
+	if (!err && telling->confirming &&
+	    (kad_msg_decode(&msg, answer) || msg.type != KAD_FIND_NODE))
 		err = -EBADMSG;
 	if (err) {
 		kad_peer_failed(kad, &peer_of(telling)->peer, err);
