@@ -170,6 +170,18 @@ static void gone(void *ctx, struct bytes multihash, size_t len)
 		sweep->fns->gone(sweep->ctx, multihash, len);
 }
 
+/* A process that was killed while it committed may have written its pins, which LMDB shows to readers only when the next
+ * writer has taken over its lock. They would be listed again after their blocks are gone. */
+static int see_all_commits(struct db *db)
+{
+	struct db_txn *txn;
+	int err = db_begin(db, true, &txn);
+
+	if (!err)
+		db_abort(txn);
+	return err;
+}
+
 int dag_sweep(struct db *db, struct store *store, struct wait *wait, const struct dag_sweep_fns *fns,
 	      void *ctx, uint64_t *removed, uint64_t *freed)
 {
@@ -186,7 +198,9 @@ int dag_sweep(struct db *db, struct store *store, struct wait *wait, const struc
 
 	sweep.marks.seed = random_u64(&random);
 	/* After the beginning: a pin that is not listed yet finds its blocks being swept, and stores them again. */
-	err = mark_all(&sweep, db);
+	err = see_all_commits(db);
+	if (!err)
+		err = mark_all(&sweep, db);
 	if (!err)
 		err = store_sweep(store, &store_fns, &sweep, removed, freed);
 	store_sweep_end(store);
