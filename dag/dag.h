@@ -5,7 +5,7 @@
  *   dag/file.h    reading files            dag/import.h  making trees from files (CIDs as Kubo's)
  *   dag/dir.h     reading directories      dag/pin.h     what is kept
  *   dag/dagpb.h   dag/unixfs.h  dag/ipld.h (CBOR, JSON) the codecs
- *   dag/car.h     archives of blocks
+ *   dag/car.h     archives of blocks             dag/scout.h   asking ahead of who reads a tree
  */
 #ifndef DAG_DAG_H
 #define DAG_DAG_H
@@ -17,6 +17,7 @@
 #include "dag/import.h"
 #include "dag/ipld/ipld.h"
 #include "dag/pin.h"
+#include "dag/scout.h"
 #include "dag/sweep.h"
 #include "dag/unixfs.h"
 #include "exchange/exchange.h"

@@ -4,6 +4,7 @@
 #include "dag/ipld/cbor_links.h"
 #include "dag/dag.h"
 #include "dag/ipld/json_links.h"
+#include "dag/walk_ahead.h"
 #include "dag/walk_seen.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
@@ -13,7 +14,6 @@
 #define AHEAD_DEFAULT 256
 #define AHEAD_FRAMES_MAX 64 /* looked at, from the top, for what may be asked ahead */
 #define STACK_BYTES_MAX ((size_t)256 << 20) /* of links waiting in all frames */
-#define BATCH 64
 
 struct frame {
 	struct buf links; /* length byte, CID; again and again */
@@ -30,7 +30,7 @@ struct walk {
 	struct frame *frames;
 	size_t count, cap;
 	size_t stack_bytes;
-	size_t ahead; /* links asked for and not visited */
+	struct walk_ahead ahead;
 	uint64_t bytes;
 	struct walk_seen seen;
 };
@@ -84,43 +84,39 @@ static size_t link_at(const struct frame *frame, size_t at, struct cid *cid)
 	return at + 1 + len;
 }
 
-static bool left_out(const struct walk *walk, const struct cid *cid)
+static bool left_out(void *ctx, const struct cid *cid)
 {
+	const struct walk *walk = ctx;
+
 	return (walk->prune && walk->prune(walk->ctx, cid)) || walk_seen_has(&walk->seen, cid);
 }
 
-static void ask_frame(struct walk *walk, struct frame *frame, size_t ahead_max)
+/* False: the window is full. */
+static bool ask_frame(struct walk *walk, struct frame *frame)
 {
-	struct cid cids[BATCH];
-	size_t count = 0;
+	struct cid cid;
 
-	while (frame->asked < frame->links.len && walk->ahead < ahead_max) {
-		frame->asked = link_at(frame, frame->asked, &cids[count]);
-		walk->ahead++;
-		if (!left_out(walk, &cids[count]))
-			count++;
-		if (count == BATCH) {
-			exchange_prefetch(walk->blocks, cids, count);
-			count = 0;
-		}
+	while (frame->asked < frame->links.len) {
+		size_t next = link_at(frame, frame->asked, &cid);
+
+		if (!walk_ahead_ask(&walk->ahead, &cid))
+			return false;
+		frame->asked = next;
 	}
-	if (count)
-		exchange_prefetch(walk->blocks, cids, count);
+	return true;
 }
 
 /* Fills the window when half of it is used up: what comes first is asked first. */
 static void ask_ahead(struct walk *walk)
 {
-	size_t ahead_max = walk->config->ahead_max ? walk->config->ahead_max : AHEAD_DEFAULT;
 	size_t looked = 0;
 
-	if (walk->ahead > ahead_max / 2)
+	if (walk->ahead.asked.count > walk->ahead.max / 2)
 		return;
-	for (size_t i = walk->count; i > 0 && looked < AHEAD_FRAMES_MAX; i--, looked++) {
-		if (walk->ahead >= ahead_max)
+	for (size_t i = walk->count; i > 0 && looked < AHEAD_FRAMES_MAX; i--, looked++)
+		if (!ask_frame(walk, &walk->frames[i - 1]))
 			break;
-		ask_frame(walk, &walk->frames[i - 1], ahead_max);
-	}
+	walk_ahead_flush(&walk->ahead);
 }
 
 static void pop(struct walk *walk)
@@ -153,14 +149,12 @@ static int push(struct walk *walk, struct frame *frame)
 static void take(struct walk *walk, struct cid *cid, unsigned *depth)
 {
 	struct frame *frame = &walk->frames[walk->count - 1];
-	bool asked = frame->at < frame->asked;
 
 	*depth = frame->depth;
 	frame->at = link_at(frame, frame->at, cid);
-	if (asked)
-		walk->ahead--;
-	else
+	if (frame->asked < frame->at)
 		frame->asked = frame->at;
+	walk_ahead_taken(&walk->ahead, cid);
 	if (frame->at == frame->links.len)
 		pop(walk);
 }
@@ -206,8 +200,10 @@ static int walk_all(struct walk *walk, struct wait *wait, uint64_t timeout_ms, d
 		/* A fresh deadline, and not wait_start(): an interruption must not be lost. */
 		wait->deadline_ms = timeout_ms ? monotonic_ms() + timeout_ms : UINT64_MAX;
 		err = wait_check(wait);
-		if (!err)
-			err = visit(walk, &cid, depth, wait, each);
+		if (err)
+			break;
+		walk_ahead_look(&walk->ahead, &cid);
+		err = visit(walk, &cid, depth, wait, each);
 	}
 	return err;
 }
@@ -221,7 +217,12 @@ int dag_walk(struct blocks *blocks, const struct cid *root, const struct dag_wal
 
 	add_link(&top, root);
 	top.asked = top.links.len; /* nothing to ask ahead: it comes next */
-	walk.ahead = 1;
+	walk.ahead = (struct walk_ahead){
+		.blocks = blocks,
+		.max = config->ahead_max ? config->ahead_max : AHEAD_DEFAULT,
+		.left_out = left_out,
+		.ctx = &walk,
+	};
 	int err = push(&walk, &top);
 
 	if (!err)
@@ -229,6 +230,7 @@ int dag_walk(struct blocks *blocks, const struct cid *root, const struct dag_wal
 	while (walk.count)
 		pop(&walk);
 	free(walk.frames);
+	walk_ahead_release(&walk.ahead);
 	walk_seen_release(&walk.seen);
 	return err;
 }

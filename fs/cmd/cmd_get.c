@@ -26,6 +26,7 @@ struct get {
 	struct invocation *in;
 	struct blocks *blocks;
 	struct progress *progress;
+	struct dag_scout *scout;
 	struct buf at; /* path being written, for messages */
 	unsigned temps;
 };
@@ -61,6 +62,7 @@ static int copy_file(struct get *get, struct file *file, int fd)
 		err = view.len ? write_view(fd, &view) : -EIO;
 		offset += view.len;
 		progress_add(get->progress, view.len);
+		dag_scout_follow(get->scout, view.len);
 		file_view_release(&view);
 		if (err)
 			return err;
@@ -347,7 +349,9 @@ static int run(struct invocation *in)
 			get.progress = progress_start(
 				"got",
 				dag_stat(&blocks, &cid, cli_wait(in), &stat) ? 0 : stat.size);
+		get.scout = dag_scout_start(&blocks, &cid);
 		code = get_to(&get, &cid, target);
+		dag_scout_stop(get.scout);
 		progress_end(get.progress);
 		if (!code && !in->json)
 			printf("Saving file(s) to %s\n", target);

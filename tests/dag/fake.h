@@ -14,10 +14,12 @@
 #include "dag/dag.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
+#include "net/base/wait.h"
 #include "net/wire/varint.h"
 #include "tests/vector.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
 #define FAKE_ASKED_MAX 8192
 
@@ -30,6 +32,7 @@ struct fake {
 	struct wait wait;
 	pthread_mutex_t lock; /* guards what follows: many threads may fetch */
 	bool forgets;	      /* what arrives is handed out, but does not reach the local store */
+	unsigned trip_ms;     /* how long one takes */
 	unsigned trips;	      /* waits */
 	unsigned asked;	      /* CIDs prefetched that were not stored */
 	struct cid under_way[FAKE_ASKED_MAX];
@@ -66,6 +69,8 @@ static inline int fake_fetch(struct fetcher *fetcher, void *session, const struc
 	(void)session;
 	if (err)
 		return err;
+	if (fake->trip_ms)
+		usleep(fake->trip_ms * 1000);
 	pthread_mutex_lock(&fake->lock);
 	fake->trips++;
 	while (fake->under_way_count)

@@ -184,6 +184,40 @@ static void it_asks_ahead_within_its_window(void **state)
 	fake_free(fake);
 }
 
+/* Directories of directories of files: what is in a directory is asked for when it arrives, not when the walk comes to it. */
+static void a_tree_costs_its_depth(void **state)
+{
+	enum { WIDE = 10 };
+	struct fake *fake = fake_new();
+	struct trace *trace = xnew(struct trace);
+	struct fake_child top[WIDE], middle[WIDE], files[WIDE];
+	struct dag_walk_config config = { .ahead_max = 1024 };
+
+	(void)state;
+	for (unsigned i = 0; i < WIDE; i++) {
+		for (unsigned k = 0; k < WIDE; k++) {
+			for (unsigned n = 0; n < WIDE / 2; n++) {
+				char text[32];
+
+				snprintf(text, sizeof text, "file %u %u %u", i, k, n);
+				files[n] = (struct fake_child){ .cid = text_leaf(fake, text),
+								.size = 1 };
+			}
+			middle[k] = (struct fake_child){ .cid = fake_dir(fake, files, WIDE / 2),
+							 .size = 1 };
+		}
+		top[i] = (struct fake_child){ .cid = fake_dir(fake, middle, WIDE), .size = 1 };
+	}
+	struct cid root = fake_dir(fake, top, WIDE);
+
+	fake->trip_ms = 5;
+	assert_int_equal(walk(fake, &root, &config, trace), 0);
+	assert_int_equal(trace->count, 1 + WIDE + WIDE * WIDE + WIDE * WIDE * (WIDE / 2));
+	assert_true(fake->trips <= 6); /* 4 levels; 111 directories */
+	free(trace);
+	fake_free(fake);
+}
+
 /* As deep as one likes: a frame is left before its last link is entered. */
 static void long_chains_need_no_stack(void **state)
 {
@@ -461,6 +495,7 @@ int main(void)
 		cmocka_unit_test(pruned_blocks_are_not_fetched),
 		cmocka_unit_test(it_stops_when_told),
 		cmocka_unit_test(it_asks_ahead_within_its_window),
+		cmocka_unit_test(a_tree_costs_its_depth),
 		cmocka_unit_test(long_chains_need_no_stack),
 		cmocka_unit_test(bombs_end_with_skip_seen),
 		cmocka_unit_test(real_trees),
