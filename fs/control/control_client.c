@@ -210,7 +210,8 @@ int control_call(struct control *control, const char *cmd, json_t *args, struct 
 	}
 	if (err == -EINTR || err == -ETIMEDOUT || err == -ECANCELED)
 		send_cancel(control, id);
-	if (err == -EPIPE || err == -ECONNRESET)
+	/* Not when it told why itself: those may be errors of its own connections. */
+	if (!*why && (err == -EPIPE || err == -ECONNRESET))
 		*why = xstrdup("the daemon is gone");
 	return err;
 }
