@@ -23,12 +23,15 @@ async def pump(source, sink, delay, loop):
                 return
             await loop.sock_sendall(sink, data)
 
-    delivery = asyncio.create_task(deliver())
-    data = b"begin"
-    while data:
-        data = await loop.sock_recv(source, CHUNK)
-        await late.put((loop.time() + delay, data))
-    await delivery
+    async def receive():
+        data = b"begin"
+        while data:
+            data = await loop.sock_recv(source, CHUNK)
+            await late.put((loop.time() + delay, data))
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(deliver())
+        group.create_task(receive())
 
 
 async def serve(near, port, delay, loop):
@@ -38,9 +41,12 @@ async def serve(near, port, delay, loop):
         await loop.sock_connect(far, ("127.0.0.1", port))
         for sock in (near, far):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await asyncio.gather(pump(near, far, delay, loop), pump(far, near, delay, loop))
-    except OSError as error:
-        print("connection ended: %s" % error, flush=True)
+        # A socket is closed only when no task looks at it any more: its number is soon another's.
+        async with asyncio.TaskGroup() as group:
+            group.create_task(pump(near, far, delay, loop))
+            group.create_task(pump(far, near, delay, loop))
+    except* OSError as errors:
+        print("connection ended: %s" % errors, flush=True)
     finally:
         near.close()
         far.close()
