@@ -17,6 +17,7 @@ struct inbound {
 	struct swarm *swarm;
 	struct upgrade *upgrade;
 	struct multiaddr remote;
+	uint64_t since_ms;
 };
 
 /* ---- inbound connections ---- */
@@ -59,11 +60,40 @@ static void on_accept(void *ctx, struct conn *conn)
 	inbound = xnew(struct inbound);
 	inbound->swarm = swarm;
 	inbound->remote = conn->remote;
+	inbound->since_ms = swarm_now(swarm);
 	list_add_tail(&swarm->pending, &inbound->node);
 	swarm->pending_count++;
 	inbound->upgrade = upgrade_start(swarm->loop, conn, false, swarm->identity, NULL,
 					 swarm->random, inbound_done, inbound);
 	swarm_update_hold(swarm);
+}
+
+/* Whoever opens connections and says nothing, or little by little, must not keep others out. */
+static bool is_slow(const struct inbound *inbound, uint64_t now_ms)
+{
+	uint64_t age_ms = now_ms - inbound->since_ms;
+
+	return age_ms >= SWARM_PENDING_SLOW_MS ||
+	       (age_ms >= SWARM_PENDING_SILENT_MS && upgrade_is_silent(inbound->upgrade));
+}
+
+static void on_slow(void *ctx)
+{
+	struct swarm *swarm = ctx;
+	uint64_t now_ms = swarm_now(swarm);
+
+	list_for_each_safe (inbound, &swarm->pending, struct inbound, node)
+		if (is_slow(inbound, now_ms)) {
+			upgrade_cancel(inbound->upgrade);
+			inbound_done(inbound, -ETIMEDOUT, NULL);
+		}
+	swarm_update_hold(swarm);
+}
+
+static void watch_slow(struct swarm *swarm)
+{
+	if (swarm->pending_count >= SWARM_PENDING_IN_MAX && !timer_running(&swarm->slow))
+		timer_start(swarm->timers, &swarm->slow, SWARM_PENDING_LOOK_MS, on_slow, swarm);
 }
 
 void swarm_update_hold(struct swarm *swarm)
@@ -73,6 +103,7 @@ void swarm_update_hold(struct swarm *swarm)
 
 	if (swarm->ended)
 		return;
+	watch_slow(swarm);
 	for (size_t i = 0; i < swarm->transport_count; i++)
 		if (swarm->transports[i]->ops->hold)
 			swarm->transports[i]->ops->hold(swarm->transports[i], full);
@@ -157,6 +188,8 @@ static void close_all(void *ctx)
 		free(inbound);
 	}
 	list_init(&swarm->pending);
+	swarm->pending_count = 0;
+	timer_stop(swarm->timers, &swarm->slow);
 	list_for_each (conn, &swarm->conns, struct swarm_conn, node)
 		swarm_conn_fail(conn, -ECANCELED, CODE_NONE);
 	while (!list_empty(&swarm->dirty))

@@ -26,6 +26,9 @@
 #define SWARM_TRANSPORTS_MAX 4
 #define SWARM_HANDLERS_MAX 64
 #define SWARM_PENDING_IN_MAX 64	    /* inbound connections that are not upgraded yet */
+#define SWARM_PENDING_LOOK_MS 50    /* when so many are: the slow ones go, looked for so often */
+#define SWARM_PENDING_SLOW_MS 2000
+#define SWARM_PENDING_SILENT_MS 200 /* who dials speaks first */
 #define SWARM_LISTEN_ADDRS_MAX 64
 #define SWARM_OPS_MAX 8192	    /* operations in flight */
 #define SWARM_PROTOCOLS_PER_OP_MAX 8
@@ -74,6 +77,7 @@ struct swarm {
 	size_t conn_count;
 	struct list pending;  /* struct inbound */
 	size_t pending_count;
+	struct timer slow;    /* running while there are too many */
 	struct list handlers; /* struct handler */
 	size_t handler_count;
 	struct list watches;

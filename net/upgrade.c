@@ -132,6 +132,11 @@ int secured_open(struct secured *secured, uint8_t *at, size_t len, secured_plain
 
 /* ---- upgrade ---- */
 
+bool upgrade_is_silent(const struct upgrade *upgrade)
+{
+	return !upgrade->secured.bytes_in;
+}
+
 void upgrade_cancel(struct upgrade *upgrade)
 {
 	if (!upgrade)

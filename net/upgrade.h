@@ -45,6 +45,8 @@ typedef void upgrade_done_fn(void *ctx, int err, struct secured *secured);
 struct upgrade *upgrade_start(struct loop *loop, struct conn *conn, bool outbound,
 			      const struct identity *identity, const struct peer_id *expected,
 			      struct random *random, upgrade_done_fn *done, void *ctx);
+/* Nothing was received yet. */
+bool upgrade_is_silent(const struct upgrade *upgrade);
 /* done will not run; the connection closes. NULL is ignored. */
 void upgrade_cancel(struct upgrade *upgrade);
 

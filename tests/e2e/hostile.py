@@ -197,6 +197,7 @@ def halfopen(siege):
     with siege.attack("halfopen", scaled(2000), 8, 25) as said:
         expect(siege, "halfopen", said, drips_out=said["drips"])
         siege.lab.check("halfopen: the daemon answers", siege.victim.call("id", deadline=SOON))
+        siege.fetch("halfopen: an honest peer is served beside them")
 
 
 def silent(siege):
