@@ -345,11 +345,12 @@ static int run(struct invocation *in)
 	code = cli_resolve(in, &blocks, in->argv[0], &cid);
 	if (!code) {
 		target = target_of(in, in->argv[0]);
+		if (dag_stat(&blocks, &cid, cli_wait(in), &stat))
+			stat = (struct dag_stat){ .type = DAG_OTHER }; /* told below */
 		if (cli_flag(in, "progress"))
-			get.progress = progress_start(
-				"got",
-				dag_stat(&blocks, &cid, cli_wait(in), &stat) ? 0 : stat.size);
-		get.scout = dag_scout_start(&blocks, &cid);
+			get.progress = progress_start("got", stat.size);
+		if (stat.type == DAG_DIRECTORY) /* a file asks ahead by itself */
+			get.scout = dag_scout_start(&blocks, &cid);
 		code = get_to(&get, &cid, target);
 		dag_scout_stop(get.scout);
 		progress_end(get.progress);
