@@ -3,6 +3,7 @@
  *
  *   bad-000007/   a generation that was set aside; its whole blocks are being put into the newest one. It goes when
  *                 they are on disk; a crash before begins anew
+ *   damaged-000007/   one in which nothing could be read, for its owner to look at
  *   lost          kept blocks may be missing since; stays until store_lost() was told that this is known
  *
  * A damaged generation of the cache just goes. */
@@ -55,7 +56,9 @@ static int check_closed(const char *path)
 	if (!rc)
 		rc = mdb_txn_begin(env, NULL, 0, &txn);
 	/* Not even that: then nobody else writes either. */
-	int err = rc && rc != MDB_INVALID && rc < 0 ? gen_err(rc) : check_file(path);
+	int err = rc == MDB_VERSION_MISMATCH	    ? -ENOTSUP :
+		  rc && rc != MDB_INVALID && rc < 0 ? gen_err(rc) :
+						      check_file(path);
 
 	mdb_txn_abort(txn);
 	mdb_env_close(env);
@@ -179,8 +182,21 @@ static int save_block(void *ctx, struct bytes multihash, struct bytes data)
 	return err;
 }
 
-static int salvage_one(struct store_lmdb *lmdb, const char *path, uint64_t *saved)
+/* Nothing could be read: whoever owns it may know better. */
+static void leave(const struct store_lmdb *lmdb, const char *path, unsigned number)
 {
+	struct path to = dir_path(lmdb, "damaged", number);
+
+	if (rename(path, to.text))
+		log_error("store", "cannot rename %s: %s", path, err_text(-errno));
+	else
+		log_warn("store", "%s holds nothing that can be read; remove it when you do not need it", to.text);
+}
+
+static int salvage_one(struct store_lmdb *lmdb, unsigned number, uint64_t *saved)
+{
+	const struct path at = dir_path(lmdb, "bad", number);
+	const char *path = at.text;
 	struct salvage salvage = { .lmdb = lmdb };
 	int fd = open_data(path);
 
@@ -197,7 +213,10 @@ static int salvage_one(struct store_lmdb *lmdb, const char *path, uint64_t *save
 	log_warn("store", "%llu blocks were saved from %s", (unsigned long long)salvage.blocks,
 		 path);
 	*saved += salvage.blocks;
-	dir_delete(path);
+	if (salvage.blocks)
+		dir_delete(path);
+	else
+		leave(lmdb, path, number);
 	return 0;
 }
 
@@ -211,12 +230,11 @@ void repair_salvage(struct store_lmdb *lmdb, uint64_t *saved)
 	while (dir && (entry = readdir(dir))) {
 		if (sscanf(entry->d_name, "bad-%u", &number) != 1)
 			continue;
-		struct path path = dir_path(lmdb, "bad", number);
-		int err = salvage_one(lmdb, path.text, saved);
+		int err = salvage_one(lmdb, number, saved);
 
 		if (err)
-			log_error("store", "cannot save the blocks in %s now: %s", path.text,
-				  err_text(err));
+			log_error("store", "cannot save the blocks in %s/%s now: %s", lmdb->path,
+				  entry->d_name, err_text(err));
 	}
 	if (dir)
 		closedir(dir);

@@ -142,19 +142,57 @@ static int load_identity(struct repo *repo, char **why)
 	return err;
 }
 
+/* A record of the table "repo" tells that blocks were lost. */
+static int note_losses(struct repo *repo, bool lost)
+{
+	struct db_txn *txn;
+	int err = db_begin(repo->db, true, &txn);
+
+	if (err)
+		return err;
+	err = lost ? db_put(txn, "repo", bytes_str("lost"), bytes_of("", 0)) :
+		     db_del(txn, "repo", bytes_str("lost"));
+	if (!err)
+		return db_commit(txn);
+	db_abort(txn);
+	return err;
+}
+
 void repo_mind_losses(struct repo *repo)
 {
 	if (!store_lost(repo->store, false))
 		return;
-	repo->lost = true;
-	int err = pin_want_all(repo->db);
+	int err = note_losses(repo, true);
 
+	if (!err)
+		err = pin_want_all(repo->db);
 	if (err) {
 		log_error("repo", "pins may be incomplete, and that cannot be noted err=%s", err_text(err));
 		return;
 	}
 	store_lost(repo->store, true);
 	log_warn("repo", "pinned blocks may be missing: a daemon fetches them again, see `dagfs pin verify`");
+}
+
+bool repo_has_losses(struct repo *repo)
+{
+	struct db_txn *txn;
+	struct bytes value;
+
+	if (db_begin(repo->db, false, &txn))
+		return false;
+	bool lost = !db_get(txn, "repo", bytes_str("lost"), &value);
+
+	db_abort(txn);
+	return lost;
+}
+
+void repo_healed(struct repo *repo)
+{
+	int err = note_losses(repo, false);
+
+	if (err)
+		log_warn("repo", "cannot note that nothing is missing err=%s", err_text(err));
 }
 
 static int open_parts(struct repo *repo, char **why)

@@ -13,7 +13,6 @@ struct repo {
 	struct identity *identity;
 	struct db *db;	     /* records/: pins, providers, peers, names, journal */
 	struct store *store; /* store/: blocks */
-	bool lost;	     /* blocks that were kept are gone, as this process found out */
 };
 
 /* dir given with --repo, else $DAGFS_PATH, else $XDG_DATA_HOME/dagfs, else ~/.local/share/dagfs. malloc'd; NULL and a
@@ -26,6 +25,9 @@ int repo_open(const char *path, struct repo **out, char **why);
 void repo_close(struct repo *repo); /* waits for queued writes; NULL is ignored */
 /* When kept blocks were lost (store_lost()): pins are to be completed again. Done by repo_open(), and after store_check(). */
 void repo_mind_losses(struct repo *repo);
+/* Are pins incomplete for that reason? Until repo_healed(). Any process. */
+bool repo_has_losses(struct repo *repo);
+void repo_healed(struct repo *repo);
 /* path/name, malloc'd. */
 char *repo_file(const char *path, const char *name);
 

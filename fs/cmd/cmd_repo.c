@@ -221,8 +221,11 @@ static int run_verify(struct invocation *in)
 	if (!err && verify.bad)
 		err = heal(&verify);
 	buf_release(&verify.found);
-	if (!err && in->repo->lost)
+	if (!err && repo_has_losses(in->repo)) {
 		err = complete_pins(in, &missing);
+		if (!err && !missing)
+			repo_healed(in->repo);
+	}
 	if (err)
 		return cli_fail(in, err, "verification stopped after %" PRIu64 " blocks",
 				verify.blocks);

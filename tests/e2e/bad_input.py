@@ -226,7 +226,11 @@ def repositories(bad):
         if "data.mdb" in names:
             with open(os.path.join(folder, "data.mdb"), "wb") as data:
                 data.write(os.urandom(100000))
-    tell("a store full of garbage", node, r"cannot open the block store in .*store")
+    done = node.call("repo", "stat")
+    lab.check("a store full of garbage is set aside, and that is said",
+              done.code == 0 and "damaged" in done.err and "NumObjects: 0" in done.out, str(done))
+    lab.check("and not deleted", any(name.startswith("damaged-") for name in os.listdir(node.repo + "/store")))
+    lab.check("the pin is known to be incomplete", "incomplete" in node.call("pin", "verify").out)
 
 
 def permissions(bad):

@@ -189,9 +189,11 @@ def rotten_ways(lab, base, files):
         for cid, done in zip(files, ends[-len(files):]):
             if done.code == 0 and hashlib.sha256(done.raw).hexdigest() != files[cid]:
                 wrong.append("pages %s: %s" % (pages, cid))
-        node.call("repo", "verify")   # tells of pins that are incomplete now
-        if node.call("repo", "verify").code != 0 or "suspect" in os.listdir(node.repo + "/store"):
-            unclean.append("pages %s" % pages)
+        node.call("repo", "verify")
+        done = node.call("repo", "verify")
+        # Without a peer pins may stay incomplete, and it says so.
+        if (done.code != 0 and "pins miss blocks" not in done.err) or "suspect" in os.listdir(node.repo + "/store"):
+            unclean.append("pages %s: %s" % (pages, done))
         shutil.rmtree(node.repo)
     lab.say("%d commands followed a damaged page" % followed)
     lab.check("the store is clean afterwards", not unclean, unclean[:2])
