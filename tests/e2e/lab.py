@@ -106,6 +106,8 @@ class Lab:
         namespaces()
         self.base = os.path.realpath(tempfile.mkdtemp(prefix="dagfs-e2e-"))
         signal.signal(signal.SIGALRM, self._too_late)
+        # Who started us in the background may have had it ignored, and programs would inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         signal.alarm(int(self.limit))
         return self
