@@ -4,25 +4,11 @@
 #include "routing/kad/providers.h"
 #include "routing/kad/server.h"
 #include "tests/routing/kad_lab.h"
+#include "tests/routing/numbered.h"
 
 #include <errno.h>
 
 #define FLOOD 100000u
-
-static struct peer_id peer_of(uint32_t number)
-{
-	struct peer_id id = { .len = 34, .bytes = { 0x12, 0x20 } };
-
-	memcpy(id.bytes + 2, &number, sizeof(number));
-	return id;
-}
-
-static struct bytes key_of(uint32_t number, uint8_t out[static 6])
-{
-	memcpy(out, "k:", 2);
-	memcpy(out + 2, &number, 4);
-	return bytes_of(out, 6);
-}
 
 static size_t no_addrs(void *ctx, struct multiaddr *addrs, size_t max)
 {

@@ -3,6 +3,7 @@
 
 #include "net/base/alloc.h"
 #include "net/base/random.h"
+#include "tests/routing/numbered.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -14,21 +15,6 @@
 
 #define K 20
 #define PEERS 300
-
-static struct peer_id peer_of(uint32_t number)
-{
-	struct peer_id id = { .len = 34, .bytes = { 0x12, 0x20 } };
-
-	memcpy(id.bytes + 2, &number, sizeof(number));
-	return id;
-}
-
-static struct bytes key_of(uint32_t number, uint8_t out[static 6])
-{
-	memcpy(out, "k:", 2);
-	memcpy(out + 2, &number, 4);
-	return bytes_of(out, 6);
-}
 
 static void halves_part_a_region(void **state)
 {
