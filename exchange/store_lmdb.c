@@ -461,7 +461,7 @@ static void free_store(struct store_lmdb *lmdb)
 	snapshot_drop_idle(lmdb);
 	store_dir_close(lmdb);
 	pthread_mutex_destroy(&lmdb->lists);
-	free(lmdb->todo);
+	free(lmdb->missing);
 	free(lmdb);
 }
 
@@ -524,7 +524,7 @@ int store_open_lmdb(const char *dir, const struct store_config *config, struct s
 	lmdb->store.ops = &lmdb_ops;
 	lmdb->config = *config;
 	memcpy(lmdb->path, dir, len + 1);
-	lmdb->todo = xcalloc(QUEUE_BATCH_MAX, sizeof(struct queue_item *));
+	lmdb->missing = xcalloc(QUEUE_BATCH_MAX, sizeof(struct queue_item *));
 	pthread_mutex_init(&lmdb->lists, NULL);
 
 	int err = store_dir_open(lmdb);

@@ -74,7 +74,7 @@ struct store_lmdb {
 	int sweep_fd; /* of the janitor's lock, while this process sweeps */
 	atomic_bool closing;
 	atomic_bool cached; /* this process added to the cache */
-	struct queue_item **todo; /* committer's: of a batch, what is not stored yet */
+	struct queue_item **missing; /* committer's: of a batch, what is not stored yet */
 	/* Tags of records whose checksum this process has seen to be right. Lossy: one that was
 	 * pushed out is checked again. */
 	_Atomic uint64_t checked[CHECKED_SLOTS];

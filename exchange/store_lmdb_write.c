@@ -160,15 +160,15 @@ static int stored_already(struct store_lmdb *lmdb, struct snapshot *snapshot,
 	return 0;
 }
 
-/* Fills todo with what must be written. */
-static int sort_out(struct store_lmdb *lmdb, struct queue_item **items, size_t count, size_t *todo)
+/* Fills missing with what must be written. */
+static int sort_out(struct store_lmdb *lmdb, struct queue_item **items, size_t count, size_t *missing)
 {
 	/* Before the list: who sees the sweep sees the generations it began with. */
 	bool sweeping = atomic_load(&lmdb->shared->epoch) % 2;
 	struct snapshot *snapshot;
 	int err = snapshot_begin(lmdb, &snapshot);
 
-	*todo = 0;
+	*missing = 0;
 	if (err)
 		return err;
 	for (size_t i = 0; i < count && !err; i++) {
@@ -176,7 +176,7 @@ static int sort_out(struct store_lmdb *lmdb, struct queue_item **items, size_t c
 
 		err = stored_already(lmdb, snapshot, items[i], sweeping, &stored);
 		if (!err && !stored)
-			lmdb->todo[(*todo)++] = items[i];
+			lmdb->missing[(*missing)++] = items[i];
 	}
 	snapshot_end(lmdb, snapshot);
 	return err;
@@ -188,7 +188,7 @@ static size_t fits_of_all(struct store_lmdb *lmdb, struct queue_item **items, si
 {
 	size_t i = 0;
 
-	while (fits && i < count && items[i] != lmdb->todo[fits])
+	while (fits && i < count && items[i] != lmdb->missing[fits])
 		i++;
 	return i;
 }
@@ -200,11 +200,11 @@ static bool has_room(const struct store_lmdb *lmdb, size_t count)
 	struct statvfs disk;
 
 	for (size_t i = 0; i < count; i++)
-		bytes += lmdb->todo[i]->block->data.len;
+		bytes += lmdb->missing[i]->block->data.len;
 	return statvfs(lmdb->path, &disk) || (uint64_t)disk.f_bavail * disk.f_frsize > bytes;
 }
 
-static int write_todo(struct store_lmdb *lmdb, enum gen_class class, size_t count, size_t *fits)
+static int write_missing(struct store_lmdb *lmdb, enum gen_class class, size_t count, size_t *fits)
 {
 	if (!has_room(lmdb, count))
 		return -ENOSPC;
@@ -215,7 +215,7 @@ static int write_todo(struct store_lmdb *lmdb, enum gen_class class, size_t coun
 
 		if (err)
 			return err;
-		int rc = put_items(gen, txn, lmdb->todo, count, fits);
+		int rc = put_items(gen, txn, lmdb->missing, count, fits);
 		bool rotten = rc == RECORD_ROTTEN;
 
 		err = gen_write_end(gen, txn, rotten ? ECANCELED : rc);
@@ -258,7 +258,7 @@ static int write_to_pruned(struct store_lmdb *lmdb, enum gen_class class, size_t
 		if (begun)
 			err = begun;
 		else if (!closed)
-			err = end_items(gen, txn, put_items(gen, txn, lmdb->todo, count, fits));
+			err = end_items(gen, txn, put_items(gen, txn, lmdb->missing, count, fits));
 	}
 	gens_unref(gens);
 	return err;
@@ -268,7 +268,7 @@ int lmdb_commit(void *ctx, struct queue_item **items, size_t count, size_t *fits
 {
 	struct store_lmdb *lmdb = ctx;
 	enum gen_class class = items[0]->keep ? GEN_KEPT : GEN_CACHE;
-	size_t todo, fit = 0;
+	size_t missing, fit = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		struct bytes data = items[i]->block->data;
@@ -277,14 +277,14 @@ int lmdb_commit(void *ctx, struct queue_item **items, size_t count, size_t *fits
 			items[i]->sum = XXH3_64bits(data.at, data.len);
 		items[i]->summed = true;
 	}
-	int err = sort_out(lmdb, items, count, &todo);
+	int err = sort_out(lmdb, items, count, &missing);
 
-	if (!err && todo)
-		err = write_todo(lmdb, class, todo, &fit);
-	if (err == -ENOSPC && todo && atomic_load(&lmdb->shared->epoch) % 2 == 0)
-		err = write_to_pruned(lmdb, class, todo, &fit);
-	while (err == -ENOSPC && todo && class == GEN_KEPT && evict_for_room(lmdb))
-		err = write_todo(lmdb, class, todo, &fit);
+	if (!err && missing)
+		err = write_missing(lmdb, class, missing, &fit);
+	if (err == -ENOSPC && missing && atomic_load(&lmdb->shared->epoch) % 2 == 0)
+		err = write_to_pruned(lmdb, class, missing, &fit);
+	while (err == -ENOSPC && missing && class == GEN_KEPT && evict_for_room(lmdb))
+		err = write_missing(lmdb, class, missing, &fit);
 	if (err)
 		*fits = fits_of_all(lmdb, items, count, fit);
 	if (class == GEN_CACHE) {

@@ -20,7 +20,7 @@ struct bitswap_verify {
 	bool started;
 	pthread_mutex_t lock; /* of all below */
 	pthread_cond_t more;
-	struct list todo, ready;
+	struct list waiting, ready;
 	struct report *report; /* posted and not yet run */
 	bool stop;
 };
@@ -66,7 +66,7 @@ struct bitswap_verify *bitswap_verify_new(struct loop *loop, size_t inline_max,
 	verify->ctx = ctx;
 	pthread_mutex_init(&verify->lock, NULL);
 	pthread_cond_init(&verify->more, NULL);
-	list_init(&verify->todo);
+	list_init(&verify->waiting);
 	list_init(&verify->ready);
 	return verify;
 }
@@ -123,11 +123,11 @@ static void *run(void *ctx)
 
 	pthread_mutex_lock(&verify->lock);
 	while (!verify->stop) {
-		if (list_empty(&verify->todo)) {
+		if (list_empty(&verify->waiting)) {
 			pthread_cond_wait(&verify->more, &verify->lock);
 			continue;
 		}
-		struct bitswap_job *job = list_first(&verify->todo, struct bitswap_job, node);
+		struct bitswap_job *job = list_first(&verify->waiting, struct bitswap_job, node);
 
 		list_remove(&job->node);
 		pthread_mutex_unlock(&verify->lock);
@@ -158,7 +158,7 @@ void bitswap_verify_submit(struct bitswap_verify *verify, struct bitswap_job *jo
 	}
 	verify->queued += job->data.len;
 	pthread_mutex_lock(&verify->lock);
-	list_add_tail(&verify->todo, &job->node);
+	list_add_tail(&verify->waiting, &job->node);
 	pthread_cond_signal(&verify->more);
 	pthread_mutex_unlock(&verify->lock);
 }
@@ -185,7 +185,7 @@ void bitswap_verify_free(struct bitswap_verify *verify)
 		pthread_join(verify->thread, NULL);
 	if (verify->report)
 		verify->report->verify = NULL;
-	drop_all(&verify->todo);
+	drop_all(&verify->waiting);
 	drop_all(&verify->ready);
 	pthread_mutex_destroy(&verify->lock);
 	pthread_cond_destroy(&verify->more);
