@@ -229,6 +229,7 @@ struct exchange *exchange_new(struct swarm *swarm, struct router *router, struct
 			    exchange->config.provider_delay_ms, exchange->config.rebroadcast_ms,
 			    &client_ops, exchange);
 	exchange->client.budget.max = exchange->config.in_flight_max;
+	store_limit(store, exchange->config.in_flight_max / BITSWAP_BUDGET_STORING);
 	bitswap_server_init(&exchange->server, exchange->config.wants_per_peer_max, &server_ops,
 			    exchange);
 	exchange->verify = bitswap_verify_new(exchange->loop, exchange->config.verify_inline_max,
@@ -374,7 +375,10 @@ void exchange_stats(const struct exchange *exchange, struct exchange_stats *stat
 	stats->wants = exchange->client.wants.count;
 	stats->sessions = exchange->client.session_count;
 	stats->peers = exchange->client.able;
-	stats->in_flight = bitswap_budget_used(&exchange->client.budget);
+	struct bitswap_budget now = exchange->client.budget;
+
+	now.storing = store_queued(exchange->store);
+	stats->in_flight = bitswap_budget_used(&now);
 	stats->in_flight_peak = exchange->client.budget.peak;
 }
 

@@ -70,6 +70,17 @@ void store_when_room(struct store *store, void (*room)(void *ctx), void *ctx)
 	store->ops->when_room(store, room, ctx);
 }
 
+void store_limit(struct store *store, uint64_t bytes)
+{
+	if (store->ops->limit)
+		store->ops->limit(store, bytes);
+}
+
+uint64_t store_queued(struct store *store)
+{
+	return store->ops->queued ? store->ops->queued(store) : 0;
+}
+
 int store_check(struct store *store, uint64_t *saved)
 {
 	*saved = 0;

@@ -449,6 +449,16 @@ static void lmdb_when_room(struct store *store, void (*room)(void *ctx), void *c
 	queue_when_room(lmdb_of(store)->queue, room, ctx);
 }
 
+static void lmdb_limit(struct store *store, uint64_t bytes)
+{
+	queue_limit(lmdb_of(store)->queue, bytes);
+}
+
+static uint64_t lmdb_queued(struct store *store)
+{
+	return queue_queued(lmdb_of(store)->queue);
+}
+
 static uint64_t lmdb_epoch(struct store *store)
 {
 	return atomic_load(&lmdb_of(store)->shared->epoch);
@@ -499,6 +509,8 @@ static const struct store_ops lmdb_ops = {
 	.put = lmdb_put,
 	.sync = lmdb_sync,
 	.when_room = lmdb_when_room,
+	.limit = lmdb_limit,
+	.queued = lmdb_queued,
 	.delete = lmdb_delete,
 	.stat = lmdb_stat,
 	.each = lmdb_each,

@@ -28,6 +28,9 @@ struct store_ops {
 	/* NULL: nothing can be damaged. */
 	int (*check)(struct store *store, uint64_t *saved);
 	bool (*lost)(struct store *store, bool noted);
+	/* NULL: nothing is queued. */
+	void (*limit)(struct store *store, uint64_t bytes);
+	uint64_t (*queued)(struct store *store);
 };
 
 struct store {

@@ -37,6 +37,7 @@ struct store_queue {
 	struct map pending;    /* multihash -> newest verified item */
 	atomic_size_t visible; /* items in pending */
 	size_t bytes, verify_bytes, ready_bytes;
+	atomic_size_t guest_bytes, guest_max;
 	uint64_t next_seq;
 	uint64_t ready_since_ms; /* when ready stopped being empty */
 	uint64_t retry_at_ms;
@@ -51,10 +52,12 @@ struct store_queue {
 
 /* ---- items; the lock is held ---- */
 
-static bool has_room(const struct store_queue *queue, bool verify)
+static bool has_room(const struct store_queue *queue, unsigned flags)
 {
-	if (queue->stuck && verify)
+	if (queue->stuck && (flags & STORE_VERIFY))
 		return queue->verify_bytes < STUCK_VERIFY_MAX;
+	if (!(flags & STORE_WAIT) && queue->guest_bytes >= queue->guest_max)
+		return false;
 	return queue->bytes < STORE_QUEUE_MAX;
 }
 
@@ -62,7 +65,7 @@ static bool much_room(const struct store_queue *queue)
 {
 	if (queue->stuck)
 		return queue->verify_bytes <= STUCK_VERIFY_MAX / 2;
-	return queue->bytes <= STORE_QUEUE_MAX / 2;
+	return queue->bytes <= STORE_QUEUE_MAX / 2 && queue->guest_bytes <= queue->guest_max / 2;
 }
 
 static void show(struct store_queue *queue, struct queue_item *item)
@@ -84,7 +87,8 @@ static void hide(struct store_queue *queue, struct queue_item *item)
 /* Not to wait for company. */
 static bool in_hurry(const struct store_queue *queue)
 {
-	return queue->closing || queue->syncing || queue->ready_bytes >= EAGER_BYTES;
+	return queue->closing || queue->syncing || queue->ready_bytes >= EAGER_BYTES ||
+	       queue->guest_bytes > queue->guest_max / 2;
 }
 
 static void make_ready(struct store_queue *queue, struct queue_item *item)
@@ -112,8 +116,8 @@ static void finish(struct store_queue *queue, struct queue_item *item)
 	list_remove(&item->live);
 	list_remove(&item->step);
 	queue->bytes -= item->cost;
-	if (item->verify)
-		queue->verify_bytes -= item->cost;
+	if (item->guest)
+		queue->guest_bytes -= item->cost;
 	block_unref(item->block);
 	free(item);
 	pthread_cond_broadcast(&queue->progress);
@@ -133,15 +137,6 @@ static void lose(struct store_queue *queue, struct queue_item *item, int err)
 
 /* ---- the verifier ---- */
 
-/* From the verifier's account to the committer's; the lock is held. */
-static void verified_item(struct store_queue *queue, struct queue_item *item)
-{
-	if (item->verify)
-		queue->verify_bytes -= item->cost;
-	item->verify = false;
-	make_ready(queue, item);
-}
-
 static void verify_one(struct store_queue *queue, struct queue_item *item)
 {
 	struct block *block = item->block;
@@ -158,12 +153,15 @@ static void verify_one(struct store_queue *queue, struct queue_item *item)
 	if (item->verified)
 		item->verified(item->ctx, err, block);
 	pthread_mutex_lock(&queue->lock);
+	if (verify)
+		queue->verify_bytes -= item->cost;
+	item->verify = false;
 	if (err)
 		finish(queue, item);
 	else if (verify && queue->stuck)
 		lose(queue, item, queue->stuck); /* it can be fetched again */
 	else
-		verified_item(queue, item);
+		make_ready(queue, item);
 	pthread_mutex_unlock(&queue->lock);
 }
 
@@ -384,6 +382,7 @@ int queue_new(queue_commit_fn *commit, void *ctx, struct store_queue **out)
 
 	queue->commit = commit;
 	queue->ctx = ctx;
+	queue->guest_max = STORE_QUEUE_MAX;
 	list_init(&queue->live);
 	list_init(&queue->unverified);
 	list_init(&queue->ready);
@@ -430,7 +429,7 @@ static int wait_for_room(struct store_queue *queue, unsigned flags)
 				queue->lost = queue->stuck;
 			return queue->stuck;
 		}
-		if (has_room(queue, verify))
+		if (has_room(queue, flags))
 			return 0;
 		if (!(flags & STORE_WAIT))
 			return -EAGAIN;
@@ -447,6 +446,7 @@ int queue_put(struct store_queue *queue, struct block *block, unsigned flags,
 	item->cost = block->data.len + ITEM_COST;
 	item->verify = flags & STORE_VERIFY;
 	item->keep = flags & STORE_KEEP;
+	item->guest = !(flags & STORE_WAIT);
 	item->verified = verified;
 	item->ctx = ctx;
 	list_init(&item->step);
@@ -467,6 +467,8 @@ int queue_put(struct store_queue *queue, struct block *block, unsigned flags,
 	}
 	item->seq = queue->next_seq++;
 	queue->bytes += item->cost;
+	if (item->guest)
+		queue->guest_bytes += item->cost;
 	list_add_tail(&queue->live, &item->live);
 	if (item->verify)
 		queue->verify_bytes += item->cost;
@@ -523,6 +525,16 @@ void queue_when_room(struct store_queue *queue, void (*room)(void *ctx), void *c
 	pthread_mutex_unlock(&queue->lock);
 }
 
+void queue_limit(struct store_queue *queue, uint64_t bytes)
+{
+	queue->guest_max = bytes < STORE_QUEUE_MAX ? bytes : STORE_QUEUE_MAX;
+}
+
+uint64_t queue_queued(const struct store_queue *queue)
+{
+	return queue->guest_bytes;
+}
+
 struct block *queue_find(struct store_queue *queue, struct bytes multihash)
 {
 	struct block *block = NULL;
@@ -544,7 +556,7 @@ bool queue_keep(struct store_queue *queue, struct bytes multihash)
 	struct queue_item *item = map_get(&queue->pending, multihash);
 	bool can = item && (item->keep || !item->committing);
 
-	if (can && !item->keep)
+	if (can)
 		item->keep = true;
 	pthread_mutex_unlock(&queue->lock);
 	return can;

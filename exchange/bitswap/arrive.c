@@ -7,8 +7,8 @@
 
 #define VERIFY_QUEUE_MAX (16u << 20) /* bytes waiting for their hash; then we stop reading */
 #define PEER_PARTS_MAX (32u << 20)   /* bytes of messages not yet whole, from one peer */
-#define PARTS_MAX (256u << 20)	     /* and from all */
-#define SLICE_MIN 4096 /* smaller blocks are copied: they need not keep a whole message alive */
+#define SLICE_MIN 4096 /* smaller blocks are copied, and so are small parts of a message: ... */
+#define SLICE_PART 8   /* ... none keeps more alive than so many times what it counts for */
 
 /* A stream that a peer opened: messages until its end; we never write on it. */
 struct engine_in {
@@ -34,9 +34,12 @@ static void pause_or_resume(struct exchange *exchange)
 	size_t queued = bitswap_verify_queued(exchange->verify);
 	size_t max = budget->max / 2 < VERIFY_QUEUE_MAX ? budget->max / 2 : VERIFY_QUEUE_MAX;
 
-	if (queued < budget->hashing)
+	uint64_t storing = store_queued(exchange->store);
+
+	if (queued < budget->hashing || storing < budget->storing)
 		bitswap_client_room(&exchange->client);
 	budget->hashing = queued;
+	budget->storing = storing;
 	bitswap_budget_note(budget);
 	if (queued > max || !list_empty(&exchange->held)) {
 		exchange->client.paused = true;
@@ -155,7 +158,7 @@ static void release_slice(struct block *block)
 
 static struct block *block_of_job(struct bitswap_job *job)
 {
-	if (job->data.len < SLICE_MIN)
+	if (job->data.len < SLICE_MIN || job->data.len < job->frame->message.len / SLICE_PART)
 		return block_copy(&job->cid, job->data);
 	return block_slice(&job->cid, job->data, bitswap_frame_ref(job->frame), release_slice);
 }
@@ -256,7 +259,7 @@ static int on_message(void *ctx, struct buf *message)
 static void account(struct engine_in *in, size_t part)
 {
 	in->peer->in_bytes += part - in->part;
-	in->peer->exchange->in_bytes += part - in->part;
+	in->peer->exchange->client.budget.arriving += part - in->part;
 	in->part = part;
 }
 
@@ -269,6 +272,32 @@ static void in_free(struct engine_in *in)
 	free(in);
 }
 
+/* Bytes of messages without an end are bounded: who has sent most of them loses them. Who stays below a message a
+ * connection is the last to be chosen. */
+static int bound_parts(struct engine_in *in)
+{
+	struct exchange *exchange = in->peer->exchange;
+	const struct bitswap_budget *budget = &exchange->client.budget;
+	uint64_t max = budget->max / BITSWAP_BUDGET_ARRIVING;
+
+	if (max < 2 * BITSWAP_MESSAGE_MAX)
+		max = 2 * BITSWAP_MESSAGE_MAX;
+	while (budget->arriving > max) {
+		struct engine_peer *most = in->peer;
+		struct bytes key;
+		void *peer;
+		size_t at = 0;
+
+		while (map_next(&exchange->peers, &at, &key, &peer))
+			if (((struct engine_peer *)peer)->in_bytes > most->in_bytes)
+				most = peer;
+		if (most == in->peer)
+			return -EAGAIN;
+		engine_arrive_drop(most);
+	}
+	return in->peer->in_bytes > PEER_PARTS_MAX ? -EAGAIN : 0;
+}
+
 static void on_data(void *ctx, struct stream *stream, struct bytes data)
 {
 	struct engine_in *in = ctx;
@@ -278,8 +307,8 @@ static void on_data(void *ctx, struct stream *stream, struct bytes data)
 	bitswap_outbox_progress(in->peer->client);
 	err = frame_reader_feed(&in->reader, data, BITSWAP_MESSAGE_MAX, on_message, in);
 	account(in, in->reader.part.len);
-	if (!err && (in->peer->in_bytes > PEER_PARTS_MAX || exchange->in_bytes > PARTS_MAX))
-		err = -EAGAIN;
+	if (!err)
+		err = bound_parts(in);
 	if (err) {
 		log_debug("bitswap", "stream reset err=%d", err);
 		in_free(in);

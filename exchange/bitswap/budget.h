@@ -1,28 +1,36 @@
-/* How many bytes of blocks may be on their way at once, both ways together: asked of peers, being hashed, held
- * for a store that has no room, and queued towards peers. What fills it waits; nothing fails.
+/* How many bytes of blocks may be on their way at once, both ways together: asked of peers, in messages not yet
+ * read to their end, being hashed, held for a store that has no room, queued there for the disk, and queued
+ * towards peers. What fills it waits; nothing fails.
  *
- * Whoever fetches and serves at once has half for each at least: neither starves the other. What may come
- * above the limit is a message a connection: one whose end has not been read yet, or one for a peer that has
- * nothing queued (else a few that do not read would keep all others from being served). The store's
- * own queue has its own limit (STORE_QUEUE_MAX). Loop thread. */
+ * Whoever fetches and serves at once has half for each at least: neither starves the other. The disk may owe us a
+ * quarter (store_limit()): while it is full or stands still, the rest is for fetching. Strangers' messages may
+ * have a quarter (and two messages at least) until they end. What may come above the limit is a message for each peer that
+ * has nothing queued (else a few that do not read would keep all others from being served). Loop thread. */
 #ifndef EXCHANGE_BITSWAP_BUDGET_H
 #define EXCHANGE_BITSWAP_BUDGET_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#define BITSWAP_BUDGET_STORING 4  /* of max, the part that may wait for the disk */
+#define BITSWAP_BUDGET_ARRIVING 4 /* and the part in messages not yet whole */
+
 struct bitswap_budget {
 	uint64_t max;
 	uint64_t asked;	  /* by what each peer's blocks measure; until they are verified, or given up */
-	uint64_t hashing; /* arrived: most of it was asked, and counts once */
-	uint64_t held;	  /* verified, and the store has no room */
+	uint64_t arriving; /* messages not yet whole, and ... */
+	uint64_t hashing;  /* ... blocks not yet verified: most of it was asked, and counts once */
+	uint64_t held;	   /* verified, and the store has no room */
+	uint64_t storing;  /* in the store's queue, when last looked at */
 	uint64_t sending; /* in streams to peers, when last looked at */
 	uint64_t peak;	  /* most there was at once */
 };
 
 static inline uint64_t bitswap_budget_fetching(const struct bitswap_budget *budget)
 {
-	return (budget->asked > budget->hashing ? budget->asked : budget->hashing) + budget->held;
+	uint64_t came = budget->arriving + budget->hashing;
+
+	return (budget->asked > came ? budget->asked : came) + budget->held + budget->storing;
 }
 
 static inline uint64_t bitswap_budget_used(const struct bitswap_budget *budget)
@@ -44,9 +52,11 @@ static inline bool bitswap_budget_may_ask(const struct bitswap_budget *budget, u
 {
 	uint64_t half = budget->max / 2;
 	uint64_t others = budget->sending < half ? budget->sending : half;
-	uint64_t fetching = bitswap_budget_fetching(budget);
+	struct bitswap_budget then = *budget;
 
-	return fetching == 0 || fetching + bytes + others <= budget->max;
+	then.asked += bytes;
+	return budget->asked + budget->hashing + budget->held == 0 ||
+	       bitswap_budget_fetching(&then) + others <= budget->max;
 }
 
 /* Another message of so many bytes may be read from the store for a peer that has one queued already. */

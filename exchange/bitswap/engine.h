@@ -51,7 +51,6 @@ struct exchange {
 	struct list held;   /* blocks that the store had no room for */
 	struct list paused; /* streams we do not read until it has */
 	bool room_asked;
-	size_t in_bytes; /* of messages not yet whole */
 	struct exchange_stats stats;
 
 	pthread_mutex_t lock; /* of all below; any thread */
@@ -84,7 +83,7 @@ struct engine_peer {
 	struct list full_node; /* of exchange->full */
 	/* What it opened. */
 	struct list ins;
-	size_t in_bytes;
+	size_t in_bytes; /* of messages not yet whole */
 };
 
 /* ---- exchange.c ---- */

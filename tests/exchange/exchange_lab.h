@@ -99,4 +99,45 @@ static inline struct exchange_stats stats(struct node *node)
 	return out;
 }
 
+/* ---- a peer made of messages ---- */
+
+struct raw {
+	struct stream *stream;
+	bool opened, closed;
+	int err;
+};
+
+static inline void raw_on_close(void *ctx, struct stream *stream, int err)
+{
+	struct raw *raw = ctx;
+
+	(void)stream;
+	(void)err;
+	raw->closed = true;
+	raw->stream = NULL;
+}
+
+static inline void raw_on_open(void *ctx, int err, struct stream *stream, const char *protocol)
+{
+	static const struct stream_events events = { .on_close = raw_on_close };
+	struct raw *raw = ctx;
+
+	(void)protocol;
+	raw->opened = true;
+	raw->err = err;
+	raw->stream = stream;
+	if (!err)
+		stream_accept(stream, &events, raw);
+}
+
+static inline void raw_open(struct fixture *f, unsigned from, unsigned to, struct raw *raw,
+			    const char *protocol)
+{
+	*raw = (struct raw){ 0 };
+	swarm_open_stream(f->nodes[from].swarm, swarm_self(f->nodes[to].swarm), &protocol, 1,
+			  lab_deadline(f->lab, 5000), raw_on_open, raw);
+	lab_until(f->lab, &raw->opened);
+	assert_int_equal(raw->err, 0);
+}
+
 #endif

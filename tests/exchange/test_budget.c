@@ -1,7 +1,9 @@
 /* What may be on its way at once, and what happens when that is full: everything waits, nothing fails. */
 #include "tests/exchange/exchange_lab.h"
 
-#include "exchange/bitswap/budget.h"
+#include "exchange/bitswap/engine.h"
+#include "exchange/store_lmdb.h"
+#include "net/wire/varint.h"
 
 #define MIB (1u << 20)
 #define PIECE (256u * 1024)
@@ -56,6 +58,14 @@ static void ask_all(struct fixture *f, struct exchange_session *session, unsigne
 	}
 }
 
+static void connect_all(struct fixture *f)
+{
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(lab_connect(f->lab, f->nodes[2].swarm, f->nodes[i].swarm), 0);
+	while (stats(&f->nodes[2]).peers < 2)
+		loop_run_for(f->lab->loop, 5);
+}
+
 static void a_reader_stays_below(void **state)
 {
 	struct exchange_config config = { .in_flight_max = 4 * MIB };
@@ -63,8 +73,7 @@ static void a_reader_stays_below(void **state)
 
 	(void)state;
 	node_start(f, 2, NULL, &config);
-	for (unsigned i = 0; i < 2; i++)
-		assert_int_equal(lab_connect(f->lab, f->nodes[2].swarm, f->nodes[i].swarm), 0);
+	connect_all(f);
 	struct exchange_session *one = exchange_session_new(f->nodes[2].exchange);
 	struct exchange_session *other = exchange_session_new(f->nodes[2].exchange);
 
@@ -111,6 +120,167 @@ static void big_blocks_pass_a_small_budget(void **state)
 	ask_all(f, exchange_session_new(f->nodes[1].exchange), 0, 20, 2 * MIB, 1);
 	until(f, 20);
 	assert_int_equal(f->got, 20);
+	stop(f);
+}
+
+/* ---- a disk that stands still ---- */
+
+/* The newest generation of the cache, which nobody can write to until let_write(). */
+static struct gen *hold_writer(struct store *store, MDB_txn **txn)
+{
+	struct block *first = numbered(1, 10);
+	struct gens *gens;
+
+	assert_int_equal(store_put(store, first, STORE_WAIT, NULL, NULL), 0);
+	assert_int_equal(store_sync(store), 0);
+	block_unref(first);
+	assert_int_equal(store_dir_gens(lmdb_of(store), &gens), 0);
+	struct gen *gen = gen_ref(gens_newest(gens, GEN_CACHE));
+
+	gens_unref(gens);
+	assert_int_equal(gen_write_begin(gen, txn), 0);
+	return gen;
+}
+
+static void let_write(struct gen *gen, MDB_txn *txn)
+{
+	gen_write_drop(gen, txn);
+	gen_unref(gen);
+}
+
+static void disk_node(struct fixture *f, unsigned i, const struct exchange_config *config)
+{
+	struct node *node = &f->nodes[i];
+
+	node->swarm = lab_swarm(f->lab, (uint8_t)(i + 1), NULL, NULL);
+	node->store = scratch_store(&(struct store_config){ 0 });
+	node->exchange = exchange_new(node->swarm, NULL, node->store, config);
+}
+
+/* Until reading stopped, and nothing came for a while. */
+static void until_still(struct fixture *f)
+{
+	while (!f->nodes[2].exchange->client.paused)
+		loop_run_for(f->lab->loop, 5);
+	for (unsigned quiet = 0, before = f->got; quiet < 100; quiet++, before = f->got) {
+		loop_run_for(f->lab->loop, 5);
+		if (f->got != before)
+			quiet = 0;
+	}
+}
+
+/* Bytes that the node was sent and has neither written nor refused. */
+static uint64_t owed(struct node *node)
+{
+	struct bitswap_budget *budget = &node->exchange->client.budget;
+
+	return budget->arriving + budget->hashing + budget->held + store_queued(node->store);
+}
+
+static void a_still_disk_stops_the_senders(void **state)
+{
+	struct exchange_config config = { .in_flight_max = 16 * MIB };
+	struct fixture *f = start(2);
+	struct node *reader = &f->nodes[2];
+	MDB_txn *txn;
+
+	(void)state;
+	disk_node(f, 2, &config);
+	connect_all(f);
+	struct gen *gen = hold_writer(reader->store, &txn);
+
+	ask_all(f, exchange_session_new(reader->exchange), 100, 256, PIECE, 2);
+	until_still(f);
+	/* What the disk owes is a quarter and a block, then reading stops; what was asked is on its way. */
+	assert_in_range(store_queued(reader->store), 4 * MIB, 4 * MIB + PIECE + 4096);
+	assert_in_range(owed(reader), 4 * MIB, 16 * MIB + 2 * MESSAGE);
+	assert_in_range(stats(reader).in_flight_peak, 4 * MIB, 16 * MIB + 2 * MESSAGE);
+	assert_true(stats(&f->nodes[0]).bytes_sent + stats(&f->nodes[1]).bytes_sent <=
+		    16 * MIB + 2 * MESSAGE);
+	assert_int_equal(f->failed, 0);
+	let_write(gen, txn);
+	until(f, 256);
+	assert_int_equal(f->got, 256);
+	assert_int_equal(store_sync(reader->store), 0);
+	while (stats(reader).in_flight) /* what was asked of both */
+		loop_run_for(f->lab->loop, 5);
+	stop(f);
+	scratch_remove();
+}
+
+/* ---- what nobody asked for ---- */
+
+/* A message that says it has len bytes of payload, and as much of it as is given. */
+static void write_part(struct raw *raw, size_t len, size_t given)
+{
+	struct buf part = { 0 };
+
+	buf_add_uvarint(&part, len);
+	memset(buf_reserve(&part, given), 0, given);
+	part.len += given;
+	stream_write_buf(raw->stream, &part);
+	buf_release(&part);
+}
+
+/* Who sends without being asked stays on it, as its window is closed with the rest. */
+static void a_still_disk_stops_a_flood(void **state)
+{
+	struct exchange_config config = { .in_flight_max = 8 * MIB };
+	struct fixture *f = start(2);
+	struct node *reader = &f->nodes[2];
+	struct raw raw;
+	MDB_txn *txn;
+
+	(void)state;
+	disk_node(f, 2, &config);
+	connect_all(f);
+	struct gen *gen = hold_writer(reader->store, &txn);
+
+	ask_all(f, exchange_session_new(reader->exchange), 100, 64, PIECE, 1);
+	until_still(f);
+	uint64_t owes = owed(reader);
+
+	raw_open(f, 1, 2, &raw, "/ipfs/bitswap/1.2.0");
+	for (unsigned i = 0; i < 64; i++)
+		write_part(&raw, MIB, MIB);
+	until_still(f);
+	assert_in_range(stream_queued(raw.stream), 63 * MIB, 64 * MIB + 1000);
+	assert_in_range(owed(reader), owes, owes + MIB);
+	stream_reset(raw.stream, 0);
+	let_write(gen, txn);
+	until(f, 64);
+	assert_int_equal(f->got, 64);
+	stop(f);
+	scratch_remove();
+}
+
+/* Messages without an end: who has most of them loses them, and nobody else. */
+static void parts_are_bounded(void **state)
+{
+	struct exchange_config config = { .in_flight_max = MIB };
+	struct fixture *f = start(2);
+	const uint64_t *arriving;
+	struct raw greedy[2], modest;
+
+	(void)state;
+	node_start(f, 2, NULL, &config);
+	arriving = &f->nodes[2].exchange->client.budget.arriving;
+	connect_all(f);
+	for (unsigned i = 0; i < 2; i++) {
+		raw_open(f, 0, 2, &greedy[i], "/ipfs/bitswap/1.2.0");
+		write_part(&greedy[i], 4 * MIB, 3 * MIB);
+	}
+	while (*arriving < 6 * MIB)
+		loop_run_for(f->lab->loop, 5);
+	raw_open(f, 1, 2, &modest, "/ipfs/bitswap/1.2.0");
+	write_part(&modest, 4 * MIB, 3 * MIB);
+	lab_until(f->lab, &greedy[0].closed);
+	lab_until(f->lab, &greedy[1].closed);
+	while (*arriving < 3 * MIB)
+		loop_run_for(f->lab->loop, 5);
+	assert_int_equal(*arriving, 3 * MIB);
+	assert_false(modest.closed);
+	stream_reset(modest.stream, 0);
 	stop(f);
 }
 
@@ -200,6 +370,9 @@ int main(void)
 		cmocka_unit_test(a_reader_stays_below),
 		cmocka_unit_test(a_server_stays_below),
 		cmocka_unit_test(big_blocks_pass_a_small_budget),
+		cmocka_unit_test(a_still_disk_stops_the_senders),
+		cmocka_unit_test(a_still_disk_stops_a_flood),
+		cmocka_unit_test(parts_are_bounded),
 		cmocka_unit_test(what_ends_gives_back),
 		cmocka_unit_test(sessions_above_the_limit_share_one),
 	};

@@ -189,44 +189,6 @@ static void free_ends_every_get(void **state)
 
 /* ---- a peer made of messages ---- */
 
-struct raw {
-	struct stream *stream;
-	bool opened, closed;
-	int err;
-};
-
-static void raw_on_close(void *ctx, struct stream *stream, int err)
-{
-	struct raw *raw = ctx;
-
-	(void)stream;
-	(void)err;
-	raw->closed = true;
-	raw->stream = NULL;
-}
-
-static void raw_on_open(void *ctx, int err, struct stream *stream, const char *protocol)
-{
-	static const struct stream_events events = { .on_close = raw_on_close };
-	struct raw *raw = ctx;
-
-	(void)protocol;
-	raw->opened = true;
-	raw->err = err;
-	raw->stream = stream;
-	if (!err)
-		stream_accept(stream, &events, raw);
-}
-
-static void raw_open(struct fixture *f, struct raw *raw, const char *protocol)
-{
-	*raw = (struct raw){ 0 };
-	swarm_open_stream(f->nodes[0].swarm, swarm_self(f->nodes[1].swarm), &protocol, 1,
-			  lab_deadline(f->lab, 5000), raw_on_open, raw);
-	lab_until(f->lab, &raw->opened);
-	assert_int_equal(raw->err, 0);
-}
-
 static void until_messages(struct fixture *f, uint64_t count)
 {
 	uint64_t end = lab_deadline(f->lab, LAB_WAIT_MS);
@@ -252,7 +214,7 @@ static void unwanted_blocks_are_not_stored(void **state)
 
 	get(f, session, &wanted->cid);
 	store_stat(f->nodes[1].store, &before);
-	raw_open(f, &raw, "/ipfs/bitswap/1.1.0");
+	raw_open(f, 0, 1, &raw, "/ipfs/bitswap/1.1.0");
 	for (unsigned i = 0; i < 1000; i++) {
 		struct block *block = numbered(100 + i, i < 500 ? 20 : 20000);
 		struct buf out = { 0 };
@@ -286,8 +248,8 @@ static void bad_message_resets_its_stream(void **state)
 	exchange_free(f->nodes[0].exchange);
 	f->nodes[0].exchange = NULL;
 	assert_int_equal(lab_connect(f->lab, f->nodes[0].swarm, f->nodes[1].swarm), 0);
-	raw_open(f, &bad, "/ipfs/bitswap/1.2.0");
-	raw_open(f, &good, "/ipfs/bitswap");
+	raw_open(f, 0, 1, &bad, "/ipfs/bitswap/1.2.0");
+	raw_open(f, 0, 1, &good, "/ipfs/bitswap");
 	stream_write(bad.stream, bytes_of("\x06\x0a\x04\x0a\x02\x0a\x00", 7)); /* missing cid */
 	lab_until(f->lab, &bad.closed);
 	stream_write(good.stream, bytes_of("\x04\x0a\x02\x10\x01", 5)); /* full, empty */
@@ -308,7 +270,7 @@ static void ledger_goes_with_its_peer(void **state)
 	exchange_free(f->nodes[0].exchange);
 	f->nodes[0].exchange = NULL;
 	assert_int_equal(lab_connect(f->lab, f->nodes[0].swarm, f->nodes[1].swarm), 0);
-	raw_open(f, &raw, "/ipfs/bitswap/1.2.0");
+	raw_open(f, 0, 1, &raw, "/ipfs/bitswap/1.2.0");
 	for (unsigned i = 0; i < 100; i++) {
 		struct block *block = numbered(i, 20);
 		struct bitswap_entry entry = { .cid = block->cid, .priority = 1 };
