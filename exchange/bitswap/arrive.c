@@ -204,6 +204,12 @@ struct intake {
 static void on_block(void *ctx, const struct bitswap_prefix *prefix, struct bytes data)
 {
 	struct intake *intake = ctx;
+	struct exchange *exchange = intake->peer->exchange;
+
+	if (!bitswap_outbox_expects(intake->peer->client)) {
+		exchange->stats.unwanted_blocks++;
+		return;
+	}
 	struct bitswap_job *job = xnew(struct bitswap_job);
 
 	list_init(&job->node);
@@ -211,7 +217,7 @@ static void on_block(void *ctx, const struct bitswap_prefix *prefix, struct byte
 	job->data = data;
 	job->prefix = *prefix;
 	job->from = intake->peer->id;
-	bitswap_verify_submit(intake->peer->exchange->verify, job);
+	bitswap_verify_submit(exchange->verify, job);
 }
 
 static void on_presence(void *ctx, const struct cid *cid, bool have)

@@ -23,6 +23,8 @@
 #define BITSWAP_FLYING_MAX 768	 /* want-blocks unanswered by one peer: room is left for want-haves */
 #define BITSWAP_MEMBERS_MAX 64	 /* peers of a session */
 #define BITSWAP_BROADCAST_MAX 64 /* wants of a session asked of everybody at a time */
+#define BITSWAP_UNASKED_MAX 64	 /* blocks a peer may send beyond what it was asked for */
+#define BITSWAP_OWED_MAX 4096	 /* blocks that it may send late */
 
 struct bitswap_client;
 struct bitswap_session;
@@ -56,6 +58,7 @@ struct bitswap_client_peer {
 	struct list members;	/* of sessions */
 	struct map cancels;	/* CIDs to be cancelled */
 	unsigned ask_count, flying;
+	unsigned owed; /* blocks that may still come from it: more are not worth a hash */
 	uint64_t block_size;		  /* smoothed bytes of a block */
 	uint64_t rate;			  /* smoothed bytes per second, 0 unknown */
 	uint64_t latency_ms;		  /* from want to block, smoothed, 0 unknown */
@@ -226,6 +229,9 @@ void bitswap_outbox_resend(struct bitswap_client_peer *peer);
 /* Append one framed message of cancels, then wants. False when there was nothing to say. */
 bool bitswap_outbox_compose(struct bitswap_client_peer *peer, struct buf *out);
 void bitswap_outbox_dirty(struct bitswap_client_peer *peer);
+/* A block came, of a name nobody knows before it is hashed. False: the peer has sent so many more than we ever
+ * asked it for that it is not worth that. */
+bool bitswap_outbox_expects(struct bitswap_client_peer *peer);
 /* Account for a block of len bytes, asked for at sent_ms (0: was not). */
 /* The first want-block after none was in flight is on its way: idle time is not delivery. */
 void bitswap_outbox_flight(struct bitswap_client_peer *peer);

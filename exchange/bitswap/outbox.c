@@ -33,6 +33,7 @@ struct bitswap_client_peer *bitswap_outbox_add(struct bitswap_client *client,
 	peer->owner = owner;
 	peer->haves = true;
 	peer->block_size = BLOCK_SIZE_GUESS;
+	peer->owed = BITSWAP_UNASKED_MAX;
 	list_add_tail(&client->peers, &peer->node);
 	list_init(&peer->dirty_node);
 	list_init(&peer->asks);
@@ -162,6 +163,7 @@ bool bitswap_outbox_compose(struct bitswap_client_peer *peer, struct buf *out)
 		list_remove(&ask->out_node);
 		ask->sent = true;
 		ask->sent_ms = now_ms;
+		peer->owed += peer->owed < BITSWAP_OWED_MAX;
 	}
 	bool any = entries.len > 0;
 
@@ -169,6 +171,15 @@ bool bitswap_outbox_compose(struct bitswap_client_peer *peer, struct buf *out)
 		bitswap_msg_add_wantlist(out, buf_bytes(&entries), false);
 	buf_release(&entries);
 	return any;
+}
+
+/* Each want sent may bring one block, at once or late. */
+bool bitswap_outbox_expects(struct bitswap_client_peer *peer)
+{
+	if (peer->owed == 0)
+		return false;
+	peer->owed--;
+	return true;
 }
 
 /* ---- what a peer is worth ---- */
