@@ -84,14 +84,36 @@ struct bitswap_member *bitswap_session_member(struct bitswap_session *session,
 	return NULL;
 }
 
-/* A new member may have all that is wanted and not yet on its way. */
+/* The one that has only promised so far, and was silent oftenest; NULL: none. */
+static struct bitswap_member *least_member(struct bitswap_session *session)
+{
+	struct bitswap_member *least = NULL;
+
+	list_for_each(member, &session->members, struct bitswap_member, session_node)
+	{
+		if (member->delivered == 0 && member->peer->strikes &&
+		    (!least || member->peer->strikes > least->peer->strikes))
+			least = member;
+	}
+	return least;
+}
+
+/* A new member may have all that is wanted and not yet on its way. It takes the place of one that does not keep
+ * its word, else those who say HAVE to everything would keep all others out. */
 struct bitswap_member *bitswap_session_join(struct bitswap_session *session,
 					    struct bitswap_client_peer *peer)
 {
 	struct bitswap_member *member = bitswap_session_member(session, peer);
 
-	if (member || session->member_count >= BITSWAP_MEMBERS_MAX)
+	if (member)
 		return member;
+	if (session->member_count >= BITSWAP_MEMBERS_MAX) {
+		struct bitswap_member *least = least_member(session);
+
+		if (!least)
+			return NULL;
+		bitswap_session_leave(least);
+	}
 	member = xnew(struct bitswap_member);
 	member->session = session;
 	member->peer = peer;
@@ -135,9 +157,10 @@ static uint64_t eta_us(const struct bitswap_client_peer *peer)
 	return (peer->flying + 1) * peer->block_size * 1000000 / rate + peer->ping_ms * 1000;
 }
 
-static void consider(struct choice *best, struct bitswap_want *want, struct bitswap_member *member)
+/* alone: there is no other to share with. */
+static void consider(struct choice *best, struct bitswap_want *want,
+		     struct bitswap_client_peer *peer, bool alone)
 {
-	struct bitswap_client_peer *peer = member->peer;
 	struct bitswap_ask *ask = bitswap_ask_find(want, peer);
 
 	if (peer->ability == BITSWAP_UNABLE)
@@ -149,7 +172,7 @@ static void consider(struct choice *best, struct bitswap_want *want, struct bits
 
 	best->someone = true;
 	best->trusted |= !suspect;
-	if (peer->flying >= bitswap_outbox_room(peer, member->session->member_count == 1))
+	if (peer->flying >= bitswap_outbox_room(peer, alone))
 		return;
 	if (!ask && peer->ask_count >= BITSWAP_ASKS_MAX)
 		return;
@@ -242,12 +265,32 @@ static int starve(struct bitswap_session *session)
 	return -EAGAIN;
 }
 
+/* Of all that can be asked: members of the sessions that wait for it. */
+static struct choice choose(struct bitswap_want *want)
+{
+	struct bitswap_session *last = NULL;
+	struct choice best = { 0 };
+
+	list_for_each(get, &want->gets, struct bitswap_get, want_node)
+	{
+		if (get->session == last)
+			continue;
+		last = get->session;
+		list_for_each(member, &last->members, struct bitswap_member, session_node)
+			consider(&best, want, member->peer, last->member_count == 1);
+	}
+	/* Who has it is good for it, also when there is no place for it among the members. */
+	if (last && last->member_count >= BITSWAP_MEMBERS_MAX)
+		list_for_each(ask, &want->asks, struct bitswap_ask,
+			      want_node) if (ask->answer == BITSWAP_HAVE)
+			consider(&best, want, ask->peer, false);
+	return best;
+}
+
 /* 0 placed (or left to the idle tick), -EAGAIN when members have no room, or the budget. */
 static int place(struct bitswap_session *session, struct bitswap_want *want)
 {
 	struct bitswap_client *client = session->client;
-	struct bitswap_session *last = NULL;
-	struct choice best = { 0 };
 
 	if (want->err) {
 		give_up(want, want->err);
@@ -258,14 +301,8 @@ static int place(struct bitswap_session *session, struct bitswap_want *want)
 			      node) if (peer->ability ==
 					BITSWAP_ABLE) /* no one to choose from: skip the HAVE */
 			bitswap_session_join(session, peer);
-	list_for_each(get, &want->gets, struct bitswap_get, want_node)
-	{
-		if (get->session == last)
-			continue;
-		last = get->session;
-		list_for_each(member, &last->members, struct bitswap_member, session_node)
-			consider(&best, want, member);
-	}
+	struct choice best = choose(want);
+
 	if (best.peer && !(best.suspect && best.trusted)) { /* else better to wait for room */
 		if (!bitswap_budget_may_ask(&client->budget, best.peer->block_size))
 			return starve(session);

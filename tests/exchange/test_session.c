@@ -421,6 +421,46 @@ static void a_burst_is_one_sample(void **state)
 	rig_free(rig);
 }
 
+/* As many as a session remembers say HAVE to all and send nothing, again and again; one comes later and means it. */
+static void liars_do_not_keep_others_out(void **state)
+{
+	(void)state;
+	struct rig *rig = rig_new();
+	struct bitswap_client_peer *liars[BITSWAP_MEMBERS_MAX], *honest;
+	struct bitswap_session *session = bitswap_session_new(&rig->client);
+	const unsigned wants = 16;
+
+	for (unsigned i = 0; i < BITSWAP_MEMBERS_MAX; i++)
+		liars[i] = rig_peer(rig, (uint8_t)(i + 1));
+	honest = rig_peer(rig, 200);
+	for (unsigned i = 0; i < wants; i++)
+		rig_get(rig, session, i);
+	for (unsigned turn = 0; turn < 600 && rig->got < wants; turn++) {
+		for (unsigned i = 0; i < BITSWAP_MEMBERS_MAX; i++)
+			if (rig_mail(rig, liars[i]).haves)
+				for (unsigned n = 0; n < wants; n++) {
+					struct cid cid = rig_cid(n);
+
+					bitswap_client_have(liars[i], &cid);
+				}
+		struct rig_mail mail = rig_mail(rig, honest);
+
+		for (unsigned n = 0; n < wants; n++) {
+			struct cid cid = rig_cid(n);
+
+			if (mail.haves)
+				bitswap_client_have(honest, &cid);
+			if (mail.blocks && bitswap_client_want(&rig->client, &cid) &&
+			    bitswap_ask_find(bitswap_client_want(&rig->client, &cid), honest)->block)
+				rig_block(rig, honest, n);
+		}
+		rig_wait(rig, 50);
+	}
+	assert_int_equal(rig->got, wants);
+	assert_non_null(bitswap_session_member(session, honest));
+	rig_free(rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -441,6 +481,7 @@ int main(void)
 		cmocka_unit_test(old_peers_get_want_blocks),
 		cmocka_unit_test(others_are_looked_for),
 		cmocka_unit_test(a_burst_is_one_sample),
+		cmocka_unit_test(liars_do_not_keep_others_out),
 	};
 
 	return cmocka_run_group_tests_name("exchange/session", tests, NULL, NULL);
