@@ -23,6 +23,7 @@
 #define READERS_MAX 1024		  /* of all processes together */
 #define TABLES_MAX 4
 #define MAP_MOVES (-1)
+#define READERS_CHECKED 64 /* writes from one look for readers that died to the next: they hold freed pages */
 #define MAP_WAIT_MS 10000	    /* for other readers to end before the map moves */
 #define DISK_FULL_BYTES (32u << 20) /* less free than the largest transaction may need */
 
@@ -244,6 +245,8 @@ static int write_once(struct gen *gen, MDB_txn **txn)
 {
 	gen_map_hold(gen);
 	pthread_mutex_lock(&gen->writing);
+	if (++gen->writes % READERS_CHECKED == 0)
+		mdb_reader_check(gen->env, NULL);
 	int rc = mdb_txn_begin(gen->env, NULL, 0, txn);
 
 	if (rc)

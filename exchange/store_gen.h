@@ -32,6 +32,7 @@ struct gen {
 	bool read_only; /* as the file system is */
 	MDB_dbi meta, blocks;
 	pthread_mutex_t writing; /* around every write transaction of this process */
+	unsigned writes;	 /* of them, so far */
 	/* How many hold the map where it is; MAP_MOVES while it moves. No pthread_rwlock: a thread may hold many
 	 * generations, in any order, and some twice, and nobody who waits for others keeps readers out. */
 	_Atomic int32_t map;

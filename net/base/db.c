@@ -18,6 +18,7 @@
 #define DB_KEY_MAX 511 /* of LMDB as built */
 #define DB_TABLE_NAME_MAX 31
 #define DB_READERS_MAX 512 /* read transactions at once, in all processes together */
+#define DB_READERS_CHECKED 64 /* writes from one look for readers that died to the next */
 #define DB_TEMP_MAP_BYTES (256u << 20)
 
 struct table {
@@ -40,6 +41,7 @@ struct db {
 	char *temp_dir; /* to be removed, or NULL */
 	struct db_writer *writer;
 	atomic_uint txns; /* open */
+	atomic_uint writes; /* so far */
 	bool read_only;	  /* as the file system is */
 	pthread_mutex_t lock;
 	size_t count;
@@ -186,6 +188,8 @@ static int begin(struct db *db, bool write, MDB_txn **txn, size_t *count)
 		} else {
 			/* Waits for other writers: not with the lock in hand. */
 			pthread_mutex_unlock(&db->lock);
+			if (atomic_fetch_add(&db->writes, 1) % DB_READERS_CHECKED == 0)
+				mdb_reader_check(db->env, NULL); /* they hold pages that were freed */
 			err = translate(mdb_txn_begin(db->env, NULL, 0, txn));
 			pthread_mutex_lock(&db->lock);
 		}
@@ -432,6 +436,7 @@ static int open_with(const char *dir, uint64_t map_bytes, unsigned int flags, st
 	db = xnew(struct db);
 	pthread_mutex_init(&db->lock, NULL);
 	atomic_init(&db->txns, 0);
+	atomic_init(&db->writes, 0);
 	err = lmdb_dir_prepare(dir, DB_READERS_MAX, &db->read_only);
 	if (db->read_only)
 		flags |= MDB_RDONLY;

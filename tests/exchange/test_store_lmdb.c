@@ -366,8 +366,25 @@ static void run_writing_child(int fd, uint64_t first)
 	}
 }
 
+/* Is in the middle of a read of that block, for ever. */
+static void run_reading_child(int fd, uint64_t number)
+{
+	struct block *block = numbered(number, 100);
+	struct store_read read;
+	struct store *store;
+	struct bytes data;
+
+	if (store_open_lmdb(getenv("STORE_TEST_DIR"), &quick, &store) || store_read_begin(store, &read) ||
+	    store_read_get(&read, cid_hash_bytes(&block->cid), &data))
+		_exit(3);
+	if (write(fd, &number, sizeof number) != sizeof number)
+		_exit(5);
+	for (;;)
+		pause();
+}
+
 /* A child is executed anew: an environment must not be used after fork(). */
-static pid_t start_child(uint64_t first, int *from)
+static pid_t start_program(const char *name, uint64_t first, int *from)
 {
 	char fd[16], number[32], dir[64];
 	int ends[2];
@@ -379,12 +396,17 @@ static pid_t start_child(uint64_t first, int *from)
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		execl("/proc/self/exe", "writer", fd, number, (char *)NULL);
+		execl("/proc/self/exe", name, fd, number, (char *)NULL);
 		_exit(9);
 	}
 	close(ends[1]);
 	*from = ends[0];
 	return pid;
+}
+
+static pid_t start_child(uint64_t first, int *from)
+{
+	return start_program("writer", first, from);
 }
 
 /* The last number that was acknowledged, after the child has died. */
@@ -487,6 +509,48 @@ static void a_map_that_grew_elsewhere(void **state)
 	block_unref(more);
 }
 
+/* Pages that so many commits of one small block each take from the disk. */
+static uint64_t pages_of(struct store *store, uint64_t *next, unsigned commits)
+{
+	struct store_stat before, after;
+
+	assert_int_equal(store_stat(store, &before), 0);
+	for (unsigned i = 0; i < commits; i++) {
+		struct block *block = numbered((*next)++, 100);
+
+		put_synced(store, block);
+		block_unref(block);
+	}
+	assert_int_equal(store_stat(store, &after), 0);
+	return (after.disk_bytes - before.disk_bytes) / 4096;
+}
+
+/* Whoever reads keeps all pages from being used again that were freed since it began. That must end with its process, also
+ * when it could not say so, and while nobody opens the store anew. */
+static void a_reader_that_died_holds_no_pages(void **state)
+{
+	struct store *store = scratch_store(&quick);
+	uint64_t next = 0, number;
+	int from;
+
+	(void)state;
+	pages_of(store, &next, 200);
+	pid_t pid = start_program("reader", 0, &from);
+
+	assert_int_equal(read(from, &number, sizeof number), sizeof number);
+	uint64_t held = pages_of(store, &next, 200);
+
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close(from);
+	pages_of(store, &next, 100);
+	uint64_t after = pages_of(store, &next, 200);
+
+	assert_true(held >= 600); /* a commit takes three pages at least */
+	assert_true(after < 200);
+	store_close(store);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -500,9 +564,12 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(kill_nine_loses_nothing_acknowledged, clean),
 		cmocka_unit_test_teardown(processes_share_a_store, clean),
 		cmocka_unit_test_teardown(a_map_that_grew_elsewhere, clean),
+		cmocka_unit_test_teardown(a_reader_that_died_holds_no_pages, clean),
 	};
 
-	if (argc == 3)
+	if (argc == 3 && !strcmp(argv[0], "reader"))
+		run_reading_child(atoi(argv[1]), strtoull(argv[2], NULL, 10));
+	else if (argc == 3)
 		run_writing_child(atoi(argv[1]), strtoull(argv[2], NULL, 10));
 	return cmocka_run_group_tests_name("exchange/store_lmdb", tests, NULL, NULL);
 }

@@ -400,6 +400,72 @@ static void two_processes_share_a_db(void **state)
 	close(go[1]);
 }
 
+static void read_for_ever(const char *dir, int go, int ready)
+{
+	struct db_txn *txn;
+	struct bytes value;
+	struct db *db;
+	char byte;
+
+	if (read(go, &byte, 1) != 1 || db_open(dir, MAP_BYTES, &db) || db_begin(db, false, &txn) ||
+	    db_get(txn, "t", bytes_str("k"), &value) || write(ready, "x", 1) != 1)
+		_exit(2);
+	for (;;)
+		pause();
+}
+
+/* Bytes of the file that so many commits of the same record take. */
+static off_t growth(struct db *db, const char *file, unsigned commits)
+{
+	struct stat before, after;
+
+	assert_int_equal(stat(file, &before), 0);
+	for (unsigned i = 0; i < commits; i++)
+		put_one(db, "t", "k", i % 2 ? "v" : "w");
+	assert_int_equal(stat(file, &after), 0);
+	return after.st_size - before.st_size;
+}
+
+/* Its process was killed in the middle of a read: soon the pages it held are used again. */
+static void a_reader_that_died_holds_no_pages(void **state)
+{
+	const char *base = getenv("TMPDIR");
+	char *dir = xasprintf("%s/dagfs-test-XXXXXX", base && *base ? base : "/tmp");
+	char *file, *command;
+	struct db *db;
+	int go[2], ready[2];
+	char byte;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(pipe(go), 0);
+	assert_int_equal(pipe(ready), 0);
+	pid_t child = fork(); /* before anything is open */
+
+	if (child == 0)
+		read_for_ever(dir, go[0], ready[1]);
+	file = xasprintf("%s/data.mdb", dir);
+	command = xasprintf("rm -r '%s'", dir);
+	assert_int_equal(db_open(dir, MAP_BYTES, &db), 0);
+	put_one(db, "t", "k", "v");
+	assert_int_equal(write(go[1], "x", 1), 1);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	assert_true(growth(db, file, 200) >= 200 * 4096);
+	assert_int_equal(kill(child, SIGKILL), 0);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	growth(db, file, 100);
+	assert_true(growth(db, file, 200) < 100 * 4096);
+	db_close(db);
+	assert_int_equal(system(command), 0);
+	free(command);
+	free(file);
+	free(dir);
+	for (unsigned i = 0; i < 2; i++) {
+		close(go[i]);
+		close(ready[i]);
+	}
+}
+
 static void bad_places_are_errors(void **state)
 {
 	struct db *db;
@@ -429,6 +495,7 @@ int main(void)
 		with_db(posts_are_bounded),
 		with_db(threads_may_all_begin),
 		cmocka_unit_test(two_processes_share_a_db),
+		cmocka_unit_test(a_reader_that_died_holds_no_pages),
 		cmocka_unit_test(bad_places_are_errors),
 	};
 	return cmocka_run_group_tests_name("net/db", tests, NULL, NULL);
