@@ -281,7 +281,7 @@ void dir_delete(const char *dir)
 		log_warn("store", "cannot remove %s: %s", dir, err_text(-errno));
 }
 
-void dir_changed(struct store_lmdb *lmdb)
+void dir_changing(struct store_lmdb *lmdb)
 {
 	atomic_fetch_add(&lmdb->shared->list, 1);
 	store_dir_ring(lmdb);
@@ -303,6 +303,7 @@ static int make_gen(struct store_lmdb *lmdb, enum gen_class class)
 
 	if (!err) {
 		gen_unref(gen);
+		dir_changing(lmdb);
 		if (rename(making.text, path.text))
 			err = -errno;
 	}
@@ -310,8 +311,6 @@ static int make_gen(struct store_lmdb *lmdb, enum gen_class class)
 		err = dir_sync(lmdb);
 	if (err)
 		dir_delete(making.text);
-	else
-		dir_changed(lmdb);
 	return err;
 }
 
@@ -355,10 +354,11 @@ int store_dir_remove(struct store_lmdb *lmdb, struct gen *gen)
 	int fd = dir_lock(lmdb, "lock", LOCK_EX);
 
 	err = fd < 0 ? fd : 0;
-	if (!err && rename(gen->path, dead.text))
-		err = -errno;
 	if (!err) {
-		dir_changed(lmdb);
+		dir_changing(lmdb);
+		err = rename(gen->path, dead.text) ? -errno : 0;
+	}
+	if (!err) {
 		err = dir_reload(lmdb);
 		dir_delete(dead.text);
 	}

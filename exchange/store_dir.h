@@ -26,8 +26,9 @@ int dir_sync(const struct store_lmdb *lmdb);
 int dir_names(const struct store_lmdb *lmdb, struct name **out, size_t *count);
 /* Deletes a generation's files and its directory. */
 void dir_delete(const char *dir);
-/* Tells all processes that the set of generations is another one. */
-void dir_changed(struct store_lmdb *lmdb);
+/* Tells all processes that the set of generations becomes another one; the file lock (exclusive) is held. Before the
+ * change: of a process that is killed in between, one that is told too late is never told. */
+void dir_changing(struct store_lmdb *lmdb);
 /* Takes in the set as it is on disk. The locks on lists and of the file are held. */
 int dir_reload(struct store_lmdb *lmdb);
 

@@ -97,6 +97,7 @@ static int set_aside(struct store_lmdb *lmdb, const struct name *name)
 	struct path to = dir_path(lmdb, kept ? "bad" : "dead", name->number);
 	int err = kept ? note_lost(lmdb) : 0;
 
+	dir_changing(lmdb);
 	if (!err && rename(from.text, to.text))
 		err = -errno;
 	if (!err)
@@ -146,10 +147,8 @@ static int set_aside_open(struct store_lmdb *lmdb, const struct gen *gen)
 	pthread_mutex_lock(&lmdb->lists);
 	int fd = dir_lock(lmdb, "lock", LOCK_EX), err = fd < 0 ? fd : set_aside(lmdb, &name);
 
-	if (!err) {
-		dir_changed(lmdb);
+	if (!err)
 		err = dir_reload(lmdb);
-	}
 	if (fd >= 0)
 		close(fd);
 	pthread_mutex_unlock(&lmdb->lists);

@@ -103,17 +103,19 @@ static int name_taken(struct store_lmdb *lmdb)
 		struct path from = dir_path(lmdb, "taken", number);
 
 		snprintf(file, sizeof file, "%s/data.mdb", from.text);
-		if (access(file, F_OK))
+		if (access(file, F_OK)) {
 			rmdir(from.text); /* the crash came before; not when a lock file is in it */
-		else if (rename(from.text, dir_path(lmdb, "kept", number).text))
+			continue;
+		}
+		if (lmdb->shared)
+			dir_changing(lmdb);
+		if (rename(from.text, dir_path(lmdb, "kept", number).text))
 			err = -errno;
 		else
 			any = true;
 	}
 	if (dir)
 		closedir(dir);
-	if (!err && any && lmdb->shared)
-		dir_changed(lmdb);
 	return err || !any ? err : dir_sync(lmdb);
 }
 
@@ -188,8 +190,6 @@ static int load(struct store_lmdb *lmdb)
 		found = repair_look(lmdb);
 		err = found > 0 ? dir_reload(lmdb) : found < 0 ? found : -EIO;
 	}
-	if (found > 0)
-		dir_changed(lmdb);
 	return err;
 }
 

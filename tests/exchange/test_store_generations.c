@@ -461,6 +461,24 @@ static void run_putting_child(int fd, uint64_t first)
 	}
 }
 
+static bool dies_naming; /* this process, right after it has named a generation */
+
+/* The store's, too. */
+int rename(const char *from, const char *to)
+{
+	int failed = renameat(AT_FDCWD, from, AT_FDCWD, to);
+
+	if (dies_naming && strstr(to, "/kept-"))
+		_exit(0);
+	return failed;
+}
+
+static void run_naming_child(uint64_t first)
+{
+	dies_naming = true;
+	run_putting_child(open("/dev/null", O_WRONLY), first);
+}
+
 /* Sweeps for ever; tells each time. */
 static void run_sweeping_child(int fd)
 {
@@ -556,6 +574,25 @@ static void killed_beside_sweeps_nothing_kept_is_lost(void **state)
 	}
 }
 
+static void what_another_process_died_of_making_is_seen(void **state)
+{
+	struct store *store = scratch_store(&synced);
+	int from, status;
+
+	(void)state;
+	put_many(store, 0, 4, STORE_KEEP);
+	pid_t pid = start_child("name", 1000, &from);
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	close(from);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	put_many(store, 4, 8, STORE_KEEP); /* to the generation that it made */
+	assert_int_equal(count_paths("kept-*"), 2);
+	for (uint64_t i = 0; i < 8; i++)
+		assert_true(holds(store, i));
+	store_close(store);
+}
+
 /* Threads that put, keep, read and delete beside one that sweeps. */
 struct crowd {
 	struct store *store;
@@ -648,10 +685,13 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(leftovers_are_removed, clean),
 		cmocka_unit_test_teardown(threads_go_on_beside_sweeps, clean),
 		cmocka_unit_test_teardown(killed_beside_sweeps_nothing_kept_is_lost, clean),
+		cmocka_unit_test_teardown(what_another_process_died_of_making_is_seen, clean),
 	};
 
 	if (argc == 4 && !strcmp(argv[1], "put"))
 		run_putting_child(atoi(argv[2]), strtoull(argv[3], NULL, 10));
+	if (argc == 4 && !strcmp(argv[1], "name"))
+		run_naming_child(strtoull(argv[3], NULL, 10));
 	if (argc == 4)
 		run_sweeping_child(atoi(argv[2]));
 	return cmocka_run_group_tests_name("exchange/store_generations", tests, NULL, NULL);
