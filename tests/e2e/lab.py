@@ -25,7 +25,7 @@ PROBE = os.path.join(HERE, "probe.py")
 DEADLINE = 60       # of one command, unless told
 STOP_SECONDS = 15   # a daemon's clean end: 5 promised, more under sanitizers
 SEED = int(os.environ.get("SEED", "0")) or int.from_bytes(os.urandom(3), "big")
-SANITIZED = re.compile(r"(ERROR: \w*Sanitizer.*|.*runtime error: .*)")
+SANITIZED = re.compile(r"((?:ERROR|WARNING): \w*Sanitizer.*|.*runtime error: .*)")
 
 
 class Broken(Exception):
