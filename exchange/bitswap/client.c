@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #define DONT_HAVES_MAX 16 /* in a row: then a peer is of no use to a session */
+#define FEW_ASKS 8	  /* so few are walked through sooner than a key is hashed */
 
 void bitswap_client_init(struct bitswap_client *client, struct timers *timers,
 			 struct random *random, uint64_t idle_ms, uint64_t rebroadcast_ms,
@@ -29,8 +30,9 @@ void bitswap_client_init(struct bitswap_client *client, struct timers *timers,
 void bitswap_client_release(struct bitswap_client *client)
 {
 	assert(list_empty(&client->sessions) && list_empty(&client->peers));
-	assert(client->wants.count == 0);
+	assert(client->wants.count == 0 && client->asks.count == 0);
 	map_release(&client->wants);
+	map_release(&client->asks);
 }
 
 struct bitswap_want *bitswap_client_want(const struct bitswap_client *client, const struct cid *cid)
@@ -40,8 +42,23 @@ struct bitswap_want *bitswap_client_want(const struct bitswap_client *client, co
 
 /* ---- asks ---- */
 
+struct ask_key {
+	const struct bitswap_want *want;
+	const struct bitswap_client_peer *peer;
+};
+
+static struct bytes key_bytes(const struct ask_key *key)
+{
+	return bytes_of(key, sizeof(*key));
+}
+
+/* A want asked of everybody has an ask for each of a thousand peers, and each of them answers. */
 struct bitswap_ask *bitswap_ask_find(struct bitswap_want *want, struct bitswap_client_peer *peer)
 {
+	struct ask_key key = { want, peer };
+
+	if (want->ask_count > FEW_ASKS)
+		return map_get(&want->client->asks, key_bytes(&key));
 	list_for_each(ask, &want->asks, struct bitswap_ask,
 		      want_node) if (ask->peer == peer) return ask;
 	return NULL;
@@ -52,9 +69,12 @@ struct bitswap_ask *bitswap_ask_new(struct bitswap_want *want, struct bitswap_cl
 	if (peer->ask_count >= BITSWAP_ASKS_MAX)
 		return NULL;
 	struct bitswap_ask *ask = xnew(struct bitswap_ask);
+	struct ask_key key = { want, peer };
 
 	ask->want = want;
 	ask->peer = peer;
+	map_set(&want->client->asks, key_bytes(&key), ask);
+	want->ask_count++;
 	list_add_tail(&want->asks, &ask->want_node);
 	list_add_tail(&peer->asks, &ask->peer_node);
 	list_init(&ask->out_node);
@@ -97,11 +117,22 @@ void bitswap_ask_land(struct bitswap_ask *ask)
 		bitswap_session_ready(member->session);
 }
 
+void bitswap_ask_answer(struct bitswap_ask *ask, enum bitswap_answer answer)
+{
+	ask->want->refused -= ask->answer == BITSWAP_DONT_HAVE;
+	ask->answer = answer;
+	ask->want->refused += answer == BITSWAP_DONT_HAVE;
+}
+
 void bitswap_ask_free(struct bitswap_ask *ask, bool cancel)
 {
 	struct bitswap_client_peer *peer = ask->peer;
+	struct ask_key key = { ask->want, peer };
 
 	bitswap_ask_land(ask);
+	bitswap_ask_answer(ask, BITSWAP_NO_ANSWER);
+	map_remove(&peer->client->asks, key_bytes(&key));
+	ask->want->ask_count--;
 	if (cancel && ask->sent) {
 		map_set(&peer->cancels, cid_bytes(&ask->want->cid), peer);
 		bitswap_outbox_dirty(peer);
@@ -339,7 +370,7 @@ void bitswap_client_have(struct bitswap_client_peer *peer, const struct cid *cid
 	if (!ask)
 		ask = bitswap_ask_new(want, peer);
 	if (ask)
-		ask->answer = BITSWAP_HAVE;
+		bitswap_ask_answer(ask, BITSWAP_HAVE);
 	join_sessions(want, peer, false);
 	bitswap_want_requeue(want);
 }
@@ -351,7 +382,7 @@ void bitswap_client_dont_have(struct bitswap_client_peer *peer, const struct cid
 
 	if (!ask)
 		return;
-	ask->answer = BITSWAP_DONT_HAVE;
+	bitswap_ask_answer(ask, BITSWAP_DONT_HAVE);
 	bitswap_ask_land(ask);
 	list_for_each(get, &want->gets, struct bitswap_get, want_node)
 	{

@@ -96,7 +96,9 @@ struct bitswap_want {
 	struct list node;	      /* of home->pending, or client->unreachable */
 	struct bitswap_session *home; /* set while pending */
 	int32_t priority;
+	unsigned ask_count;
 	unsigned flying; /* asks that do, but for hedged ones */
+	unsigned refused; /* asks answered by DONT_HAVE */
 	bool broadcast;
 	bool searched; /* and found no one */
 	int err;       /* how it ends when it cannot be asked for */
@@ -119,6 +121,7 @@ struct bitswap_session {
 	struct list members;
 	unsigned member_count;
 	unsigned ticks; /* idle ticks since the last block */
+	int broadcasts; /* wants of it asked of everybody, while they are placed; -1: not counted yet */
 	bool searched;	/* since the last block */
 	uint64_t active_ms, rebroadcast_ms;
 	uint64_t probe_ms, probe_wait_ms; /* when others than members are asked next, and after */
@@ -144,6 +147,7 @@ struct bitswap_client {
 	void *ctx;
 	uint64_t idle_ms, rebroadcast_ms;
 	struct map wants;
+	struct map asks; /* want and peer -> struct bitswap_ask */
 	size_t gets, session_count;
 	struct list sessions, peers;
 	struct list dirty;	 /* peers with something to send */
@@ -194,6 +198,7 @@ struct bitswap_ask *bitswap_ask_new(struct bitswap_want *want, struct bitswap_cl
 /* cancel: tell the peer, if it was asked. */
 void bitswap_ask_free(struct bitswap_ask *ask, bool cancel);
 void bitswap_ask_send(struct bitswap_ask *ask, bool block);
+void bitswap_ask_answer(struct bitswap_ask *ask, enum bitswap_answer answer);
 void bitswap_ask_land(struct bitswap_ask *ask); /* it flies no more */
 /* It is not counted upon any more: its want looks for another. */
 void bitswap_ask_hedge(struct bitswap_ask *ask);

@@ -325,7 +325,7 @@ static void on_patience(void *ctx)
 		struct bitswap_want *want = ask->want;
 
 		if (now_ms >= lost_at(peer, ask)) {
-			ask->answer = BITSWAP_TOO_LATE;
+			bitswap_ask_answer(ask, BITSWAP_TOO_LATE);
 			bitswap_ask_land(ask);
 			want->broadcast = false;
 			bitswap_want_requeue(want);

@@ -206,34 +206,27 @@ static void broadcast(struct bitswap_want *want)
 			ask = bitswap_ask_new(want, peer);
 		if (!ask)
 			continue;
-		ask->answer = BITSWAP_NO_ANSWER;
+		bitswap_ask_answer(ask, BITSWAP_NO_ANSWER);
 		ask->block = false;
 		bitswap_ask_send(ask, false);
 	}
 }
 
-/* Everybody there is said no. */
-static bool all_refused(struct bitswap_want *want)
+/* Everybody there is said no. Who cannot be asked has no ask. */
+static bool all_refused(const struct bitswap_want *want)
 {
-	list_for_each(peer, &want->client->peers, struct bitswap_client_peer, node)
-	{
-		if (peer->ability == BITSWAP_UNABLE)
-			continue;
-		struct bitswap_ask *ask = bitswap_ask_find(want, peer);
-
-		if (!ask || ask->answer != BITSWAP_DONT_HAVE)
-			return false;
-	}
-	return true;
+	return want->refused >= want->client->able + want->client->undecided;
 }
 
-static unsigned broadcasts(const struct bitswap_session *session)
+/* Counted once for all that is placed in a row. */
+static bool may_broadcast(struct bitswap_session *session)
 {
-	unsigned count = 0;
-
-	list_for_each(get, &session->gets, struct bitswap_get, session_node) count +=
-		get->want && get->want->broadcast;
-	return count;
+	if (session->broadcasts < 0) {
+		session->broadcasts = 0;
+		list_for_each(get, &session->gets, struct bitswap_get, session_node)
+			session->broadcasts += get->want && get->want->broadcast;
+	}
+	return session->broadcasts < BITSWAP_BROADCAST_MAX;
 }
 
 /* Ends at the end of the run: its waiters may call back into all of this. */
@@ -325,8 +318,10 @@ static int place(struct bitswap_session *session, struct bitswap_want *want)
 			session->searched = true;
 		return 0;
 	}
-	if (!want->broadcast && broadcasts(session) < BITSWAP_BROADCAST_MAX)
+	if (!want->broadcast && may_broadcast(session)) {
 		broadcast(want);
+		session->broadcasts++;
+	}
 	return 0;
 }
 
@@ -366,8 +361,8 @@ void bitswap_session_place(struct bitswap_session *session)
 {
 	unsigned stuck = 0;
 
+	session->broadcasts = -1;
 	probe(session);
-
 	list_for_each_safe(want, &session->pending, struct bitswap_want, node)
 	{
 		if (place(session, want) == -EAGAIN && ++stuck >= STUCK_MAX)

@@ -461,6 +461,37 @@ static void liars_do_not_keep_others_out(void **state)
 	rig_free(rig);
 }
 
+/* All of many peers are asked for all there is and say no: work for each answer, not for each peer at each. */
+static void hundreds_say_no(void **state)
+{
+	enum { PEERS = 600 };
+	(void)state;
+	struct rig *rig = rig_new();
+	struct bitswap_session *session = bitswap_session_new(&rig->client);
+	struct bitswap_client_peer *peers[PEERS];
+
+	for (unsigned i = 0; i < PEERS; i++) {
+		struct peer_id id = { .len = 34, .bytes = { 0x12, 0x20, (uint8_t)(i >> 8), (uint8_t)i } };
+
+		peers[i] = bitswap_outbox_add(&rig->client, &id, NULL);
+		bitswap_outbox_able(peers[i], BITSWAP_ABLE);
+	}
+	for (unsigned n = 0; n < BITSWAP_BROADCAST_MAX + 1; n++)
+		rig_get(rig, session, n);
+	for (unsigned i = 0; i < PEERS; i++) {
+		assert_int_equal(rig_mail(rig, peers[i]).haves, BITSWAP_BROADCAST_MAX);
+		assert_int_equal(rig->searches, 0);
+		for (unsigned n = 0; n < BITSWAP_BROADCAST_MAX; n++) {
+			struct cid cid = rig_cid(n);
+
+			bitswap_client_dont_have(peers[i], &cid);
+		}
+		bitswap_client_run(&rig->client);
+	}
+	assert_int_equal(rig->searches, 1);
+	rig_free(rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -482,6 +513,7 @@ int main(void)
 		cmocka_unit_test(others_are_looked_for),
 		cmocka_unit_test(a_burst_is_one_sample),
 		cmocka_unit_test(liars_do_not_keep_others_out),
+		cmocka_unit_test(hundreds_say_no),
 	};
 
 	return cmocka_run_group_tests_name("exchange/session", tests, NULL, NULL);
