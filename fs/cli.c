@@ -419,9 +419,9 @@ int cli_resolve(struct invocation *in, struct blocks *blocks, const char *path, 
 	return err ? tell_missing(in, err, &root, rest, resolved) : 0;
 }
 
-int cli_gc_lock(struct invocation *in, bool exclusive)
+static int lock_file(struct invocation *in, const char *name, bool exclusive)
 {
-	char *file = repo_file(in->repo_path, "gc.lock");
+	char *file = repo_file(in->repo_path, name);
 	int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
 	if (fd < 0)
@@ -435,6 +435,16 @@ int cli_gc_lock(struct invocation *in, bool exclusive)
 	}
 	free(file);
 	return fd;
+}
+
+int cli_gc_lock(struct invocation *in, bool exclusive)
+{
+	return lock_file(in, "gc.lock", exclusive);
+}
+
+int cli_gc_turn(struct invocation *in)
+{
+	return lock_file(in, "gc.turn", true);
 }
 
 void cli_provide_changed(struct invocation *in)

@@ -161,6 +161,9 @@ void cli_print_json(json_t *value);
  * is closed; -1 after telling why. `add` holds it from the first block until the pin
  * is recorded. */
 int cli_gc_lock(struct invocation *in, bool exclusive);
+/* Collections follow each other: held from before cli_gc_lock() until the end, so that none waits for another with that
+ * lock in hand, which would keep `add` away for as long. As above. */
+int cli_gc_turn(struct invocation *in);
 /* The root is to be announced: recorded, and the daemon told when one runs. Failures only show in
  * the log. */
 void cli_announce(struct invocation *in, const struct cid *cid);

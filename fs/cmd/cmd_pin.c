@@ -87,6 +87,8 @@ static int add_one(struct invocation *in, struct blocks *blocks, const char *pat
 	err = pin_add(in->repo->db, blocks, &cid, recursive ? PIN_RECURSIVE : PIN_DIRECT, name,
 		      cli_wait(in), in->timeout_ms, on_progress, progress);
 	progress_end(progress);
+	if (err == -ECANCELED)
+		return cli_fail(in, 0, "pin: %s was unpinned meanwhile", text);
 	if (err)
 		return cli_fail(in, err, "pin: cannot pin %s", text);
 	if (in->json)
@@ -159,6 +161,8 @@ static int update(struct invocation *in, struct blocks *blocks)
 	progress_end(progress);
 	if (err == -ENOENT || err == -EEXIST)
 		return cli_fail(in, 0, "'%s' is not pinned recursively", from_text);
+	if (err == -ECANCELED)
+		return cli_fail(in, 0, "pin: %s was unpinned meanwhile", to_text);
 	if (err)
 		return cli_fail(in, err, "pin: cannot pin %s", to_text);
 	if (in->json)

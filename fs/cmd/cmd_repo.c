@@ -287,15 +287,21 @@ static int run_gc(struct invocation *in)
 
 	if (code)
 		return code;
-	collection.lock = cli_gc_lock(in, true);
-	if (collection.lock < 0)
+	int turn = cli_gc_turn(in);
+
+	collection.lock = turn < 0 ? -1 : cli_gc_lock(in, true);
+	if (collection.lock < 0) {
+		if (turn >= 0)
+			close(turn);
 		return EXIT_FAILED;
+	}
 	err = dag_sweep(in->repo->db, in->repo->store, cli_wait_long(in), &fns, &collection,
 			&removed, &freed);
 	if (err)
 		code = cli_fail(in, err, "collection stopped");
 	if (collection.lock >= 0)
 		close(collection.lock);
+	close(turn);
 	return code;
 }
 
@@ -305,8 +311,8 @@ const struct command cmd_repo_gc = {
 	0,
 	0,
 	"remove blocks that no pin keeps",
-	"Waits until an `add` or `pin add` that is running has ended; those that begin later need not "
-	"wait.\n"
+	"Waits until an `add` that is running has ended; those that begin later need not wait, nor does "
+	"`pin add`.\n"
 	"Open files and mounts go on; what they miss afterwards is fetched again.",
 	gc_options,
 	run_gc,

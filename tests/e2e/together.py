@@ -3,6 +3,7 @@ a mount that is read. Collection stops nobody and takes nothing that is pinned o
 
 import os
 import random
+import subprocess
 import time
 
 from lab import make_tree, write
@@ -28,6 +29,26 @@ exit 0''')
 def loop(lab, node, command, until_time):
     return lab.begin(["bash", "-c", 'while [ $(date +%%s) -lt %d ]; do "$@" >/dev/null || exit 1; done'
                       % until_time, "loop", *node.argv(*command)])
+
+
+def one_after_the_other(lab, node):
+    """A collection that waits for another keeps nobody else waiting."""
+    chunks = lab.path("chunks")
+    write(chunks, lab.random.randbytes(4 << 20))
+    node.must("pin", "rm", node.add(chunks, "--chunker=size-1024"))
+    # Nobody reads what the first one prints, and it stands still in the middle.
+    first = subprocess.Popen(node.argv("repo", "gc"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             env=lab.environment())
+    begun = first.stdout.read(1000)
+    second = node.begin("repo", "gc", "-q")
+    time.sleep(1)
+    file = lab.path("file")
+    write(file, b"beside two collections")
+    lab.check("add while a collection waits for another", node.call("add", "-Q", file, deadline=30))
+    lab.check("which still runs", begun and first.poll() is None and second.poll() is None)
+    removed = (begun + first.communicate(timeout=60)[0]).count(b"removed ")
+    lab.check("the first one ends", first.returncode == 0 and removed > 4000, removed)
+    lab.check("the second one ends", lab.finish(second, 60))
 
 
 def scenario(lab):
@@ -68,4 +89,5 @@ def scenario(lab):
     lab.check("repo verify", node.call("repo", "verify"))
     lab.same_trees("diff -r at last", tree, far, 120)
     reader.stop()
+    one_after_the_other(lab, node)
     node.stop()
