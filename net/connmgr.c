@@ -1,12 +1,15 @@
 #include "net/connmgr.h"
 
 #include "net/base/alloc.h"
+#include "net/base/list.h"
 #include "net/base/map.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define NET_PREFIX_MAX 7 /* bytes */
 
 struct mark {
 	char *name;
@@ -24,16 +27,23 @@ struct net_count {
 	unsigned open;
 	unsigned taken; /* of the burst */
 	uint64_t at_ms; /* up to when refills are counted */
+	struct list idle; /* of mgr->idle while nothing is open */
+	uint8_t prefix[NET_PREFIX_MAX];
+	size_t prefix_len;
 };
 
 struct connmgr {
 	struct map peers; /* peer id -> struct marked */
 	struct map nets;  /* prefix -> struct net_count */
+	struct list idle; /* those with nothing open, longest so first */
 };
 
 struct connmgr *connmgr_new(void)
 {
-	return xnew(struct connmgr);
+	struct connmgr *mgr = xnew(struct connmgr);
+
+	list_init(&mgr->idle);
+	return mgr;
 }
 
 static void free_values(struct map *map)
@@ -230,24 +240,6 @@ static size_t limits_for(const struct multiaddr *addr, const struct net_limit **
 	return 0;
 }
 
-/* Networks with nothing open and a full burst need no counter. */
-static void forget_idle(struct connmgr *mgr, uint64_t now_ms)
-{
-	const uint64_t quiet_ms = (uint64_t)CONNMGR_BURST_IP6 * CONNMGR_REFILL_IP6_MS;
-	size_t at = 0;
-	struct bytes key;
-	void *value;
-
-	while (map_next(&mgr->nets, &at, &key, &value)) {
-		struct net_count *net = value;
-
-		if (net->open == 0 && now_ms - net->at_ms > quiet_ms) {
-			map_remove(&mgr->nets, key);
-			free(net);
-		}
-	}
-}
-
 static void refill(struct net_count *net, const struct net_limit *limit, uint64_t now_ms)
 {
 	uint64_t earned = limit->refill_ms ? (now_ms - net->at_ms) / limit->refill_ms : 0;
@@ -258,21 +250,44 @@ static void refill(struct net_count *net, const struct net_limit *limit, uint64_
 	net->at_ms = net->taken == 0 ? now_ms : net->at_ms + earned * limit->refill_ms;
 }
 
-/* The counter of a network; made when need be, NULL when there are too many. */
+/* The counter of a network, not idle until settle(); NULL when there are too many with connections. The one idle
+ * for longest makes room: who has many networks must not shut out the others. */
 static struct net_count *net_of(struct connmgr *mgr, struct bytes prefix, uint64_t now_ms)
 {
 	struct net_count *net = map_get(&mgr->nets, prefix);
 
-	if (net)
+	if (net) {
+		list_remove(&net->idle);
 		return net;
-	if (mgr->nets.count >= CONNMGR_IPS_MAX)
-		forget_idle(mgr, now_ms);
-	if (mgr->nets.count >= CONNMGR_IPS_MAX)
-		return NULL;
+	}
+	if (mgr->nets.count >= CONNMGR_IPS_MAX) {
+		if (list_empty(&mgr->idle))
+			return NULL;
+		struct net_count *old = list_first(&mgr->idle, struct net_count, idle);
+
+		list_remove(&old->idle);
+		map_remove(&mgr->nets, bytes_of(old->prefix, old->prefix_len));
+		free(old);
+	}
 	net = xnew(struct net_count);
 	net->at_ms = now_ms;
+	list_init(&net->idle);
+	memcpy(net->prefix, prefix.at, prefix.len);
+	net->prefix_len = prefix.len;
 	map_set(&mgr->nets, prefix, net);
 	return net;
+}
+
+static void settle(struct connmgr *mgr, struct net_count *net)
+{
+	if (net->open == 0)
+		list_add_tail(&mgr->idle, &net->idle);
+}
+
+static bool has_room(struct net_count *net, const struct net_limit *limit, uint64_t now_ms)
+{
+	refill(net, limit, now_ms);
+	return net->open < limit->open_max && (!limit->burst || net->taken < limit->burst);
 }
 
 int connmgr_ip_enter(struct connmgr *mgr, const struct multiaddr *addr, uint64_t now_ms)
@@ -281,21 +296,22 @@ int connmgr_ip_enter(struct connmgr *mgr, const struct multiaddr *addr, uint64_t
 	struct bytes ip;
 	size_t count = limits_for(addr, &limits, &ip);
 	struct net_count *nets[2];
+	size_t had = 0;
+	bool room = true;
 
-	for (size_t i = 0; i < count; i++) {
-		nets[i] = net_of(mgr, bytes_of(ip.at, limits[i].prefix), now_ms);
-		if (!nets[i])
-			return -EAGAIN;
-		refill(nets[i], &limits[i], now_ms);
-		if (nets[i]->open >= limits[i].open_max ||
-		    (limits[i].burst && nets[i]->taken >= limits[i].burst))
-			return -EAGAIN;
+	while (room && had < count) {
+		const struct net_limit *limit = &limits[had];
+
+		nets[had] = net_of(mgr, bytes_of(ip.at, limit->prefix), now_ms);
+		room = nets[had] && has_room(nets[had], limit, now_ms);
+		had += nets[had] != NULL;
 	}
-	for (size_t i = 0; i < count; i++) {
-		nets[i]->open++;
-		nets[i]->taken++;
+	for (size_t i = 0; i < had; i++) {
+		nets[i]->open += room;
+		nets[i]->taken += room;
+		settle(mgr, nets[i]);
 	}
-	return 0;
+	return room ? 0 : -EAGAIN;
 }
 
 void connmgr_ip_leave(struct connmgr *mgr, const struct multiaddr *addr)
@@ -307,7 +323,7 @@ void connmgr_ip_leave(struct connmgr *mgr, const struct multiaddr *addr)
 	for (size_t i = 0; i < count; i++) {
 		struct net_count *net = map_get(&mgr->nets, bytes_of(ip.at, limits[i].prefix));
 
-		if (net && net->open > 0)
-			net->open--;
+		if (net && net->open > 0 && --net->open == 0)
+			settle(mgr, net);
 	}
 }

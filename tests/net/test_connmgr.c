@@ -159,6 +159,29 @@ static void ip6_is_counted_by_network(void **state)
 	connmgr_free(mgr);
 }
 
+/* Who owns a large network dials once from each of its parts: that must not shut the door for others. */
+static void many_networks_shut_nobody_out(void **state)
+{
+	struct connmgr *mgr = connmgr_new();
+	struct multiaddr home = addr("/ip4/203.0.113.5/tcp/1"), other = addr("/ip4/203.0.113.6/tcp/1");
+	char text[64];
+
+	(void)state;
+	for (int i = 0; i < CONNMGR_PER_IP4; i++)
+		assert_int_equal(connmgr_ip_enter(mgr, &home, 1000), 0);
+	for (unsigned i = 0; i < CONNMGR_IPS_MAX; i++) {
+		snprintf(text, sizeof(text), "/ip6/2001:db8:%x:%x::1/tcp/1", i >> 8, i << 8 & 0xffff);
+		struct multiaddr a = addr(text);
+
+		connmgr_ip_enter(mgr, &a, 1000 + i);
+		connmgr_ip_leave(mgr, &a);
+	}
+	assert_int_equal(connmgr_ip_enter(mgr, &other, 10000), 0);
+	/* What is open is still counted. */
+	assert_int_equal(connmgr_ip_enter(mgr, &home, 10000), -EAGAIN);
+	connmgr_free(mgr);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,6 +191,7 @@ int main(void)
 		cmocka_unit_test(one_address_gets_eight_connections),
 		cmocka_unit_test(new_connections_are_rated),
 		cmocka_unit_test(ip6_is_counted_by_network),
+		cmocka_unit_test(many_networks_shut_nobody_out),
 	};
 	return cmocka_run_group_tests_name("net/connmgr", tests, NULL, NULL);
 }
