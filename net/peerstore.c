@@ -19,6 +19,7 @@
  */
 #define TABLE "peers"
 #define KNOWN_OVERHEAD 48 /* of an address in memory, for the byte limit */
+#define GOOD_MAX (PEERSTORE_PEERS_MAX / 4 * 3) /* peers that answered: above, the oldest of them goes first */
 
 struct known {
 	uint64_t until_ms; /* loop clock */
@@ -30,7 +31,8 @@ struct known {
 };
 
 struct entry {
-	struct list used; /* least recently used first */
+	struct list used; /* of store->good or store->hearsay */
+	bool good;	  /* an address has answered */
 	struct peer_id id;
 	struct known **known; /* most peers have one or two; up to SWARM_PEER_ADDRS_MAX */
 	size_t count, cap;
@@ -42,7 +44,8 @@ struct peerstore {
 	struct timers *timers;
 	struct db *db;
 	struct map peers;
-	struct list used;
+	struct list good, hearsay; /* struct entry.used, least recently used first */
+	size_t good_count;
 	size_t bytes;
 	uint64_t added;
 };
@@ -63,6 +66,7 @@ static void forget_entry(struct peerstore *store, struct entry *entry)
 	while (entry->count > 0)
 		forget_known(store, entry, 0);
 	list_remove(&entry->used);
+	store->good_count -= entry->good;
 	map_remove(&store->peers, peer_id_bytes(&entry->id));
 	free(entry->known);
 	free(entry);
@@ -93,16 +97,30 @@ static struct entry *touch(struct peerstore *store, const struct peer_id *peer)
 		map_set(&store->peers, peer_id_bytes(peer), entry);
 	}
 	list_remove(&entry->used);
-	list_add_tail(&store->used, &entry->used);
+	list_add_tail(entry->good ? &store->good : &store->hearsay, &entry->used);
 	return entry;
 }
 
-/* Not the one just touched: it is the last. */
+static void answered(struct peerstore *store, struct entry *entry)
+{
+	store->good_count += !entry->good;
+	entry->good = true;
+	list_remove(&entry->used);
+	list_add_tail(&store->good, &entry->used);
+}
+
+/* Of peers that never answered to what we know of them there are as many as somebody cares to make up: those go
+ * first, but a part is theirs. Never the one just touched: it is the last of its list. */
 static void make_room(struct peerstore *store)
 {
 	while (store->peers.count > PEERSTORE_PEERS_MAX ||
-	       (store->bytes > PEERSTORE_BYTES_MAX && store->peers.count > 1))
-		forget_entry(store, list_first(&store->used, struct entry, used));
+	       (store->bytes > PEERSTORE_BYTES_MAX && store->peers.count > 1)) {
+		bool good = store->good_count > GOOD_MAX || list_empty(&store->hearsay) ||
+			    store->hearsay.next->next == &store->hearsay;
+		struct list *list = good && store->good_count > 0 ? &store->good : &store->hearsay;
+
+		forget_entry(store, list_first(list, struct entry, used));
+	}
 }
 
 static struct known *find_known(const struct entry *entry, const struct multiaddr *addr)
@@ -216,6 +234,7 @@ static int on_record(void *ctx, struct bytes key, struct bytes value)
 	}
 	entry = touch(store, &id);
 	entry->stored = true;
+	answered(store, entry);
 	if (load_record(store, entry, value) != 0 || entry->count == 0)
 		forget_entry(store, entry);
 	make_room(store);
@@ -244,7 +263,8 @@ struct peerstore *peerstore_new(struct timers *timers, struct db *db)
 
 	store->timers = timers;
 	store->db = db;
-	list_init(&store->used);
+	list_init(&store->good);
+	list_init(&store->hearsay);
 	if (db)
 		load(store);
 	return store;
@@ -255,7 +275,9 @@ void peerstore_free(struct peerstore *store)
 	if (!store)
 		return;
 	store->db = NULL; /* what is in the table stays there */
-	list_for_each_safe (entry, &store->used, struct entry, used)
+	list_for_each_safe (entry, &store->good, struct entry, used)
+		forget_entry(store, entry);
+	list_for_each_safe (entry, &store->hearsay, struct entry, used)
 		forget_entry(store, entry);
 	map_release(&store->peers);
 	free(store);
@@ -277,6 +299,7 @@ void peerstore_good(struct peerstore *store, const struct peer_id *peer,
 	struct known *known = add_known(store, entry, addr, PEERSTORE_GOOD_MS);
 
 	known->good_ms = timers_now(store->timers) + 2; /* later than what was read back */
+	answered(store, entry);
 	make_room(store);
 	save(store, entry);
 }

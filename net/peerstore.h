@@ -1,6 +1,6 @@
 /* Addresses of peers, each with its end of life; a part survives restarts in a db table ("peers").
- * At most PEERSTORE_PEERS_MAX peers with SWARM_PEER_ADDRS_MAX addresses each; the peer not touched
- * for longest goes first. Loop thread only. */
+ * At most PEERSTORE_PEERS_MAX peers with SWARM_PEER_ADDRS_MAX addresses each; peers that never answered at any
+ * of theirs go first, then the peer not touched for longest. Loop thread only. */
 #ifndef NET_PEERSTORE_H
 #define NET_PEERSTORE_H
 

@@ -186,6 +186,41 @@ static void bad_records_are_left_out(void **state)
 	timers_free(timers);
 }
 
+/* Addresses that somebody made up push each other out, not those that answered. */
+static void hearsay_pushes_out_hearsay(void **state)
+{
+	struct timers *timers = timers_new();
+	struct peerstore *store = peerstore_new(timers, NULL);
+	struct peer_id a = peer(1), b = peer(2);
+	struct multiaddr one = addr(1), out[2];
+
+	(void)state;
+	peerstore_good(store, &a, &one);
+	peerstore_add(store, &b, &one, 100);
+	for (unsigned i = 0; i < 2 * PEERSTORE_PEERS_MAX; i++) {
+		struct peer_id id = numbered(i);
+
+		peerstore_add(store, &id, &one, 1000000);
+	}
+	assert_int_equal(peerstore_count(store), PEERSTORE_PEERS_MAX);
+	assert_int_equal(peerstore_addrs(store, &a, out, 2), 1);
+	assert_int_equal(peerstore_addrs(store, &b, out, 2), 0);
+	/* When many have answered, the one not touched for longest goes, and there is room for news. */
+	for (unsigned i = 0; i < 2 * PEERSTORE_PEERS_MAX; i++) {
+		struct peer_id id = numbered(i);
+
+		peerstore_good(store, &id, &one);
+	}
+	assert_int_equal(peerstore_count(store), PEERSTORE_PEERS_MAX);
+	assert_int_equal(peerstore_addrs(store, &a, out, 2), 0);
+	peerstore_add(store, &a, &one, 100);
+	peerstore_add(store, &b, &one, 100);
+	assert_int_equal(peerstore_addrs(store, &a, out, 2), 1);
+	assert_int_equal(peerstore_addrs(store, &b, out, 2), 1);
+	peerstore_free(store);
+	timers_free(timers);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +230,7 @@ int main(void)
 		cmocka_unit_test(peers_are_bounded),
 		cmocka_unit_test(good_addresses_survive_a_restart),
 		cmocka_unit_test(bad_records_are_left_out),
+		cmocka_unit_test(hearsay_pushes_out_hearsay),
 	};
 	return cmocka_run_group_tests_name("net/peerstore", tests, NULL, NULL);
 }
