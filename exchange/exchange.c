@@ -237,9 +237,10 @@ struct exchange *exchange_new(struct swarm *swarm, struct router *router, struct
 	for (size_t i = 0; i < BITSWAP_PROTOCOLS; i++)
 		swarm_handle(swarm, bitswap_protocols[i], STREAMS_PER_PEER_MAX,
 			     engine_arrive_handle, exchange);
-	exchange->watch = (struct swarm_watch){
-		on_connected, on_identified, on_disconnected, exchange, { 0 }
-	};
+	exchange->watch = (struct swarm_watch){ .on_connected = on_connected,
+						.on_identified = on_identified,
+						.on_disconnected = on_disconnected,
+						.ctx = exchange };
 	swarm_watch(swarm, &exchange->watch);
 	swarm_each_peer(swarm, add_present, exchange);
 	return exchange;

@@ -37,6 +37,7 @@ struct run {
 	struct frame_reader reader;
 	struct identify_msg msg;
 	struct multiaddr from;
+	bool dialed; /* by us */
 	unsigned pongs; /* an answer: to come before its end is sent */
 };
 
@@ -83,6 +84,7 @@ static void run_new(struct identify *identify, enum run_kind kind, struct stream
 	run->identify = identify;
 	run->stream = stream;
 	run->from = stream->conn->secured.conn->remote;
+	run->dialed = stream->conn->secured.outbound;
 	list_add_tail(&identify->runs, &run->node);
 	if (kind == RUN_ANSWER)
 		run->pongs = yamux_ping_sent(stream->conn->yamux) ? 2 : 1;
@@ -129,6 +131,8 @@ static void learn(struct identify *identify, struct peer *peer, struct run *run)
 		  log_safe(agent, sizeof(agent), msg->agent, strlen(msg->agent)),
 		  msg->protocol_count);
 	keep_addrs(identify->swarm, &peer->id, msg);
+	if (identify->swarm->observe && run->dialed && msg->observed.len > 0)
+		identify->swarm->observe(identify->swarm->observe_ctx, &run->from, &msg->observed);
 	for (size_t i = 0; i < msg->protocol_count; i++)
 		protocols[i] = xstrdup(msg->protocols[i]);
 	if (msg->has_key && !peer->key)

@@ -39,6 +39,7 @@ struct swarm_config {
 	uint64_t up_per_second;	      /* bytes written to all peers together [no limit] */
 	uint64_t down_per_second;     /* bytes read from all of them [no limit] */
 	bool announce_loopback;	      /* loopback addresses go into identify and routing */
+	bool bare;		      /* no identify, no ping: who dials for others tells nothing */
 };
 
 /* Borrows loop, random, identity and db (peerstore; NULL: nothing survives a restart) for its life. */
@@ -56,7 +57,8 @@ struct random *swarm_random(struct swarm *swarm);
 /* Listen on a /ip4|ip6/.../tcp/PORT address; port 0 lets the system choose. -EADDRINUSE, -ENOTSUP... */
 int swarm_listen(struct swarm *swarm, const struct multiaddr *addr);
 /* Addresses to announce: bound ones (0.0.0.0 resolved to interfaces) without /p2p; without loopback
- * ones unless announce_loopback or there are no others. Returns how many there are; fills at most max. */
+ * ones unless announce_loopback or there are no others; then those that others have reached us at
+ * through a translator. Returns how many there are; fills at most max. */
 size_t swarm_listen_addrs(const struct swarm *swarm, struct multiaddr *addrs, size_t max);
 
 /* Use another way to reach peers beside TCP (the simulator's). Borrowed for the swarm's life. */
@@ -106,11 +108,12 @@ uint64_t swarm_latency_ms(const struct swarm *swarm, const struct peer_id *peer)
 
 /* Be told of peers. Embedded by its owner, zeroed except the callbacks (NULL: not interested).
  * connected: the first connection to peer is up; identified: its protocols are known or have changed;
- * disconnected: the last one is gone. */
+ * disconnected: the last one is gone. reach: swarm_reach() has changed. */
 struct swarm_watch {
 	void (*on_connected)(void *ctx, const struct peer_id *peer);
 	void (*on_identified)(void *ctx, const struct peer_id *peer);
 	void (*on_disconnected)(void *ctx, const struct peer_id *peer);
+	void (*on_reach)(void *ctx, const struct peer_id *self);
 	void *ctx;
 	struct list node;
 };
@@ -202,6 +205,34 @@ void stream_end(struct stream *stream);
 void stream_close(struct stream *stream);
 /* Both directions at once, queue dropped; no callback runs any more. code as in wire/transport section 5. */
 void stream_reset(struct stream *stream, uint32_t code);
+
+/* ---- reachability (AutoNAT, wire/nat) ---- */
+
+/* Whether the public network can reach us, as other peers have tested it; unknown without an AutoNAT. */
+enum swarm_reach { REACH_UNKNOWN, REACH_PRIVATE, REACH_PUBLIC };
+enum swarm_reach swarm_reach(const struct swarm *swarm);
+
+struct autonat_config {
+	bool serve; /* try it for others, too */
+	bool local; /* tests: loopback and private addresses count as public ones */
+};
+
+/* Asks peers to dial us, as soon as it meets some that can. Borrows swarm; one per swarm. */
+struct autonat;
+struct autonat *autonat_new(struct swarm *swarm, const struct autonat_config *config);
+/* Ends all it does and frees it; done(ctx) runs, later, when its last socket is closed: only then may the
+ * swarm be closed. */
+void autonat_close(struct autonat *autonat, void (*done)(void *ctx), void *ctx);
+
+struct autonat_stats {
+	bool serves;
+	unsigned addrs;		  /* public ones of ours, which are asked about */
+	unsigned servers;	  /* connected peers that can be asked */
+	uint64_t asked, confirmed; /* questions; answers that showed that we can be reached */
+	uint64_t served, refused;  /* others' questions: tried, not tried */
+};
+
+void autonat_stats(const struct autonat *autonat, struct autonat_stats *stats);
 
 /* ---- names ---- */
 

@@ -157,8 +157,10 @@ struct swarm *swarm_new(struct loop *loop, struct random *random, const struct i
 	swarm->peerstore = peerstore_new(swarm->timers, db);
 	swarm->connmgr = connmgr_new();
 	swarm->dials = dials_new(swarm);
-	swarm->identify = identify_new(swarm);
-	ping_serve(swarm);
+	if (!swarm->config.bare) {
+		swarm->identify = identify_new(swarm);
+		ping_serve(swarm);
+	}
 	return swarm;
 }
 
@@ -227,6 +229,7 @@ void swarm_free(struct swarm *swarm)
 	map_release(&swarm->peers);
 	peerstore_free(swarm->peerstore);
 	connmgr_free(swarm->connmgr);
+	free(swarm->external);
 	free((char *)swarm->config.agent);
 	free(swarm);
 }
@@ -296,7 +299,7 @@ static size_t without_loopback(struct multiaddr *addrs, size_t count)
 	return kept;
 }
 
-size_t swarm_listen_addrs(const struct swarm *swarm, struct multiaddr *addrs, size_t max)
+size_t swarm_bound_addrs(const struct swarm *swarm, struct multiaddr *addrs, size_t max)
 {
 	struct multiaddr *all;
 	size_t count = 0;
@@ -317,6 +320,49 @@ size_t swarm_listen_addrs(const struct swarm *swarm, struct multiaddr *addrs, si
 	memcpy(addrs, all, (count < max ? count : max) * sizeof(*all));
 	free(all);
 	return count;
+}
+
+size_t swarm_listen_addrs(const struct swarm *swarm, struct multiaddr *addrs, size_t max)
+{
+	size_t count = swarm_bound_addrs(swarm, addrs, max);
+
+	for (size_t i = 0; i < swarm->external_count; i++, count++)
+		if (count < max)
+			addrs[count] = swarm->external[i];
+	return count;
+}
+
+enum swarm_reach swarm_reach(const struct swarm *swarm)
+{
+	return swarm->reach;
+}
+
+static bool is_external(const struct swarm *swarm, const struct multiaddr *addrs, size_t count)
+{
+	if (count != swarm->external_count)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (!multiaddr_equal(&addrs[i], &swarm->external[i]))
+			return false;
+	return true;
+}
+
+void swarm_set_reach(struct swarm *swarm, enum swarm_reach reach, const struct multiaddr *external,
+		     size_t count)
+{
+	assert(count <= SWARM_EXTERNAL_MAX);
+	if (!is_external(swarm, external, count)) {
+		free(swarm->external);
+		swarm->external = xcalloc(SWARM_EXTERNAL_MAX, sizeof(*external));
+		for (size_t i = 0; i < count; i++)
+			swarm->external[i] = external[i];
+		swarm->external_count = count;
+		identify_changed(swarm->identify);
+	}
+	if (reach == swarm->reach)
+		return;
+	swarm->reach = reach;
+	swarm_tell(swarm, NEWS_REACH, &swarm->self);
 }
 
 /* ---- handlers ---- */

@@ -1,4 +1,5 @@
-/* The swarm's inside, shared by swarm*.c, stream.c, dial.c, identify.c and ping.c. Nobody else's.
+/* The swarm's inside, shared by swarm*.c, stream.c, dial.c, identify.c, ping.c and AutoNAT. Nobody
+ * else's.
  *
  *   swarm.c       life, listening, inbound upgrades, watches, names
  *   swarm_conn.c  one established connection: conn <-> Noise <-> yamux, flushed once a loop turn
@@ -30,6 +31,7 @@
 #define SWARM_PENDING_SLOW_MS 2000
 #define SWARM_PENDING_SILENT_MS 200 /* who dials speaks first */
 #define SWARM_LISTEN_ADDRS_MAX 64
+#define SWARM_EXTERNAL_MAX 8	    /* addresses that are a translator's before us */
 #define SWARM_OPS_MAX 8192	    /* operations in flight */
 #define SWARM_PROTOCOLS_PER_OP_MAX 8
 #define SWARM_PEER_STREAMS_IN_MAX 512 /* over all connections of a peer */
@@ -47,6 +49,10 @@ enum { CODE_NONE = 0, CODE_NEGOTIATION = 0x1000, CODE_STREAM_NEGOTIATION = 0x100
 
 struct dials;
 struct identify;
+
+/* The peer at remote, whom we dialled, says that we come from seen. */
+typedef void swarm_observe_fn(void *ctx, const struct multiaddr *remote,
+			      const struct multiaddr *seen);
 
 /* A protocol we serve. */
 struct handler {
@@ -71,7 +77,7 @@ struct swarm {
 	struct peerstore *peerstore;
 	struct connmgr *connmgr;
 	struct dials *dials;
-	struct identify *identify;
+	struct identify *identify; /* NULL: a bare one, or closing */
 	struct map peers;     /* id -> struct peer: those we are connected to */
 	struct list conns;    /* struct swarm_conn.node, oldest first */
 	size_t conn_count;
@@ -90,6 +96,11 @@ struct swarm {
 	struct rate up, down;
 	swarm_find_fn *find;
 	void *find_ctx;
+	swarm_observe_fn *observe;
+	void *observe_ctx;
+	enum swarm_reach reach;
+	struct multiaddr *external; /* to announce beside the bound ones */
+	size_t external_count;
 	bool closing;
 	bool ended;	      /* everything is let go of; handles may be open still */
 	unsigned closers;     /* parts with such handles */
@@ -186,6 +197,12 @@ static inline uint64_t swarm_now(const struct swarm *swarm)
 struct handler *swarm_handler(const struct swarm *swarm, struct bytes protocol);
 /* Stop or go on accepting, by the limits. */
 void swarm_update_hold(struct swarm *swarm);
+/* swarm_listen_addrs() without the external ones. */
+size_t swarm_bound_addrs(const struct swarm *swarm, struct multiaddr *addrs, size_t max);
+/* What AutoNAT has found: at most SWARM_EXTERNAL_MAX addresses, copied. Tells peers and watches what
+ * has changed. */
+void swarm_set_reach(struct swarm *swarm, enum swarm_reach reach, const struct multiaddr *external,
+		     size_t count);
 /* The transport that can dial addr, or NULL. */
 struct transport *swarm_transport_for(struct swarm *swarm, const struct multiaddr *addr);
 
@@ -212,7 +229,7 @@ struct swarm_conn *swarm_peer_conn(const struct peer *peer);
 bool swarm_peer_speaks(const struct peer *peer, const char *protocol);
 /* Takes the arrays. */
 void swarm_peer_identified(struct peer *peer, char *agent, char **protocols, size_t count);
-enum swarm_news { NEWS_CONNECTED, NEWS_IDENTIFIED, NEWS_DISCONNECTED };
+enum swarm_news { NEWS_CONNECTED, NEWS_IDENTIFIED, NEWS_DISCONNECTED, NEWS_REACH };
 void swarm_tell(struct swarm *swarm, enum swarm_news news, const struct peer_id *peer);
 /* Trim by the connection manager's rules; runs every SWARM_CHECK_MS. */
 void swarm_check(void *swarm);

@@ -291,7 +291,8 @@ static void on_rtt(void *ctx, uint64_t rtt_us)
 		rtt_us = 1;
 	conn->latency_us = conn->latency_us ? (conn->latency_us * 7 + rtt_us) / 8 : rtt_us;
 	peer->latency_us = peer->latency_us ? (peer->latency_us * 7 + rtt_us) / 8 : rtt_us;
-	identify_ponged(conn->swarm->identify, conn);
+	if (conn->swarm->identify)
+		identify_ponged(conn->swarm->identify, conn);
 }
 
 static const struct yamux_events yamux_events = {
@@ -362,12 +363,13 @@ struct swarm_conn *swarm_conn_new(struct swarm *swarm, struct secured *secured, 
 		yamux_new(conn->secured.outbound, &config, &yamux_events, conn, conn->since_ms);
 	conn->secured.conn->events = &swarm_conn_events;
 	conn->secured.conn->ctx = conn;
-	if (conn->secured.outbound)
+	if (conn->secured.outbound && !swarm->config.bare)
 		peerstore_good(swarm->peerstore, &conn->peer->id, &conn->secured.conn->remote);
 	swarm_update_hold(swarm);
 	swarm_check_soon(swarm);
 	yamux_ping(conn->yamux, swarm_conn_now_us(conn));
-	identify_connected(swarm->identify, conn);
+	if (swarm->identify)
+		identify_connected(swarm->identify, conn);
 	swarm_conn_dirty(conn);
 	if (first)
 		swarm_tell(swarm, NEWS_CONNECTED, &conn->peer->id);

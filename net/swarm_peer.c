@@ -134,6 +134,9 @@ static void tell_one(struct swarm_watch *watch, enum swarm_news news, const stru
 	case NEWS_DISCONNECTED:
 		fn = watch->on_disconnected;
 		break;
+	case NEWS_REACH:
+		fn = watch->on_reach;
+		break;
 	}
 	if (fn)
 		fn(watch->ctx, peer);
