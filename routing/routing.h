@@ -105,8 +105,8 @@ struct record_rules {
 	uint64_t (*expires_ns)(struct bytes value);
 };
 
-/* A client only asks; a server also answers and keeps records. AUTO: a server while peers of this network
- * connect to us, else a client. */
+/* A client only asks; a server also answers and keeps records. AUTO: a server while others can reach us, as
+ * AutoNAT says (swarm_reach()) or, when it does not know, as peers of this network that connect to us show. */
 enum kad_mode { KAD_CLIENT, KAD_SERVER, KAD_AUTO };
 
 struct kad_config {

@@ -167,6 +167,12 @@ static void on_connected(void *ctx, const struct peer_id *peer)
 		kad_reach_look(kad);
 }
 
+static void on_reach(void *ctx, const struct peer_id *self)
+{
+	(void)self;
+	kad_reach_look(ctx);
+}
+
 /* ---- over restarts ---- */
 
 struct loading {
@@ -358,6 +364,7 @@ struct router *kad_new(struct swarm *swarm, struct db *db, const struct kad_conf
 	kad_upkeep_start(kad);
 	kad->watch = (struct swarm_watch){ .on_connected = on_connected,
 					   .on_identified = on_identified,
+					   .on_reach = on_reach,
 					   .ctx = kad };
 	swarm_watch(swarm, &kad->watch);
 	swarm_each_peer(swarm, meet, kad);

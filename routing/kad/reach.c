@@ -16,6 +16,14 @@ static void look_again(void *ctx)
 	kad_reach_look(ctx);
 }
 
+/* That near ones reach us shows nothing to the wide network, nor the other way round. */
+static bool is_public(const struct kad *kad)
+{
+	enum swarm_reach told = kad->filter.lan ? REACH_UNKNOWN : swarm_reach(kad->swarm);
+
+	return told == REACH_UNKNOWN ? kad->reach.reached : told == REACH_PUBLIC;
+}
+
 void kad_reach_look(struct kad *kad)
 {
 	struct kad_reach *reach = &kad->reach;
@@ -30,7 +38,7 @@ void kad_reach_look(struct kad *kad)
 	} else if (reach->reached && now - reach->seen_ms >= KAD_REACH_MS) {
 		reach->reached = false;
 	}
-	kad_serve(kad, reach->reached);
+	kad_serve(kad, is_public(kad));
 }
 
 void kad_reach_start(struct kad *kad)

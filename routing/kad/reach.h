@@ -1,6 +1,8 @@
-/* Whether others can reach us, which decides whether we serve (KAD_AUTO): they can when one has
- * connected to us, not through a relay, from an address that belongs into this network. That holds
- * while such a connection lives and for KAD_REACH_MS after it. Loop thread only. */
+/* Whether others can reach us, which decides whether we serve (KAD_AUTO). In the wide network the
+ * word of those who tried counts (swarm_reach(), AutoNAT). As long as there is none, and in a local
+ * network: they can when one has connected to us, not through a relay, from an address that belongs
+ * into this network. That holds while such a connection lives and for KAD_REACH_MS after it. Loop
+ * thread only. */
 #ifndef ROUTING_KAD_REACH_H
 #define ROUTING_KAD_REACH_H
 
@@ -21,7 +23,7 @@ struct kad_reach {
 /* KAD_AUTO begins: a client, unless somebody is connected to us already. */
 void kad_reach_start(struct kad *kad);
 void kad_reach_stop(struct kad *kad);
-/* Somebody has connected: look now. Nothing to do in another mode. */
+/* Somebody has connected, or swarm_reach() has changed: look now. Nothing to do in another mode. */
 void kad_reach_look(struct kad *kad);
 
 #endif

@@ -1,4 +1,5 @@
 /* Whether a node that decides by itself serves, and that others hear of it. */
+#include "net/swarm.h"
 #include "routing/kad/kad.h"
 #include "tests/routing/kad_lab.h"
 
@@ -109,12 +110,48 @@ static void who_is_told_decides_no_more(void **state)
 	lab_free(lab);
 }
 
+/* Those who tried know better than who happened to come. */
+static void the_word_of_testers_counts_in_the_wide_net(void **state)
+{
+	struct lab *lab = lab_new();
+	struct swarm *a = lab_swarm(lab, 1, NULL, NULL), *b = lab_swarm(lab, 2, NULL, NULL);
+	struct kad_config config = kad_lab_config();
+	struct router *near = node(a, true), *wide;
+
+	(void)state;
+	config.mode = KAD_AUTO;
+	config.lan = config.keep_loopback = false;
+	config.protocol = "/test/kad/1.0.0";
+	wide = kad_new(a, NULL, &config);
+	assert_false(serves(wide));
+	swarm_set_reach(a, REACH_PUBLIC, NULL, 0);
+	assert_true(serves(wide));
+	assert_false(serves(near));
+	assert_int_equal(lab_connect(lab, b, a), 0);
+	lab_run(lab, 20);
+	assert_true(serves(near));
+	swarm_set_reach(a, REACH_PRIVATE, NULL, 0);
+	assert_false(serves(wide));
+	assert_true(serves(near));
+	/* Nobody knows any more: back to who has come, of whom none is of the wide net. */
+	kad_of(wide)->reach.reached = true;
+	kad_of(wide)->reach.seen_ms = kad_now(kad_of(wide));
+	kad_reach_look(kad_of(wide));
+	assert_false(serves(wide));
+	swarm_set_reach(a, REACH_UNKNOWN, NULL, 0);
+	assert_true(serves(wide));
+	router_free(near);
+	router_free(wide);
+	lab_free(lab);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_is_reached_serves_until_nobody_comes),
 		cmocka_unit_test(who_is_near_shows_nothing_to_the_wide_net),
 		cmocka_unit_test(who_is_told_decides_no_more),
+		cmocka_unit_test(the_word_of_testers_counts_in_the_wide_net),
 	};
 
 	return cmocka_run_group_tests_name("routing/reach", tests, NULL, NULL);
