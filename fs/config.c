@@ -24,6 +24,7 @@ static const char default_json[] =
 	"\"/dnsaddr/bootstrap.libp2p.io/p2p/QmcZf59bWwK5XFi76CZX8cbJ4BhTzzA3gU1ZjYZcYW3dwt\","
 	"\"/dnsaddr/va1.bootstrap.libp2p.io/p2p/12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8\","
 	"\"/ip4/104.131.131.82/tcp/4001/p2p/QmaCpDMGvV2BGHeYERUEnRQAwe3N8SzbUtfsmvsqQLuvuJ\"],"
+	"\"AutoNAT\":{\"ServiceMode\":\"enabled\"},"
 	"\"Discovery\":{\"MDNS\":{\"Enabled\":false}},"
 	"\"Routing\":{\"Type\":\"auto\",\"LoopbackAddressesOnLanDHT\":false},"
 	"\"Reprovider\":{\"Interval\":\"22h\"},"

@@ -15,6 +15,7 @@ static const struct known {
 	const char *choices; /* CHECK_CHOICE: " a b c " */
 } known[] = {
 	{ "Addresses.Swarm", CHECK_ADDRS, NULL },
+	{ "AutoNAT.ServiceMode", CHECK_CHOICE, " enabled disabled " },
 	{ "Bootstrap", CHECK_ADDRS, NULL },
 	{ "Discovery.MDNS.Enabled", CHECK_BOOL, NULL },
 	{ "Routing.Type", CHECK_CHOICE, " auto dht dhtclient dhtserver none " },

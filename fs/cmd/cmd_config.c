@@ -298,6 +298,7 @@ const struct command cmd_config = {
 	2,
 	"show the configuration, or show or set one key",
 	"Keys are dotted: Addresses.Swarm, Datastore.StorageMax, Routing.Type, Mounts.Timeout...\n"
+	"AutoNAT.ServiceMode: enabled tells other peers whether they can be reached, disabled does not.\n"
 	"`dagfs config show` prints all. A running daemon reads it when it starts.",
 	config_options,
 	run_config,

@@ -75,12 +75,21 @@ static json_t *own_protocols(const struct daemon *daemon)
 	json_t *list = json_pack("[s, s, s, s, s, s]", "/ipfs/bitswap", "/ipfs/bitswap/1.0.0",
 				 "/ipfs/bitswap/1.1.0", "/ipfs/bitswap/1.2.0", "/ipfs/id/1.0.0",
 				 "/ipfs/id/push/1.0.0");
+	struct autonat_stats autonat = { 0 };
 
 	if (serves(daemon->wan))
 		json_array_append_new(list, json_string("/ipfs/kad/1.0.0"));
 	if (serves(daemon->lan))
 		json_array_append_new(list, json_string("/ipfs/lan/kad/1.0.0"));
 	json_array_append_new(list, json_string("/ipfs/ping/1.0.0"));
+	if (daemon->autonat)
+		autonat_stats(daemon->autonat, &autonat);
+	if (autonat.serves)
+		json_array_append_new(list, json_string("/libp2p/autonat/1.0.0"));
+	if (daemon->autonat)
+		json_array_append_new(list, json_string("/libp2p/autonat/2/dial-back"));
+	if (autonat.serves)
+		json_array_append_new(list, json_string("/libp2p/autonat/2/dial-request"));
 	return list;
 }
 
@@ -304,6 +313,23 @@ static json_t *kad_json(const struct router *kad)
 		(json_int_t)s.messages_received);
 }
 
+static json_t *autonat_json(const struct daemon *daemon)
+{
+	static const char *const names[] = {
+		[REACH_UNKNOWN] = "unknown", [REACH_PRIVATE] = "private", [REACH_PUBLIC] = "public"
+	};
+	struct autonat_stats s;
+
+	if (!daemon->autonat)
+		return json_null();
+	autonat_stats(daemon->autonat, &s);
+	return json_pack("{s:s, s:i, s:i, s:I, s:I, s:I, s:I}", "Reachability",
+			 names[swarm_reach(daemon->swarm)], "Addresses", (int)s.addrs, "Servers",
+			 (int)s.servers, "Asked", (json_int_t)s.asked, "Confirmed",
+			 (json_int_t)s.confirmed, "Served", (json_int_t)s.served, "Refused",
+			 (json_int_t)s.refused);
+}
+
 struct totals {
 	unsigned peers;
 	uint64_t in, out;
@@ -327,10 +353,11 @@ static void call_stats(void *ctx, struct control_request *request, json_t *args)
 	(void)args;
 	swarm_each_peer(daemon->swarm, add_peer, &totals);
 	control_done(request, 0,
-		     json_pack("{s:{s:i, s:I, s:I}, s:o, s:o, s:o}", "Swarm", "Connections",
+		     json_pack("{s:{s:i, s:I, s:I}, s:o, s:o, s:o, s:o}", "Swarm", "Connections",
 			       (int)totals.peers, "BytesIn", (json_int_t)totals.in, "BytesOut",
-			       (json_int_t)totals.out, "Bitswap", exchange_json(daemon), "WAN",
-			       kad_json(daemon->wan), "LAN", kad_json(daemon->lan)),
+			       (json_int_t)totals.out, "AutoNAT", autonat_json(daemon), "Bitswap",
+			       exchange_json(daemon), "WAN", kad_json(daemon->wan), "LAN",
+			       kad_json(daemon->lan)),
 		     NULL);
 }
 

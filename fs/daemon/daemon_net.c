@@ -152,6 +152,17 @@ void daemon_provide_changed(struct daemon *daemon)
 		kad_provide_changed(daemon->lan);
 }
 
+/* ---- reachability ---- */
+
+/* We ask whether we serve or not. */
+static void start_autonat(struct daemon *daemon)
+{
+	const char *mode = config_str(daemon->repo->config, "AutoNAT.ServiceMode", "enabled");
+	struct autonat_config config = { .serve = strcmp(mode, "enabled") == 0 };
+
+	daemon->autonat = autonat_new(daemon->swarm, &config);
+}
+
 /* ---- all of it ---- */
 
 int daemon_net_start(struct daemon *daemon, char **why)
@@ -172,11 +183,19 @@ int daemon_net_start(struct daemon *daemon, char **why)
 		if (err)
 			return err;
 		start_routing(daemon);
+		start_autonat(daemon);
 	}
 	daemon->exchange =
 		exchange_new(daemon->swarm, daemon->router, daemon->repo->store, &config);
 	daemon->fetcher = fetcher_of_exchange(daemon->exchange, daemon->loop);
 	return 0;
+}
+
+static void stop_swarm(void *ctx)
+{
+	struct daemon *daemon = ctx;
+
+	swarm_close(daemon->swarm, daemon->net_stopped, daemon);
 }
 
 void daemon_net_stop(struct daemon *daemon, void (*done)(void *ctx))
@@ -188,7 +207,12 @@ void daemon_net_stop(struct daemon *daemon, void (*done)(void *ctx))
 	daemon->router = daemon->wan = daemon->lan = NULL;
 	daemon->fetcher = NULL;
 	daemon->exchange = NULL;
-	swarm_close(daemon->swarm, done, daemon);
+	daemon->net_stopped = done;
+	if (daemon->autonat)
+		autonat_close(daemon->autonat, stop_swarm, daemon);
+	else
+		stop_swarm(daemon);
+	daemon->autonat = NULL;
 }
 
 json_t *daemon_addrs(const struct daemon *daemon, bool with_id)

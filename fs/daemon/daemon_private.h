@@ -16,6 +16,8 @@ struct daemon {
 	struct random random;
 	struct repo *repo;
 	struct swarm *swarm;
+	struct autonat *autonat;
+	void (*net_stopped)(void *ctx);
 	struct router *wan, *lan; /* parts of router; NULL: not used */
 	struct router *router;	  /* NULL: no routing at all */
 	struct exchange *exchange;
