@@ -13,8 +13,8 @@
 #define IDENTIFY_PROTOCOL "/ipfs/id/1.0.0"
 #define PUSH_PROTOCOL "/ipfs/id/push/1.0.0"
 #define PUSH_DELAY_MS 100 /* many changes, one push */
-#define PUSH_BURST 10	  /* taken from one peer at once ... */
-#define PUSH_REFILL_MS 5000 /* ... and one more after so long */
+#define TURNS_BURST 10	  /* pushes taken from one peer at once, and questions answered ... */
+#define TURNS_REFILL_MS 5000 /* ... and one more after so long */
 
 struct identify {
 	struct swarm *swarm;
@@ -189,18 +189,18 @@ void identify_connected(struct identify *identify, struct swarm_conn *conn)
 	run_new(identify, RUN_READ, stream, &read_events);
 }
 
-/* A push: a peer may send some, not flood us. */
-static bool may_push(struct peer *peer, uint64_t now)
+/* A peer may push and ask some, not flood us: each is a signature to make or to verify. */
+static bool may(struct identify_turns *turns, uint64_t now)
 {
-	uint64_t earned = (now - peer->push_at_ms) / PUSH_REFILL_MS;
+	uint64_t earned = (now - turns->at_ms) / TURNS_REFILL_MS;
 
 	if (earned > 0) {
-		peer->pushes = peer->pushes > earned ? peer->pushes - (unsigned)earned : 0;
-		peer->push_at_ms = now;
+		turns->taken = turns->taken > earned ? turns->taken - (unsigned)earned : 0;
+		turns->at_ms = now;
 	}
-	if (peer->pushes >= PUSH_BURST)
+	if (turns->taken >= TURNS_BURST)
 		return false;
-	peer->pushes++;
+	turns->taken++;
 	return true;
 }
 
@@ -208,7 +208,7 @@ static void on_push(void *ctx, struct stream *stream)
 {
 	struct identify *identify = ctx;
 
-	if (!may_push(stream->conn->peer, swarm_now(identify->swarm))) {
+	if (!may(&stream->conn->peer->pushes, swarm_now(identify->swarm))) {
 		stream_reset(stream, CODE_STREAM_LIMIT);
 		return;
 	}
@@ -253,6 +253,10 @@ static void on_asked(void *ctx, struct stream *stream)
 	struct swarm_conn *conn = stream->conn;
 	struct buf out = { 0 };
 
+	if (!may(&conn->peer->questions, swarm_now(conn->swarm))) {
+		stream_reset(stream, CODE_STREAM_LIMIT);
+		return;
+	}
 	if (write_self(ctx, &conn->secured.conn->remote, &out) == 0) {
 		stream_write_buf(stream, &out);
 		run_new(ctx, RUN_ANSWER, stream, &answer_events);
@@ -267,9 +271,12 @@ void identify_ponged(struct identify *identify, struct swarm_conn *conn)
 {
 	bool more = false;
 
-	list_for_each_safe(run, &identify->runs, struct run, node)
+	(void)identify;
+	list_for_each_safe(stream, &conn->streams, struct stream, node)
 	{
-		if (run->kind != RUN_ANSWER || run->stream->conn != conn)
+		struct run *run = stream->ctx;
+
+		if (stream->events != &answer_events)
 			continue;
 		if (--run->pongs > 0) {
 			more = true;

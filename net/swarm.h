@@ -109,6 +109,12 @@ struct swarm {
 	struct timer close_timer;
 };
 
+/* What a peer had us do lately, and when some of it was last forgotten. */
+struct identify_turns {
+	unsigned taken;
+	uint64_t at_ms;
+};
+
 struct peer {
 	struct peer_id id;
 	struct swarm *swarm;
@@ -119,8 +125,7 @@ struct peer {
 	struct public_key *key; /* what identify told; NULL: nothing */
 	bool identified;
 	bool push_due;	     /* it has not heard of our last change */
-	unsigned pushes;     /* its own, taken lately */
-	uint64_t push_at_ms; /* when they were last let go */
+	struct identify_turns pushes, questions; /* its own */
 	uint64_t latency_us; /* smoothed, 0 unknown */
 };
 

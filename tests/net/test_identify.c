@@ -126,7 +126,7 @@ static void the_end_comes_after_the_answer(void **state)
 
 	(void)state;
 	assert_int_equal(lab_connect(lab, a, b), 0);
-	for (int i = 0; i < 10; i++) {
+	for (int i = 0; i < 8; i++) {
 		struct asker asker = { .timers = loop_timers(lab->loop) };
 		const char *id[] = { ID };
 
@@ -282,6 +282,66 @@ static void a_peer_that_never_ends_is_left(void **state)
 	lab_free(lab); /* with the stream still open: nothing leaks */
 }
 
+/* ---- who asks and asks ---- */
+
+struct beggar {
+	unsigned answered, refused;
+	bool done;
+};
+
+static void beg_data(void *ctx, struct stream *stream, struct bytes data)
+{
+	(void)stream;
+	((struct beggar *)ctx)->answered += data.len > 0;
+}
+
+static void beg_end(void *ctx, struct stream *stream)
+{
+	((struct beggar *)ctx)->done = true;
+	stream_close(stream);
+}
+
+static void beg_close(void *ctx, struct stream *stream, int err)
+{
+	struct beggar *beggar = ctx;
+
+	(void)stream;
+	beggar->refused += err != 0;
+	beggar->done = true;
+}
+
+static void beg_opened(void *ctx, int err, struct stream *stream, const char *protocol)
+{
+	static const struct stream_events events = {
+		.on_data = beg_data, .on_end = beg_end, .on_close = beg_close
+	};
+
+	(void)protocol;
+	assert_int_equal(err, 0);
+	stream_accept(stream, &events, ctx);
+}
+
+/* Each answer costs us a signature and a look at all interfaces. */
+static void questions_are_rated(void **state)
+{
+	const char *id = "/ipfs/id/1.0.0";
+	struct lab *lab = lab_new();
+	struct swarm *a = lab_swarm(lab, 1, NULL, NULL), *b = lab_swarm(lab, 2, NULL, NULL);
+	struct beggar beggar = { 0 };
+
+	(void)state;
+	assert_int_equal(lab_connect(lab, a, b), 0);
+	for (int i = 0; i < 30; i++) {
+		beggar.done = false;
+		swarm_open_stream(a, swarm_self(b), &id, 1, lab_deadline(lab, 5000), beg_opened,
+				  &beggar);
+		lab_until(lab, &beggar.done);
+	}
+	assert_in_range(beggar.answered, 5, 15);
+	assert_true(beggar.refused >= 15);
+	lab_free(lab);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -292,6 +352,7 @@ int main(void)
 		cmocka_unit_test(protocols_and_addresses_are_capped),
 		cmocka_unit_test(a_strangers_record_is_ignored),
 		cmocka_unit_test(a_peer_that_never_ends_is_left),
+		cmocka_unit_test(questions_are_rated),
 	};
 	return cmocka_run_group_tests_name("net/identify", tests, NULL, NULL);
 }
