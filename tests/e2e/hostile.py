@@ -223,6 +223,12 @@ def churn(siege):
         siege.lab.check("churn: thrown out", said["thrown_out"] == said["links"] > 0, said)
 
 
+def halves(siege):
+    """Row 20: streams opened and ended before a word."""
+    with siege.attack("halves", scaled(100_000)) as said:
+        siege.lab.check("halves: thrown out", said["thrown_out"] == said["links"] > 0, said)
+
+
 def closed(verb, *words):
     def run(siege):
         with siege.attack(verb, *words) as said:
@@ -351,7 +357,7 @@ def reading(verb):
 ATTACKS = {
     "wants": wants, "unwanted": unwanted, "silent": silent, "streams": streams,
     "window": closed("window"), "bigsyn": closed("bigsyn"),
-    "pings": pings, "churn": churn,
+    "pings": pings, "churn": churn, "halves": halves,
     "flip": closed("flip", 50), "lengths": closed("lengths"), "names": closed("names"),
     "identify": identify, "forge": forge, "puts": puts, "provides": provides,
     "kadflood": kadflood, "kadlie": kadlie, "varints": varints, "garbage": garbage,

@@ -21,7 +21,8 @@ static const struct {
 } verbs[] = {
 	{ "halfopen", evil_halfopen }, { "silent", evil_silent },     { "streams", evil_streams },
 	{ "window", evil_window },     { "bigsyn", evil_bigsyn },     { "pings", evil_pings },
-	{ "churn", evil_churn },       { "flip", evil_flip },	      { "lengths", evil_lengths },
+	{ "churn", evil_churn },       { "halves", evil_halves },     { "flip", evil_flip },
+	{ "lengths", evil_lengths },
 	{ "names", evil_names },       { "forge", evil_forge },	      { "identify", evil_identify },
 	{ "puts", evil_puts },	       { "provides", evil_provides }, { "kadflood", evil_kadflood },
 	{ "kadlie", evil_kadlie },     { "varints", evil_varints },   { "garbage", evil_garbage },

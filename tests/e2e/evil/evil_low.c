@@ -157,6 +157,18 @@ void evil_churn(struct crew *crew, char **words)
 	flood(crew, evil_number(words, 0, 100000), false, add_churn);
 }
 
+/* Opened and ended: it is we who reset what was never negotiated. */
+static void add_half(struct buf *out, uint32_t id)
+{
+	mux_head(out, MUX_WINDOW, MUX_SYN, id, 0);
+	mux_head(out, MUX_WINDOW, MUX_FIN, id, 0);
+}
+
+void evil_halves(struct crew *crew, char **words)
+{
+	flood(crew, evil_number(words, 0, 100000), false, add_half);
+}
+
 static void add_ping(struct buf *out, uint32_t id)
 {
 	mux_head(out, MUX_PING, MUX_SYN, 0, id);
