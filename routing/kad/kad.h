@@ -4,6 +4,7 @@
 #define ROUTING_KAD_KAD_H
 
 #include "routing/kad/client.h"
+#include "routing/kad/netsize.h"
 #include "routing/kad/provide.h"
 #include "routing/kad/reach.h"
 #include "routing/kad/server.h"
@@ -23,6 +24,7 @@ struct kad {
 	char peers_table[32];
 	struct kad_filter filter;
 	struct kad_buckets table;
+	struct kad_netsize netsize;
 	struct kad_providers providers;
 	struct kad_values values;
 	struct kad_client *client;

@@ -31,3 +31,12 @@ int kad_id_closer(const struct kad_id *target, const struct kad_id *a, const str
 	}
 	return 0;
 }
+
+uint64_t kad_id_distance(const struct kad_id *a, const struct kad_id *b)
+{
+	uint64_t distance = 0;
+
+	for (unsigned i = 0; i < sizeof(distance); i++)
+		distance = distance << 8 | (a->bytes[i] ^ b->bytes[i]);
+	return distance;
+}

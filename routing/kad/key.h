@@ -18,5 +18,7 @@ struct kad_id kad_id_of(struct bytes key);
 unsigned kad_id_common(const struct kad_id *a, const struct kad_id *b);
 /* < 0 when a is closer to target than b, > 0 when farther, 0 when a equals b. */
 int kad_id_closer(const struct kad_id *target, const struct kad_id *a, const struct kad_id *b);
+/* The first 64 bits of the distance: all that matters among fewer than some 2^50 peers. */
+uint64_t kad_id_distance(const struct kad_id *a, const struct kad_id *b);
 
 #endif

@@ -206,6 +206,16 @@ size_t kad_lookup_closest(const struct kad_lookup *lookup, struct peer_id *out, 
 	return count;
 }
 
+uint64_t kad_lookup_reach(const struct kad_lookup *lookup)
+{
+	unsigned count = 0;
+
+	for (size_t i = 0; i < lookup->count; i++)
+		if (lookup->peers[i].state != KAD_UNREACHABLE && ++count == lookup->k)
+			return kad_id_distance(&lookup->target, &lookup->peers[i].id);
+	return UINT64_MAX;
+}
+
 size_t kad_lookup_answerers(const struct kad_lookup *lookup, struct peer_id *out, size_t max)
 {
 	size_t count = 0;

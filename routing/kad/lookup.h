@@ -60,6 +60,8 @@ void kad_lookup_failed(struct kad_lookup *lookup, const struct peer_id *peer);
 bool kad_lookup_done(struct kad_lookup *lookup);
 /* The nearest that are not unreachable, nearest first, whatever their state; returns how many. */
 size_t kad_lookup_closest(const struct kad_lookup *lookup, struct peer_id *out, size_t max);
+/* How far the k-th nearest of those is (kad_id_distance()); UINT64_MAX: there are fewer. */
+uint64_t kad_lookup_reach(const struct kad_lookup *lookup);
 /* The nearest that answered. */
 size_t kad_lookup_answerers(const struct kad_lookup *lookup, struct peer_id *out, size_t max);
 

@@ -36,6 +36,7 @@ void kad_query_free(struct kad_query *query)
 	buf_release(&query->key);
 	buf_release(&query->value);
 	map_release(&query->seen);
+	kad_region_map_release(&query->near);
 	free(query->addrs);
 	free(query->late);
 	free(query);
@@ -263,9 +264,28 @@ static bool on_providers_answer(void *ctx, const struct kad_walk_answer *answer)
 	return !query->cancelled && query->count < query->count_max;
 }
 
-static void on_providers_walked(void *ctx, int err)
+static void on_providers_asked(void *ctx, int err)
 {
 	kad_query_end(ctx, err);
+}
+
+static void providers_widened(struct kad_query *query)
+{
+	if (kad_query_is_wide(query))
+		kad_query_ask_near(query, KAD_GET_PROVIDERS, on_providers_answer,
+				   on_providers_asked);
+	else
+		kad_query_end(query, 0);
+}
+
+static void on_providers_walked(void *ctx, int err)
+{
+	struct kad_query *query = ctx;
+
+	if (err || query->cancelled || query->count >= query->count_max)
+		kad_query_end(query, err);
+	else
+		kad_query_widen(query, 0, providers_widened);
 }
 
 static void providers_first(void *ctx)
@@ -311,17 +331,15 @@ struct routing_query *kad_query_find_providers(struct router *router, struct byt
 
 /* ---- provide ---- */
 
-static void on_provide_walked(void *ctx, int err)
+static void provide_widened(struct kad_query *query)
 {
-	struct kad_query *query = ctx;
 	struct kad *kad = query->kad;
-	struct peer_id near[KAD_K_MAX];
-	size_t count = kad_lookup_closest(&query->walk.lookup, near, kad->config.k);
+	struct peer_id near[KAD_NEAR_MAX];
+	size_t count = kad_query_near(query, near);
 	struct multiaddr *addrs = xcalloc(KAD_OWN_ADDRS_MAX, sizeof(*addrs));
 	size_t addr_count = kad_own_addrs(kad, addrs, KAD_OWN_ADDRS_MAX);
 	struct buf request = { 0 };
 
-	(void)err; /* out of time: those found so far are told */
 	kad_msg_begin(&request, KAD_ADD_PROVIDER, buf_bytes(&query->key));
 	kad_msg_peer(&request, KAD_PROVIDERS, &kad->table.self, addrs, addr_count,
 		     KAD_NOT_CONNECTED, KAD_OWN_MAX - 4);
@@ -329,6 +347,11 @@ static void on_provide_walked(void *ctx, int err)
 	kad_query_send(query, buf_bytes(&request), near, count, NULL);
 	buf_release(&request);
 	free(addrs);
+}
+
+static void on_provide_walked(void *ctx, int err)
+{
+	kad_query_widen(ctx, err, provide_widened); /* out of time: those found so far are told */
 }
 
 static void provide_first(void *ctx)

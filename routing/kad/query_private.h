@@ -4,6 +4,16 @@
 
 #include "routing/kad/kad.h"
 #include "routing/kad/query.h"
+#include "routing/kad/region.h"
+
+/* When the k nearest to a key are implausibly dense (netsize.h), so many more lookups, each of at
+ * most k peers, tell who else is within the expected reach: at most 4 k are told or asked. Whoever
+ * hides a key must place 4 k peers around it, and in four halves of its region. */
+#define KAD_WIDEN_WALKS_MAX 3
+#define KAD_NEAR_MAX (KAD_K_MAX * (1 + KAD_WIDEN_WALKS_MAX))
+
+struct kad_query;
+typedef void kad_query_widened_fn(struct kad_query *query);
 
 struct kad_query {
 	struct routing_query base; /* first: the door's pointer */
@@ -16,7 +26,11 @@ struct kad_query {
 	struct peer_id target;
 	struct multiaddr *addrs; /* of the target */
 	size_t addr_count;
-	struct map seen; /* providers given: id -> this query */
+	struct map seen;	    /* providers given: id -> this query */
+	struct kad_region_map near; /* whom to tell or ask: after kad_query_widen() */
+	struct kad_region wide;	    /* within which all are sought */
+	unsigned wide_walks;
+	kad_query_widened_fn *widened;
 	struct list sends;
 	unsigned count, count_max;
 	int send_err;
@@ -44,6 +58,20 @@ void kad_query_end(struct kad_query *query, int err);
 typedef int kad_query_check_fn(struct kad_query *query, struct bytes answer);
 void kad_query_send(struct kad_query *query, struct bytes request, const struct peer_id *peers,
 		    size_t count, kad_query_check_fn *check);
+/* After the walk, which ended with err: query->near becomes its k nearest and, when they are too
+ * dense, all others of their region. Then widened runs, maybe at once; the walk is stopped or as it
+ * was. */
+void kad_query_widen(struct kad_query *query, int err, kad_query_widened_fn *widened);
+/* More than the k nearest of the walk were sought. */
+static inline bool kad_query_is_wide(const struct kad_query *query)
+{
+	return query->wide_walks > 0;
+}
+/* The peers of query->near; returns how many. */
+size_t kad_query_near(const struct kad_query *query, struct peer_id out[static KAD_NEAR_MAX]);
+/* Walk again, to all of query->near and nobody else. */
+void kad_query_ask_near(struct kad_query *query, enum kad_type type, kad_walk_answer_fn *on_answer,
+			kad_walk_done_fn *on_done);
 /* The walk's share of the time when something is to be sent after it. */
 uint64_t kad_query_walk_deadline(const struct kad_query *query);
 

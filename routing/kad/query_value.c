@@ -33,14 +33,16 @@ static void send_value(struct kad_query *query, const struct peer_id *peers, siz
 	buf_release(&request);
 }
 
+static void put_widened(struct kad_query *query)
+{
+	struct peer_id near[KAD_NEAR_MAX];
+
+	send_value(query, near, kad_query_near(query, near));
+}
+
 static void on_put_walked(void *ctx, int err)
 {
-	struct kad_query *query = ctx;
-	struct peer_id near[KAD_K_MAX];
-	size_t count = kad_lookup_closest(&query->walk.lookup, near, query->kad->config.k);
-
-	(void)err; /* out of time: those found so far are told */
-	send_value(query, near, count);
+	kad_query_widen(ctx, err, put_widened); /* out of time: those found so far are told */
 }
 
 static void put_first(void *ctx)
@@ -76,6 +78,14 @@ struct routing_query *kad_query_put_value(struct router *router, struct bytes ke
 
 /* ---- get ---- */
 
+static bool has_best(const struct kad_query *query, const struct peer_id *peer)
+{
+	for (unsigned i = 0; i < query->good_count; i++)
+		if (peer_id_equal(&query->good[i], peer))
+			return true;
+	return false;
+}
+
 /* A record came, from a peer or (none) our own store. */
 static void take_value(struct kad_query *query, const struct peer_id *from, struct bytes value)
 {
@@ -98,7 +108,7 @@ static void take_value(struct kad_query *query, const struct peer_id *from, stru
 		query->on_value(query->ctx, buf_bytes(&query->value));
 		query->busy = false;
 	}
-	if (from && query->good_count < KAD_VALUE_QUORUM)
+	if (from && query->good_count < KAD_VALUE_QUORUM && !has_best(query, from))
 		query->good[query->good_count++] = *from;
 }
 
@@ -110,14 +120,6 @@ static bool on_value_answer(void *ctx, const struct kad_walk_answer *answer)
 	if (msg->has_record && bytes_equal(msg->record.key, buf_bytes(&query->key)))
 		take_value(query, &answer->from, msg->record.value);
 	return !query->cancelled && query->count < KAD_VALUE_QUORUM;
-}
-
-static bool has_best(const struct kad_query *query, const struct peer_id *peer)
-{
-	for (unsigned i = 0; i < query->good_count; i++)
-		if (peer_id_equal(&query->good[i], peer))
-			return true;
-	return false;
 }
 
 static void correct_first(void *ctx)
@@ -132,9 +134,9 @@ static void correct_first(void *ctx)
 static void correct(const struct kad_query *asked)
 {
 	struct kad *kad = asked->kad;
-	struct peer_id near[KAD_K_MAX], *late = xcalloc(KAD_K_MAX, sizeof(*late));
-	size_t count = kad_lookup_answerers(&asked->walk.lookup, near, kad->config.k),
-	       late_count = 0;
+	struct peer_id near[KAD_NEAR_MAX], *late = xcalloc(KAD_NEAR_MAX, sizeof(*late));
+	size_t max = kad_query_is_wide(asked) ? asked->near.count : kad->config.k, late_count = 0,
+	       count = kad_lookup_answerers(&asked->walk.lookup, near, max);
 	struct kad_query *query;
 
 	for (size_t i = 0; i < count; i++)
@@ -153,7 +155,7 @@ static void correct(const struct kad_query *asked)
 	query->late_count = late_count;
 }
 
-static void on_get_walked(void *ctx, int err)
+static void on_get_asked(void *ctx, int err)
 {
 	struct kad_query *query = ctx;
 
@@ -165,6 +167,31 @@ static void on_get_walked(void *ctx, int err)
 		err = -ENOENT;
 	}
 	kad_query_end(query, err);
+}
+
+/* Of the region all are asked, also after a quorum: it may be one of peers with an old record. */
+static bool on_wide_value_answer(void *ctx, const struct kad_walk_answer *answer)
+{
+	on_value_answer(ctx, answer);
+	return !((struct kad_query *)ctx)->cancelled;
+}
+
+static void get_widened(struct kad_query *query)
+{
+	if (kad_query_is_wide(query))
+		kad_query_ask_near(query, KAD_GET_VALUE, on_wide_value_answer, on_get_asked);
+	else
+		on_get_asked(query, 0);
+}
+
+static void on_get_walked(void *ctx, int err)
+{
+	struct kad_query *query = ctx;
+
+	if (err || query->cancelled)
+		on_get_asked(query, err);
+	else
+		kad_query_widen(query, 0, get_widened);
 }
 
 static void get_first(void *ctx)

@@ -2,11 +2,14 @@
 
 #include "net/base/alloc.h"
 #include "routing/kad/bucket.h"
+#include "routing/kad/netsize.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define DRAWS_MAX 16384
 
 /* ---- regions ---- */
 
@@ -24,6 +27,35 @@ struct kad_region kad_region_half(const struct kad_region *region, bool other)
 		half.id.bytes[half.bits / 8] ^= (uint8_t)(0x80 >> half.bits % 8);
 	half.bits++;
 	return half;
+}
+
+struct kad_region kad_region_around(const struct kad_id *id, uint64_t reach)
+{
+	assert(reach > 0);
+	return (struct kad_region){ .id = *id, .bits = (unsigned)__builtin_clzll(reach) };
+}
+
+bool kad_region_draw(const struct kad_region *region, struct random *random,
+		     uint8_t out[static KAD_REGION_DRAWN_LEN])
+{
+	uint8_t one[KAD_REGION_DRAWN_LEN] = { 0x12, 0x20 };
+	unsigned best = 0;
+
+	for (unsigned i = 0; i < DRAWS_MAX; i++) {
+		struct kad_id id;
+		unsigned common;
+
+		random_fill(random, one + 2, sizeof(one) - 2);
+		id = kad_id_of(bytes_of(one, sizeof(one)));
+		common = kad_id_common(&region->id, &id);
+		if (i == 0 || common > best) {
+			best = common;
+			memcpy(out, one, sizeof(one));
+		}
+		if (best >= region->bits)
+			return true;
+	}
+	return false;
 }
 
 /* ---- keys ---- */
@@ -266,9 +298,21 @@ bool kad_region_map_gap(const struct kad_region_map *map, const struct kad_regio
 	return kad_region_map_gap(map, &half, gap);
 }
 
-size_t kad_region_map_last(const struct kad_region_map *map, const struct kad_id *id, unsigned k)
+/* Of those nearer to id than reach the farthest; last, when there is none. */
+static size_t last_within(const struct kad_region_map *map, const struct kad_id *id, uint64_t reach,
+			  size_t last)
 {
-	size_t near[KAD_K_MAX], count = 0;
+	for (size_t i = 0; i < map->count; i++)
+		if (kad_id_distance(id, &map->peers[i].id) < reach &&
+		    kad_id_closer(id, &map->peers[i].id, &map->peers[last].id) > 0)
+			last = i;
+	return last;
+}
+
+size_t kad_region_map_last(const struct kad_region_map *map, const struct kad_id *id, unsigned k,
+			   uint64_t reach)
+{
+	size_t near[KAD_K_MAX], count = 0, last;
 
 	assert(map->count > 0 && k > 0 && k <= KAD_K_MAX);
 	for (size_t i = 0; i < map->count; i++) {
@@ -284,5 +328,8 @@ size_t kad_region_map_last(const struct kad_region_map *map, const struct kad_id
 		memmove(&near[at + 1], &near[at], (count - at - 1) * sizeof(*near));
 		near[at] = i;
 	}
-	return near[count - 1];
+	last = near[count - 1];
+	if (count == k && kad_netsize_is_dense(reach, kad_id_distance(id, &map->peers[last].id)))
+		last = last_within(map, id, reach, last);
+	return last;
 }

@@ -7,12 +7,14 @@
 #ifndef ROUTING_KAD_REGION_H
 #define ROUTING_KAD_REGION_H
 
+#include "net/base/random.h"
 #include "net/wire/key.h"
 #include "routing/kad/key.h"
 
 #define KAD_REGION_KEYS_MAX 131072 /* in one set: some 12 MB */
 #define KAD_REGION_PEERS_MAX 512   /* known around one region; more are not taken */
 #define KAD_REGION_COVERS_MAX 32
+#define KAD_REGION_DRAWN_LEN 34 /* a multihash */
 #define KAD_REGION_CELLS 4096
 #define KAD_REGION_CELL_BITS 12
 
@@ -25,6 +27,12 @@ struct kad_region {
 bool kad_region_has(const struct kad_region *region, const struct kad_id *id);
 /* Its half that does or does not (other) hold region->id. bits < KAD_ID_BITS. */
 struct kad_region kad_region_half(const struct kad_region *region, bool other);
+/* The smallest region around id that holds all places nearer to it than reach (> 0). */
+struct kad_region kad_region_around(const struct kad_id *id, uint64_t reach);
+/* Draws a key that lies in region; false when none came up (the hash cannot be turned around):
+ * out is then as near as was found. */
+bool kad_region_draw(const struct kad_region *region, struct random *random,
+		     uint8_t out[static KAD_REGION_DRAWN_LEN]);
 
 /* ---- keys ---- */
 
@@ -96,7 +104,9 @@ void kad_region_map_cover(struct kad_region_map *map, const struct kad_region *r
 bool kad_region_map_gap(const struct kad_region_map *map, const struct kad_region *region,
 			struct kad_region *gap);
 /* Of the k peers nearest to id, which is the farthest (all that are as near are among the k). The
- * map is not empty; of fewer than k it is the farthest of all. k <= 64. */
-size_t kad_region_map_last(const struct kad_region_map *map, const struct kad_id *id, unsigned k);
+ * map is not empty; of fewer than k it is the farthest of all. k <= 64. When the k are implausibly
+ * dense for reach (netsize.h; 0: not known): of all that are nearer than it. */
+size_t kad_region_map_last(const struct kad_region_map *map, const struct kad_id *id, unsigned k,
+			   uint64_t reach);
 
 #endif

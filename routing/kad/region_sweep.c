@@ -17,12 +17,13 @@
  * What one lookup proves: when the k-th nearest to its target shares c bits with it, every peer
  * that shares c + 1 or more was nearer, so all of those are known. The other half of the prefix of
  * c bits is the gap that remains, and the next lookup goes there.
+ *
+ * Peers that somebody placed around a key are nearer than chance puts any: the region is then as
+ * large as netsize.h tells, and all peers of it are told that are as near as k honest ones were.
  */
 
-#define DRAWS_MAX 16384 /* for a key within a gap: the hash cannot be turned around */
-#define DEFER_BITS 8	/* of a region that is not known: how much of it waits */
-#define ROOM_MS 200	/* the client was full: again after so long */
-#define MULTIHASH_LEN 34
+#define DEFER_BITS 8 /* of a region that is not known: how much of it waits */
+#define ROOM_MS 200  /* the client was full: again after so long */
 
 struct telling;
 
@@ -274,6 +275,7 @@ static void on_soon(void *ctx)
 static void pass(struct kad_region_sweep *sweep)
 {
 	struct kad *kad = sweep->kad;
+	uint64_t reach = kad_netsize_reach(&kad->netsize);
 
 	sweep->keys = xcalloc(KAD_SWEEP_PASS_MAX, sizeof(*sweep->keys));
 	sweep->count =
@@ -289,7 +291,7 @@ static void pass(struct kad_region_sweep *sweep)
 	for (size_t i = 0; i < sweep->count; i++) {
 		sweep->keys[i]->held = true;
 		sweep->last[i] = (uint16_t)kad_region_map_last(&sweep->map, &sweep->keys[i]->id,
-							       kad->config.k);
+							       kad->config.k, reach);
 	}
 	sweep->next = 0;
 	timer_start(kad->timers, &sweep->soon, 0, on_soon, sweep);
@@ -341,6 +343,8 @@ static void on_first(void *ctx, int err)
 {
 	struct kad_region_sweep *sweep = ctx;
 	struct kad_region around = { .id = sweep->walk.lookup.target };
+	uint64_t reach = kad_netsize_reach(&sweep->kad->netsize);
+	bool dense = kad_netsize_is_dense(reach, kad_lookup_reach(&sweep->walk.lookup));
 	int bits = take_walk(sweep, err);
 
 	kad_walk_stop(&sweep->walk);
@@ -351,9 +355,11 @@ static void on_first(void *ctx, int err)
 		return;
 	}
 	around.bits = bits > 0 ? (unsigned)bits - 1 : 0;
+	if (dense)
+		around = kad_region_around(&around.id, reach);
 	sweep->region = around;
 	sweep->inside = around.bits > sweep->bounds.bits ? around : sweep->bounds;
-	if (kad_region_set_take(sweep->set, &sweep->inside, NULL, 2) > 1) {
+	if (dense || kad_region_set_take(sweep->set, &sweep->inside, NULL, 2) > 1) {
 		explore(sweep);
 		return;
 	}
@@ -378,23 +384,13 @@ static bool draw(struct kad_region_sweep *sweep, struct buf *out)
 {
 	struct kad_id zero = { 0 };
 	struct kad_region_key *own = kad_region_set_next(sweep->set, &sweep->gap, &zero);
-	uint8_t one[MULTIHASH_LEN] = { 0x12, 0x20 };
+	uint8_t one[KAD_REGION_DRAWN_LEN];
 
-	if (own) {
+	if (own)
 		buf_add(out, kad_region_key_bytes(own));
-		return true;
-	}
-	for (unsigned i = 0; i < DRAWS_MAX; i++) {
-		struct kad_id id;
-
-		random_fill(sweep->kad->random, one + 2, sizeof(one) - 2);
-		id = kad_id_of(bytes_of(one, sizeof(one)));
-		if (!kad_region_has(&sweep->gap, &id))
-			continue;
+	else if (kad_region_draw(&sweep->gap, sweep->kad->random, one))
 		buf_add(out, bytes_of(one, sizeof(one)));
-		return true;
-	}
-	return false;
+	return out->len > 0;
 }
 
 static void explore(struct kad_region_sweep *sweep)

@@ -1,6 +1,7 @@
 /* Announces the keys of one region at a time: looks around until all peers of the region are known,
  * then tells each peer the keys that it is one of the k nearest to, all over one stream, and lets
  * it confirm by a question behind them. A lone key is announced to the k nearest of its own lookup.
+ * Keys whose k nearest are implausibly dense (netsize.h) go to all peers within the expected reach.
  *
  * What is bounded: KAD_SWEEP_WALKS_MAX lookups a region, KAD_SWEEP_PEERS_MAX peers told side by
  * side with KAD_SWEEP_CALLS_MAX messages waiting at each, KAD_SWEEP_PASS_MAX keys at once (a region

@@ -102,6 +102,8 @@ static void on_refreshed(void *ctx, int err)
 	if (err) {
 		up->refresh_failures++;
 	} else {
+		if (up->drawn)
+			kad_netsize_add(&kad->netsize, kad_lookup_reach(&up->walk.lookup));
 		up->refreshes++;
 		up->refreshed = true;
 		up->refreshed_ms = kad_now(kad);
@@ -146,6 +148,7 @@ static void refresh_next(struct kad *kad)
 	if (!kad_bucket_refresh_due(&kad->table, kad->upkeep.round_ms, kad_now(kad) + 1, &bucket))
 		return;
 	key_in_bucket(kad, bucket, key);
+	kad->upkeep.drawn = true;
 	refresh_walk(kad, bytes_of(key, sizeof(key)));
 }
 
@@ -161,6 +164,7 @@ static void refresh(void *ctx)
 	if (kad->table.peers == 0 || kad->upkeep.walk.running)
 		return;
 	kad->upkeep.round_ms = kad_now(kad) + 1;
+	kad->upkeep.drawn = false;
 	refresh_walk(kad, peer_id_bytes(&kad->table.self));
 }
 

@@ -27,6 +27,7 @@ struct kad_upkeep {
 	struct kad_walk walk;
 	uint64_t round_ms; /* when this round of refresh began */
 	bool refreshed;	   /* ever */
+	bool drawn;	   /* the walk's key: nobody knew it before */
 	uint64_t refreshed_ms, refreshes, refresh_failures;
 	struct routing_query *telling; /* a value of ours */
 };

@@ -64,6 +64,7 @@ static void a_tiny_network_ends_at_once(void **state)
 	kad_lookup_failed(&lookup, &two);
 	assert_true(kad_lookup_done(&lookup));
 	assert_int_equal(kad_lookup_closest(&lookup, &peer, 1), 1);
+	assert_true(kad_lookup_reach(&lookup) == UINT64_MAX); /* fewer than k */
 	assert_true(peer_id_equal(&peer, &one));
 	kad_lookup_release(&lookup);
 }
@@ -261,6 +262,7 @@ static void two_hundred_nodes_find_the_nearest(void **state)
 		struct kad_id target = place_of(1000000 + t);
 		struct peer_id self = peer_of(0), near[K];
 		struct kad_lookup lookup;
+		struct kad_id id;
 		uint64_t took_ms;
 		size_t n;
 
@@ -272,9 +274,10 @@ static void two_hundred_nodes_find_the_nearest(void **state)
 		assert_true(took_ms < 15000);
 		n = kad_lookup_closest(&lookup, near, K);
 		assert_int_equal(n, K);
+		id = kad_id_of(peer_id_bytes(&near[K - 1]));
+		assert_true(kad_lookup_reach(&lookup) == kad_id_distance(&target, &id));
 		for (size_t i = 0; i < n; i++) {
-			struct kad_id id = kad_id_of(peer_id_bytes(&near[i]));
-
+			id = kad_id_of(peer_id_bytes(&near[i]));
 			assert_true(number_of(&near[i]) % DEAD_EVERY != 0);
 			right += rank_of(&target, &id) < K;
 			sought++;

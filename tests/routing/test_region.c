@@ -231,7 +231,7 @@ static void a_known_region_knows_the_nearest_of_its_keys(void **state)
 			do
 				random_fill(&random, id.bytes, KAD_ID_LEN);
 			while (!kad_region_has(&region, &id));
-			last = kad_region_map_last(&map, &id, K);
+			last = kad_region_map_last(&map, &id, K, 0);
 			sort(net, id);
 			assert_true(peer_id_equal(&map.peers[last].peer, &net->peers[K - 1].peer));
 		}
@@ -240,6 +240,57 @@ static void a_known_region_knows_the_nearest_of_its_keys(void **state)
 	/* A region of some 30 peers takes a few looks. */
 	assert_in_range(looks, rounds, rounds * 5);
 	free(net);
+}
+
+/* Peers right at a key do not push out those that would be its k nearest without them. */
+static void dense_keys_reach_further(void **state)
+{
+	struct kad_region_map map = { 0 };
+	struct kad_id id = kad_id_of(peer_id_bytes(&(struct peer_id){ .len = 34 }));
+	uint64_t reach;
+	size_t honest, last;
+
+	(void)state;
+	for (uint32_t i = 0; i < KAD_REGION_PEERS_MAX / 2; i++) {
+		struct peer_id peer = peer_of(i);
+
+		kad_region_map_add(&map, &peer);
+	}
+	reach = UINT64_MAX / map.count * K;
+	honest = kad_region_map_last(&map, &id, K, reach);
+	assert_int_equal(honest, kad_region_map_last(&map, &id, K, 0));
+	for (unsigned i = 0; i < K;
+	     i++) { /* they stand at the place itself: no hash is that good */
+		map.peers[map.count - 1 - i].id = id;
+		map.peers[map.count - 1 - i].id.bytes[KAD_ID_LEN - 1] ^= (uint8_t)i;
+	}
+	last = kad_region_map_last(&map, &id, K, 0);
+	assert_true(kad_id_distance(&id, &map.peers[last].id) == 0);
+	last = kad_region_map_last(&map, &id, K, reach);
+	assert_true(kad_id_distance(&id, &map.peers[last].id) > reach / 2);
+	assert_true(kad_id_distance(&id, &map.peers[last].id) < reach);
+	kad_region_map_release(&map);
+}
+
+static void a_key_is_drawn_within_a_region(void **state)
+{
+	struct random random = random_seeded(9);
+	struct kad_id id = { { 0xa5, 0x5a } };
+	struct kad_region region = kad_region_around(&id, UINT64_MAX >> 7);
+	uint8_t key[KAD_REGION_DRAWN_LEN];
+
+	(void)state;
+	assert_int_equal(region.bits, 7);
+	assert_int_equal(kad_region_around(&id, UINT64_MAX).bits, 0);
+	assert_int_equal(kad_region_around(&id, 1).bits, 63);
+	assert_true(kad_region_draw(&region, &random, key));
+	id = kad_id_of(bytes_of(key, sizeof(key)));
+	assert_true(kad_region_has(&region, &id));
+	region.bits = 200;
+	assert_false(kad_region_draw(&region, &random, key));
+	id = kad_id_of(bytes_of(key, sizeof(key)));
+	region.bits = 8;
+	assert_true(kad_region_has(&region, &id)); /* near at least */
 }
 
 int main(void)
@@ -252,6 +303,8 @@ int main(void)
 		cmocka_unit_test(a_map_is_sorted_and_bounded),
 		cmocka_unit_test(gaps_are_found_until_none_is_left),
 		cmocka_unit_test(a_known_region_knows_the_nearest_of_its_keys),
+		cmocka_unit_test(dense_keys_reach_further),
+		cmocka_unit_test(a_key_is_drawn_within_a_region),
 	};
 
 	return cmocka_run_group_tests_name("routing/region", tests, NULL, NULL);
