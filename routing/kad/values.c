@@ -4,6 +4,7 @@
 #include "net/base/db.h"
 #include "routing/record/ipns.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,14 +59,20 @@ const struct record_rules *kad_values_rules(const struct kad_values *store, stru
 	return NULL;
 }
 
+/* What is told without a look at the record itself. */
+static int check_form(const struct kad_values *store, struct bytes key, struct bytes value)
+{
+	if (key.len > ROUTING_KEY_MAX || value.len > ROUTING_VALUE_MAX)
+		return -EMSGSIZE;
+	return kad_values_rules(store, key) ? 0 : -EKEYREJECTED;
+}
+
 int kad_values_check(const struct kad_values *store, struct bytes key, struct bytes value,
 		     uint64_t now_ns)
 {
-	const struct record_rules *rules = kad_values_rules(store, key);
+	int err = check_form(store, key, value);
 
-	if (key.len > ROUTING_KEY_MAX || value.len > ROUTING_VALUE_MAX)
-		return -EMSGSIZE;
-	return rules ? rules->validate(key, value, now_ns) : -EKEYREJECTED;
+	return err ? err : kad_values_rules(store, key)->validate(key, value, now_ns);
 }
 
 /* ---- records ---- */
@@ -135,15 +142,83 @@ static void keep(struct kad_values *store, struct bytes key, const struct kad_va
 	buf_release(&out);
 }
 
-static bool has_room(const struct kad_values *store, const struct kad_value *old,
-		     struct bytes value, const struct peer_id *from)
+/* ---- room ---- */
+
+static uint64_t distance_of(const struct kad_values *store, struct bytes key)
+{
+	struct kad_id id = kad_id_of(key);
+
+	return kad_id_distance(&store->place, &id);
+}
+
+/* Its teller may have it here. old (may be NULL): what it replaces. */
+static bool has_share(const struct kad_values *store, const struct kad_value *old,
+		      const struct peer_id *from)
+{
+	return (old && peer_id_equal(&old->from, from)) ||
+	       count_of(store, from) < KAD_VALUES_PEER_MAX;
+}
+
+static bool fits(const struct kad_values *store, const struct kad_value *old, struct bytes value)
 {
 	size_t freed = old ? old->value.len : 0;
-	bool same_teller = old && peer_id_equal(&old->from, from);
 
 	return (old || store->keys.count < KAD_VALUES_MAX) &&
-	       store->bytes - freed + value.len <= KAD_VALUES_BYTES_MAX &&
-	       (same_teller || count_of(store, from) < KAD_VALUES_PEER_MAX);
+	       store->bytes - freed + value.len <= KAD_VALUES_BYTES_MAX;
+}
+
+/* A record that wants in, so far from us (0: it is our own). */
+struct newcomer {
+	const struct kad_value *old;
+	struct bytes value;
+	uint64_t distance;
+};
+
+static bool may_go(const struct kad_value *entry, const struct newcomer *newcomer)
+{
+	return entry != newcomer->old && !entry->own && entry->distance > newcomer->distance;
+}
+
+/* There is room, or enough may go. */
+static bool could_fit(const struct kad_values *store, const struct newcomer *newcomer)
+{
+	size_t freed = newcomer->old ? newcomer->old->value.len : 0, going = 0, at = 0;
+	struct bytes key;
+	void *value;
+
+	if (fits(store, newcomer->old, newcomer->value))
+		return true;
+	while (map_next(&store->keys, &at, &key, &value)) {
+		if (!may_go(value, newcomer))
+			continue;
+		freed += ((struct kad_value *)value)->value.len;
+		going++;
+	}
+	return (newcomer->old || going > 0) &&
+	       store->bytes - freed + newcomer->value.len <= KAD_VALUES_BYTES_MAX;
+}
+
+/* After could_fit(). */
+static void make_room(struct kad_values *store, const struct newcomer *newcomer)
+{
+	while (!fits(store, newcomer->old, newcomer->value)) {
+		struct kad_value *farthest = NULL;
+		struct bytes key, far = { 0 };
+		void *value;
+		size_t at = 0;
+
+		while (map_next(&store->keys, &at, &key, &value)) {
+			struct kad_value *entry = value;
+
+			if (!may_go(entry, newcomer) ||
+			    (farthest && entry->distance <= farthest->distance))
+				continue;
+			farthest = entry;
+			far = key;
+		}
+		assert(farthest);
+		drop(store, far, farthest);
+	}
 }
 
 static int insert(struct kad_values *store, struct bytes key, struct bytes value,
@@ -151,13 +226,14 @@ static int insert(struct kad_values *store, struct bytes key, struct bytes value
 {
 	struct kad_value *entry = map_get(&store->keys, key);
 
-	if (!has_room(store, entry, value, from))
+	if (!has_share(store, entry, from) || !fits(store, entry, value))
 		return -EAGAIN;
 	if (entry) {
 		count_add(store, &entry->from, -1);
 		store->bytes -= entry->value.len;
 	} else {
 		entry = xnew(struct kad_value);
+		entry->distance = distance_of(store, key);
 		map_set(&store->keys, key, entry);
 	}
 	buf_clear(&entry->value);
@@ -171,6 +247,8 @@ static int insert(struct kad_values *store, struct bytes key, struct bytes value
 	return 0;
 }
 
+/* ---- put ---- */
+
 /* What is told again and again costs neither a signature nor a write. */
 static bool is_settled(const struct kad_values *store, const struct kad_value *old,
 		       struct bytes value, const struct peer_id *from, uint64_t now_ms)
@@ -181,28 +259,56 @@ static bool is_settled(const struct kad_values *store, const struct kad_value *o
 	       is_younger(old, now_ms, KAD_VALUE_SETTLED_MS);
 }
 
+/* Before any work is done for it: there is a place for it. */
+static int find_place(struct kad_values *store, const struct newcomer *newcomer,
+		      const struct peer_id *from, uint64_t now_ns)
+{
+	if (!has_share(store, newcomer->old, from) || !fits(store, newcomer->old, newcomer->value))
+		kad_values_sweep(store, now_ns);
+	return has_share(store, newcomer->old, from) && could_fit(store, newcomer) ? 0 : -EAGAIN;
+}
+
+/* It may be kept in place of old. */
+static int judge(const struct kad_values *store, struct bytes key, const struct newcomer *newcomer,
+		 uint64_t now_ns)
+{
+	struct bytes old = newcomer->old ? buf_bytes(&newcomer->old->value) : bytes_of(NULL, 0);
+	int err;
+
+	if (newcomer->old && bytes_equal(old, newcomer->value))
+		return 0;
+	err = kad_values_check(store, key, newcomer->value, now_ns);
+	if (!err && newcomer->old &&
+	    kad_values_rules(store, key)->compare(old, newcomer->value) > 0)
+		err = -ESTALE;
+	return err;
+}
+
 int kad_values_put(struct kad_values *store, struct bytes key, struct bytes value,
 		   const struct peer_id *from, uint64_t now_ns)
 {
-	const struct kad_value *old = kad_values_get(store, key, now_ns);
+	bool own = peer_id_equal(from, &store->self);
+	struct newcomer newcomer = { .value = value };
 	struct kad_value *entry;
-	int err;
+	int err = check_form(store, key, value);
 
-	if (old && is_settled(store, old, value, from, now_ns / NS_PER_MS))
-		return 0;
-	if (!old || !bytes_equal(buf_bytes(&old->value), value)) {
-		err = kad_values_check(store, key, value, now_ns);
-		if (err)
-			return err;
-		if (old && kad_values_rules(store, key)->compare(buf_bytes(&old->value), value) > 0)
-			return -ESTALE;
-	}
-	err = insert(store, key, value, from, now_ns / NS_PER_MS);
 	if (err)
 		return err;
+	newcomer.old = kad_values_get(store, key, now_ns);
+	newcomer.distance = own ? 0 : distance_of(store, key);
+	if (newcomer.old && is_settled(store, newcomer.old, value, from, now_ns / NS_PER_MS))
+		return 0;
+	err = find_place(store, &newcomer, from, now_ns);
+	if (!err)
+		err = judge(store, key, &newcomer, now_ns);
+	if (err)
+		return err;
+	make_room(store, &newcomer);
+	err = insert(store, key, value, from, now_ns / NS_PER_MS);
+	assert(!err);
 	entry = map_get(&store->keys, key);
 	set_checked(store, key, entry);
-	if (peer_id_equal(from, &store->self))
+	if (own)
 		entry->due_ms = entry->told_ms + KAD_VALUE_RETRY_MS;
 	keep(store, key, entry);
 	return 0;
@@ -305,7 +411,9 @@ void kad_values_init(struct kad_values *store, struct db *db, const char *table,
 	struct loading loading = { .store = store, .now_ns = now_ns };
 	struct db_txn *txn;
 
-	*store = (struct kad_values){ .db = db, .self = *self };
+	*store = (struct kad_values){ .db = db,
+				      .self = *self,
+				      .place = kad_id_of(peer_id_bytes(self)) };
 	for (size_t i = 0; i < count && i < KAD_RULES_MAX - BUILT_IN; i++)
 		store->rules[store->rules_count++] = rules[i];
 	store->rules[store->rules_count++] = (struct record_rules){ .space = "pk",

@@ -1,13 +1,20 @@
 /* Value records (/pk, /ipns...) that we keep for others: checked, the better one of two, for 48
  * hours after they were last told, in memory and over restarts in a db table. Only namespaces with
- * rules are stored at all, and a peer can make the store neither grow nor write without end. A
- * signature is checked once. Those that we put ourselves come due for being told again.
+ * rules are stored at all, and a peer can make the store neither grow nor write without end.
+ * Those that we put ourselves come due for being told again.
+ *
+ * When it is full, what is past its end goes first, then what is farthest from our own id: for that
+ * there are others. What we put ourselves stays, as does all that is nearer than the newcomer; one
+ * peer has KAD_VALUES_PEER_MAX places, for which it displaces at most as many of others.
+ *
+ * A signature is checked once.
  * Loop thread only; now is a wall clock. */
 #ifndef ROUTING_KAD_VALUES_H
 #define ROUTING_KAD_VALUES_H
 
 #include "net/base/map.h"
 #include "net/wire/key.h"
+#include "routing/kad/key.h"
 #include "routing/routing.h"
 
 #define KAD_VALUES_MAX 2048
@@ -23,6 +30,7 @@ struct db;
 
 struct kad_value {
 	struct buf value;
+	uint64_t distance; /* of its key from our id: kad_id_distance() */
 	uint64_t told_ms;
 	uint64_t expires_ns; /* its own end of life, once checked */
 	uint64_t due_ms;     /* ours: when it is told again */
@@ -36,7 +44,8 @@ struct kad_values {
 	struct db *db;
 	char table[32];
 	struct peer_id self;
-	size_t bytes; /* of all values */
+	struct kad_id place; /* of self */
+	size_t bytes;	     /* of all values */
 	struct record_rules rules[KAD_RULES_MAX];
 	size_t rules_count;
 	struct map keys;  /* key -> struct kad_value */
@@ -54,8 +63,8 @@ const struct record_rules *kad_values_rules(const struct kad_values *store, stru
 /* 0 or why value is not a good record of key; -EKEYREJECTED for a namespace without rules. */
 int kad_values_check(const struct kad_values *store, struct bytes key, struct bytes value,
 		     uint64_t now_ns);
-/* Keep it. As kad_values_check(); -ESTALE when a better one is here; -EAGAIN when a limit is
- * reached. */
+/* Keep it. As kad_values_check(); -ESTALE when a better one is here; -EAGAIN when its teller has
+ * too many, it is full of nearer ones, or too many are checked just now. */
 int kad_values_put(struct kad_values *store, struct bytes key, struct bytes value,
 		   const struct peer_id *from, uint64_t now_ns);
 /* The record of key when it is still good, else NULL. Borrowed until the next call. */

@@ -80,6 +80,12 @@ static bool holds(struct kad_values *store, const char *key, const char *value, 
 	return value ? entry && bytes_equal(buf_bytes(&entry->value), bytes_str(value)) : !entry;
 }
 
+/* One put after the other, none faster than signatures are checked. */
+static uint64_t at(unsigned number)
+{
+	return NOW_NS + number * 1000 * MS;
+}
+
 static void the_best_value_is_kept(void **state)
 {
 	struct kad_values store;
@@ -101,10 +107,10 @@ static void the_best_value_is_kept(void **state)
 	assert_int_equal(store.keys.count, 0);
 	for (unsigned i = 0; i <= KAD_VALUES_PEER_MAX; i++) {
 		snprintf(text, sizeof(text), "/n/%u", i);
-		assert_int_equal(put(&store, text, "1", 1, NOW_NS),
+		assert_int_equal(put(&store, text, "1", 1, at(i)),
 				 i < KAD_VALUES_PEER_MAX ? 0 : -EAGAIN);
 	}
-	kad_values_sweep(&store, NOW_NS + KAD_VALUE_TTL_MS * MS);
+	kad_values_sweep(&store, at(KAD_VALUES_PEER_MAX) + KAD_VALUE_TTL_MS * MS);
 	assert_int_equal(store.keys.count, 0);
 	assert_int_equal(store.peers.count, 0);
 	assert_int_equal(store.bytes, 0);
@@ -126,41 +132,149 @@ static void an_end_of_its_own_comes_first(void **state)
 	kad_values_release(&store);
 }
 
+static uint64_t distance_of(const struct kad_values *store, const char *key)
+{
+	struct kad_id id = kad_id_of(bytes_str(key));
+
+	return kad_id_distance(&store->place, &id);
+}
+
+static int by_size(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* Of all that many peers put, the nearest to us stay, and what is ours. */
+static void the_farthest_go_first(void **state)
+{
+	enum { PUTS = 4 * KAD_VALUES_MAX };
+	struct kad_values store;
+	uint64_t *distances = calloc(PUTS, sizeof(*distances)), limit;
+	char key[16];
+
+	(void)state;
+	begin(&store, NULL, NOW_NS);
+	assert_int_equal(put(&store, "/n/own", "1", 0, NOW_NS), 0);
+	for (unsigned i = 0; i < PUTS; i++) {
+		snprintf(key, sizeof(key), "/n/%u", i);
+		distances[i] = distance_of(&store, key);
+		int err = put(&store, key, "1", 1 + i, at(i));
+
+		assert_true(err == 0 || err == -EAGAIN);
+		assert_true(store.keys.count <= KAD_VALUES_MAX);
+	}
+	assert_int_equal(store.keys.count, KAD_VALUES_MAX);
+	assert_true(holds(&store, "/n/own", "1", at(PUTS)));
+	qsort(distances, PUTS, sizeof(*distances), by_size);
+	limit = distances[KAD_VALUES_MAX - 2]; /* one is ours */
+	for (unsigned i = 0; i < PUTS; i++) {
+		snprintf(key, sizeof(key), "/n/%u", i);
+		assert_true(holds(&store, key, distance_of(&store, key) <= limit ? "1" : NULL,
+				  at(PUTS)));
+	}
+	/* Ours comes in wherever it lies, and what is there may become better. */
+	assert_int_equal(put(&store, "/n/own2", "1", 0, at(PUTS)), 0);
+	assert_int_equal(put(&store, "/n/own", "2", 0, at(PUTS)), 0);
+	assert_int_equal(store.keys.count, KAD_VALUES_MAX);
+	kad_values_release(&store);
+	free(distances);
+}
+
+/* One peer that puts without end displaces no more than its share, whatever it puts. */
+static void one_peer_cannot_flush_it(void **state)
+{
+	struct kad_values store;
+	unsigned left = 0, kept = 0;
+	char key[16];
+
+	(void)state;
+	begin(&store, NULL, NOW_NS);
+	for (unsigned i = 0; i < KAD_VALUES_MAX; i++) {
+		snprintf(key, sizeof(key), "/n/%u", i);
+		assert_int_equal(put(&store, key, "1", 1 + i / KAD_VALUES_PEER_MAX, at(i)), 0);
+	}
+	for (unsigned i = 0; i < 20000; i++) {
+		snprintf(key, sizeof(key), "/n/e%u", i);
+		kept += put(&store, key, "1", 1000000, at(KAD_VALUES_MAX + i)) == 0;
+	}
+	assert_true(kept >= KAD_VALUES_PEER_MAX); /* its own may go for its nearer ones */
+	for (unsigned i = 0; i < KAD_VALUES_MAX; i++) {
+		snprintf(key, sizeof(key), "/n/%u", i);
+		left += holds(&store, key, "1", at(KAD_VALUES_MAX + 20000));
+	}
+	assert_true(left >= KAD_VALUES_MAX - KAD_VALUES_PEER_MAX);
+	kad_values_release(&store);
+}
+
+/* What has ended goes before anything else, near or not. */
+static void the_ended_go_first(void **state)
+{
+	struct kad_values store;
+	char key[16];
+
+	(void)state;
+	begin(&store, NULL, NOW_NS);
+	for (unsigned i = 0; i < KAD_VALUES_MAX; i++) {
+		snprintf(key, sizeof(key), "/n/%u", i);
+		assert_int_equal(put(&store, key, i < KAD_VALUES_PEER_MAX ? "0" : "1",
+				     1 + i / KAD_VALUES_PEER_MAX,
+				     i < KAD_VALUES_PEER_MAX ? NOW_NS : at(i)),
+				 0);
+	}
+	for (unsigned i = 0; i < KAD_VALUES_PEER_MAX; i++) {
+		snprintf(key, sizeof(key), "/n/f%u", i);
+		assert_int_equal(put(&store, key, "1", 1, at(KAD_VALUES_MAX + i)), 0);
+	}
+	assert_int_equal(store.keys.count, KAD_VALUES_MAX);
+	for (unsigned i = KAD_VALUES_PEER_MAX; i < KAD_VALUES_MAX; i++) {
+		snprintf(key, sizeof(key), "/n/%u", i);
+		assert_true(holds(&store, key, "1", at(KAD_VALUES_MAX + KAD_VALUES_PEER_MAX)));
+	}
+	kad_values_release(&store);
+}
+
 static void all_together_have_a_limit(void **state)
 {
 	struct kad_values store;
 	struct buf big = { 0 };
+	const unsigned bigs_max = KAD_VALUES_BYTES_MAX / ROUTING_VALUE_MAX;
+	struct peer_id peer;
 	char key[16];
-	unsigned kept = 0;
-	int err = 0;
 
 	(void)state;
 	begin(&store, NULL, NOW_NS);
-	for (unsigned i = 0; i <= KAD_VALUES_MAX; i++) {
-		snprintf(key, sizeof(key), "/n/%u", i);
-		assert_int_equal(put(&store, key, "1", 1 + i / KAD_VALUES_PEER_MAX, NOW_NS),
-				 i < KAD_VALUES_MAX ? 0 : -EAGAIN);
-	}
-	/* What is there may still become better. */
-	assert_int_equal(put(&store, "/n/0", "2", 1, NOW_NS), 0);
-	kad_values_release(&store);
-	begin(&store, NULL, NOW_NS);
 	memset(buf_reserve(&big, ROUTING_VALUE_MAX), '1', ROUTING_VALUE_MAX);
 	big.len = ROUTING_VALUE_MAX;
-	while (!err) {
-		struct peer_id peer = peer_of(1 + kept / KAD_VALUES_PEER_MAX);
-
-		snprintf(key, sizeof(key), "/n/%u", kept);
-		err = kad_values_put(&store, bytes_str(key), buf_bytes(&big), &peer, NOW_NS);
-		kept += err == 0;
+	for (unsigned i = 0; i < bigs_max; i++) {
+		snprintf(key, sizeof(key), "/n/%u", i);
+		peer = peer_of(1 + i / KAD_VALUES_PEER_MAX);
+		assert_int_equal(
+			kad_values_put(&store, bytes_str(key), buf_bytes(&big), &peer, at(i)), 0);
 	}
-	assert_int_equal(err, -EAGAIN);
-	assert_int_equal(kept, KAD_VALUES_BYTES_MAX / ROUTING_VALUE_MAX);
-	assert_true(store.bytes <= KAD_VALUES_BYTES_MAX);
+	assert_int_equal(store.keys.count, bigs_max);
+	/* A few more: as many go. */
+	for (unsigned i = bigs_max; i < bigs_max + 50; i++) {
+		snprintf(key, sizeof(key), "/n/%u", i);
+		peer = peer_of(1 + i / KAD_VALUES_PEER_MAX);
+		kad_values_put(&store, bytes_str(key), buf_bytes(&big), &peer, at(i));
+		assert_true(store.bytes <= KAD_VALUES_BYTES_MAX);
+		assert_int_equal(store.keys.count, bigs_max);
+	}
+	/* Small ones fit beside; then a large one in place of a small one costs another. */
+	snprintf(key, sizeof(key), "/n/%u", bigs_max + 51);
+	if (store.bytes + 1 <= KAD_VALUES_BYTES_MAX) {
+		assert_int_equal(put(&store, key, "1", 0, at(bigs_max + 51)), 0);
+		assert_int_equal(kad_values_put(&store, bytes_str(key), buf_bytes(&big),
+						&store.self, at(bigs_max + 52)),
+				 0);
+		assert_int_equal(store.keys.count, bigs_max);
+		assert_true(store.bytes <= KAD_VALUES_BYTES_MAX);
+	}
 	buf_add_u8(&big, '1');
-	err = kad_values_put(&store, bytes_str("/n/0"), buf_bytes(&big), &(struct peer_id){ 0 },
-			     NOW_NS);
-	assert_int_equal(err, -EMSGSIZE);
+	assert_int_equal(kad_values_put(&store, bytes_str("/n/0"), buf_bytes(&big), &peer, NOW_NS),
+			 -EMSGSIZE);
 	kad_values_release(&store);
 	buf_release(&big);
 }
@@ -389,6 +503,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_best_value_is_kept),
 		cmocka_unit_test(an_end_of_its_own_comes_first),
+		cmocka_unit_test(the_farthest_go_first),
+		cmocka_unit_test(one_peer_cannot_flush_it),
+		cmocka_unit_test(the_ended_go_first),
 		cmocka_unit_test(all_together_have_a_limit),
 		cmocka_unit_test(a_record_is_checked_once),
 		cmocka_unit_test(what_is_no_good_does_not_survive_a_restart),
