@@ -15,6 +15,7 @@
 #define SERVE_MESSAGE_MAX                                                                          \
 	(2u << 20) /* with its last block it must stay below BITSWAP_MESSAGE_MAX */
 #define SERVE_OUTSTANDING (4u << 20)
+#define SERVE_STALL_MS 120000 /* as Kubo waits */
 /* Four times what is asked of one fast peer alone: no one fetch, and no one reader, ever meets it. */
 #define IN_FLIGHT (UINT64_C(256) << 20)
 #define IN_FLIGHT_MIN (UINT64_C(1) << 20)
@@ -190,6 +191,8 @@ static struct exchange_config with_defaults(const struct exchange_config *config
 		out.serve_message_max = SERVE_MESSAGE;
 	if (out.serve_message_max > SERVE_MESSAGE_MAX)
 		out.serve_message_max = SERVE_MESSAGE_MAX;
+	if (!out.serve_stall_ms)
+		out.serve_stall_ms = SERVE_STALL_MS;
 	if (!out.serve_outstanding_max)
 		out.serve_outstanding_max = SERVE_OUTSTANDING;
 	/* The stream tells of room only after it held more than its low mark. */

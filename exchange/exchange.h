@@ -31,6 +31,7 @@ struct exchange_config {
 	uint64_t rebroadcast_ms;     /* [60 000] */
 	size_t serve_message_max;    /* bytes of blocks per response message [1 MiB] */
 	size_t serve_outstanding_max; /* bytes queued towards one peer [4 MiB] */
+	uint64_t serve_stall_ms; /* a peer that takes nothing of it for so long is disconnected [120 000] */
 	unsigned wants_per_peer_max; /* that a peer may have with us [1024] */
 	uint64_t in_flight_max;	     /* bytes of blocks on their way, both ways [256 MiB] */
 	size_t verify_inline_max;    /* blocks up to so many bytes are hashed on the loop, larger ones

@@ -80,6 +80,8 @@ struct engine_peer {
 	enum bitswap_version reply_version;
 	unsigned reply_failures;
 	size_t sending;	       /* of the budget: queued on reply, when last looked at */
+	uint64_t written, taken; /* bytes put into reply, and those it had let go of when stall was started */
+	struct timer stall;	 /* while something is queued */
 	struct list full_node; /* of exchange->full */
 	/* What it opened. */
 	struct list ins;

@@ -101,6 +101,7 @@ static void send_response(struct engine_peer *peer, struct response *response,
 		block_unref(response->held[i]);
 	}
 	if (message.len) {
+		peer->written += message.len;
 		stream_write_buf(peer->reply, &message);
 		exchange->stats.messages_sent++;
 		peer->ledger->sums.exchanged++;
@@ -150,9 +151,37 @@ static void look(struct engine_peer *peer)
 
 void engine_serve_forget(struct engine_peer *peer)
 {
+	timer_stop(peer->exchange->timers, &peer->stall);
 	list_remove(&peer->full_node);
 	peer->exchange->client.budget.sending -= peer->sending;
 	peer->sending = 0;
+}
+
+static void on_stall(void *ctx);
+
+static void watch_stall(struct engine_peer *peer)
+{
+	struct exchange *exchange = peer->exchange;
+
+	if (peer->sending == 0 || timer_running(&peer->stall))
+		return;
+	peer->taken = peer->written - peer->sending;
+	timer_start(exchange->timers, &peer->stall, exchange->config.serve_stall_ms, on_stall, peer);
+}
+
+/* Its connection lives, and it wants blocks, but it opens no window for them: what is queued for it fills the
+ * budget of all others. */
+static void on_stall(void *ctx)
+{
+	struct engine_peer *peer = ctx;
+
+	look(peer);
+	if (peer->sending > 0 && peer->written - peer->sending == peer->taken) {
+		log_debug("bitswap", "a peer takes nothing of %zu bytes", peer->sending);
+		swarm_disconnect(peer->exchange->swarm, &peer->id);
+		return;
+	}
+	watch_stall(peer);
 }
 
 static void on_look(void *ctx)
@@ -256,6 +285,7 @@ static size_t serve_peer(struct engine_peer *peer)
 	size_t bytes = respond(peer);
 
 	look(peer);
+	watch_stall(peer);
 	bitswap_server_again(peer->server);
 	return bytes;
 }
