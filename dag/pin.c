@@ -447,6 +447,13 @@ int pin_record(struct db *db, const struct cid *cid, enum pin_kind kind, const c
 	return err;
 }
 
+int pin_restore(struct db_txn *txn, const struct cid *cid)
+{
+	const struct pin pin = { .cid = *cid, .kind = PIN_RECURSIVE, .state = PIN_WANTED };
+
+	return put(txn, &pin);
+}
+
 int pin_rm(struct db *db, const struct cid *cid, enum pin_kind kind)
 {
 	struct db_txn *txn;

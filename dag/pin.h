@@ -53,6 +53,8 @@ int pin_go_on(struct db *db, struct blocks *blocks, const struct cid *cid, struc
 /* Blocks were lost: every pin is PIN_WANTED again, so that pin_go_on() looks for what is missing
  * and fetches it. */
 int pin_want_all(struct db *db);
+/* The record of a pin was damaged: in its place one that keeps all below it, wanted, without a name. */
+int pin_restore(struct db_txn *txn, const struct cid *cid);
 /* For a tree that was just imported and synced: only the record. -ENAMETOOLONG, -EEXIST as
  * pin_add(). */
 int pin_record(struct db *db, const struct cid *cid, enum pin_kind kind, const char *name,

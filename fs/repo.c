@@ -181,7 +181,7 @@ bool repo_has_losses(struct repo *repo)
 
 	if (db_begin(repo->db, false, &txn))
 		return false;
-	bool lost = !db_get(txn, "repo", bytes_str("lost"), &value);
+	bool lost = db_get(txn, "repo", bytes_str("lost"), &value) != -ENOENT;
 
 	db_abort(txn);
 	return lost;
@@ -194,6 +194,48 @@ void repo_healed(struct repo *repo)
 	if (err)
 		log_warn("repo", "cannot note that nothing is missing err=%s", err_text(err));
 }
+
+/* ---- damaged records ---- */
+
+struct restoring {
+	struct repo *repo;
+	repo_pin_damaged_fn *told;
+	void *ctx;
+	struct repo_damage *damage;
+};
+
+/* Other tables remember what can be learned again. */
+static int restore(void *ctx, struct db_txn *txn, const char *table, struct bytes key)
+{
+	struct restoring *restoring = ctx;
+	struct cid cid;
+
+	if (!strcmp(table, "pins")) {
+		bool named = !cid_from_bytes(&cid, key);
+
+		restoring->damage->pins += named;
+		restoring->damage->lost += !named;
+		restoring->told(restoring->ctx, named ? &cid : NULL);
+		return named && txn ? pin_restore(txn, &cid) : 0;
+	}
+	restoring->damage->others++;
+	/* These say something by being there, unless it is the key that is damaged. */
+	if (txn && (!strcmp(table, "repo") ||
+		    (!strcmp(table, "provide") && store_has(restoring->repo->store, key))))
+		return db_put(txn, table, key, bytes_of("", 0));
+	return 0;
+}
+
+int repo_check_records(struct repo *repo, struct repo_damage *damage, repo_pin_damaged_fn *told, void *ctx)
+{
+	struct restoring restoring = { repo, told, ctx, damage };
+	uint64_t count;
+
+	*damage = (struct repo_damage){ 0 };
+	return db_check(repo->db, restore, &restoring, &count);
+}
+
+/* ---- opening ---- */
 
 static int open_parts(struct repo *repo, char **why)
 {

@@ -28,6 +28,15 @@ void repo_mind_losses(struct repo *repo);
 /* Are pins incomplete for that reason? Until repo_healed(). Any process. */
 bool repo_has_losses(struct repo *repo);
 void repo_healed(struct repo *repo);
+struct repo_damage {
+	uint64_t pins;	 /* kept again, recursively; names and counts are lost */
+	uint64_t lost;	 /* pins of which nothing can be told */
+	uint64_t others; /* of what is learned again, or stood there as a mark and does so again */
+};
+/* Looks at every small record and repairs what is damaged (on a read-only file system: looks). told for each pin, NULL
+ * when its CID is lost. 0 or -errno. */
+typedef void repo_pin_damaged_fn(void *ctx, const struct cid *cid);
+int repo_check_records(struct repo *repo, struct repo_damage *damage, repo_pin_damaged_fn *told, void *ctx);
 /* path/name, malloc'd. */
 char *repo_file(const char *path, const char *name);
 

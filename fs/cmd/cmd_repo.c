@@ -204,12 +204,39 @@ static int complete_pins(struct invocation *in, uint64_t *missing)
 	return err;
 }
 
+static void tell_pin(void *ctx, const struct cid *cid)
+{
+	struct invocation *in = ctx;
+	char text[CID_TEXT_MAX];
+
+	if (cid)
+		printf("the record of pin %s was damaged: it is kept again with all below it, its name is lost\n",
+		       cli_cid(in, cid, text));
+	else
+		puts("the record of a pin was damaged, and what it pinned cannot be told: pin it again");
+}
+
+static int verify_records(struct invocation *in, struct repo_damage *damage)
+{
+	int err = repo_check_records(in->repo, damage, tell_pin, in);
+
+	if (err)
+		return cli_fail(in, err, "cannot look at the records");
+	if (damage->others)
+		printf("%" PRIu64 " other records were damaged, they are made anew when they are needed\n",
+		       damage->others);
+	return EXIT_OK;
+}
+
 static int run_verify(struct invocation *in)
 {
 	struct verify verify = { .in = in };
+	struct repo_damage damage;
 	uint64_t missing = 0;
 	int err, found, code = cli_need_repo(in);
 
+	if (!code)
+		code = verify_records(in, &damage);
 	if (code)
 		return code;
 	found = verify_pages(in);
@@ -221,7 +248,7 @@ static int run_verify(struct invocation *in)
 	if (!err && verify.bad)
 		err = heal(&verify);
 	buf_release(&verify.found);
-	if (!err && repo_has_losses(in->repo)) {
+	if (!err && (damage.pins || repo_has_losses(in->repo))) {
 		err = complete_pins(in, &missing);
 		if (!err && !missing)
 			repo_healed(in->repo);
@@ -235,6 +262,8 @@ static int run_verify(struct invocation *in)
 	if (missing)
 		return cli_fail(in, 0, "verify complete, %" PRIu64 " pins miss blocks: a daemon with peers fetches them",
 				missing);
+	if (damage.lost)
+		return cli_fail(in, 0, "verify complete, %" PRIu64 " pins were lost", damage.lost);
 	puts(verify.bad ? "verify complete, all corrupt blocks were fetched again." :
 			  "verify complete, all blocks validated.");
 	return EXIT_OK;
@@ -242,7 +271,7 @@ static int run_verify(struct invocation *in)
 
 const struct command cmd_repo_verify = {
 	"repo verify", "", 0, 0, "hash every stored block again",
-	"Damaged parts of the store are set aside, and blocks that are whole are saved from them. With a daemon and\n"
+	"Records of pins and all else that is small are looked at first. Damaged parts of the store are set aside, and blocks that are whole are saved from them. With a daemon and\n"
 	"without --offline damaged and lost blocks are fetched again.", NULL, run_verify,
 };
 

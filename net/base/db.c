@@ -1,61 +1,22 @@
-#include "net/base/db.h"
+#include "net/base/db_private.h"
 
 #include "net/base/alloc.h"
 #include "net/base/db_writer.h"
 #include "net/base/lmdb_dir.h"
+#include "net/base/log.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <lmdb.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define DB_KEY_MAX 511 /* of LMDB as built */
-#define DB_TABLE_NAME_MAX 31
 #define DB_READERS_MAX 512 /* read transactions at once, in all processes together */
 #define DB_READERS_CHECKED 64 /* writes from one look for readers that died to the next */
 #define DB_TEMP_MAP_BYTES (256u << 20)
-
-struct table {
-	char name[DB_TABLE_NAME_MAX + 1];
-	MDB_dbi dbi;
-};
-
-/* Table handles. LMDB allows one transaction at a time to open handles, makes them usable to others
- * when it commits, and a transaction cannot use a handle that came after its own beginning. So:
- *   - tables[0 .. count) are open for everybody; the array only grows, count under the lock;
- *   - db_begin() compares count with the records of the main database (one for each table); when
- *     another process has made more, they are opened there, under the lock, in a short transaction
- *     of their own, and beginning starts over. Nothing is opened in the middle of a read;
- *   - a write transaction creates tables behind count, for itself; there is only one, and while it
- *     lasts the main database cannot change, so nobody else opens anything. It commits them under
- *     the lock, or LMDB closes them when it aborts. */
-struct db {
-	MDB_env *env;
-	MDB_dbi main;
-	char *temp_dir; /* to be removed, or NULL */
-	struct db_writer *writer;
-	atomic_uint txns; /* open */
-	atomic_uint writes; /* so far */
-	bool read_only;	  /* as the file system is */
-	pthread_mutex_t lock;
-	size_t count;
-	struct table tables[DB_TABLES_MAX];
-};
-
-struct db_txn {
-	struct db *db;
-	MDB_txn *txn;
-	bool write;
-	size_t count;	/* tables it may use */
-	size_t created; /* of them, made by itself */
-	int err;	/* first failed write: the transaction is spoilt */
-};
 
 /* The one place where LMDB's codes become ours. */
 static int translate(int rc)
@@ -114,7 +75,7 @@ static int begin_reading(struct db *db, MDB_txn **out)
 /* Opens the table called name behind the others; *at is where. */
 static int table_open(struct db *db, MDB_txn *txn, struct bytes name, unsigned int flags, size_t at)
 {
-	if (at == DB_TABLES_MAX)
+	if (at == DB_TABLES)
 		return -EAGAIN;
 	if (name.len > DB_TABLE_NAME_MAX)
 		return -EIO; /* not a table of ours */
@@ -258,6 +219,16 @@ static bool key_ok(struct bytes key)
 	return key.len > 0 && key.len <= DB_KEY_MAX;
 }
 
+/* Cuts the sum off. False: damaged. */
+static bool is_whole(const struct db_txn *txn, const char *table, struct bytes key, struct bytes *value)
+{
+	if (txn->db->plain || db_sum_take(key, value))
+		return true;
+	log_error("db", "a record is damaged table=%s: `dagfs repo verify` repairs what can be", table);
+	*value = (struct bytes){ 0 };
+	return false;
+}
+
 int db_get(struct db_txn *txn, const char *table, struct bytes key, struct bytes *value)
 {
 	const struct table *found = table_find(txn->db, txn->count, table);
@@ -270,15 +241,17 @@ int db_get(struct db_txn *txn, const char *table, struct bytes key, struct bytes
 		return -ENOENT;
 	int err = translate(mdb_get(txn->txn, found->dbi, &k, &v));
 
-	if (!err)
-		*value = bytes_of_val(v);
-	return err;
+	if (err)
+		return err;
+	*value = bytes_of_val(v);
+	return is_whole(txn, table, key, value) ? 0 : -EIO;
 }
 
 static int put(struct db_txn *txn, const char *name, struct bytes key, struct bytes value)
 {
 	const struct table *table = table_find(txn->db, txn->count, name);
-	MDB_val k = val_of(key), v = val_of(value);
+	MDB_val k = val_of(key), v = { .mv_size = value.len + DB_SUM_LEN };
+	uint64_t sum = db_sum(key, value);
 
 	if (!table) {
 		int err = table_open(txn->db, txn->txn, bytes_str(name), MDB_CREATE, txn->count);
@@ -288,7 +261,14 @@ static int put(struct db_txn *txn, const char *name, struct bytes key, struct by
 		table = &txn->db->tables[txn->count++];
 		txn->created++;
 	}
-	return translate(mdb_put(txn->txn, table->dbi, &k, &v, 0));
+	int rc = mdb_put(txn->txn, table->dbi, &k, &v, MDB_RESERVE);
+
+	if (rc)
+		return translate(rc);
+	if (value.len)
+		memcpy(v.mv_data, value.at, value.len);
+	db_sum_write((uint8_t *)v.mv_data + value.len, sum);
+	return 0;
 }
 
 int db_put(struct db_txn *txn, const char *table, struct bytes key, struct bytes value)
@@ -346,8 +326,8 @@ static int step(struct db_txn *txn, MDB_cursor *cursor, struct bytes shown, MDB_
 	return rc;
 }
 
-int db_each(struct db_txn *txn, const char *table, struct bytes prefix, struct bytes from,
-	    db_each_fn *each, void *ctx)
+int db_each_raw(struct db_txn *txn, const char *table, struct bytes prefix, struct bytes from,
+		db_each_fn *each, void *ctx)
 {
 	const struct table *found = table_find(txn->db, txn->count, table);
 	struct bytes start = bytes_cmp(from, prefix) > 0 ? from : prefix;
@@ -380,6 +360,33 @@ int db_each(struct db_txn *txn, const char *table, struct bytes prefix, struct b
 	return rc == MDB_NOTFOUND ? 0 : translate(rc);
 }
 
+struct each {
+	struct db_txn *txn;
+	const char *table;
+	db_each_fn *each;
+	void *ctx;
+	bool damaged;
+};
+
+static int show_whole(void *ctx, struct bytes key, struct bytes value)
+{
+	struct each *each = ctx;
+
+	if (is_whole(each->txn, each->table, key, &value))
+		return each->each(each->ctx, key, value);
+	each->damaged = true;
+	return 0;
+}
+
+int db_each(struct db_txn *txn, const char *table, struct bytes prefix, struct bytes from,
+	    db_each_fn *each, void *ctx)
+{
+	struct each whole = { txn, table, each, ctx, false };
+	int err = db_each_raw(txn, table, prefix, from, show_whole, &whole);
+
+	return !err && whole.damaged ? -EIO : err;
+}
+
 int db_post(struct db *db, const char *table, struct bytes key, struct bytes value)
 {
 	assert(strlen(table) <= DB_TABLE_NAME_MAX);
@@ -409,7 +416,7 @@ static int open_env(struct db *db, const char *dir, uint64_t map_bytes, unsigned
 	/* NOTLS: threads come and go, and one may read while it reads. No WRITEMAP: a stray
 	 * pointer of ours must not reach the file. */
 	if ((rc = mdb_env_set_mapsize(db->env, map_bytes)) ||
-	    (rc = mdb_env_set_maxdbs(db->env, DB_TABLES_MAX)) ||
+	    (rc = mdb_env_set_maxdbs(db->env, DB_TABLES)) ||
 	    (rc = mdb_env_set_maxreaders(db->env, DB_READERS_MAX)) ||
 	    (rc = mdb_env_open(db->env, dir, MDB_NOTLS | flags, 0600)) ||
 	    (rc = mdb_reader_check(db->env, &dead)) || (rc = mdb_env_get_fd(db->env, &fd)))
@@ -447,6 +454,11 @@ static int open_with(const char *dir, uint64_t map_bytes, unsigned int flags, st
 		return err;
 	}
 	db->writer = db_writer_new(db);
+	err = db_sum_begin(db);
+	if (err) {
+		db_close(db);
+		return err;
+	}
 	*out = db;
 	return 0;
 }

@@ -41,18 +41,19 @@ void db_abort(struct db_txn *txn);
 /* table is a name like "pins" of at most 31 characters; created by the first put. *value borrows
  * from the map until the transaction ends or, in a write one, until its next put or delete (so a
  * value is copied before it is put again). -ENOENT when the key or the table is absent, -EINVAL for
- * a key of bad length. */
+ * a key of bad length, -EIO when it is not what was written (logged; db_check() removes it). */
 int db_get(struct db_txn *txn, const char *table, struct bytes key, struct bytes *value);
 /* Replaces what was there. -EMSGSIZE over DB_VALUE_MAX, -EINVAL for a key of bad length, -ENOSPC,
  * -EAGAIN when it would be the 33rd table. */
 int db_put(struct db_txn *txn, const char *table, struct bytes key, struct bytes value);
 int db_del(struct db_txn *txn, const char *table, struct bytes key); /* -ENOENT when absent */
-/* Number of records; 0 when there is no such table. */
+/* Number of records, damaged ones too; 0 when there is no such table. */
 uint64_t db_count(struct db_txn *txn, const char *table);
 
 /* Calls each(ctx, key, value) for the keys that begin with prefix, in key order, from key `from` on
  * when it is not empty; stops at the first non-zero return and returns it. key and value are
- * lent for the call. In a write transaction each() may put and delete, this key too. */
+ * lent for the call. In a write transaction each() may put and delete, this key too. A damaged record
+ * is passed over (logged), and at the end of all others there is -EIO. */
 typedef int db_each_fn(void *ctx, struct bytes key, struct bytes value);
 int db_each(struct db_txn *txn, const char *table, struct bytes prefix, struct bytes from,
 	    db_each_fn *each, void *ctx);
@@ -66,5 +67,11 @@ int db_each(struct db_txn *txn, const char *table, struct bytes prefix, struct b
 int db_post(struct db *db, const char *table, struct bytes key, struct bytes value);
 /* Waits until everything posted before is committed. 0, or the first error since the last flush. */
 int db_flush(struct db *db);
+
+/* Looks at every record, and removes those that are not what was written; for each damaged() may put another in its place, in the
+ * same transaction (NULL on a read-only file system, where they stay). Non-zero from it stops, and nothing
+ * is changed. *count: how many they were. Other writers wait meanwhile. 0 or -errno. */
+typedef int db_damaged_fn(void *ctx, struct db_txn *txn, const char *table, struct bytes key);
+int db_check(struct db *db, db_damaged_fn *damaged, void *ctx, uint64_t *count);
 
 #endif

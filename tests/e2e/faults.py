@@ -219,7 +219,41 @@ def healed_ways(lab, source, base, files):
     all_there(lab, "every file is whole, though pages were lost", node, files, "--offline")
 
 
+# Noise in small records
+
+def records(lab):
+    """A pin whose record is damaged: said, nothing is collected meanwhile, and kept again."""
+    node = lab.node("records")
+    files = make_files(lab, node)
+    damaged, other = list(files)[:2]
+    node.must("pin", "add", "--name=name-of-the-damaged", damaged)
+    node.must("pin", "add", "--name=name-of-the-other", other)
+    path = os.path.join(node.repo, "records/data.mdb")
+    with open(path, "r+b") as data:
+        raw = data.read()
+        data.seek(0)
+        data.write(raw.replace(b"name-of-the-damaged", b"name-of-tHe-damaged"))
+    done = node.call("pin", "ls", "--names")
+    lab.check("a damaged record: pin ls says what to do", done.code == 1 and "repo verify" in done.err, str(done))
+    lab.check("a damaged record: the others are listed", damaged not in done.out and
+              all(cid in done.out for cid in files if cid != damaged) and "name-of-the-other" in done.out)
+    done = node.call("pin", "add", damaged)
+    lab.check("a damaged record: pin add says what to do", done.code == 1 and "repo verify" in done.err, str(done))
+    done = node.call("repo", "gc", "-q")
+    lab.check("a damaged record: nothing is collected", done.code == 1 and not done.out, str(done))
+    done = node.call("repo", "verify")
+    lab.check("a damaged record: repo verify repairs", done.code == 0 and damaged in done.out and
+              "name is lost" in done.out, str(done))
+    done = node.call("pin", "ls", "--names")
+    lab.check("a repaired record: all pins are listed", done.code == 0 and "of-the-damaged" not in done.out and
+              all(cid in done.out for cid in files), str(done))
+    lab.check("a repaired record: repo gc", node.call("repo", "gc", "-q"))
+    lab.check("a repaired record: pin verify", node.call("pin", "verify"))
+    all_there(lab, "a repaired record: every file is whole", node, files)
+
+
 def scenario(lab):
+    records(lab)
     source = lab.node("source")
     rotten, state = lab.node("rotten"), lab.random.getstate()
     files = make_files(lab, rotten)

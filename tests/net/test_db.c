@@ -3,6 +3,7 @@
 #include "tests/vector.h"
 
 #include <errno.h>
+#include <lmdb.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -400,6 +401,147 @@ static void two_processes_share_a_db(void **state)
 	close(go[1]);
 }
 
+/* ---- damage ---- */
+
+static int damaged(void *ctx, struct db_txn *txn, const char *table, struct bytes key)
+{
+	char *seen = ctx;
+
+	assert_string_equal(table, "t");
+	strncat(seen, (const char *)key.at, key.len);
+	return key.at[0] == 'b' ? db_put(txn, table, key, bytes_str("again")) : 0;
+}
+
+static int collect(void *ctx, struct bytes key, struct bytes value)
+{
+	(void)value;
+	strncat(ctx, (const char *)key.at, key.len);
+	return 0;
+}
+
+/* Overwrites every copy of a text in a file. */
+static void spoil(const char *file, const char *text, const char *noise)
+{
+	FILE *at = fopen(file, "r+b");
+	struct stat info;
+
+	assert_non_null(at);
+	assert_int_equal(fstat(fileno(at), &info), 0);
+	char *all = xcalloc(1, (size_t)info.st_size);
+
+	assert_int_equal(fread(all, 1, (size_t)info.st_size, at), info.st_size);
+	for (char *found = all; (found = memmem(found, (size_t)(all + info.st_size - found), text,
+						strlen(text)));)
+		memcpy(found, noise, strlen(text));
+	rewind(at);
+	assert_int_equal(fwrite(all, 1, (size_t)info.st_size, at), info.st_size);
+	fclose(at);
+	free(all);
+}
+
+struct place {
+	char *dir, *file, *remove;
+};
+
+static struct place place_new(void)
+{
+	const char *base = getenv("TMPDIR");
+	struct place place;
+
+	place.dir = xasprintf("%s/dagfs-test-XXXXXX", base && *base ? base : "/tmp");
+	assert_non_null(mkdtemp(place.dir));
+	place.file = xasprintf("%s/data.mdb", place.dir);
+	place.remove = xasprintf("rm -r '%s'", place.dir);
+	return place;
+}
+
+static void place_free(struct place place)
+{
+	assert_int_equal(system(place.remove), 0);
+	free(place.remove);
+	free(place.file);
+	free(place.dir);
+}
+
+/* Of a value, a key and a sum: seen, passed over, and removed or replaced. */
+static void damaged_records_are_seen(void **state)
+{
+	struct place place = place_new();
+	char seen[32] = "", keys[32] = "";
+	struct bytes value, none = { 0 };
+	struct db_txn *txn;
+	struct db *db;
+	uint64_t count;
+
+	(void)state;
+	assert_int_equal(db_open(place.dir, MAP_BYTES, &db), 0);
+	put_one(db, "t", "a", "value-of-a");
+	put_one(db, "t", "b", "value-of-b");
+	put_one(db, "t", "c-key", "");
+	put_one(db, "t", "d", "value-of-d");
+	db_close(db);
+	spoil(place.file, "value-of-b", "value-0f-b");
+	spoil(place.file, "value-of-d", "Value-of-d");
+	spoil(place.file, "c-key", "c-kex");
+	assert_int_equal(db_open(place.dir, MAP_BYTES, &db), 0);
+	assert_value(db, "t", "a", "value-of-a");
+	assert_int_equal(db_begin(db, false, &txn), 0);
+	assert_int_equal(db_get(txn, "t", bytes_str("b"), &value), -EIO);
+	assert_int_equal(value.len, 0);
+	assert_int_equal(db_each(txn, "t", none, none, collect, keys), -EIO);
+	assert_string_equal(keys, "a");
+	db_abort(txn);
+	assert_int_equal(db_check(db, damaged, seen, &count), 0);
+	assert_int_equal(count, 3);
+	assert_string_equal(seen, "bc-kexd");
+	assert_value(db, "t", "b", "again");
+	assert_value(db, "t", "d", NULL);
+	assert_int_equal(db_check(db, damaged, seen, &count), 0);
+	assert_int_equal(count, 0);
+	db_close(db);
+	place_free(place);
+}
+
+/* Records of a version that wrote no sums get them at the first opening. */
+static void old_records_get_sums(void **state)
+{
+	struct place place = place_new();
+	MDB_val key = { 1, "k" }, value = { 0 };
+	char numbers[16], seen[8] = "";
+	uint64_t count;
+	MDB_env *env;
+	MDB_txn *txn;
+	MDB_dbi table;
+	struct db *db;
+
+	(void)state;
+	assert_int_equal(mdb_env_create(&env), 0);
+	assert_int_equal(mdb_env_set_maxdbs(env, 4), 0);
+	assert_int_equal(mdb_env_open(env, place.dir, MDB_NOTLS, 0600), 0);
+	assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+	assert_int_equal(mdb_dbi_open(txn, "empty", MDB_CREATE, &table), 0);
+	assert_int_equal(mdb_put(txn, table, &key, &value, 0), 0);
+	assert_int_equal(mdb_dbi_open(txn, "t", MDB_CREATE, &table), 0);
+	for (unsigned i = 0; i < 1000; i++) {
+		int len = snprintf(numbers, sizeof numbers, "n%u", i);
+		MDB_val number = { (size_t)len, numbers };
+
+		assert_int_equal(mdb_put(txn, table, &number, &number, 0), 0);
+	}
+	assert_int_equal(mdb_txn_commit(txn), 0);
+	mdb_env_close(env);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(db_open(place.dir, MAP_BYTES, &db), 0);
+		assert_value(db, "empty", "k", "");
+		assert_value(db, "t", "n0", "n0");
+		assert_value(db, "t", "n999", "n999");
+		assert_int_equal(db_check(db, damaged, seen, &count), 0);
+		assert_int_equal(count, 0);
+		db_close(db);
+	}
+	place_free(place);
+}
+
 static void read_for_ever(const char *dir, int go, int ready)
 {
 	struct db_txn *txn;
@@ -496,6 +638,8 @@ int main(void)
 		with_db(threads_may_all_begin),
 		cmocka_unit_test(two_processes_share_a_db),
 		cmocka_unit_test(a_reader_that_died_holds_no_pages),
+		cmocka_unit_test(damaged_records_are_seen),
+		cmocka_unit_test(old_records_get_sums),
 		cmocka_unit_test(bad_places_are_errors),
 	};
 	return cmocka_run_group_tests_name("net/db", tests, NULL, NULL);
