@@ -5,7 +5,9 @@
 #include "routing/routing.h"
 
 #define KAD_VALUE_QUORUM 16 /* records that are enough */
-#define KAD_SEND_MS 30000   /* one ADD_PROVIDER or PUT_VALUE, dialling included */
+#define KAD_VALUE_CHECKS_MAX                                                                       \
+	64		  /* signatures checked for one search; what comes after is not taken */
+#define KAD_SEND_MS 30000 /* one ADD_PROVIDER or PUT_VALUE, dialling included */
 
 struct kad;
 

@@ -35,7 +35,7 @@ struct kad_query {
 	unsigned count, count_max;
 	int send_err;
 	struct peer_id good[KAD_VALUE_QUORUM]; /* who has the best value */
-	unsigned good_count;
+	unsigned good_count, checks;
 	struct peer_id *late; /* who is to be told a better value */
 	size_t late_count;
 	bool busy;	/* in a callback of the user's, who may cancel */

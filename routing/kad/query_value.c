@@ -92,8 +92,12 @@ static void take_value(struct kad_query *query, const struct peer_id *from, stru
 	struct kad_values *values = &query->kad->values;
 	int order = 1;
 
-	if (kad_values_check(values, buf_bytes(&query->key), value, wallclock_ns()))
-		return;
+	/* Most tell the same: that was checked. */
+	if (query->value.len == 0 || !bytes_equal(value, buf_bytes(&query->value))) {
+		if (query->checks++ >= KAD_VALUE_CHECKS_MAX ||
+		    kad_values_check(values, buf_bytes(&query->key), value, wallclock_ns()))
+			return;
+	}
 	query->count++;
 	if (query->value.len > 0)
 		order = kad_values_rules(values, buf_bytes(&query->key))

@@ -269,14 +269,17 @@ static int find_place(struct kad_values *store, const struct newcomer *newcomer,
 }
 
 /* It may be kept in place of old. */
-static int judge(const struct kad_values *store, struct bytes key, const struct newcomer *newcomer,
-		 uint64_t now_ns)
+static int judge(struct kad_values *store, struct bytes key, const struct newcomer *newcomer,
+		 const struct peer_id *from, uint64_t now_ns)
 {
 	struct bytes old = newcomer->old ? buf_bytes(&newcomer->old->value) : bytes_of(NULL, 0);
 	int err;
 
 	if (newcomer->old && bytes_equal(old, newcomer->value))
 		return 0;
+	if (!peer_id_equal(from, &store->self) &&
+	    !kad_check_rate_take(&store->rate, from, now_ns / NS_PER_MS))
+		return -EAGAIN;
 	err = kad_values_check(store, key, newcomer->value, now_ns);
 	if (!err && newcomer->old &&
 	    kad_values_rules(store, key)->compare(old, newcomer->value) > 0)
@@ -295,12 +298,14 @@ int kad_values_put(struct kad_values *store, struct bytes key, struct bytes valu
 	if (err)
 		return err;
 	newcomer.old = kad_values_get(store, key, now_ns);
+	if (!newcomer.old && map_get(&store->keys, key))
+		return -EAGAIN; /* which of the two is better cannot be told now */
 	newcomer.distance = own ? 0 : distance_of(store, key);
 	if (newcomer.old && is_settled(store, newcomer.old, value, from, now_ns / NS_PER_MS))
 		return 0;
 	err = find_place(store, &newcomer, from, now_ns);
 	if (!err)
-		err = judge(store, key, &newcomer, now_ns);
+		err = judge(store, key, &newcomer, from, now_ns);
 	if (err)
 		return err;
 	make_room(store, &newcomer);
@@ -318,15 +323,17 @@ const struct kad_value *kad_values_get(struct kad_values *store, struct bytes ke
 {
 	struct kad_value *entry = map_get(&store->keys, key);
 
-	if (!entry)
+	if (!entry || (is_alive(entry, now_ns) && entry->checked))
+		return entry;
+	if (is_alive(entry, now_ns) && !entry->own &&
+	    !kad_check_rate_take(&store->rate, NULL, now_ns / NS_PER_MS))
 		return NULL;
 	if (!is_alive(entry, now_ns) ||
-	    (!entry->checked && kad_values_check(store, key, buf_bytes(&entry->value), now_ns))) {
+	    kad_values_check(store, key, buf_bytes(&entry->value), now_ns)) {
 		drop(store, key, entry);
 		return NULL;
 	}
-	if (!entry->checked)
-		set_checked(store, key, entry);
+	set_checked(store, key, entry);
 	return entry;
 }
 

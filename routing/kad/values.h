@@ -7,13 +7,16 @@
  * there are others. What we put ourselves stays, as does all that is nearer than the newcomer; one
  * peer has KAD_VALUES_PEER_MAX places, for which it displaces at most as many of others.
  *
- * A signature is checked once.
+ * Signatures are checked on this thread: once a record, when it has a place already, and of others'
+ * records no more in a second than check_rate.h lets pass, with what was read from the db.
+ *
  * Loop thread only; now is a wall clock. */
 #ifndef ROUTING_KAD_VALUES_H
 #define ROUTING_KAD_VALUES_H
 
 #include "net/base/map.h"
 #include "net/wire/key.h"
+#include "routing/kad/check_rate.h"
 #include "routing/kad/key.h"
 #include "routing/routing.h"
 
@@ -50,6 +53,7 @@ struct kad_values {
 	size_t rules_count;
 	struct map keys;  /* key -> struct kad_value */
 	struct map peers; /* peer id -> how many values, as a number */
+	struct kad_check_rate rate;
 };
 
 /* Adds "pk" and "ipns" to the rules; the caller's come first. What self tells is ours. Reads the
@@ -67,7 +71,8 @@ int kad_values_check(const struct kad_values *store, struct bytes key, struct by
  * too many, it is full of nearer ones, or too many are checked just now. */
 int kad_values_put(struct kad_values *store, struct bytes key, struct bytes value,
 		   const struct peer_id *from, uint64_t now_ns);
-/* The record of key when it is still good, else NULL. Borrowed until the next call. */
+/* The record of key when it is still good, else NULL (also when it must be checked first, and too
+ * many are just now). Borrowed until the next call. */
 const struct kad_value *kad_values_get(struct kad_values *store, struct bytes key, uint64_t now_ns);
 /* One of ours that is due for being told again, appended to key; from then on it is due in
  * KAD_VALUE_RETRY_MS. False: none. */

@@ -1,6 +1,8 @@
 /* Whole nodes over real sockets: providing, finding, values, restarts. */
 #include "net/base/db.h"
+#include "net/base/wait.h"
 #include "net/wire/multihash.h"
+#include "routing/kad/query_private.h"
 #include "tests/routing/kad_lab.h"
 
 #include <errno.h>
@@ -280,6 +282,87 @@ static void values_are_kept_and_strangers_refused(void **state)
 	three_free(&t);
 }
 
+static unsigned checks, checks_asking;
+
+/* Records of "n": digits, the greater the better. */
+static int digit_validate(struct bytes key, struct bytes value, uint64_t wallclock_ns)
+{
+	(void)key;
+	(void)wallclock_ns;
+	checks++;
+	return value.len == 1 ? 0 : -EBADMSG;
+}
+
+static int digit_compare(struct bytes a, struct bytes b)
+{
+	return a.at[0] - b.at[0];
+}
+
+static const struct record_rules digits = { "n", digit_validate, digit_compare, NULL };
+
+/* From now on it is the servers who check: they are told the best. */
+static void answered(void *ctx, int err, unsigned count)
+{
+	checks_asking = checks;
+	heard_done(ctx, err, count);
+}
+
+/* Three nodes keep a value each; a fourth, which may check so many more signatures, asks. Returns
+ * how many it checked. */
+static unsigned ask_three(const char *const values[3], unsigned checks_left, struct heard *heard)
+{
+	struct kad_config config = kad_lab_config();
+	struct lab *lab = lab_new();
+	struct swarm *swarms[4];
+	struct router *routers[4];
+	struct kad_query *query;
+
+	config.rules = &digits;
+	config.rules_count = 1;
+	for (uint8_t i = 0; i < 4; i++) {
+		swarms[i] = lab_swarm(lab, i + 1, NULL, NULL);
+		routers[i] = kad_new(swarms[i], NULL, &config);
+		if (i < 3)
+			assert_int_equal(kad_values_put(&kad_of(routers[i])->values,
+							bytes_str("/n/1"), bytes_str(values[i]),
+							swarm_self(swarms[i]), wallclock_ns()),
+					 0);
+	}
+	for (uint8_t i = 0; i < 3; i++)
+		assert_int_equal(lab_connect(lab, swarms[3], swarms[i]), 0);
+	kad_lab_peers(lab, routers[3], 3);
+	checks = 0;
+	query = (struct kad_query *)routing_get_value(routers[3], bytes_str("/n/1"),
+						      lab_deadline(lab, 5000), heard_value,
+						      answered, heard);
+	query->checks = KAD_VALUE_CHECKS_MAX - checks_left;
+	lab_until(lab, &heard->done);
+	for (uint8_t i = 0; i < 4; i++)
+		router_free(routers[i]);
+	lab_free(lab);
+	return checks_asking;
+}
+
+static void what_many_tell_is_checked_once(void **state)
+{
+	const char *const same[] = { "5", "5", "5" }, *const others[] = { "5", "6", "7" };
+	struct heard heard = { 0 };
+
+	(void)state;
+	assert_int_equal(ask_three(same, KAD_VALUE_CHECKS_MAX, &heard), 1);
+	assert_int_equal(heard.count, 3);
+	buf_release(&heard.value);
+	/* Whatever is told: so many and no more. What was checked is the answer. */
+	heard = (struct heard){ 0 };
+	assert_int_equal(ask_three(others, 2, &heard), 2);
+	assert_int_equal(heard.err, 0);
+	assert_int_equal(heard.count, 2);
+	buf_release(&heard.value);
+	heard = (struct heard){ 0 };
+	assert_int_equal(ask_three(others, 0, &heard), 0);
+	assert_int_equal(heard.err, -ENOENT);
+}
+
 static void the_table_survives_a_restart(void **state)
 {
 	struct lab *lab = lab_new();
@@ -420,6 +503,7 @@ int main(void)
 		cmocka_unit_test(an_empty_network_answers_at_once),
 		cmocka_unit_test(cancelling_is_silent_even_from_a_callback),
 		cmocka_unit_test(values_are_kept_and_strangers_refused),
+		cmocka_unit_test(what_many_tell_is_checked_once),
 		cmocka_unit_test(the_table_survives_a_restart),
 		cmocka_unit_test(a_client_is_not_asked),
 		cmocka_unit_test(the_bootstrap_list_is_dialled),

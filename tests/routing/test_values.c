@@ -312,6 +312,73 @@ static void a_record_is_checked_once(void **state)
 	db_close(db);
 }
 
+/* Whoever puts what must be checked, and however much: the loop does so many and no more. */
+static void signatures_are_bounded(void **state)
+{
+	const unsigned seconds = 20, per_second = 1000 / KAD_CHECK_MS;
+	struct kad_values store;
+	unsigned before;
+	char key[16];
+
+	(void)state;
+	begin(&store, NULL, NOW_NS);
+	/* One peer with bad ones only: refused as bad, then unseen; its own share is all it takes.
+	 */
+	for (unsigned i = 0; i < 5000; i++)
+		assert_int_equal(put(&store, "/n/1", "x", 1, NOW_NS),
+				 i < KAD_CHECK_PEER_BURST ? -EBADMSG : -EAGAIN);
+	assert_int_equal(checks, KAD_CHECK_PEER_BURST);
+	assert_int_equal(put(&store, "/n/1", "5", 2, NOW_NS), 0);
+	/* Ever new names: all together have a limit too. */
+	for (unsigned ms = 0; ms < seconds * 1000; ms++) {
+		snprintf(key, sizeof(key), "/n/%u", ms);
+		put(&store, key, "x", 3 + ms, NOW_NS + ms * MS);
+	}
+	assert_in_range(checks, KAD_CHECK_BURST, KAD_CHECK_BURST + seconds * per_second);
+	/* Neither what is known already, nor our own, nor what no rules are for, waits for it. */
+	before = checks;
+	assert_int_equal(put(&store, "/n/1", "5", 3, NOW_NS + seconds * 1000 * MS), 0);
+	assert_int_equal(put(&store, "/m/1", "5", 3, NOW_NS + seconds * 1000 * MS), -EKEYREJECTED);
+	assert_int_equal(checks, before);
+	assert_int_equal(put(&store, "/n/own", "5", 0, NOW_NS + seconds * 1000 * MS), 0);
+	kad_values_release(&store);
+}
+
+/* What a restart left to be checked is neither given unchecked nor lost. */
+static void unchecked_records_wait(void **state)
+{
+	struct kad_values store;
+	unsigned given = 0;
+	char key[16];
+	struct db *db;
+
+	(void)state;
+	assert_int_equal(db_open_temp(&db), 0);
+	begin(&store, db, NOW_NS);
+	for (unsigned i = 0; i < 2 * KAD_CHECK_BURST; i++) {
+		snprintf(key, sizeof(key), "/n/%u", i);
+		assert_int_equal(put(&store, key, "5", 1 + i, at(i)), 0);
+	}
+	assert_int_equal(put(&store, "/n/own", "5", 0, NOW_NS), 0);
+	kad_values_release(&store);
+	assert_int_equal(db_flush(db), 0);
+	begin(&store, db, at(1000));
+	for (unsigned i = 0; i < 2 * KAD_CHECK_BURST; i++) {
+		snprintf(key, sizeof(key), "/n/%u", i);
+		given += holds(&store, key, "5", at(1000));
+	}
+	assert_int_equal(given, KAD_CHECK_BURST);
+	assert_int_equal(checks, KAD_CHECK_BURST);
+	assert_true(holds(&store, "/n/own", "5", at(1000)));
+	/* Nor is a worse one taken in its place. */
+	assert_int_equal(put(&store, key, "4", 1, at(1000)), -EAGAIN);
+	assert_true(holds(&store, key, "5", at(1001)));
+	assert_int_equal(put(&store, key, "4", 1, at(1001)), -ESTALE);
+	assert_int_equal(store.keys.count, 2 * KAD_CHECK_BURST + 1);
+	kad_values_release(&store);
+	db_close(db);
+}
+
 static uint64_t records_in(struct db *db)
 {
 	struct db_txn *txn;
@@ -508,6 +575,8 @@ int main(void)
 		cmocka_unit_test(the_ended_go_first),
 		cmocka_unit_test(all_together_have_a_limit),
 		cmocka_unit_test(a_record_is_checked_once),
+		cmocka_unit_test(signatures_are_bounded),
+		cmocka_unit_test(unchecked_records_wait),
 		cmocka_unit_test(what_is_no_good_does_not_survive_a_restart),
 		cmocka_unit_test(a_public_key_is_its_names_alone),
 		cmocka_unit_test(names_are_kept),
