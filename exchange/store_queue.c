@@ -556,7 +556,7 @@ bool queue_keep(struct store_queue *queue, struct bytes multihash)
 	struct queue_item *item = map_get(&queue->pending, multihash);
 	bool can = item && (item->keep || !item->committing);
 
-	if (can)
+	if (can && !item->keep) /* the committer reads it without the lock */
 		item->keep = true;
 	pthread_mutex_unlock(&queue->lock);
 	return can;
