@@ -77,6 +77,42 @@ int rewrite_look(struct gen *gen, rewrite_fn *fn, void *ctx)
 	return err;
 }
 
+/* Some keys, each as in struct keys; at least one. 0 or a negative errno to stop. */
+typedef int batch_fn(void *ctx, struct bytes keys);
+
+/* Gives the keys of a generation that are live by fn's word, or those that are not, to batch(). */
+static int each_batch(struct gen *gen, rewrite_fn *fn, void *fn_ctx, bool live, batch_fn *batch, void *ctx)
+{
+	struct keys keys = { 0 };
+	struct buf some = { 0 };
+	int err;
+
+	do {
+		err = keys_read(gen, &keys);
+		struct cursor c = cursor_over(buf_bytes(&keys.text));
+
+		buf_clear(&some);
+		while (!err && cursor_left(&c)) {
+			uint64_t len;
+			const uint8_t *at = c.at;
+			struct bytes multihash = next_key(&c, &len);
+			int says = fn(fn_ctx, gen, multihash, len);
+
+			if (says >= 0 && (says > 0) == live)
+				buf_add(&some, bytes_of(at, (size_t)(c.at - at)));
+			err = says < 0 ? says : 0;
+		}
+		if (!err && some.len)
+			err = batch(ctx, buf_bytes(&some));
+	} while (!err && keys.next.len);
+	buf_release(&keys.text);
+	buf_release(&keys.next);
+	buf_release(&some);
+	return err;
+}
+
+/* ---- copying ---- */
+
 struct copy {
 	struct store_lmdb *lmdb;
 	struct gen *from, *to;
@@ -145,8 +181,9 @@ static int copy_batch(struct copy *copy, struct cursor *c, bool *map_full)
 	return err;
 }
 
-static int copy_keys(struct copy *copy, struct bytes keys)
+static int copy_keys(void *ctx, struct bytes keys)
 {
+	struct copy *copy = ctx;
 	struct cursor c = cursor_over(keys);
 	bool map_full = false, before;
 	int err = 0;
@@ -165,33 +202,11 @@ static int copy_keys(struct copy *copy, struct bytes keys)
 int rewrite_copy(struct store_lmdb *lmdb, struct gen *gen, rewrite_fn *fn, void *ctx)
 {
 	struct copy copy = { .lmdb = lmdb, .from = gen };
-	struct keys keys = { 0 };
-	struct buf live = { 0 };
-	int err;
 
-	do {
-		err = keys_read(gen, &keys);
-		struct cursor c = cursor_over(buf_bytes(&keys.text));
-
-		buf_clear(&live);
-		while (!err && cursor_left(&c)) {
-			uint64_t len;
-			const uint8_t *at = c.at;
-			struct bytes multihash = next_key(&c, &len);
-			int is_live = fn(ctx, gen, multihash, len);
-
-			if (is_live > 0)
-				buf_add(&live, bytes_of(at, (size_t)(c.at - at)));
-			err = is_live < 0 ? is_live : 0;
-		}
-		if (!err)
-			err = copy_keys(&copy, buf_bytes(&live));
-	} while (!err && keys.next.len);
-	buf_release(&keys.text);
-	buf_release(&keys.next);
-	buf_release(&live);
-	return err;
+	return each_batch(gen, fn, ctx, true, copy_keys, &copy);
 }
+
+/* ---- deleting ---- */
 
 /* In one transaction. */
 static int delete_keys(struct gen *gen, struct bytes keys)
@@ -219,38 +234,23 @@ static int open_again(struct gen *gen)
 	return err ? err : gen_write_end(gen, txn, gen_meta_put(gen, txn, "closed", 0));
 }
 
+static int prune_keys(void *ctx, struct bytes keys)
+{
+	struct gen *gen = ctx;
+	int err = delete_keys(gen, keys);
+
+	if (err == -ENOSPC && !gen_resize(gen, GEN_GROW_BYTES)) /* the map may be full, not the disk */
+		err = delete_keys(gen, keys);
+	return err;
+}
+
 int rewrite_prune(struct gen *gen, rewrite_fn *fn, void *ctx)
 {
-	struct keys keys = { 0 };
-	struct buf dead = { 0 };
-	int err;
+	int err = each_batch(gen, fn, ctx, false, prune_keys, gen);
 
-	do {
-		err = keys_read(gen, &keys);
-		struct cursor c = cursor_over(buf_bytes(&keys.text));
-
-		buf_clear(&dead);
-		while (!err && cursor_left(&c)) {
-			uint64_t len;
-			const uint8_t *at = c.at;
-			struct bytes multihash = next_key(&c, &len);
-			int is_live = fn(ctx, gen, multihash, len);
-
-			if (is_live == 0)
-				buf_add(&dead, bytes_of(at, (size_t)(c.at - at)));
-			err = is_live < 0 ? is_live : 0;
-		}
-		if (!err && dead.len)
-			err = delete_keys(gen, buf_bytes(&dead));
-		if (err == -ENOSPC && !gen_resize(gen, GEN_GROW_BYTES)) /* the map may be full, not the disk */
-			err = delete_keys(gen, buf_bytes(&dead));
-	} while (!err && keys.next.len);
 	/* LMDB gives pages out again in the second transaction after the one that freed them. */
 	for (unsigned i = 0; i < 2 && !err; i++)
 		err = open_again(gen);
-	buf_release(&keys.text);
-	buf_release(&keys.next);
-	buf_release(&dead);
 	return err;
 }
 
