@@ -463,16 +463,8 @@ void cli_provide_changed(struct invocation *in)
 
 void cli_announce(struct invocation *in, const struct cid *cid)
 {
-	struct db_txn *txn;
-	int err = db_begin(in->repo->db, true, &txn);
+	int err = repo_provide(in->repo, cid, true);
 
-	if (!err) {
-		err = db_put(txn, "provide", cid_hash_bytes(cid), bytes_of("", 0));
-		if (err)
-			db_abort(txn);
-		else
-			err = db_commit(txn);
-	}
 	if (err) {
 		log_warn("cli", "cannot record what is provided err=%s", err_text(err));
 		return;

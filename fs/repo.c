@@ -142,20 +142,30 @@ static int load_identity(struct repo *repo, char **why)
 	return err;
 }
 
-/* A record of the table "repo" tells that blocks were lost. */
-static int note_losses(struct repo *repo, bool lost)
+/* Sets or removes a record that says something by being there. */
+static int mark(struct repo *repo, const char *table, struct bytes key, bool on)
 {
 	struct db_txn *txn;
 	int err = db_begin(repo->db, true, &txn);
 
 	if (err)
 		return err;
-	err = lost ? db_put(txn, "repo", bytes_str("lost"), bytes_of("", 0)) :
-		     db_del(txn, "repo", bytes_str("lost"));
+	err = on ? db_put(txn, table, key, bytes_of("", 0)) : db_del(txn, table, key);
 	if (!err)
 		return db_commit(txn);
 	db_abort(txn);
 	return err;
+}
+
+int repo_provide(struct repo *repo, const struct cid *cid, bool provide)
+{
+	return mark(repo, "provide", cid_hash_bytes(cid), provide);
+}
+
+/* A record of the table "repo" tells that blocks were lost. */
+static int note_losses(struct repo *repo, bool lost)
+{
+	return mark(repo, "repo", bytes_str("lost"), lost);
 }
 
 void repo_mind_losses(struct repo *repo)

@@ -28,6 +28,9 @@ void repo_mind_losses(struct repo *repo);
 /* Are pins incomplete for that reason? Until repo_healed(). Any process. */
 bool repo_has_losses(struct repo *repo);
 void repo_healed(struct repo *repo);
+/* Roots to be announced: the table "provide" has this one, or not any more. Durable when it returns 0; -ENOENT: it was not there;
+ * -errno. */
+int repo_provide(struct repo *repo, const struct cid *cid, bool provide);
 struct repo_damage {
 	uint64_t pins;	 /* kept again, recursively; names and counts are lost */
 	uint64_t lost;	 /* pins of which nothing can be told */

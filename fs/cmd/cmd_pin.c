@@ -128,15 +128,7 @@ static const struct option_spec update_options[] = {
 /* No pin any more: nothing to announce. */
 static void withdraw(struct invocation *in, const struct cid *cid)
 {
-	struct db_txn *txn;
-
-	if (db_begin(in->repo->db, true, &txn))
-		return;
-	if (db_del(txn, "provide", cid_hash_bytes(cid))) {
-		db_abort(txn);
-		return;
-	}
-	if (db_commit(txn) == 0)
+	if (!repo_provide(in->repo, cid, false))
 		cli_provide_changed(in);
 }
 

@@ -59,16 +59,8 @@ static void on_provide(struct inbox_item *item)
 /* As `pin add` does at its end. */
 static void announce(struct daemon_pins *pins, const struct cid *cid)
 {
-	struct db_txn *txn;
-	int err = db_begin(pins->daemon->repo->db, true, &txn);
+	int err = repo_provide(pins->daemon->repo, cid, true);
 
-	if (!err) {
-		err = db_put(txn, "provide", cid_hash_bytes(cid), bytes_of("", 0));
-		if (err)
-			db_abort(txn);
-		else
-			err = db_commit(txn);
-	}
 	if (err)
 		log_warn("pins", "cannot record what is provided err=%s", err_text(err));
 	else if (!atomic_exchange(&pins->provide_posted, true))
