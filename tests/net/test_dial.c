@@ -129,7 +129,7 @@ static void a_silent_peer_times_out_and_can_be_cancelled(void **state)
 	(void)state;
 	assert_int_equal(dial(lab, a, swarm_self(b), &silent, 1, 100), -ETIMEDOUT);
 	struct swarm_op *op =
-		swarm_connect(a, swarm_self(b), &silent, 1, lab_deadline(lab, 100), note, &outcome);
+		swarm_connect(a, swarm_self(b), &silent, 1, lab_deadline(lab, 5000), note, &outcome);
 	lab_run(lab, 20);
 	swarm_cancel(op);
 	lab_run(lab, 150);
@@ -191,7 +191,7 @@ static void half_open_peers_are_bounded(void **state)
 	lab_run(lab, 50);
 	swarm_connect(a, swarm_self(b), &addr, 1, lab_deadline(lab, 8000), note, &outcome);
 	lab_run(lab, 100);
-	assert_false(outcome.done); /* held in the kernel's queue */
+	assert_in_range(b->pending_count, 0, SWARM_PENDING_IN_MAX); /* the rest is held in the kernel's queue */
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
 		if (i % 2)
 			assert_int_equal(write(fds[i], "garbage\n", 8), 8);
