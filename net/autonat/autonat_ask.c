@@ -117,6 +117,13 @@ static void on_close(void *ctx, struct stream *stream, int err)
 	on_end(ask, stream);
 }
 
+/* Version 1 tries the address that it sees us come from, whatever we ask about. */
+static bool fits_v1(const struct autonat_ask *ask)
+{
+	return !ask->probe.bound[0] ||
+	       autonat_addr_same_ip(&ask->stream->conn->secured.conn->local, &ask->probe.addrs[0]);
+}
+
 static const struct stream_events events = {
 	.on_data = on_data, .on_end = on_end, .on_close = on_close
 };
@@ -136,6 +143,11 @@ static void on_opened(void *ctx, int err, struct stream *stream, const char *pro
 	ask->stream = stream;
 	ask->v1 = bytes_equal(bytes_str(protocol), bytes_str(AUTONAT_V1_PROTOCOL));
 	stream_accept(stream, &events, ask);
+	if (ask->v1 && !fits_v1(ask)) {
+		ask->probe.state = PROBE_REFUSED;
+		ask_end(ask);
+		return;
+	}
 	if (ask->v1)
 		autonat_msg_put_v1_dial(&out, swarm_self(swarm), ask->probe.addrs, 1);
 	else
