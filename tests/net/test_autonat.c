@@ -465,6 +465,61 @@ static void version_1_is_served(void **state)
 	lab_free(lab);
 }
 
+/* What an old server will say, at once. */
+struct old {
+	enum autonat_v1_status status;
+	struct multiaddr addr;
+};
+
+static void answer_v1(void *ctx, struct stream *stream)
+{
+	static const struct stream_events silence;
+	struct old *old = ctx;
+	struct buf out = { 0 };
+
+	stream_accept(stream, &silence, NULL);
+	autonat_msg_put_v1_response(&out, old->status, &old->addr);
+	stream_write_buf(stream, &out);
+	buf_release(&out);
+	stream_close(stream);
+}
+
+/* Its word counts as anybody's, about the very address alone. */
+static void version_1_is_asked_where_there_is_no_other(void **state)
+{
+	static const struct {
+		enum autonat_v1_status status;
+		bool other;
+		size_t good, bad;
+	} cases[] = {
+		{ AUTONAT_V1_OK, false, 1, 0 },	      { AUTONAT_V1_OK, true, 0, 0 },
+		{ AUTONAT_V1_E_DIAL, false, 0, 1 },   { AUTONAT_V1_E_REFUSED, false, 0, 0 },
+		{ AUTONAT_V1_E_INTERNAL, false, 0, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct lab *lab = lab_new();
+		struct node asker = node_new(lab, 9, false), server = { 0 };
+		struct old old = { .status = cases[i].status };
+		const struct autonat_tracked *first = &asker.autonat->track.at[0];
+
+		server.swarm = lab_swarm(lab, 1, NULL, NULL);
+		server.addr = lab_addr(server.swarm);
+		old.addr = cases[i].other ? server.addr : listens(asker.swarm, "/ip4/127.0.0.1/");
+		swarm_handle(server.swarm, AUTONAT_V1_PROTOCOL, 2, answer_v1, &old);
+		meet(lab, &asker, &server);
+		hurry(lab, &asker);
+		while (asker.autonat->asked == 0 || asker.autonat->ask)
+			lab_run(lab, 5);
+		assert_int_equal(asker.autonat->confirmed, cases[i].good);
+		assert_int_equal(first->outcome_count, cases[i].good + cases[i].bad);
+		assert_int_equal(first->refusals, cases[i].status == AUTONAT_V1_E_REFUSED);
+		node_close(lab, &asker);
+		lab_free(lab);
+	}
+}
+
 /* Whoever ends in the middle of it leaves nothing behind (the sanitizer looks). */
 static void it_may_end_at_any_time(void **state)
 {
@@ -492,6 +547,7 @@ int main(void)
 		cmocka_unit_test(who_asks_too_much_is_turned_away),
 		cmocka_unit_test(a_real_server_never_dials_loopback),
 		cmocka_unit_test(version_1_is_served),
+		cmocka_unit_test(version_1_is_asked_where_there_is_no_other),
 		cmocka_unit_test(it_may_end_at_any_time),
 	};
 
