@@ -503,6 +503,15 @@ void dial_leave(struct swarm_op *op)
 		dial_free(dial);
 }
 
+struct swarm_op *dial_waiter(const struct dials *dials, const struct peer_id *peer)
+{
+	struct dial *dial = dials ? map_get(&dials->dials, peer_id_bytes(peer)) : NULL;
+
+	return dial && !list_empty(&dial->ops) ?
+		       list_first(&dial->ops, struct swarm_op, dial_node) :
+		       NULL;
+}
+
 struct dials *dials_new(struct swarm *swarm)
 {
 	struct dials *dials = xnew(struct dials);

@@ -28,6 +28,8 @@ void dials_free(struct dials *dials);
 int dial_join(struct dials *dials, struct swarm_op *op);
 /* op waits no more; the dial ends with its last operation. Nothing when it was not waiting. */
 void dial_leave(struct swarm_op *op);
+/* One that waits for peer; NULL: none does. */
+struct swarm_op *dial_waiter(const struct dials *dials, const struct peer_id *peer);
 /* The finder's answer. */
 void dial_found(struct dials *dials, const struct peer_id *peer, int err,
 		const struct peer_info *info);

@@ -166,20 +166,13 @@ void swarm_op_dialed(struct swarm_op *op, int err)
 void swarm_ops_connected(struct swarm *swarm, const struct peer_id *id)
 {
 	struct peer_id peer = *id;
-	bool again;
+	struct swarm_op *op;
 
-	/* Each may start and end others: begin anew until none waits. */
-	do {
-		again = false;
-		list_for_each (op, &swarm->ops, struct swarm_op, node) {
-			if (!op->dial || !peer_id_equal(&op->peer, &peer))
-				continue;
-			dial_leave(op);
-			swarm_op_dialed(op, 0);
-			again = true;
-			break;
-		}
-	} while (again);
+	/* Each may start and end others: always the first that still waits. */
+	while ((op = dial_waiter(swarm->dials, &peer)) != NULL) {
+		dial_leave(op);
+		swarm_op_dialed(op, 0);
+	}
 }
 
 /* ---- starting ---- */
