@@ -68,7 +68,7 @@ int dag_resolve_path(struct blocks *blocks, const char *path, struct wait *wait,
 /* ---- walking whole DAGs ---- */
 
 struct dag_walk_config {
-	size_t ahead_max;     /* blocks asked for ahead [256] */
+	size_t ahead_max;     /* blocks on their way at once [1024] */
 	uint64_t bytes_max;   /* stop with -EFBIG after so many bytes; 0: none */
 	bool skip_seen;	      /* visit each block once, remembering them (pins, export) */
 };

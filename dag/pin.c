@@ -12,7 +12,6 @@
 
 #define TABLE "pins"
 #define LOOK_EVERY 256 /* blocks, at the record: was it removed? */
-#define AHEAD_MAX 256
 
 enum { FIELD_KIND = 1, FIELD_STATE, FIELD_NAME, FIELD_BLOCKS, FIELD_BYTES, FIELD_CREATED };
 
@@ -206,7 +205,7 @@ static bool is_below_from(void *ctx, const struct cid *cid)
 static int fetch(struct adding *adding, struct blocks *blocks, struct wait *wait,
 		 uint64_t timeout_ms)
 {
-	const struct dag_walk_config config = { .ahead_max = AHEAD_MAX, .skip_seen = true };
+	const struct dag_walk_config config = { .skip_seen = true };
 	struct block *block;
 	int err;
 

@@ -1,8 +1,8 @@
 /* Walking a DAG, depth first, without recursion. A frame holds the links of one block as packed
  * CIDs: `at` is the next to visit, `asked` how far they were asked for ahead. A frame is left
  * before its last link is entered, so a chain of any length needs one frame. */
-#include "dag/ipld/cbor_links.h"
 #include "dag/dag.h"
+#include "dag/ipld/cbor_links.h"
 #include "dag/ipld/json_links.h"
 #include "dag/walk_ahead.h"
 #include "dag/walk_seen.h"
@@ -11,14 +11,14 @@
 
 #include <stdlib.h>
 
-#define AHEAD_DEFAULT 256
-#define AHEAD_FRAMES_MAX 64 /* looked at, from the top, for what may be asked ahead */
+#define AHEAD_DEFAULT EXCHANGE_PREFETCH_MAX
 #define STACK_BYTES_MAX ((size_t)256 << 20) /* of links waiting in all frames */
 
 struct frame {
 	struct buf links; /* length byte, CID; again and again */
 	size_t at, asked;
-	unsigned depth; /* of the blocks these links name */
+	struct ahead_entry *mark; /* while there are links not asked for */
+	unsigned depth;		  /* of the blocks these links name */
 };
 
 struct walk {
@@ -91,9 +91,11 @@ static bool left_out(void *ctx, const struct cid *cid)
 	return (walk->prune && walk->prune(walk->ctx, cid)) || walk_seen_has(&walk->seen, cid);
 }
 
-/* False: the window is full. */
-static bool ask_frame(struct walk *walk, struct frame *frame)
+/* What the window asks for when it comes to a frame. */
+static bool ask_frame(void *ctx, size_t index)
 {
+	struct walk *walk = ctx;
+	struct frame *frame = &walk->frames[index];
 	struct cid cid;
 
 	while (frame->asked < frame->links.len) {
@@ -103,20 +105,8 @@ static bool ask_frame(struct walk *walk, struct frame *frame)
 			return false;
 		frame->asked = next;
 	}
+	frame->mark = NULL;
 	return true;
-}
-
-/* Fills the window when half of it is used up: what comes first is asked first. */
-static void ask_ahead(struct walk *walk)
-{
-	size_t looked = 0;
-
-	if (walk->ahead.asked.count > walk->ahead.max / 2)
-		return;
-	for (size_t i = walk->count; i > 0 && looked < AHEAD_FRAMES_MAX; i--, looked++)
-		if (!ask_frame(walk, &walk->frames[i - 1]))
-			break;
-	walk_ahead_flush(&walk->ahead);
 }
 
 static void pop(struct walk *walk)
@@ -124,6 +114,7 @@ static void pop(struct walk *walk)
 	struct frame *frame = &walk->frames[--walk->count];
 
 	walk->stack_bytes -= frame->links.len;
+	walk_ahead_unmark(frame->mark);
 	buf_release(&frame->links);
 }
 
@@ -141,6 +132,7 @@ static int push(struct walk *walk, struct frame *frame)
 		walk->frames = xrealloc(walk->frames, walk->cap * sizeof(*walk->frames));
 	}
 	walk->stack_bytes += frame->links.len;
+	frame->mark = walk_ahead_mark(&walk->ahead, walk->count);
 	walk->frames[walk->count++] = *frame;
 	return 0;
 }
@@ -154,7 +146,6 @@ static void take(struct walk *walk, struct cid *cid, unsigned *depth)
 	frame->at = link_at(frame, frame->at, cid);
 	if (frame->asked < frame->at)
 		frame->asked = frame->at;
-	walk_ahead_taken(&walk->ahead, cid);
 	if (frame->at == frame->links.len)
 		pop(walk);
 }
@@ -168,6 +159,7 @@ static int visit(struct walk *walk, const struct cid *cid, unsigned depth, struc
 
 	if (err)
 		return err;
+	walk_ahead_arrived(&walk->ahead, block->data.len);
 	walk->bytes += block->data.len;
 	if (walk->config->bytes_max && walk->bytes > walk->config->bytes_max)
 		err = -EFBIG;
@@ -191,18 +183,18 @@ static int walk_all(struct walk *walk, struct wait *wait, uint64_t timeout_ms, d
 		struct cid cid;
 		unsigned depth;
 
-		ask_ahead(walk);
 		take(walk, &cid, &depth);
-		if (walk->prune && walk->prune(walk->ctx, &cid))
+		if ((walk->prune && walk->prune(walk->ctx, &cid)) ||
+		    (walk->config->skip_seen && !walk_seen_add(&walk->seen, &cid))) {
+			walk_ahead_skip(&walk->ahead, &cid);
 			continue;
-		if (walk->config->skip_seen && !walk_seen_add(&walk->seen, &cid))
-			continue;
+		}
+		walk_ahead_come(&walk->ahead, &cid, wait);
 		/* A fresh deadline, and not wait_start(): an interruption must not be lost. */
 		wait->deadline_ms = timeout_ms ? monotonic_ms() + timeout_ms : UINT64_MAX;
 		err = wait_check(wait);
 		if (err)
 			break;
-		walk_ahead_look(&walk->ahead, &cid);
 		err = visit(walk, &cid, depth, wait, each);
 	}
 	return err;
@@ -216,13 +208,14 @@ int dag_walk(struct blocks *blocks, const struct cid *root, const struct dag_wal
 	struct frame top = { .depth = 0 };
 
 	add_link(&top, root);
-	top.asked = top.links.len; /* nothing to ask ahead: it comes next */
 	walk.ahead = (struct walk_ahead){
 		.blocks = blocks,
 		.max = config->ahead_max ? config->ahead_max : AHEAD_DEFAULT,
 		.left_out = left_out,
+		.ask_frame = ask_frame,
 		.ctx = &walk,
 	};
+	walk_ahead_init(&walk.ahead);
 	int err = push(&walk, &top);
 
 	if (!err)

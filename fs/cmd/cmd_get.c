@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #define GET_DEPTH_MAX 256 /* directories below each other; each is open meanwhile */
-#define GET_AHEAD 256	  /* children asked for ahead */
 #define VIEW_BYTES (1u << 20)
 
 static const struct option_spec options[] = {
@@ -178,20 +177,6 @@ static void children_release(struct children *children)
 	free(children->list);
 }
 
-/* Ask for children [from, from + GET_AHEAD). */
-static void ask_ahead(struct get *get, const struct children *children, size_t from)
-{
-	struct cid cids[GET_AHEAD];
-	size_t count = 0;
-
-	while (count < GET_AHEAD && from + count < children->count) {
-		cids[count] = children->list[from + count].cid;
-		count++;
-	}
-	if (count)
-		exchange_prefetch(get->blocks, cids, count);
-}
-
 static int get_node(struct get *get, int dirfd, const char *name, const struct cid *cid,
 		    unsigned depth);
 
@@ -200,10 +185,7 @@ static int get_children(struct get *get, int fd, const struct children *children
 	size_t at = get->at.len;
 	int code = EXIT_OK;
 
-	ask_ahead(get, children, 0);
 	for (size_t i = 0; i < children->count && !code; i++) {
-		if (i % GET_AHEAD == 0)
-			ask_ahead(get, children, i + GET_AHEAD);
 		buf_printf(&get->at, "/%s", children->list[i].name);
 		code = get_node(get, fd, children->list[i].name, &children->list[i].cid, depth + 1);
 		get->at.len = at;

@@ -32,6 +32,7 @@ struct fake {
 	struct wait wait;
 	pthread_mutex_t lock; /* guards what follows: many threads may fetch */
 	bool forgets;	      /* what arrives is handed out, but does not reach the local store */
+	struct store *queue;  /* if set, what arrives stays there: who fetches it pays no round trip */
 	unsigned trip_ms;     /* how long one takes */
 	unsigned trips;	      /* waits */
 	unsigned asked;	      /* CIDs prefetched that were not stored */
@@ -56,7 +57,9 @@ static inline void fake_arrive(struct fake *fake, const struct cid *cid)
 
 	if (fake->forgets || store_get(fake->far, cid, &block))
 		return;
-	assert_int_equal(store_put(fake->local, block, STORE_VERIFY | STORE_WAIT, NULL, NULL), 0);
+	assert_int_equal(store_put(fake->queue ? fake->queue : fake->local, block,
+				   STORE_VERIFY | STORE_WAIT, NULL, NULL),
+			 0);
 	block_unref(block);
 }
 
@@ -69,6 +72,8 @@ static inline int fake_fetch(struct fetcher *fetcher, void *session, const struc
 	(void)session;
 	if (err)
 		return err;
+	if (fake->queue && store_get(fake->queue, cid, out) == 0)
+		return 0;
 	if (fake->trip_ms)
 		usleep(fake->trip_ms * 1000);
 	pthread_mutex_lock(&fake->lock);
@@ -142,6 +147,8 @@ static inline void fake_free(struct fake *fake)
 	blocks_release(&fake->blocks);
 	store_close(fake->local);
 	store_close(fake->far);
+	if (fake->queue)
+		store_close(fake->queue);
 	wait_release(&fake->wait);
 	pthread_mutex_destroy(&fake->lock);
 	free(fake);

@@ -177,43 +177,122 @@ static void it_asks_ahead_within_its_window(void **state)
 
 	assert_int_equal(walk(fake, &root, &config, trace), 0);
 	assert_int_equal(trace->count, LEAVES + 1);
-	assert_true(fake->trips <= 22); /* root, then at most one for each half window */
+	assert_true(fake->trips <=
+		    13); /* root, then one for each window, filled when an eighth is free */
 	assert_true(fake->trips >= 10);
 	free(children);
 	free(trace);
 	fake_free(fake);
 }
 
-/* Directories of directories of files: what is in a directory is asked for when it arrives, not when the walk comes to it. */
-static void a_tree_costs_its_depth(void **state)
+/* Directories of directories of files; root is the last. */
+static struct cid bushy(struct fake *fake, unsigned tops, unsigned middles, unsigned leaves)
 {
-	enum { WIDE = 10 };
-	struct fake *fake = fake_new();
-	struct trace *trace = xnew(struct trace);
-	struct fake_child top[WIDE], middle[WIDE], files[WIDE];
-	struct dag_walk_config config = { .ahead_max = 1024 };
+	struct fake_child *top = xcalloc(tops, sizeof *top);
+	struct fake_child *middle = xcalloc(middles, sizeof *middle);
+	struct fake_child *files = xcalloc(leaves, sizeof *files);
 
-	(void)state;
-	for (unsigned i = 0; i < WIDE; i++) {
-		for (unsigned k = 0; k < WIDE; k++) {
-			for (unsigned n = 0; n < WIDE / 2; n++) {
-				char text[32];
+	for (unsigned i = 0; i < tops; i++) {
+		for (unsigned k = 0; k < middles; k++) {
+			for (unsigned n = 0; n < leaves; n++) {
+				char text[48];
 
 				snprintf(text, sizeof text, "file %u %u %u", i, k, n);
-				files[n] = (struct fake_child){ .cid = text_leaf(fake, text),
-								.size = 1 };
+				files[n].cid = text_leaf(fake, text);
 			}
-			middle[k] = (struct fake_child){ .cid = fake_dir(fake, files, WIDE / 2),
-							 .size = 1 };
+			middle[k].cid = fake_dir(fake, files, leaves);
 		}
-		top[i] = (struct fake_child){ .cid = fake_dir(fake, middle, WIDE), .size = 1 };
+		top[i].cid = fake_dir(fake, middle, middles);
 	}
-	struct cid root = fake_dir(fake, top, WIDE);
+	struct cid root = fake_dir(fake, top, tops);
 
-	fake->trip_ms = 5;
+	free(files);
+	free(middle);
+	free(top);
+	return root;
+}
+
+/* What is in a directory is asked for when it arrives, not when the walk comes to it; also when
+ * what arrives is not yet in the store (the daemon has it, and will commit it). */
+static void a_tree_costs_its_depth(void **state)
+{
+	(void)state;
+	for (int queued = 0; queued < 2; queued++) {
+		struct fake *fake = fake_new();
+		struct trace *trace = xnew(struct trace);
+		struct dag_walk_config config = { 0 };
+		struct cid root = bushy(fake, 10, 10, 5);
+
+		fake->queue = queued ? store_new_memory() : NULL;
+		assert_int_equal(walk(fake, &root, &config, trace), 0);
+		assert_int_equal(trace->count, 1 + 10 + 100 + 500);
+		assert_int_equal(fake->trips, 4); /* levels; 111 directories */
+		free(trace);
+		fake_free(fake);
+	}
+}
+
+/* More directories side by side than the window holds: their files come with them, not one
+ * directory a time. */
+static void many_small_directories_fill_the_window(void **state)
+{
+	struct fake *fake = fake_new();
+	struct trace *trace = xnew(struct trace);
+	struct dag_walk_config config = { .ahead_max = 128 };
+	struct cid root = bushy(fake, 1000, 1, 2);
+
+	(void)state;
 	assert_int_equal(walk(fake, &root, &config, trace), 0);
-	assert_int_equal(trace->count, 1 + WIDE + WIDE * WIDE + WIDE * WIDE * (WIDE / 2));
-	assert_true(fake->trips <= 6); /* 4 levels; 111 directories */
+	assert_int_equal(trace->count, 1 + 4000);
+	/* 1000 names are 1000 x 2 x 2 blocks: 4000 / 128 windows, and some that were not full. */
+	assert_true(fake->trips <= 45);
+	free(trace);
+	fake_free(fake);
+}
+
+/* Directories here, files not. */
+static void stored_directories_are_looked_into(void **state)
+{
+	struct fake *fake = fake_new();
+	struct trace *trace = xnew(struct trace);
+	struct dag_walk_config config = { 0 };
+	struct cid root = bushy(fake, 10, 10, 5);
+
+	(void)state;
+	assert_int_equal(walk(fake, &root, &config, trace), 0);
+	for (size_t i = 0; i < trace->count; i++)
+		if (trace->cids[i].codec == CODEC_RAW)
+			store_delete(fake->local, cid_hash_bytes(&trace->cids[i]));
+	trace->count = fake->trips = fake->asked = 0;
+	assert_int_equal(walk(fake, &root, &config, trace), 0);
+	assert_int_equal(trace->count, 611);
+	assert_int_equal(fake->asked, 500);
+	assert_int_equal(fake->trips, 1);
+	fake->asked = fake->trips = trace->count = 0;
+	assert_int_equal(walk(fake, &root, &config, trace), 0);
+	assert_int_equal(fake->asked + fake->trips, 0); /* all is here */
+	free(trace);
+	fake_free(fake);
+}
+
+/* What cannot be had ahead is missed when the walk comes there, and not before. */
+static void a_missing_directory_is_told_in_its_turn(void **state)
+{
+	struct fake *fake = fake_new();
+	struct trace *trace = xnew(struct trace), *whole = xnew(struct trace);
+	struct dag_walk_config config = { 0 };
+	struct cid root = bushy(fake, 10, 10, 5);
+	size_t at = 1 + 5 * 61 + 6 * 7 + 1; /* the 8th directory of the 6th */
+
+	(void)state;
+	assert_int_equal(walk(fake, &root, &config, whole), 0);
+	for (size_t i = 0; i < whole->count; i++)
+		store_delete(fake->local, cid_hash_bytes(&whole->cids[i]));
+	assert_int_equal(whole->cids[at].codec, CODEC_DAG_PB);
+	store_delete(fake->far, cid_hash_bytes(&whole->cids[at]));
+	assert_int_equal(walk(fake, &root, &config, trace), -ETIMEDOUT);
+	assert_int_equal(trace->count, at);
+	free(whole);
 	free(trace);
 	fake_free(fake);
 }
@@ -496,6 +575,9 @@ int main(void)
 		cmocka_unit_test(it_stops_when_told),
 		cmocka_unit_test(it_asks_ahead_within_its_window),
 		cmocka_unit_test(a_tree_costs_its_depth),
+		cmocka_unit_test(many_small_directories_fill_the_window),
+		cmocka_unit_test(stored_directories_are_looked_into),
+		cmocka_unit_test(a_missing_directory_is_told_in_its_turn),
 		cmocka_unit_test(long_chains_need_no_stack),
 		cmocka_unit_test(bombs_end_with_skip_seen),
 		cmocka_unit_test(real_trees),
