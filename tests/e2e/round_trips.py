@@ -1,6 +1,6 @@
-"""9 000 small files behind a relay that delays: `ls -lR` and `tar` of a fresh mount, and `get`, with round trips of 0, 50
-and 100 ms. How much longer they take, in round trips, is how many stand one after the other. Printed, not judged: the
-simulator counts them exactly (tests/sim/README.md)."""
+"""9 000 small files behind a relay that delays: `ls -lR` and `tar` of a fresh mount, and `get`, `pin add` and
+`dag export`, with round trips of 0, 50 and 100 ms. How much longer they take, in round trips, is how many stand one
+after the other. Printed, not judged: the simulator counts them exactly (tests/sim/README.md)."""
 
 import os
 import re
@@ -44,13 +44,16 @@ def measure(lab, source, cid, tree, round_trip_ms):
         took[what] = done.seconds
         lab.check("umount", node.umount(point))
         node.stop()
-    node, out = fresh(lab, "get-%d" % round_trip_ms, address), lab.path("got")
-    done = node.call("get", cid, "-o", out, deadline=300)
-    lab.check("get, %d ms away" % round_trip_ms, done)
-    took["get"] = done.seconds
+    out = lab.path("got")
+    for what, words in (("get", ("get", cid, "-o", out)), ("pin add", ("pin", "add", cid)),
+                        ("export", ("dag", "export", cid))):
+        node = fresh(lab, "%s-%d" % (words[0], round_trip_ms), address)
+        done = node.call(*words, deadline=300)
+        lab.check("%s, %d ms away" % (what, round_trip_ms), done)
+        took[what] = done.seconds
+        node.stop()
     lab.same_trees("what get wrote, %d ms away" % round_trip_ms, tree, out, deadline=120)
     lab.run(["rm", "-rf", out])
-    node.stop()
     return took
 
 
