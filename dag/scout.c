@@ -2,11 +2,10 @@
 
 #include "dag/dag.h"
 #include "net/base/alloc.h"
+#include "net/base/thread.h"
 #include "net/base/wait.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #define BLOCK_TIMEOUT_MS 60000 /* then the reader is alone, and will tell */
@@ -49,19 +48,6 @@ static void *run(void *ctx)
 	return NULL;
 }
 
-static int start_thread(struct dag_scout *scout)
-{
-	sigset_t all, before;
-
-	/* Signals are for the thread that the program's handlers expect. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int err = pthread_create(&scout->thread, NULL, run, scout);
-
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -err;
-}
-
 static void release(struct dag_scout *scout)
 {
 	pthread_cond_destroy(&scout->moved);
@@ -85,7 +71,7 @@ struct dag_scout *dag_scout_start(struct blocks *blocks, const struct cid *root)
 	wait_start(&scout->wait, 0);
 	pthread_mutex_init(&scout->lock, NULL);
 	pthread_cond_init(&scout->moved, NULL);
-	if (start_thread(scout)) {
+	if (thread_start(&scout->thread, run, scout)) {
 		release(scout);
 		return NULL;
 	}

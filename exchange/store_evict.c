@@ -2,9 +2,9 @@
 
 #include "net/base/err.h"
 #include "net/base/log.h"
+#include "net/base/thread.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <unistd.h>
 
 struct eviction {
@@ -116,15 +116,7 @@ static void *run_janitor(void *ctx)
 
 int janitor_start(struct store_lmdb *lmdb)
 {
-	sigset_t all, before;
-
-	/* Signals are for the program's own threads. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int err = -pthread_create(&lmdb->janitor, NULL, run_janitor, lmdb);
-
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return err;
+	return thread_start(&lmdb->janitor, run_janitor, lmdb);
 }
 
 void janitor_stop(struct store_lmdb *lmdb)

@@ -3,9 +3,9 @@
 #include "net/base/err.h"
 #include "net/base/log.h"
 #include "net/base/map.h"
+#include "net/base/thread.h"
 #include "net/base/wait.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
 #include <xxhash.h>
@@ -395,10 +395,10 @@ int queue_new(queue_commit_fn *commit, void *ctx, struct store_queue **out)
 	pthread_cond_init(&queue->progress, NULL);
 	pthread_condattr_destroy(&monotonic);
 
-	int err = -pthread_create(&queue->verifier, NULL, run_verifier, queue);
+	int err = thread_start(&queue->verifier, run_verifier, queue);
 
 	if (!err) {
-		err = -pthread_create(&queue->committer, NULL, run_committer, queue);
+		err = thread_start(&queue->committer, run_committer, queue);
 		if (err)
 			end_verifier(queue);
 	}

@@ -5,9 +5,8 @@
 #include "fs/control/control_socket.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
+#include "net/base/thread.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -281,19 +280,6 @@ static const struct fetcher_ops control_fetcher_ops = {
 	.free = control_free,
 };
 
-/* The reader takes no signals: they shall end what the main thread waits for. */
-static int start_reader(struct control_fetcher *fetcher)
-{
-	sigset_t all, before;
-	int err;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &before);
-	err = pthread_create(&fetcher->reader, NULL, read_all, fetcher);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -err;
-}
-
 struct fetcher *fetcher_of_control(const char *repo_path)
 {
 	struct control_fetcher *fetcher;
@@ -306,7 +292,7 @@ struct fetcher *fetcher_of_control(const char *repo_path)
 	fetcher->fd = fd;
 	list_init(&fetcher->pending);
 	pthread_mutex_init(&fetcher->lock, NULL);
-	if (start_reader(fetcher)) {
+	if (thread_start(&fetcher->reader, read_all, fetcher)) {
 		close(fd);
 		pthread_mutex_destroy(&fetcher->lock);
 		free(fetcher);

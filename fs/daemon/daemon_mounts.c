@@ -10,9 +10,8 @@
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/base/log.h"
+#include "net/base/thread.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,19 +66,6 @@ static void reply(struct daemon_mount *mount, int err, const char *message)
 	control_done(request, err, NULL, message);
 }
 
-/* Threads of ours take no signals: the loop does. */
-static int start_thread(struct daemon_mount *mount, void *(*run)(void *ctx))
-{
-	sigset_t all, before;
-	int err;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &before);
-	err = pthread_create(&mount->thread, NULL, run, mount);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -err;
-}
-
 /* ---- stopping ---- */
 
 static void stop(struct daemon_mount *mount, bool force);
@@ -118,7 +104,7 @@ static void stop(struct daemon_mount *mount, bool force)
 
 	mount->state = MOUNT_STOPPING;
 	mount->force = force;
-	err = start_thread(mount, run_stop);
+	err = thread_start(&mount->thread, run_stop, mount);
 	if (!err)
 		return;
 	mount->state = MOUNT_RUNNING;
@@ -252,7 +238,7 @@ void daemon_call_mount(void *ctx, struct control_request *request, json_t *args)
 	}
 	mount = mount_new(daemon, args);
 	mount->request = request;
-	err = start_thread(mount, run_start);
+	err = thread_start(&mount->thread, run_start, mount);
 	if (err) {
 		reply(mount, err, NULL);
 		mount_free(mount);

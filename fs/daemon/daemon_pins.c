@@ -9,9 +9,9 @@
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/base/log.h"
+#include "net/base/thread.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -168,19 +168,6 @@ static void on_connected(void *ctx, const struct peer_id *peer)
 	wait_wake(&pins->wait);
 }
 
-/* It takes no signals: the loop does. */
-static int start_thread(struct daemon_pins *pins)
-{
-	sigset_t all, before;
-	int err;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &before);
-	err = pthread_create(&pins->thread, NULL, run, pins);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -err;
-}
-
 void daemon_pins_start(struct daemon *daemon)
 {
 	struct daemon_pins *pins = xnew(struct daemon_pins);
@@ -192,7 +179,7 @@ void daemon_pins_start(struct daemon *daemon)
 	pins->watch = (struct swarm_watch){ .on_connected = on_connected, .ctx = pins };
 	if (!err) {
 		wait_start(&pins->wait, 0);
-		err = start_thread(pins);
+		err = thread_start(&pins->thread, run, pins);
 		if (err)
 			wait_release(&pins->wait);
 	}

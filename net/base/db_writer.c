@@ -3,10 +3,9 @@
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/base/log.h"
+#include "net/base/thread.h"
 #include "net/base/wait.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,18 +130,13 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* The lock is held. Signals are for the threads that expect them. */
+/* The lock is held. */
 static int start(struct db_writer *writer)
 {
-	sigset_t all, before;
+	int err = thread_start(&writer->thread, run, writer);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int err = pthread_create(&writer->thread, NULL, run, writer);
-
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	writer->started = !err;
-	return -err;
+	return err;
 }
 
 static struct post *post_new(const char *table, struct bytes key, struct bytes value)
