@@ -177,12 +177,7 @@ void swarm_flush(void *ctx)
 
 	/* What becomes dirty meanwhile waits for the next turn: nobody starves the loop. */
 	list_init(&now);
-	while (!list_empty(&swarm->dirty)) {
-		struct list *node = swarm->dirty.next;
-
-		list_remove(node);
-		list_add_tail(&now, node);
-	}
+	list_move_all(&now, &swarm->dirty);
 	while (!list_empty(&now))
 		settle(list_first(&now, struct swarm_conn, dirty_node));
 	if (!list_empty(&swarm->dirty) && !timer_running(&swarm->flush))

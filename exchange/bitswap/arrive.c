@@ -52,12 +52,7 @@ static void pause_or_resume(struct exchange *exchange)
 
 	/* What a resumed stream brings may pause it again. */
 	list_init(&streams);
-	while (!list_empty(&exchange->paused)) {
-		struct list *node = exchange->paused.next;
-
-		list_remove(node);
-		list_add_tail(&streams, node);
-	}
+	list_move_all(&streams, &exchange->paused);
 	while (!list_empty(&streams)) {
 		struct engine_in *in = list_first(&streams, struct engine_in, paused_node);
 

@@ -421,12 +421,7 @@ static void feed_starved(struct bitswap_client *client)
 	struct list now;
 
 	list_init(&now);
-	while (!list_empty(&client->starved)) {
-		struct list *node = client->starved.next;
-
-		list_remove(node);
-		list_add_tail(&now, node);
-	}
+	list_move_all(&now, &client->starved);
 	while (!list_empty(&now)) {
 		struct bitswap_session *session =
 			list_first(&now, struct bitswap_session, starved_node);
@@ -442,12 +437,8 @@ static void feed_starved(struct bitswap_client *client)
 		break;
 	}
 	/* Who got nothing keeps its place before those who were served. */
-	while (!list_empty(&now)) {
-		struct list *node = now.prev;
-
-		list_remove(node);
-		list_add_head(&client->starved, node);
-	}
+	list_move_all(&now, &client->starved);
+	list_move_all(&client->starved, &now);
 }
 
 void bitswap_client_run(struct bitswap_client *client)

@@ -90,12 +90,7 @@ static void on_report(struct inbox_item *item)
 	list_init(&ready);
 	pthread_mutex_lock(&verify->lock);
 	verify->report = NULL;
-	while (!list_empty(&verify->ready)) {
-		struct list *node = verify->ready.next;
-
-		list_remove(node);
-		list_add_tail(&ready, node);
-	}
+	list_move_all(&ready, &verify->ready);
 	pthread_mutex_unlock(&verify->lock);
 	while (!list_empty(&ready)) {
 		struct bitswap_job *job = list_first(&ready, struct bitswap_job, node);

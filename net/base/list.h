@@ -42,6 +42,18 @@ static inline void list_remove(struct list *node)
 	list_init(node);
 }
 
+/* All nodes of from go to the end of to, in their order. */
+static inline void list_move_all(struct list *to, struct list *from)
+{
+	if (list_empty(from))
+		return;
+	from->next->prev = to->prev;
+	to->prev->next = from->next;
+	from->prev->next = to;
+	to->prev = from->prev;
+	list_init(from);
+}
+
 #define list_first(head, type, member) container_of((head)->next, type, member)
 #define list_for_each(pos, head, type, member)                                                     \
 	for (type *pos = container_of((head)->next, type, member); &pos->member != (head);         \
