@@ -15,7 +15,7 @@
  * scan -> due keys into the set -> work -> a sweep in each part of the space -> the times are noted
  * A full set stops the scan, which goes on when half of it is through. Behind the scan of the
  * list comes one of the times, which drops those of keys no more in the list. Keys that nobody took
- * wait in the set until retry.
+ * wait in the set until retry; those that left the list meanwhile are sifted out at the end of a scan.
  */
 
 #define LIST "provide"
@@ -49,6 +49,18 @@ static bool enqueue(struct kad *kad, struct bytes key)
 	kad_providers_add(&kad->providers, key, &kad->table.self, kad_wall_ms());
 	if (!timer_running(&provide->work))
 		timer_start(kad->timers, &provide->work, 0, work, kad);
+	return true;
+}
+
+static bool enqueue_listed(struct kad *kad, struct bytes key)
+{
+	struct kad_region_key *due;
+
+	if (!enqueue(kad, key))
+		return false;
+	due = kad_region_set_find(&kad->provide.due, key);
+	if (due)
+		due->listed = kad->db != NULL;
 	return true;
 }
 
@@ -210,7 +222,7 @@ static bool look(struct slice *slice, struct bytes key, uint64_t told_ms)
 		due = kad_provide_due_ms(&id, told_ms, slice->kad->config.reprovide_ms);
 	}
 	if (due <= slice->now_ms)
-		return enqueue(slice->kad, key);
+		return enqueue_listed(slice->kad, key);
 	due_at(slice->kad, due);
 	return true;
 }
@@ -259,6 +271,31 @@ static bool scan_slice(struct slice *slice)
 		       look_record, slice);
 	db_abort(slice->txn);
 	return more == 1;
+}
+
+static bool still_listed(void *ctx, const struct kad_region_key *key)
+{
+	struct slice *slice = ctx;
+	struct bytes name = kad_region_key_bytes(key), value;
+
+	if (!key->listed || db_get(slice->txn, LIST, name, &value) != -ENOENT)
+		return true;
+	kad_providers_remove(&slice->kad->providers, name, &slice->kad->table.self);
+	return false;
+}
+
+/* More is to come: true. */
+static bool sift_slice(struct slice *slice)
+{
+	struct kad_provide *provide = &slice->kad->provide;
+	bool more;
+
+	if (!provide->due.count || db_begin(slice->kad->db, false, &slice->txn))
+		return false;
+	more = kad_region_set_sift(&provide->due, &provide->sifted, KAD_PROVIDE_SLICE_MAX, still_listed,
+				   slice);
+	db_abort(slice->txn);
+	return more;
 }
 
 /* Through: when to look again. */
@@ -314,7 +351,10 @@ static void scan(void *ctx)
 			timer_start(kad->timers, &provide->scan, 0, scan, kad);
 	} else if (!provide->cleaning) {
 		provide->cleaning = true;
+		provide->sifted = 0;
 		buf_clear(&provide->at);
+		timer_start(kad->timers, &provide->scan, 0, scan, kad);
+	} else if (sift_slice(&slice)) {
 		timer_start(kad->timers, &provide->scan, 0, scan, kad);
 	} else {
 		scan_over(kad);

@@ -36,7 +36,8 @@ struct kad_provide {
 	struct buf at;	       /* the scan goes on behind this key */
 	bool scanning, again;  /* again: the list changed since the scan began */
 	bool full;	       /* the scan waits for room */
-	bool cleaning;	       /* scanning the times for keys no more in the list */
+	bool cleaning;	       /* looking through the times, then what is due, for keys no more in the list */
+	unsigned sifted;       /* cells of what is due */
 	uint64_t next_wall_ms; /* earliest that this scan saw to come due */
 	uint64_t backoff_ms;
 	uint64_t announced;

@@ -159,6 +159,32 @@ void kad_region_set_drop(struct kad_region_set *set, struct kad_region_key *key)
 		kad_region_set_release(set);
 }
 
+/* Returns how many it looked at. */
+static size_t sift_cell(struct kad_region_set *set, unsigned c,
+			bool (*keep)(void *ctx, const struct kad_region_key *key), void *ctx)
+{
+	size_t looked = set->cells[c].count;
+
+	/* From the end: the last takes the place of one that goes, and the last of all takes the cells along. */
+	for (size_t i = looked; i > 0; i--) {
+		struct kad_region_key *key = set->cells[c].keys[i - 1];
+
+		if (!key->gone && !keep(ctx, key))
+			kad_region_set_drop(set, key);
+	}
+	return looked;
+}
+
+bool kad_region_set_sift(struct kad_region_set *set, unsigned *at, size_t max,
+			 bool (*keep)(void *ctx, const struct kad_region_key *key), void *ctx)
+{
+	size_t looked = 0;
+
+	while (set->cells && *at < KAD_REGION_CELLS && looked < max)
+		looked += sift_cell(set, (*at)++, keep, ctx);
+	return set->cells && *at < KAD_REGION_CELLS;
+}
+
 static bool is_free(const struct kad_region_key *key)
 {
 	return !key->held && !key->waits;

@@ -41,6 +41,7 @@ struct kad_region_key {
 	bool held;  /* somebody has a pointer to it: it must not go */
 	bool gone;  /* withdrawn while it was held: whoever holds it removes it */
 	bool waits; /* failed: not taken until kad_region_set_retry() */
+	bool listed; /* its owner has read it from a list: it goes when it stands there no more */
 	uint8_t len;
 	uint8_t bytes[];
 };
@@ -68,6 +69,10 @@ int kad_region_set_add(struct kad_region_set *set, struct bytes key);
 struct kad_region_key *kad_region_set_find(const struct kad_region_set *set, struct bytes key);
 /* Frees it, or marks one that is held as gone. */
 void kad_region_set_drop(struct kad_region_set *set, struct kad_region_key *key);
+/* Drops those that keep() does not want. Looks at some `max` keys from cell *at (0 at first) on, and moves it. True:
+ * there are more. */
+bool kad_region_set_sift(struct kad_region_set *set, unsigned *at, size_t max,
+			 bool (*keep)(void *ctx, const struct kad_region_key *key), void *ctx);
 /* The first of region from the place `from` on that may be taken (not held, not waiting); NULL when
  * there is none. */
 struct kad_region_key *kad_region_set_next(const struct kad_region_set *set,

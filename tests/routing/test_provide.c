@@ -154,6 +154,49 @@ static void what_nobody_took_is_kept_for_the_next_peer(void **state)
 	lab_free(lab);
 }
 
+static void list(struct db *db, uint16_t from, uint16_t to, bool listed)
+{
+	struct db_txn *txn;
+	uint8_t key[34];
+
+	assert_int_equal(db_begin(db, true, &txn), 0);
+	for (uint16_t i = from; i < to; i++)
+		assert_int_equal(listed ? db_put(txn, "provide", key_of(i, key), bytes_of("", 0)) :
+					  db_del(txn, "provide", key_of(i, key)),
+				 0);
+	assert_int_equal(db_commit(txn), 0);
+}
+
+static void what_left_the_list_is_not_announced(void **state)
+{
+	struct lab *lab = lab_new();
+	struct swarm *a = lab_swarm(lab, 1, NULL, NULL), *b = lab_swarm(lab, 2, NULL, NULL);
+	struct router *ra = kad_lab_node(a, NULL), *rb;
+	struct kad_stats stats;
+	struct db *db;
+
+	(void)state;
+	assert_int_equal(db_open_temp(&db), 0);
+	list(db, 0, KEYS, true);
+	rb = kad_lab_node(b, db);
+	lab_run(lab, 300);
+	kad_stats(rb, &stats);
+	assert_int_equal(stats.provide_pending, KEYS);
+	list(db, 100, KEYS, false); /* by another process, which tells */
+	kad_provide_changed(rb);
+	lab_run(lab, 300);
+	kad_stats(rb, &stats);
+	assert_int_equal(stats.provide_pending, 100);
+	assert_int_equal(stats.provider_keys, 100);
+	assert_int_equal(lab_connect(lab, b, a), 0);
+	stats = wait_provided(lab, rb, 100);
+	assert_int_equal(stats.provide_pending, 0);
+	router_free(rb);
+	router_free(ra);
+	lab_free(lab);
+	db_close(db);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -161,6 +204,7 @@ int main(void)
 		cmocka_unit_test(an_interval_is_filled_evenly),
 		cmocka_unit_test(a_restart_goes_on_where_it_was),
 		cmocka_unit_test(what_nobody_took_is_kept_for_the_next_peer),
+		cmocka_unit_test(what_left_the_list_is_not_announced),
 	};
 
 	return cmocka_run_group_tests_name("routing/provide", tests, NULL, NULL);
