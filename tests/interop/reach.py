@@ -14,7 +14,7 @@ from suite import must, tool
 NETNS = "/run/netns"
 PORT = 4001
 REACH_SECONDS = 150     # three servers, one dial that is dropped takes ten or more
-OPEN, SECOND, CLOSED, KUBO_OPEN, KUBO_CLOSED = 1, 7, 5, 6, 8
+OPEN, SECOND, CLOSED, KUBO_OPEN, KUBO_CLOSED, ROUTER, INSIDE = 1, 7, 5, 6, 8, 9, 10
 SERVERS = (2, 3, 4)
 OLD = 4                 # speaks version 1 alone
 ELSEWHERE = {SECOND: 17}    # listens at another address than that it dials from: such a dial is paid for
@@ -56,16 +56,40 @@ def place(number, closed=False):
             tool(enter(number) + ["nft", "add"] + words)
 
 
+def house():
+    """A network behind the one of ROUTER, which translates: outwards all, inwards the port."""
+    outside, inside = "n%d" % ROUTER, "n%d" % INSIDE
+    place(ROUTER)
+    tool(["ip", "netns", "add", inside])
+    tool(["ip", "-n", outside, "link", "add", "eth1", "type", "veth", "peer", "name", "eth0",
+          "netns", inside])
+    for name, words in ((outside, ["addr", "add", "192.168.9.1/24", "dev", "eth1"]),
+                        (outside, ["link", "set", "eth1", "up"]),
+                        (inside, ["link", "set", "lo", "up"]),
+                        (inside, ["link", "set", "eth0", "up"]),
+                        (inside, ["addr", "add", "192.168.9.2/24", "dev", "eth0"]),
+                        (inside, ["route", "add", "8.0.0.0/8", "via", "192.168.9.1"])):
+        tool(["ip", "-n", name] + words)
+    tool(enter(ROUTER) + ["sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"])
+    for words in (["table", "ip", "nat"],
+                  ["chain", "ip", "nat", "out", "{ type nat hook postrouting priority 100; }"],
+                  ["rule", "ip", "nat", "out", "oifname", "eth0", "masquerade"],
+                  ["chain", "ip", "nat", "in", "{ type nat hook prerouting priority -100; }"],
+                  ["rule", "ip", "nat", "in", "iifname", "eth0", "tcp", "dport", str(PORT),
+                   "dnat", "to", "192.168.9.2:%d" % PORT]):
+        tool(enter(ROUTER) + ["nft", "add"] + words)
+
+
 class PlacedDagfs(Dagfs):
     """In the network of that number; `auto` decides by itself whether to serve."""
 
-    def __init__(self, s, number, bootstrap):
+    def __init__(self, s, number, bootstrap, listen=None):
         wrapper = s.path()
         with open(wrapper, "w") as f:
             f.write('#!/bin/sh\nexec %s "%s" "$@"\n' % (" ".join(enter(number)), self.find_program()))
         os.chmod(wrapper, 0o755)
         super().__init__(program=wrapper, repo=os.path.join(s.folder(), "repo"))
-        self.changes = {"Addresses.Swarm": json.dumps([address(number)]),
+        self.changes = {"Addresses.Swarm": json.dumps([listen or address(number)]),
                         "Bootstrap": json.dumps(bootstrap), "Routing.Type": "auto"}
 
     def init(self):
@@ -73,6 +97,9 @@ class PlacedDagfs(Dagfs):
         for key, value in self.changes.items():
             words = ["--json"] if value.startswith("[") else []
             self.run("config", *words, key, value)
+
+    def addresses(self):
+        return json.loads(self.run("id").stdout)["Addresses"]
 
     def stats(self):
         return json.loads(self.run("stats", "--enc=json").stdout)
@@ -114,7 +141,7 @@ def isolated():
     """No way out of any of them."""
     for name in os.listdir(NETNS):
         routes = tool(["ip", "-n", name, "route"]).decode()
-        must("default" not in routes and routes.startswith("8.0.0.0/8"), routes)
+        must("default" not in routes and "8.0.0.0/8" in routes, routes)
     must(subprocess.run(enter(OPEN) + ["ip", "route", "get", "1.1.1.1"], capture_output=True,
                         check=False).returncode != 0, "there is a route to the world")
 
@@ -123,6 +150,7 @@ def scenario(s):
     wire()
     for number in (OPEN, SECOND, CLOSED, KUBO_OPEN, KUBO_CLOSED) + SERVERS:
         place(number, closed=number in (CLOSED, KUBO_CLOSED))
+    house()
     s.check("the networks have no way out", isolated)
     peers = []
     try:
@@ -149,6 +177,13 @@ def play(s, peers):
     s.check("so is who listens elsewhere than he dials from", decides, second, "public", "server")
     s.check("who is closed is private and a client", decides, closed, "private", "client")
     s.check("and does not say so", speaks, closed, "/ipfs/kad/1.0.0", False)
+    # Four who see him there, three who reach him there.
+    inside = start(PlacedDagfs(s, INSIDE, bootstrap + [node.addr, second.addr],
+                               "/ip4/192.168.9.2/tcp/%d" % PORT))
+    s.check("who is behind a translator that lets in is public", decides, inside, "public", "server")
+    s.check("and tells the outer address", must,
+            any(line.startswith(address(ROUTER)) for line in inside.addresses()),
+            str(inside.addresses()))
     # Two Kubos that know no other servers than dagfs.
     alone = {"Routing.Type": "none"}
     for number, word in ((KUBO_OPEN, "reachable"), (KUBO_CLOSED, "unreachable")):
