@@ -146,6 +146,7 @@ static void check_fails(const char *key, json_t *value, const char *reason)
 static void wrong_values_are_named(void **state)
 {
 	(void)state;
+	check_fails("AutoNAT.ServiceMode", json_string("maybe"), "one of");
 	check_fails("Routing.Type", json_string("dh"), "one of");
 	check_fails("Routing.Type", json_string(""), "one of");
 	check_fails("Routing.Type", json_string("auto dht"), "one of");
