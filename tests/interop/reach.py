@@ -17,7 +17,7 @@ REACH_SECONDS = 150     # three servers, one dial that is dropped takes ten or m
 OPEN, SECOND, CLOSED, KUBO_OPEN, KUBO_CLOSED, ROUTER, INSIDE = 1, 7, 5, 6, 8, 9, 10
 SERVERS = (2, 3, 4)
 OLD = 4                 # speaks version 1 alone
-ELSEWHERE = {SECOND: 17}    # listens at another address than that it dials from: such a dial is paid for
+ELSEWHERE = {SECOND: 17}    # listens there and dials from its own: such a test is paid for
 
 
 def address(number):
