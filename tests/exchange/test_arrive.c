@@ -40,7 +40,8 @@ static void what_was_not_asked_for_is_not_hashed(void **state)
 		loop_run_for(f->lab->loop, 5);
 	assert_true(stats(&f->nodes[0]).unwanted_blocks == TINY_COUNT);
 	assert_in_range(stats(&f->nodes[0]).blocks_received, 0, BITSWAP_UNASKED_MAX);
-	exchange_get_cancel(get);
+	if (!f->failed) /* it may know by now that the stranger serves nothing */
+		exchange_get_cancel(get);
 	block_unref(block);
 	stop(f);
 }

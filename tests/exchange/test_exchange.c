@@ -88,6 +88,8 @@ static void fetched_block_is_passed_on(void **state)
 
 	put(&f->nodes[2], block);
 	assert_int_equal(lab_connect(f->lab, f->nodes[0].swarm, f->nodes[1].swarm), 0);
+	while (!stats(&f->nodes[0]).peers || !stats(&f->nodes[1]).peers)
+		loop_run_for(f->lab->loop, 5);
 	get(f, a, &block->cid);
 	get(f, b, &block->cid);
 	assert_int_equal(lab_connect(f->lab, f->nodes[1].swarm, f->nodes[2].swarm), 0);
