@@ -10,6 +10,7 @@ from lab import write_big
 MIB = 1 << 20
 BUDGET, FILE, DISK = 32 * MIB, 256 * MIB, 768 * MIB
 CONSTANT = 32 * MIB     # the window of a stream (16) and the pages of a transaction (16)
+STANDS_SECONDS = 30     # at most
 FREEZE, THAW = 0xC0045877, 0xC0045878
 
 
@@ -59,8 +60,8 @@ def scenario(lab):
     most = 0
     try:
         getting = reader.begin("get", "-o", out, cid)
-        still, last = 0, -1
-        while still < 20:       # until its memory does not change any more
+        still, last, end = 0, -1, time.monotonic() + STANDS_SECONDS
+        while still < 20 and time.monotonic() < end:    # until its memory does not change any more
             time.sleep(0.1)
             now = anonymous(reader)
             most = max(most, now)
