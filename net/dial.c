@@ -2,6 +2,7 @@
 
 #include "net/base/log.h"
 #include "net/base/map.h"
+#include "net/dial_limit.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@ struct attempt {
 struct candidate {
 	struct multiaddr addr;
 	int rank;
-	bool explicit; /* asked for by name: ignores back-off */
+	bool explicit; /* told by the user: ignores the limits */
 };
 
 struct dial {
@@ -37,7 +38,7 @@ struct dial {
 	struct timer deadline, stagger;
 	bool asked;   /* the finder, once */
 	bool finding; /* its answer is awaited */
-	bool backed_off; /* an address was left out for that */
+	bool backed_off; /* an address was left alone, by dial_limit */
 	int err;      /* the most telling so far */
 };
 
@@ -48,92 +49,14 @@ struct lookup {
 	bool explicit;
 };
 
-struct backoff {
-	uint64_t until_ms;
-	unsigned failures;
-};
-
 struct dials {
 	struct swarm *swarm;
 	struct map dials;    /* peer id -> struct dial */
-	struct map backoffs; /* peer id | address -> struct backoff */
+	struct dial_limit *limit;
 	size_t attempt_count;
 };
 
 static void dial_go(struct dial *dial);
-
-/* ---- back-off ---- */
-
-uint64_t dial_backoff_ms(unsigned failures)
-{
-	uint64_t n = failures > 20 ? 20 : failures;
-	uint64_t ms = DIAL_BACKOFF_BASE_MS + DIAL_BACKOFF_STEP_MS * n * n;
-
-	return ms > DIAL_BACKOFF_MAX_MS ? DIAL_BACKOFF_MAX_MS : ms;
-}
-
-static struct bytes backoff_key(uint8_t key[static PEER_ID_MAX + MULTIADDR_MAX],
-				const struct peer_id *peer, const struct multiaddr *addr)
-{
-	memcpy(key, peer->bytes, peer->len);
-	memcpy(key + peer->len, addr->bytes, addr->len);
-	return bytes_of(key, (size_t)peer->len + addr->len);
-}
-
-/* Those whose time is over; all of them when that is not enough. */
-static void forget_backoffs(struct dials *dials, uint64_t now)
-{
-	size_t at = 0;
-	struct bytes key;
-	void *value;
-
-	while (map_next(&dials->backoffs, &at, &key, &value)) {
-		struct backoff *backoff = value;
-
-		/* A finished wait still counts the failures for as long again. */
-		if (now == TIMER_NEVER || backoff->until_ms + DIAL_BACKOFF_MAX_MS < now) {
-			map_remove(&dials->backoffs, key);
-			free(backoff);
-		}
-	}
-}
-
-static void note_failure(struct dials *dials, const struct peer_id *peer,
-			 const struct multiaddr *addr)
-{
-	uint8_t bytes[PEER_ID_MAX + MULTIADDR_MAX];
-	struct bytes key = backoff_key(bytes, peer, addr);
-	struct backoff *backoff = map_get(&dials->backoffs, key);
-	uint64_t now = swarm_now(dials->swarm);
-
-	if (!backoff) {
-		if (dials->backoffs.count >= DIAL_BACKOFFS_MAX)
-			forget_backoffs(dials, now);
-		if (dials->backoffs.count >= DIAL_BACKOFFS_MAX)
-			forget_backoffs(dials, TIMER_NEVER);
-		backoff = xnew(struct backoff);
-		map_set(&dials->backoffs, key, backoff);
-	}
-	backoff->until_ms = now + dial_backoff_ms(backoff->failures);
-	backoff->failures++;
-}
-
-static bool is_backing_off(const struct dials *dials, const struct peer_id *peer,
-			   const struct multiaddr *addr)
-{
-	uint8_t bytes[PEER_ID_MAX + MULTIADDR_MAX];
-	const struct backoff *backoff = map_get(&dials->backoffs, backoff_key(bytes, peer, addr));
-
-	return backoff && swarm_now(dials->swarm) < backoff->until_ms;
-}
-
-static void forget_failure(struct dials *dials, const struct peer_id *peer,
-			   const struct multiaddr *addr)
-{
-	uint8_t bytes[PEER_ID_MAX + MULTIADDR_MAX];
-
-	free(map_remove(&dials->backoffs, backoff_key(bytes, peer, addr)));
-}
 
 /* ---- candidates ---- */
 
@@ -190,9 +113,12 @@ static void add_candidate(struct dial *dial, const struct multiaddr *given, bool
 	if (rank < 0 || dial->todo_count == DIAL_ADDRS_MAX)
 		return;
 	for (size_t i = 0; i < dial->todo_count; i++)
-		if (multiaddr_equal(&dial->todo[i]->addr, &addr))
+		if (multiaddr_equal(&dial->todo[i]->addr, &addr)) {
+			dial->todo[i]->explicit |= explicit;
 			return;
-	if (!explicit && is_backing_off(dials, &dial->peer, &addr)) {
+		}
+	if (!explicit && dial_limit_backs_off(dials->limit, &dial->peer, &addr,
+					      swarm_now(dials->swarm))) {
 		dial->backed_off = true;
 		return;
 	}
@@ -306,7 +232,7 @@ static void attempt_failed(struct attempt *attempt, int err)
 
 	log_debug("swarm", "attempt failed addr=%s err=%d", multiaddr_text(&attempt->addr, text),
 		  err);
-	note_failure(dials, &dial->peer, &attempt->addr);
+	dial_limit_failed(dials->limit, &dial->peer, &attempt->addr, swarm_now(dials->swarm));
 	if (err == -EKEYREJECTED)
 		peerstore_drop(dials->swarm->peerstore, &dial->peer, &attempt->addr);
 	/* That somebody else answered tells more than that another address is dead. */
@@ -330,7 +256,7 @@ static void on_upgraded(void *ctx, int err, struct secured *secured)
 		attempt_failed(attempt, err);
 		return;
 	}
-	forget_failure(dials, &dial->peer, &attempt->addr);
+	dial_limit_reached(dials->limit, &dial->peer, &attempt->addr);
 	/* The operations go on from swarm_ops_connected(); the last to leave ends the dial and its
 	 * other attempts, this one's struct included. */
 	swarm_conn_new(swarm, secured, false);
@@ -360,6 +286,7 @@ static void attempt_start(struct dial *dial, const struct candidate *candidate)
 	attempt->transport = swarm_transport_for(swarm, &attempt->addr);
 	dial->attempts[dial->attempt_count++] = attempt;
 	dial->dials->attempt_count++;
+	dial_limit_count(dial->dials->limit, &attempt->addr, swarm_now(swarm));
 	attempt->connect = attempt->transport->ops->dial(attempt->transport, &attempt->addr,
 							 swarm->config.connect_timeout_ms,
 							 on_connected, attempt);
@@ -379,7 +306,8 @@ static void on_deadline(void *ctx)
 	dial_fail(dial, dial->err == -EKEYREJECTED ? dial->err : -ETIMEDOUT);
 }
 
-static bool has_explicit(const struct dial *dial)
+/* Who gave addresses wants those dialled, and no others looked for. */
+static bool has_given(const struct dial *dial)
 {
 	list_for_each (op, &dial->ops, struct swarm_op, dial_node)
 		if (op->addr_count > 0)
@@ -387,17 +315,29 @@ static bool has_explicit(const struct dial *dial)
 	return false;
 }
 
-/* Nothing left to try: ask the finder, unless the addresses were given by name. False: that is all.
- */
+/* Nothing left to try: ask the finder, unless addresses were given. False: that is all. */
 static bool ask_finder(struct dial *dial)
 {
 	struct swarm *swarm = dial->dials->swarm;
 
-	if (dial->asked || !swarm->find || has_explicit(dial))
+	if (dial->asked || !swarm->find || has_given(dial))
 		return false;
 	dial->asked = dial->finding = true;
 	swarm->find(swarm->find_ctx, &dial->peer, dial->deadline.at_ms);
 	return true;
+}
+
+/* Past those at IP addresses that had enough of us. */
+static void skip_limited(struct dial *dial)
+{
+	const struct dials *dials = dial->dials;
+
+	while (dial->next < dial->todo_count && !dial->todo[dial->next]->explicit &&
+	       !dial_limit_room(dials->limit, &dial->todo[dial->next]->addr,
+				swarm_now(dials->swarm))) {
+		dial->next++;
+		dial->backed_off = true;
+	}
 }
 
 static void dial_go(struct dial *dial)
@@ -407,6 +347,7 @@ static void dial_go(struct dial *dial)
 
 	if (timer_running(&dial->stagger))
 		return;
+	skip_limited(dial);
 	if (dial->next < dial->todo_count && dial->attempt_count < DIAL_PARALLEL_MAX) {
 		const struct candidate *candidate = dial->todo[dial->next];
 		uint64_t delay = candidate->rank < 4 ? DIAL_STAGGER_LOCAL_MS : DIAL_STAGGER_MS;
@@ -485,7 +426,7 @@ int dial_join(struct dials *dials, struct swarm_op *op)
 	op->dial = dial;
 	list_add_tail(&dial->ops, &op->dial_node);
 	for (size_t i = 0; i < op->addr_count; i++)
-		add_candidate(dial, &op->addrs[i], true);
+		add_candidate(dial, &op->addrs[i], !op->heard);
 	if (fresh)
 		add_known(dial);
 	if (fresh || op->addr_count > 0)
@@ -517,6 +458,7 @@ struct dials *dials_new(struct swarm *swarm)
 	struct dials *dials = xnew(struct dials);
 
 	dials->swarm = swarm;
+	dials->limit = dial_limit_new();
 	return dials;
 }
 
@@ -530,8 +472,7 @@ void dials_free(struct dials *dials)
 		return;
 	while (map_next(&dials->dials, &at, &key, &dial))
 		dial_free(dial);
-	forget_backoffs(dials, TIMER_NEVER);
 	map_release(&dials->dials);
-	map_release(&dials->backoffs);
+	dial_limit_free(dials->limit);
 	free(dials);
 }

@@ -12,10 +12,6 @@
 #define DIAL_ADDRS_MAX 100	/* candidates of one dial */
 #define DIAL_STAGGER_MS 250
 #define DIAL_STAGGER_LOCAL_MS 30
-#define DIAL_BACKOFF_BASE_MS 5000
-#define DIAL_BACKOFF_STEP_MS 1000 /* times the square of failures */
-#define DIAL_BACKOFF_MAX_MS 300000
-#define DIAL_BACKOFFS_MAX 4096
 
 struct dial;
 
@@ -23,7 +19,7 @@ struct dials *dials_new(struct swarm *swarm);
 /* Cancels every dial; no operation waits any more. NULL is ignored. */
 void dials_free(struct dials *dials);
 
-/* op (with its explicit addresses) waits for a connection; swarm_op_dialed() will run, later.
+/* op (with the addresses given) waits for a connection; swarm_op_dialed() will run, later.
  * -EAGAIN: too many dials. */
 int dial_join(struct dials *dials, struct swarm_op *op);
 /* op waits no more; the dial ends with its last operation. Nothing when it was not waiting. */
@@ -34,8 +30,6 @@ struct swarm_op *dial_waiter(const struct dials *dials, const struct peer_id *pe
 void dial_found(struct dials *dials, const struct peer_id *peer, int err,
 		const struct peer_info *info);
 
-/* How long to leave an address alone after its failures-th failure in a row. */
-uint64_t dial_backoff_ms(unsigned failures);
 /* Lower is tried sooner: loopback, private, public, names; relayed and what no transport dials: -1.
  */
 int dial_rank(struct swarm *swarm, const struct multiaddr *addr);

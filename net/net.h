@@ -142,11 +142,18 @@ void swarm_cancel(struct swarm_op *op); /* NULL is ignored */
 
 /* Be connected to peer: at once when so already, else dial the addresses given (may be 0) and known.
  * done(ctx, 0) or -errno: -EHOSTUNREACH no address, -ETIMEDOUT, -ECONNREFUSED, -EKEYREJECTED another
- * identity answered, -EAGAIN backing off or too many dials. Explicit addresses ignore back-off. */
+ * identity answered, -EAGAIN backing off or too many dials. Addresses given here are the user's: they
+ * ignore back-off and the limit of attempts per IP address. */
 typedef void swarm_done_fn(void *ctx, int err);
 struct swarm_op *swarm_connect(struct swarm *swarm, const struct peer_id *peer,
 			       const struct multiaddr *addrs, size_t addr_count,
 			       uint64_t deadline_ms, swarm_done_fn *done, void *ctx);
+
+/* The same with addresses that others told: perhaps false ones, to have us dial somebody. They respect
+ * back-off and the limit, as known ones do. */
+struct swarm_op *swarm_connect_heard(struct swarm *swarm, const struct peer_id *peer,
+				     const struct multiaddr *addrs, size_t addr_count,
+				     uint64_t deadline_ms, swarm_done_fn *done, void *ctx);
 
 /* One echo of /ipfs/ping/1.0.0. */
 typedef void swarm_ping_fn(void *ctx, int err, uint64_t rtt_us);

@@ -180,8 +180,9 @@ struct swarm_op {
 	struct dial *dial;
 	struct stream *stream; /* negotiating, or pinging */
 	bool retried;
-	struct multiaddr *addrs; /* explicit ones */
+	struct multiaddr *addrs; /* given ones */
 	size_t addr_count;
+	bool heard; /* by others, not by the user */
 	char *protocols[SWARM_PROTOCOLS_PER_OP_MAX];
 	size_t protocol_count;
 	uint8_t ping[32];

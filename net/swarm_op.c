@@ -211,6 +211,17 @@ struct swarm_op *swarm_connect(struct swarm *swarm, const struct peer_id *peer,
 	return op;
 }
 
+struct swarm_op *swarm_connect_heard(struct swarm *swarm, const struct peer_id *peer,
+				     const struct multiaddr *addrs, size_t addr_count,
+				     uint64_t deadline_ms, swarm_done_fn *done, void *ctx)
+{
+	struct swarm_op *op =
+		swarm_connect(swarm, peer, addrs, addr_count, deadline_ms, done, ctx);
+
+	op->heard = true; /* the dial begins in a turn of its own */
+	return op;
+}
+
 static void add_protocol(struct swarm_op *op, const char *protocol)
 {
 	op->protocols[op->protocol_count++] = xstrdup(protocol);

@@ -88,9 +88,10 @@ static void on_provider(void *ctx, const struct peer_info *info)
 	connect->id = info->id;
 	list_add_tail(&search->connects, &connect->node);
 	exchange->connect_count++;
-	connect->op =
-		swarm_connect(exchange->swarm, &info->id, info->addrs, info->addr_count,
-			      timers_now(exchange->timers) + CONNECT_MS, on_connected, connect);
+	/* Who wrote the record may have named a victim's address. */
+	connect->op = swarm_connect_heard(exchange->swarm, &info->id, info->addrs, info->addr_count,
+					  timers_now(exchange->timers) + CONNECT_MS, on_connected,
+					  connect);
 	if (!connect->op)
 		connect_free(connect);
 }

@@ -2,6 +2,10 @@
  */
 #include "tests/exchange/exchange_lab.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 /* ---- routing ---- */
 
 /* Knows one provider, and says so a moment later. */
@@ -9,6 +13,7 @@ struct one_router {
 	struct router router;
 	struct fixture *f;
 	unsigned provider; /* NODES_MAX: none */
+	const struct peer_info *lie; /* or NULL */
 	struct routing_query query;
 	struct timer timer;
 	routing_provider_fn *found;
@@ -19,9 +24,11 @@ struct one_router {
 static void one_answer(void *ctx)
 {
 	struct one_router *one = ctx;
-	unsigned count = one->provider < NODES_MAX;
+	unsigned count = one->lie || one->provider < NODES_MAX;
 
-	if (count) {
+	if (one->lie) {
+		one->found(one->ctx, one->lie);
+	} else if (count) {
 		struct swarm *swarm = one->f->nodes[one->provider].swarm;
 		struct multiaddr addr = lab_addr(swarm);
 		struct peer_info info = { *swarm_self(swarm), &addr, 1 };
@@ -87,6 +94,57 @@ static void routing_finds_the_provider(void **state)
 	assert_int_equal(f->err, -EHOSTUNREACH);
 	block_unref(block);
 	block_unref(other);
+	stop(f);
+}
+
+/* Connections that wait at a listener; they are closed. */
+static unsigned visitors(int listener)
+{
+	unsigned count = 0;
+	int fd;
+
+	while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
+		close(fd);
+		count++;
+	}
+	return count;
+}
+
+/* A false record, found again by every search, does not have us dial its victim each time. */
+static void a_false_provider_is_left_alone(void **state)
+{
+	(void)state;
+	struct sockaddr_in in = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(in);
+	int victim = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	struct fixture *f = start(1);
+	struct multiaddr addr;
+	struct peer_info lie = { *swarm_self(f->nodes[0].swarm), &addr, 1 };
+	struct one_router one = { .router = { &one_ops, "one" }, .f = f, .lie = &lie };
+	unsigned seen = 0;
+
+	assert_int_equal(bind(victim, (struct sockaddr *)&in, sizeof(in)), 0);
+	assert_int_equal(listen(victim, 16), 0);
+	assert_int_equal(getsockname(victim, (struct sockaddr *)&in, &len), 0);
+	assert_int_equal(multiaddr_from_sockaddr(&addr, (struct sockaddr *)&in), 0);
+	node_start(f, 2, &one.router, NULL);
+	for (unsigned i = 0; i < 3; i++) {
+		struct exchange_session *session = exchange_session_new(f->nodes[2].exchange);
+		struct block *block = numbered(10 + i, 10);
+
+		exchange_get(session, &block->cid, lab_deadline(f->lab, 500), on_got, f);
+		while (f->failed <= i) {
+			loop_run_for(f->lab->loop, 5);
+			seen += visitors(victim);
+		}
+		exchange_session_free(session);
+		block_unref(block);
+	}
+	/* Once, or on a machine so busy that a back-off ends meanwhile, twice. */
+	assert_true(stats(&f->nodes[2]).provider_searches >= 3);
+	assert_in_range(seen, 1, stats(&f->nodes[2]).provider_searches - 1);
+	close(victim);
 	stop(f);
 }
 
@@ -256,6 +314,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(routing_finds_the_provider),
+		cmocka_unit_test(a_false_provider_is_left_alone),
 		cmocka_unit_test(silence_asks_routing),
 		cmocka_unit_test(full_store_stops_the_reading),
 		cmocka_unit_test(busy_writer_bounds_what_is_held),

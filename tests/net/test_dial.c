@@ -1,6 +1,7 @@
 /* Dialling over real sockets: dead, wrong, silent and garbage peers, back-off, the finder, many at
  * once. */
 #include "net/dial.h"
+#include "net/dial_limit.h"
 #include "tests/net/swarm_lab.h"
 
 #include <errno.h>
@@ -223,6 +224,47 @@ static void failures_back_off(void **state)
 	lab_free(lab);
 }
 
+static int dial_heard(struct lab *lab, struct swarm *from, const struct peer_id *to,
+		      const struct multiaddr *addr)
+{
+	struct outcome outcome = { 0 };
+
+	swarm_connect_heard(from, to, addr, 1, lab_deadline(lab, 5000), note, &outcome);
+	assert_false(outcome.done);
+	lab_until(lab, &outcome.done);
+	return outcome.err;
+}
+
+/* Addresses that others told respect back-off, and those of many peers at one IP address its limit; the user's
+ * do not. */
+static void heard_addresses_respect_the_limits(void **state)
+{
+	struct lab *lab = lab_new();
+	struct swarm *a = lab_swarm(lab, 1, NULL, NULL), *b = lab_swarm(lab, 2, NULL, NULL);
+	struct multiaddr dead = dead_addr(), anywhere = { 0 };
+	struct multiaddr_part tcp;
+
+	(void)state;
+	assert_int_equal(dial_heard(lab, a, swarm_self(b), &dead), -ECONNREFUSED);
+	assert_int_equal(dial_heard(lab, a, swarm_self(b), &dead), -EAGAIN);
+	assert_int_equal(dial(lab, a, swarm_self(b), &dead, 1, 5000), -ECONNREFUSED);
+
+	/* 0.0.0.0 is this machine too, and not loopback. */
+	assert_true(multiaddr_find(&dead, MA_TCP, &tcp));
+	multiaddr_add(&anywhere, MA_IP4, bytes_of("\0\0\0\0", 4));
+	multiaddr_add(&anywhere, MA_TCP, tcp.value);
+	for (unsigned i = 0; i <= DIAL_PER_IP_MAX; i++) {
+		struct peer_id peer = *swarm_self(b);
+
+		peer.bytes[10] = (uint8_t)i;
+		peer.bytes[11]++;
+		assert_int_equal(dial_heard(lab, a, &peer, &anywhere),
+				 i < DIAL_PER_IP_MAX ? -ECONNREFUSED : -EAGAIN);
+	}
+	assert_int_equal(dial(lab, a, swarm_self(b), &anywhere, 1, 5000), -ECONNREFUSED);
+	lab_free(lab);
+}
+
 struct finder {
 	struct swarm *swarm;
 	struct multiaddr addr;
@@ -354,6 +396,7 @@ int main(void)
 		cmocka_unit_test(garbage_ends_a_dial),
 		cmocka_unit_test(half_open_peers_are_bounded),
 		cmocka_unit_test(failures_back_off),
+		cmocka_unit_test(heard_addresses_respect_the_limits),
 		cmocka_unit_test(the_finder_is_asked_when_nothing_is_known),
 		cmocka_unit_test(many_wait_for_one_dial),
 		cmocka_unit_test(too_many_dials_are_refused),
