@@ -154,12 +154,13 @@ static void start_lookup(struct dial *dial, const struct multiaddr *addr, bool e
 {
 	struct lookup *lookup;
 
-	if (dial->lookup_count == DIAL_PARALLEL_MAX)
+	/* Names that others told leave room for the user's. */
+	if (dial->lookup_count >= (explicit ? DIAL_PARALLEL_MAX : DIAL_PARALLEL_MAX / 2))
 		return;
 	lookup = xnew(struct lookup);
 	lookup->dial = dial;
 	lookup->explicit = explicit;
-	lookup->resolve = resolve_start(dial->dials->swarm->resolver, addr, &dial->peer,
+	lookup->resolve = resolve_start(dial->dials->swarm->resolver, addr, &dial->peer, !explicit,
 					dial->deadline.at_ms, on_resolved, lookup);
 	dial->lookups[dial->lookup_count++] = lookup;
 }

@@ -150,7 +150,7 @@ struct swarm_op *swarm_connect(struct swarm *swarm, const struct peer_id *peer,
 			       uint64_t deadline_ms, swarm_done_fn *done, void *ctx);
 
 /* The same with addresses that others told: perhaps false ones, to have us dial somebody. They respect
- * back-off and the limit, as known ones do. */
+ * back-off and the limit, and names among them lead to public addresses only, as with known ones. */
 struct swarm_op *swarm_connect_heard(struct swarm *swarm, const struct peer_id *peer,
 				     const struct multiaddr *addrs, size_t addr_count,
 				     uint64_t deadline_ms, swarm_done_fn *done, void *ctx);

@@ -32,7 +32,7 @@ struct resolver {
 	struct list watches;
 	struct list resolves, lookups;
 	struct timer timer;
-	size_t questions;
+	size_t questions, heard; /* all; those for names that others told */
 	size_t handles; /* polls that libuv holds */
 	bool closing;
 	struct timer ended;
@@ -49,6 +49,7 @@ struct question {
 	void *ctx;
 	struct multiaddr tail; /* what follows the name */
 	unsigned depth;
+	bool heard;
 };
 
 struct net_lookup {
@@ -246,17 +247,21 @@ void resolver_close(struct resolver *resolver, void (*done)(void *ctx), void *ct
 
 /* ---- questions ---- */
 
-static int question_new(struct resolver *resolver, struct list *questions, struct question **out)
+static int question_new(struct resolver *resolver, struct list *questions, bool heard,
+			struct question **out)
 {
 	struct question *question;
 
-	if (resolver->questions >= RESOLVE_LOOKUPS_MAX)
+	if (resolver->questions >= RESOLVE_LOOKUPS_MAX ||
+	    (heard && resolver->heard >= RESOLVE_HEARD_MAX))
 		return -EAGAIN;
 	if (resolver_start(resolver) != 0)
 		return -EIO;
 	question = xnew(struct question);
 	question->resolver = resolver;
+	question->heard = heard;
 	resolver->questions++;
+	resolver->heard += heard;
 	list_add_tail(questions, &question->node);
 	*out = question;
 	return 0;
@@ -265,6 +270,7 @@ static int question_new(struct resolver *resolver, struct list *questions, struc
 static void question_free(struct question *question)
 {
 	question->resolver->questions--;
+	question->resolver->heard -= question->heard;
 	list_remove(&question->node);
 	free(question);
 }
@@ -343,10 +349,10 @@ static void on_txt(void *ctx, int status, int timeouts, unsigned char *answer, i
 }
 
 int resolver_ask_txt(struct resolver *resolver, struct list *questions, const char *name,
-		     unsigned depth, resolver_texts_fn *answer, void *ctx)
+		     bool heard, unsigned depth, resolver_texts_fn *answer, void *ctx)
 {
 	struct question *question;
-	int err = question_new(resolver, questions, &question);
+	int err = question_new(resolver, questions, heard, &question);
 
 	if (err)
 		return err;
@@ -406,12 +412,12 @@ static void on_hosts(void *ctx, int status, int timeouts, struct ares_addrinfo *
 }
 
 int resolver_ask_host(struct resolver *resolver, struct list *questions, const char *name,
-		      int family, const struct multiaddr *tail, resolver_hosts_fn *answer,
-		      void *ctx)
+		      bool heard, int family, const struct multiaddr *tail,
+		      resolver_hosts_fn *answer, void *ctx)
 {
 	struct ares_addrinfo_hints hints = { .ai_flags = ARES_AI_NOSORT, .ai_family = family };
 	struct question *question;
-	int err = question_new(resolver, questions, &question);
+	int err = question_new(resolver, questions, heard, &question);
 
 	if (err)
 		return err;
@@ -467,8 +473,8 @@ static void on_lookup_start(void *ctx)
 		       on_lookup_timeout, lookup);
 	/* c-ares may answer on the spot: then the lookup is gone. */
 	if (!err)
-		err = resolver_ask_txt(resolver, &lookup->questions, lookup->name, 0, on_lookup_txt,
-				       lookup);
+		err = resolver_ask_txt(resolver, &lookup->questions, lookup->name, false, 0,
+				       on_lookup_txt, lookup);
 	if (err)
 		lookup_end(lookup, err, NULL, 0);
 }

@@ -12,6 +12,7 @@
 #define RESOLVE_DEPTH_MAX 4	/* of /dnsaddr in /dnsaddr */
 #define RESOLVE_QUESTIONS_MAX 32 /* of one resolve */
 #define RESOLVE_LOOKUPS_MAX 256	/* questions in flight, all together */
+#define RESOLVE_HEARD_MAX 64	/* of them, for names that others told */
 #define RESOLVE_TIMEOUT_MS 10000
 
 struct resolver;
@@ -28,10 +29,11 @@ bool resolve_wanted(const struct multiaddr *addr);
 
 /* done(ctx, err, addrs, count): addresses without names, borrowed for the call; of a /dnsaddr only
  * those that end in peer's /p2p part or have none (it is cut off). -ENOENT when nothing is there,
- * -ETIMEDOUT, -EIO. */
+ * -ETIMEDOUT, -EIO. heard: the name is not the user's, and whoever told it may have pointed it at our own
+ * machine or network: it leads to public addresses alone. */
 typedef void resolve_done_fn(void *ctx, int err, const struct multiaddr *addrs, size_t count);
 struct resolve *resolve_start(struct resolver *resolver, const struct multiaddr *addr,
-			      const struct peer_id *peer, uint64_t deadline_ms,
+			      const struct peer_id *peer, bool heard, uint64_t deadline_ms,
 			      resolve_done_fn *done, void *ctx);
 /* done will not run. NULL is ignored. */
 void resolve_cancel(struct resolve *resolve);

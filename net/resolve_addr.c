@@ -1,5 +1,6 @@
 #include "net/resolve_ask.h"
 
+#include "net/autonat/autonat_addr.h"
 #include "net/base/alloc.h"
 #include "net/base/list.h"
 
@@ -24,6 +25,7 @@ struct resolve {
 	unsigned asked;
 	int err;
 	bool ready; /* not in the middle of asking */
+	bool heard;
 	resolve_done_fn *done;
 	void *ctx;
 };
@@ -81,7 +83,8 @@ static void resolve_check(struct resolve *resolve)
 
 static void add_found(struct resolve *resolve, const struct multiaddr *addr)
 {
-	if (resolve->found_count == RESOLVE_RESULTS_MAX)
+	if (resolve->found_count == RESOLVE_RESULTS_MAX ||
+	    (resolve->heard && !autonat_addr_public(addr, false)))
 		return;
 	if ((resolve->found_count & (resolve->found_count - 1)) == 0) {
 		size_t cap = resolve->found_count ? resolve->found_count * 2 : 1;
@@ -159,11 +162,12 @@ static void ask(struct resolve *resolve, const struct multiaddr *addr, unsigned 
 	snprintf(name, sizeof(name), "%s%.*s", part.code == MA_DNSADDR ? "_dnsaddr." : "",
 		 (int)part.value.len, (const char *)part.value.at);
 	if (part.code == MA_DNSADDR)
-		err = resolver_ask_txt(resolve->resolver, &resolve->questions, name, depth,
-				       on_texts, resolve);
+		err = resolver_ask_txt(resolve->resolver, &resolve->questions, name,
+				       resolve->heard, depth, on_texts, resolve);
 	else
 		err = resolver_ask_host(resolve->resolver, &resolve->questions, name,
-					family_of(part.code), &tail, on_hosts, resolve);
+					resolve->heard, family_of(part.code), &tail, on_hosts,
+					resolve);
 	if (err && !resolve->err)
 		resolve->err = err;
 }
@@ -189,7 +193,7 @@ static void on_resolve_start(void *ctx)
 }
 
 struct resolve *resolve_start(struct resolver *resolver, const struct multiaddr *addr,
-			      const struct peer_id *peer, uint64_t deadline_ms,
+			      const struct peer_id *peer, bool heard, uint64_t deadline_ms,
 			      resolve_done_fn *done, void *ctx)
 {
 	struct resolve *resolve = xnew(struct resolve);
@@ -197,6 +201,7 @@ struct resolve *resolve_start(struct resolver *resolver, const struct multiaddr 
 
 	resolve->resolver = resolver;
 	resolve->addr = *addr;
+	resolve->heard = heard;
 	if (peer)
 		resolve->peer = *peer;
 	resolve->deadline_ms = deadline_ms < latest ? deadline_ms : latest;

@@ -12,12 +12,12 @@ typedef void resolver_texts_fn(void *ctx, int err, unsigned depth, char *const *
 typedef void resolver_hosts_fn(void *ctx, int err, const struct multiaddr *addrs, size_t count);
 
 /* The question joins the list of its owner, who leaves it with resolver_forget(). -EAGAIN: too
- * many; -EIO: no resolver. depth comes back with the answer; so does tail, behind each address. */
+ * many (heard: of those for names that others told); -EIO: no resolver. depth comes back with the answer; so does tail, behind each address. */
 int resolver_ask_txt(struct resolver *resolver, struct list *questions, const char *name,
-		     unsigned depth, resolver_texts_fn *answer, void *ctx);
+		     bool heard, unsigned depth, resolver_texts_fn *answer, void *ctx);
 int resolver_ask_host(struct resolver *resolver, struct list *questions, const char *name,
-		      int family, const struct multiaddr *tail, resolver_hosts_fn *answer,
-		      void *ctx);
+		      bool heard, int family, const struct multiaddr *tail,
+		      resolver_hosts_fn *answer, void *ctx);
 /* The answers to all of these will not be given. */
 void resolver_forget(struct list *questions);
 

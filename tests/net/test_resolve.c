@@ -28,6 +28,16 @@ static const struct record records[] = {
 	{ "host.test", TYPE_A, "\x7f\x00\x00\x02", 4 },
 	{ "host.test", TYPE_A, "\x7f\x00\x00\x03", 4 },
 	{ "host.test", TYPE_AAAA, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1", 16 },
+	{ "rebound.test", TYPE_A, "\x7f\x00\x00\x01", 4 },
+	{ "rebound.test", TYPE_A, "\xc0\xa8\x01\x01", 4 },
+	{ "rebound.test", TYPE_A, "\xa9\xfe\x01\x01", 4 },
+	{ "rebound.test", TYPE_A, "\x01\x02\x03\x04", 4 },
+	{ "rebound.test", TYPE_AAAA, "\xfe\x80\0\0\0\0\0\0\0\0\0\0\0\0\0\1", 16 },
+	{ "rebound.test", TYPE_AAAA, "\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1", 16 },
+	{ "rebound.test", TYPE_AAAA, "\0\0\0\0\0\0\0\0\0\0\xff\xff\x7f\0\0\1", 16 },
+	{ "rebound.test", TYPE_AAAA, "\x20\x02\x7f\0\0\1\0\0\0\0\0\0\0\0\0\1", 16 },
+	TXT("_dnsaddr.rebound.test", "dnsaddr=/ip4/10.0.0.1/tcp/9"),
+	TXT("_dnsaddr.rebound.test", "dnsaddr=/dns4/host.test/tcp/9"),
 	TXT("_dnslink.site.test",
 	    "dnslink=/ipfs/|bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi"),
 	TXT("_dnslink.site.test", "another"),
@@ -257,7 +267,7 @@ static void closed(void *ctx)
 	*(bool *)ctx = true;
 }
 
-static struct found resolve(const char *text, const char *peer_text)
+static struct found resolve_told(const char *text, const char *peer_text, bool heard)
 {
 	struct lab *lab = lab_new();
 	struct resolver *resolver = resolver_new(lab_loop(lab));
@@ -269,12 +279,18 @@ static struct found resolve(const char *text, const char *peer_text)
 	assert_int_equal(multiaddr_from_text(&addr, text), 0);
 	if (peer_text)
 		assert_int_equal(peer_id_from_text(&peer, peer_text), 0);
-	resolve_start(resolver, &addr, &peer, lab_deadline(lab, 5000), on_found, &found);
+	resolve_start(resolver, &addr, &peer, heard, lab_deadline(lab, 5000), on_found,
+		      &found);
 	lab_until(lab, &found.done);
 	resolver_close(resolver, closed, &over);
 	lab_until(lab, &over);
 	lab_free(lab);
 	return found;
+}
+
+static struct found resolve(const char *text, const char *peer_text)
+{
+	return resolve_told(text, peer_text, false);
 }
 
 static bool has(const struct found *found, const char *text)
@@ -328,6 +344,45 @@ static void recursion_ends(void **state)
 	assert_int_equal(atomic_load(&server.asked) - before, RESOLVE_DEPTH_MAX);
 }
 
+/* Who told it may have pointed it at us, or at our neighbours. */
+static void heard_names_lead_to_public_addresses(void **state)
+{
+	struct found found = resolve_told("/dns/rebound.test/tcp/7", NULL, true);
+
+	(void)state;
+	assert_int_equal(found.count, 1);
+	assert_true(has(&found, "/ip4/1.2.3.4/tcp/7"));
+	assert_int_equal(resolve("/dns/rebound.test/tcp/7", NULL).count, 8); /* the user's */
+	assert_int_equal(resolve_told("/dnsaddr/rebound.test", NULL, true).err, -ENOENT);
+	assert_int_equal(resolve("/dnsaddr/rebound.test", NULL).count, 3);
+}
+
+static void heard_names_leave_slots_for_the_users(void **state)
+{
+	struct lab *lab = lab_new();
+	struct resolver *resolver = resolver_new(lab_loop(lab));
+	struct found heard[RESOLVE_HEARD_MAX + 1] = { 0 }, own = { 0 };
+	struct multiaddr addr;
+	bool over = false;
+
+	(void)state;
+	assert_int_equal(multiaddr_from_text(&addr, "/dns4/silent.test/tcp/1"), 0);
+	for (size_t i = 0; i < ARRAY_LEN(heard); i++)
+		resolve_start(resolver, &addr, NULL, true, lab_deadline(lab, 5000), on_found,
+			      &heard[i]);
+	lab_until(lab, &heard[RESOLVE_HEARD_MAX].done);
+	assert_int_equal(heard[RESOLVE_HEARD_MAX].err, -EAGAIN);
+	assert_int_equal(multiaddr_from_text(&addr, "/dns4/host.test/tcp/1"), 0);
+	resolve_start(resolver, &addr, NULL, false, lab_deadline(lab, 5000), on_found, &own);
+	lab_until(lab, &own.done);
+	assert_int_equal(own.err, 0);
+	for (size_t i = 0; i < RESOLVE_HEARD_MAX; i++)
+		assert_int_not_equal(heard[i].err, -EAGAIN);
+	resolver_close(resolver, closed, &over);
+	lab_until(lab, &over);
+	lab_free(lab);
+}
+
 struct outcome {
 	bool done;
 	int err;
@@ -354,6 +409,10 @@ static void a_dial_goes_through_a_name(void **state)
 	lab_until(lab, &outcome.done);
 	assert_int_equal(outcome.err, -ECONNREFUSED);
 	outcome.done = false;
+	swarm_connect_heard(a, &peer, &addr, 1, lab_deadline(lab, 5000), note, &outcome);
+	lab_until(lab, &outcome.done);
+	assert_int_equal(outcome.err, -EHOSTUNREACH);
+	outcome.done = false;
 	assert_int_equal(multiaddr_from_text(&addr, "/dns4/nothing.test/tcp/1"), 0);
 	swarm_connect(a, &peer, &addr, 1, lab_deadline(lab, 5000), note, &outcome);
 	lab_until(lab, &outcome.done);
@@ -369,6 +428,8 @@ int main(void)
 		cmocka_unit_test(hosts_become_addresses),
 		cmocka_unit_test(dnsaddr_is_followed_for_the_peer),
 		cmocka_unit_test(recursion_ends),
+		cmocka_unit_test(heard_names_lead_to_public_addresses),
+		cmocka_unit_test(heard_names_leave_slots_for_the_users),
 		cmocka_unit_test(a_dial_goes_through_a_name),
 	};
 	return cmocka_run_group_tests_name("net/resolve", tests, setup, teardown);
