@@ -126,7 +126,7 @@ int engine_serve_size(void *ctx, const struct cid *cid, size_t *size);
 void engine_serve_news(struct exchange *exchange, const struct cid *cids, size_t count);
 /* The peer goes: it waits for nothing, and nothing is queued for it. */
 void engine_serve_forget(struct engine_peer *peer);
-/* Look in the store for all that is waited for. */
+/* Look in the store for all that is waited for, some in each turn from now on. */
 void engine_serve_all_news(struct exchange *exchange);
 
 /* ---- find.c ---- */

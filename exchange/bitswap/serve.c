@@ -7,6 +7,7 @@
 
 #define OPEN_TIMEOUT_MS 15000
 #define TURN_BYTES (4u << 20) /* read from the store in one turn of the loop */
+#define TURN_LOOKS 256	      /* at what may have come to the store, in one turn */
 #define MESSAGE_TASKS_MAX 256 /* blocks of one message */
 #define MESSAGE_BESIDE                                                                             \
 	(64u << 10) /* room for presences when the block is nearly a message itself */
@@ -295,6 +296,8 @@ void engine_serve(struct exchange *exchange)
 	size_t bytes = 0;
 	struct bitswap_server_peer *next;
 
+	if (bitswap_server_recheck_some(&exchange->server, TURN_LOOKS))
+		engine_wake_serve(exchange);
 	while (bytes < TURN_BYTES && (next = bitswap_server_next(&exchange->server)) != NULL)
 		bytes += serve_peer(next->owner);
 	if (!list_empty(&exchange->server.turns))
@@ -315,20 +318,6 @@ void engine_serve_news(struct exchange *exchange, const struct cid *cids, size_t
 
 void engine_serve_all_news(struct exchange *exchange)
 {
-	struct buf names = { 0 };
-	struct bytes key, all;
-	size_t at = 0, size;
-	void *value;
-
-	/* Names first: serving changes the map. Each is as long as a byte can say. */
-	while (map_next(&exchange->server.lacking, &at, &key, &value)) {
-		buf_add_u8(&names, (uint8_t)key.len);
-		buf_add(&names, key);
-	}
-	for (all = buf_bytes(&names); all.len; all = bytes_skip(all, 1 + key.len)) {
-		key = bytes_of(all.at + 1, all.at[0]);
-		if (store_size(exchange->store, key, &size) == 0)
-			bitswap_server_have(&exchange->server, key, size);
-	}
-	buf_release(&names);
+	bitswap_server_recheck(&exchange->server);
+	engine_wake_serve(exchange);
 }

@@ -4,13 +4,15 @@
 #include <errno.h>
 #include <stdlib.h>
 
+enum { BEST, LEAST };
+
 struct bitswap_server_want {
 	struct bitswap_server_peer *peer;
 	struct cid cid;
 	int32_t priority;
 	bool have, send_dont_have;
 	size_t size;
-	size_t slot; /* 1 + index in the heap; 0: lacking */
+	size_t slots[2]; /* 1 + index in the heaps; 0: lacking */
 	uint64_t order;
 	struct list lack_node; /* of struct lack */
 	struct list age_node;  /* of peer->lacks */
@@ -19,12 +21,15 @@ struct bitswap_server_want {
 /* Everybody who waits for one block that is not here. */
 struct lack {
 	struct list wants;
+	struct list node; /* of server->known or due */
 };
 
 void bitswap_server_init(struct bitswap_server *server, unsigned wants_max,
 			 const struct bitswap_server_ops *ops, void *ctx)
 {
 	*server = (struct bitswap_server){ .ops = ops, .ctx = ctx, .wants_max = wants_max };
+	list_init(&server->known);
+	list_init(&server->due);
 	list_init(&server->turns);
 }
 
@@ -34,69 +39,89 @@ void bitswap_server_release(struct bitswap_server *server)
 	map_release(&server->lacking);
 }
 
-/* ---- the queue: a heap by priority, then by age ---- */
+/* ---- what we have of it: two heaps by priority, then by age ---- */
 
-static bool before(const struct bitswap_server_want *a, const struct bitswap_server_want *b)
+static bool better(const struct bitswap_server_want *a, const struct bitswap_server_want *b)
 {
 	return a->priority != b->priority ? a->priority > b->priority : a->order < b->order;
 }
 
-static void heap_set(struct bitswap_server_peer *peer, size_t at, struct bitswap_server_want *want)
+static bool before(int which, const struct bitswap_server_want *a,
+		   const struct bitswap_server_want *b)
 {
-	peer->heap[at] = want;
-	want->slot = at + 1;
+	return which == BEST ? better(a, b) : better(b, a);
 }
 
-static void heap_settle(struct bitswap_server_peer *peer, size_t at)
+static void heap_set(struct bitswap_server_heap *heap, int which, size_t at,
+		     struct bitswap_server_want *want)
 {
-	struct bitswap_server_want *want = peer->heap[at];
+	heap->at[at] = want;
+	want->slots[which] = at + 1;
+}
 
-	while (at > 0 && before(want, peer->heap[(at - 1) / 2])) {
-		heap_set(peer, at, peer->heap[(at - 1) / 2]);
+static void heap_settle(struct bitswap_server_heap *heap, int which, size_t at)
+{
+	struct bitswap_server_want *want = heap->at[at];
+
+	while (at > 0 && before(which, want, heap->at[(at - 1) / 2])) {
+		heap_set(heap, which, at, heap->at[(at - 1) / 2]);
 		at = (at - 1) / 2;
 	}
 	for (;;) {
 		size_t child = 2 * at + 1;
 
-		if (child >= peer->heap_len)
+		if (child >= heap->len)
 			break;
-		if (child + 1 < peer->heap_len && before(peer->heap[child + 1], peer->heap[child]))
+		if (child + 1 < heap->len && before(which, heap->at[child + 1], heap->at[child]))
 			child++;
-		if (!before(peer->heap[child], want))
+		if (!before(which, heap->at[child], want))
 			break;
-		heap_set(peer, at, peer->heap[child]);
+		heap_set(heap, which, at, heap->at[child]);
 		at = child;
 	}
-	heap_set(peer, at, want);
+	heap_set(heap, which, at, want);
 }
 
-static void heap_add(struct bitswap_server_want *want)
+static void heap_add(struct bitswap_server_heap *heap, int which, struct bitswap_server_want *want)
 {
-	struct bitswap_server_peer *peer = want->peer;
-
-	if (peer->heap_len == peer->heap_cap) {
-		peer->heap_cap = peer->heap_cap ? 2 * peer->heap_cap : 16;
-		peer->heap = xrealloc(peer->heap, peer->heap_cap * sizeof(*peer->heap));
+	if (heap->len == heap->cap) {
+		heap->cap = heap->cap ? 2 * heap->cap : 16;
+		heap->at = xrealloc(heap->at, heap->cap * sizeof(*heap->at));
 	}
-	peer->heap[peer->heap_len++] = want;
-	want->slot = peer->heap_len;
-	peer->pending_bytes += want->size;
-	heap_settle(peer, peer->heap_len - 1);
+	heap_set(heap, which, heap->len++, want);
+	heap_settle(heap, which, heap->len - 1);
 }
 
-static void heap_remove(struct bitswap_server_want *want)
+static void heap_remove(struct bitswap_server_heap *heap, int which,
+			struct bitswap_server_want *want)
 {
-	struct bitswap_server_peer *peer = want->peer;
-	size_t at = want->slot - 1;
-	struct bitswap_server_want *last = peer->heap[--peer->heap_len];
+	size_t at = want->slots[which] - 1;
+	struct bitswap_server_want *last = heap->at[--heap->len];
 
-	peer->pending_bytes -= want->size;
-	want->slot = 0;
+	want->slots[which] = 0;
 	if (last == want)
 		return;
-	peer->heap[at] = last;
-	last->slot = at + 1;
-	heap_settle(peer, at);
+	heap_set(heap, which, at, last);
+	heap_settle(heap, which, at);
+}
+
+static bool is_queued(const struct bitswap_server_want *want)
+{
+	return want->slots[BEST] != 0;
+}
+
+static void queue_add(struct bitswap_server_want *want)
+{
+	want->peer->pending_bytes += want->size;
+	heap_add(&want->peer->best, BEST, want);
+	heap_add(&want->peer->least, LEAST, want);
+}
+
+static void queue_remove(struct bitswap_server_want *want)
+{
+	want->peer->pending_bytes -= want->size;
+	heap_remove(&want->peer->best, BEST, want);
+	heap_remove(&want->peer->least, LEAST, want);
 }
 
 /* ---- wants ---- */
@@ -110,6 +135,7 @@ static void lack_add(struct bitswap_server_want *want)
 	if (!lack) {
 		lack = xnew(struct lack);
 		list_init(&lack->wants);
+		list_add_tail(&server->known, &lack->node);
 		map_set(&server->lacking, name, lack);
 	}
 	list_add_tail(&lack->wants, &want->lack_node);
@@ -127,13 +153,14 @@ static void lack_remove(struct bitswap_server_want *want)
 	if (!lack || !list_empty(&lack->wants))
 		return;
 	map_remove(&server->lacking, name);
+	list_remove(&lack->node);
 	free(lack);
 }
 
 static void want_free(struct bitswap_server_want *want)
 {
-	if (want->slot)
-		heap_remove(want);
+	if (is_queued(want))
+		queue_remove(want);
 	else
 		lack_remove(want);
 	map_remove(&want->peer->wants, cid_bytes(&want->cid));
@@ -163,7 +190,7 @@ static void want_serve(struct bitswap_server_want *want, size_t size)
 	struct bitswap_server_peer *peer = want->peer;
 
 	want->size = size;
-	heap_add(want);
+	queue_add(want);
 	if (want->have && size > BITSWAP_HAVE_AS_BLOCK_MAX) {
 		say(peer, &want->cid, true);
 		want_free(want);
@@ -181,11 +208,8 @@ static bool make_room(struct bitswap_server_peer *peer, int32_t priority)
 		want_free(list_first(&peer->lacks, struct bitswap_server_want, age_node));
 		return true;
 	}
-	struct bitswap_server_want *least = NULL;
+	struct bitswap_server_want *least = peer->least.len ? peer->least.at[0] : NULL;
 
-	for (size_t i = peer->heap_len / 2; i < peer->heap_len; i++) /* the leaves */
-		if (!least || before(least, peer->heap[i]))
-			least = peer->heap[i];
 	if (!least || least->priority >= priority)
 		return false;
 	want_free(least);
@@ -224,9 +248,10 @@ static void want_update(struct bitswap_server_want *want, const struct bitswap_e
 {
 	want->have = want->have && entry->have;
 	want->send_dont_have = want->send_dont_have || entry->send_dont_have;
-	if (want->slot) {
+	if (is_queued(want)) {
 		want->priority = entry->priority;
-		heap_settle(want->peer, want->slot - 1);
+		heap_settle(&want->peer->best, BEST, want->slots[BEST] - 1);
+		heap_settle(&want->peer->least, LEAST, want->slots[LEAST] - 1);
 		return;
 	}
 	struct bitswap_entry again = *entry;
@@ -274,8 +299,8 @@ static void on_entry(void *ctx, const struct bitswap_entry *entry)
 
 static void clear(struct bitswap_server_peer *peer)
 {
-	while (peer->heap_len)
-		want_free(peer->heap[peer->heap_len - 1]);
+	while (peer->best.len)
+		want_free(peer->best.at[peer->best.len - 1]);
 	while (!list_empty(&peer->lacks))
 		want_free(list_first(&peer->lacks, struct bitswap_server_want, age_node));
 }
@@ -313,6 +338,28 @@ void bitswap_server_have(struct bitswap_server *server, struct bytes multihash, 
 	}
 }
 
+void bitswap_server_recheck(struct bitswap_server *server)
+{
+	/* Behind those still due: who calls often does not keep the looking at the same ones. */
+	list_move_all(&server->due, &server->known);
+}
+
+bool bitswap_server_recheck_some(struct bitswap_server *server, unsigned max)
+{
+	for (; max > 0 && !list_empty(&server->due); max--) {
+		struct lack *lack = list_first(&server->due, struct lack, node);
+		struct cid cid =
+			list_first(&lack->wants, struct bitswap_server_want, lack_node)->cid;
+		size_t size;
+
+		list_remove(&lack->node);
+		list_add_tail(&server->known, &lack->node);
+		if (server->ops->size(server->ctx, &cid, &size) == 0)
+			bitswap_server_have(server, cid_hash_bytes(&cid), size);
+	}
+	return !list_empty(&server->due);
+}
+
 /* ---- peers and their turns ---- */
 
 struct bitswap_server_peer *bitswap_server_add(struct bitswap_server *server, void *owner)
@@ -334,7 +381,8 @@ void bitswap_server_remove(struct bitswap_server_peer *peer)
 	list_remove(&peer->turn);
 	map_release(&peer->wants);
 	buf_release(&peer->presences);
-	free(peer->heap);
+	free(peer->best.at);
+	free(peer->least.at);
 	free(peer);
 }
 
@@ -351,7 +399,7 @@ struct bitswap_server_peer *bitswap_server_next(struct bitswap_server *server)
 
 bool bitswap_server_has_mail(const struct bitswap_server_peer *peer)
 {
-	return peer->heap_len > 0 || peer->presences.len > 0;
+	return peer->best.len > 0 || peer->presences.len > 0;
 }
 
 void bitswap_server_again(struct bitswap_server_peer *peer)
@@ -362,14 +410,14 @@ void bitswap_server_again(struct bitswap_server_peer *peer)
 
 ssize_t bitswap_server_peek(const struct bitswap_server_peer *peer)
 {
-	return peer->heap_len ? (ssize_t)peer->heap[0]->size : -ENOENT;
+	return peer->best.len ? (ssize_t)peer->best.at[0]->size : -ENOENT;
 }
 
 bool bitswap_server_pop(struct bitswap_server_peer *peer, struct bitswap_task *task)
 {
-	if (peer->heap_len == 0)
+	if (peer->best.len == 0)
 		return false;
-	struct bitswap_server_want *want = peer->heap[0];
+	struct bitswap_server_want *want = peer->best.at[0];
 
 	*task = (struct bitswap_task){ .cid = want->cid,
 				       .priority = want->priority,

@@ -28,20 +28,26 @@ struct bitswap_server {
 	unsigned wants_max;
 	uint64_t order;	    /* of the next want: first come, first served */
 	struct map lacking; /* multihash -> struct lack */
+	struct list known, due; /* the same: looked for in the store, and to be looked for again */
 	struct list turns;  /* peers with mail; the first is next */
+};
+
+/* Wants of one peer, ordered. */
+struct bitswap_server_heap {
+	struct bitswap_server_want **at;
+	size_t len, cap;
 };
 
 struct bitswap_server_peer {
 	struct bitswap_server *server;
 	void *owner;
 	struct map wants;		   /* CID -> struct bitswap_server_want */
-	struct bitswap_server_want **heap; /* those we have, best first */
-	size_t heap_len, heap_cap;
+	struct bitswap_server_heap best, least; /* those we have, twice: what is sent, and dropped, first */
 	struct list lacks; /* those we have not, oldest first */
 	struct list turn;  /* of server->turns */
 	struct buf presences;
 	unsigned presence_count;
-	uint64_t pending_bytes; /* sum of the heap */
+	uint64_t pending_bytes; /* sum of those we have */
 };
 
 /* What is to be sent: the want has left the ledger. */
@@ -65,6 +71,11 @@ void bitswap_server_message(struct bitswap_server_peer *peer, struct bytes messa
 			    const struct bitswap_summary *summary);
 /* This block is here now: those who wait for it are served. */
 void bitswap_server_have(struct bitswap_server *server, struct bytes multihash, size_t size);
+
+/* Which blocks have come is not known: all that are waited for are to be looked for again ... */
+void bitswap_server_recheck(struct bitswap_server *server);
+/* ... at most max of them now. True while some are left. */
+bool bitswap_server_recheck_some(struct bitswap_server *server, unsigned max);
 
 /* Whose turn it is, taken from the queue; NULL when no one has mail. */
 struct bitswap_server_peer *bitswap_server_next(struct bitswap_server *server);

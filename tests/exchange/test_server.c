@@ -17,7 +17,7 @@ struct shop {
 	struct bitswap_server server;
 	unsigned here;
 	size_t size; /* of each */
-	unsigned wakes;
+	unsigned wakes, looks;
 };
 
 static struct cid numbered(unsigned n)
@@ -33,6 +33,7 @@ static int shop_size(void *ctx, const struct cid *cid, size_t *size)
 {
 	struct shop *shop = ctx;
 
+	shop->looks++;
 	for (unsigned n = 0; n < shop->here; n++) {
 		struct cid one = numbered(n);
 
@@ -256,7 +257,7 @@ static void newest_wins_at_the_limit(void **state)
 	for (unsigned n = 0; n < WANTS_MAX; n++)
 		ask(peer, want(n, (int32_t)(10 + n)));
 	assert_int_equal(peer->wants.count, WANTS_MAX);
-	assert_int_equal(peer->heap_len, WANTS_MAX);
+	assert_int_equal(peer->best.len, WANTS_MAX);
 	assert_int_equal(shop.server.lacking.count, 0);
 	ask(peer, want(20, 50));
 	ask(peer, want(21, 1));
@@ -357,6 +358,97 @@ static void flood_is_bounded(void **state)
 	close_shop(&shop, peer);
 }
 
+/* Random wants, updates and cancels, against a list that is searched through. */
+static void the_ledger_is_as_a_plain_list(void **state)
+{
+	(void)state;
+	enum { BLOCKS = 24 };
+	struct shop shop;
+	int32_t listed[BLOCKS]; /* priority; 0: not wanted */
+	uint64_t order[BLOCKS] = { 0 };
+	unsigned count = 0;
+
+	memset(listed, 0, sizeof(listed));
+	srandom(7);
+	shop_open(&shop, BLOCKS, 5000);
+	struct bitswap_server_peer *peer = bitswap_server_add(&shop.server, NULL);
+
+	for (unsigned step = 1; step < 3000; step++) {
+		unsigned n = (unsigned)random() % BLOCKS, least = BLOCKS, best = 999;
+		int32_t priority = 1 + (int32_t)(random() % 6);
+
+		for (unsigned i = 0; i < BLOCKS; i++)
+			if (listed[i] && (least == BLOCKS || listed[i] < listed[least] ||
+					  (listed[i] == listed[least] && order[i] > order[least])))
+				least = i;
+		if (random() % 4 == 0) {
+			struct bitswap_entry cancel = want(n, 0);
+
+			cancel.cancel = true;
+			ask(peer, cancel);
+			count -= listed[n] != 0;
+			listed[n] = 0;
+		} else {
+			ask(peer, want(n, priority));
+			if (!listed[n] && count == WANTS_MAX && listed[least] < priority) {
+				listed[least] = 0;
+				count--;
+			}
+			if (listed[n] || count < WANTS_MAX) {
+				order[n] = listed[n] ? order[n] : step;
+				count += !listed[n];
+				listed[n] = priority;
+			}
+		}
+		assert_int_equal(peer->wants.count, count);
+		if (step % 10)
+			continue;
+		for (unsigned i = 0; i < BLOCKS; i++)
+			if (listed[i] && (best == 999 || listed[i] > listed[best] ||
+					  (listed[i] == listed[best] && order[i] < order[best])))
+				best = i;
+		assert_int_equal(next(peer), best);
+		if (best != 999) {
+			listed[best] = 0;
+			count--;
+		}
+	}
+	close_shop(&shop, peer);
+}
+
+/* However much is waited for, a turn looks at so much; all is looked at, also what is told of twice. */
+static void rechecks_go_in_steps(void **state)
+{
+	(void)state;
+	struct shop shop;
+
+	shop_open(&shop, 0, 5000);
+	struct bitswap_server_peer *peer = bitswap_server_add(&shop.server, NULL);
+
+	for (unsigned n = 0; n < WANTS_MAX; n++)
+		ask(peer, want(n, 1));
+	shop.looks = 0;
+	assert_false(bitswap_server_recheck_some(&shop.server, 3));
+	assert_int_equal(shop.looks, 0);
+	bitswap_server_recheck(&shop.server);
+	assert_true(bitswap_server_recheck_some(&shop.server, 3));
+	assert_int_equal(shop.looks, 3);
+	shop.here = WANTS_MAX;
+	bitswap_server_recheck(&shop.server); /* those seen come after those that were not */
+	shop.looks = 0;
+	assert_true(bitswap_server_recheck_some(&shop.server, WANTS_MAX - 1));
+	assert_false(bitswap_server_recheck_some(&shop.server, WANTS_MAX));
+	assert_int_equal(shop.looks, WANTS_MAX);
+	assert_int_equal(next(peer), 0);
+	assert_int_equal(shop.server.lacking.count, 0);
+	/* What goes while it is due is not looked at. */
+	shop.here = 0;
+	ask(peer, want(50, 1));
+	bitswap_server_recheck(&shop.server);
+	close_shop(&shop, peer);
+	assert_false(bitswap_server_recheck_some(&shop.server, 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -368,6 +460,8 @@ int main(void)
 		cmocka_unit_test(newest_wins_at_the_limit),
 		cmocka_unit_test(identity_and_unknown_hashes),
 		cmocka_unit_test(turns_go_round),
+		cmocka_unit_test(the_ledger_is_as_a_plain_list),
+		cmocka_unit_test(rechecks_go_in_steps),
 		cmocka_unit_test(missed_is_said_and_remembered),
 		cmocka_unit_test(flood_is_bounded),
 	};
