@@ -385,6 +385,9 @@ void yamux_stream_reset(struct yamux_stream *stream, uint32_t code)
 	if (stream->dead || stream->detached)
 		return;
 	yamux_enter(yamux);
+	/* What we reset the peer has had us set up for nothing; what comes next of it ends the session. */
+	if (!stream->ours)
+		yamux_churn(yamux);
 	if (!(stream->flags & YAMUX_SYN)) /* else the peer has never heard of it */
 		yamux_queue_reset(yamux, stream->id, code);
 	yamux_drop(stream);

@@ -118,6 +118,7 @@ struct yamux {
 	bool body_ends;		   /* FIN follows */
 	struct yamux_stream *body; /* NULL: discard */
 	struct yamux_rate churn, empty;
+	bool churned; /* too often, while nothing was received */
 
 	/* windows */
 	size_t granted; /* sum of window_max above the initial windows */
@@ -161,6 +162,8 @@ struct yamux_chunk *yamux_queue_pop(struct yamux_queue *queue);
 void yamux_queue_release(struct yamux_queue *queue);
 
 /* yamux_recv.c */
+/* The peer's stream was reset, by whom ever. True: too many were. */
+bool yamux_churn(struct yamux *yamux);
 /* What was kept, and the end, go to a stream that is not paused. Between enter and leave. */
 void yamux_deliver_kept(struct yamux_stream *stream);
 

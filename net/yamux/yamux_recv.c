@@ -25,6 +25,13 @@ static bool rate_exceeded(struct yamux_rate *rate, uint64_t now_us, uint64_t per
 	return ++rate->count > max;
 }
 
+bool yamux_churn(struct yamux *yamux)
+{
+	yamux->churned |=
+		rate_exceeded(&yamux->churn, yamux->now_us, YAMUX_CHURN_US, YAMUX_CHURN_MAX);
+	return yamux->churned;
+}
+
 /* ---- delivery ---- */
 
 static void keep(struct yamux_stream *stream, struct bytes data)
@@ -105,9 +112,7 @@ static int open_remote(struct yamux *yamux, const struct yamux_header *header)
 	if (header->type == YAMUX_DATA && header->length > YAMUX_WINDOW_INITIAL)
 		return -EPROTO;
 	if (header->flags & YAMUX_RST)
-		return rate_exceeded(&yamux->churn, yamux->now_us, YAMUX_CHURN_US, YAMUX_CHURN_MAX)
-			       ? -EPROTO
-			       : 0;
+		return yamux_churn(yamux) ? -EPROTO : 0;
 	bool refuse = yamux->going_away || yamux->theirs >= YAMUX_STREAMS_MAX;
 	struct yamux_stream *stream = refuse ? NULL : yamux_add(yamux, header->id, false);
 
@@ -123,9 +128,7 @@ static int open_remote(struct yamux *yamux, const struct yamux_header *header)
 	if (!refuse)
 		return 0;
 	yamux_queue_reset(yamux, header->id, YAMUX_RESOURCE_LIMIT);
-	return rate_exceeded(&yamux->churn, yamux->now_us, YAMUX_CHURN_US, YAMUX_CHURN_MAX)
-		       ? -EPROTO
-		       : 0;
+	return yamux_churn(yamux) ? -EPROTO : 0;
 }
 
 static int on_reset(struct yamux *yamux, struct yamux_stream *stream)
@@ -133,9 +136,7 @@ static int on_reset(struct yamux *yamux, struct yamux_stream *stream)
 	bool ours = stream->ours;
 
 	yamux_finish(stream, -ECONNRESET);
-	return !ours && rate_exceeded(&yamux->churn, yamux->now_us, YAMUX_CHURN_US, YAMUX_CHURN_MAX)
-		       ? -EPROTO
-		       : 0;
+	return !ours && yamux_churn(yamux) ? -EPROTO : 0;
 }
 
 static int on_window(struct yamux *yamux, struct yamux_stream *stream,
@@ -285,6 +286,8 @@ int yamux_recv(struct yamux *yamux, struct bytes in, uint64_t now_us)
 			err = take_head(yamux, &in);
 		if (!err)
 			err = yamux->err; /* an event ended the session */
+		if (!err && yamux->churned)
+			err = -EPROTO;
 	}
 	if (err && !yamux->err) {
 		yamux->err = err;

@@ -87,6 +87,39 @@ static void refusals_limit(void **state)
 	side_release(&side);
 }
 
+/* Streams that we reset, at once or later: those of a peer that reads its resets too. */
+static void our_resets_limit(void **state)
+{
+	struct side side;
+	struct buf out = { 0 };
+	uint64_t now_us = 20000000;
+	int err = 0;
+	unsigned i;
+
+	(void)state;
+	server(&side);
+	side.on_end = RESET;
+	for (i = 0; !err && i < 10000; i++, now_us += 1000) {
+		err = feed_frame(&side, YAMUX_WINDOW, YAMUX_SYN | YAMUX_FIN, 1 + 2 * i, 0, 0, now_us);
+		drain_to(&side, &out, BATCH);
+	}
+	assert_int_equal(err, -EPROTO);
+	assert_int_equal(i, YAMUX_CHURN_MAX + 1);
+	side_release(&side);
+
+	server(&side);
+	for (i = 0; i <= YAMUX_CHURN_MAX; i++) {
+		assert_int_equal(
+			feed_frame(&side, YAMUX_WINDOW, YAMUX_SYN, 1 + 2 * i, 0, 0, now_us), 0);
+		act(&side, side.last, RESET);
+		drain_to(&side, &out, BATCH);
+	}
+	assert_int_equal(feed_frame(&side, YAMUX_WINDOW, YAMUX_SYN, 1 + 2 * i, 0, 0, now_us),
+			 -EPROTO);
+	buf_release(&out);
+	side_release(&side);
+}
+
 /* A peer that never reads, slow enough for the churn limit: the reset queue ends it. */
 static void reset_queue_limit(void **state)
 {
@@ -299,6 +332,7 @@ int main(void)
 		cmocka_unit_test(reset_code_is_no_credit),
 		cmocka_unit_test(churn_limit),
 		cmocka_unit_test(refusals_limit),
+		cmocka_unit_test(our_resets_limit),
 		cmocka_unit_test(reset_queue_limit),
 		cmocka_unit_test(empty_limit),
 		cmocka_unit_test(ping_flood),
