@@ -70,21 +70,16 @@ static bool record_addr(struct bytes in, struct multiaddr *addrs, size_t max, si
 int identify_record_open(struct bytes envelope, const struct peer_id *peer, uint64_t *seq,
 			 struct multiaddr *addrs, size_t max, size_t *count)
 {
-	struct public_key signer;
-	struct peer_id signed_by;
 	struct bytes payload, told = { 0 };
 	struct pb_field f;
 
 	*seq = 0;
 	*count = 0;
-	int err = envelope_open(envelope, record_domain, bytes_of(record_type, sizeof record_type),
-				&signer, &payload);
+	int err = envelope_open_by(envelope, record_domain,
+				   bytes_of(record_type, sizeof record_type), peer, &payload);
 
 	if (err)
 		return err;
-	peer_id_of_key(&signed_by, &signer);
-	if (!peer_id_equal(&signed_by, peer))
-		return -EKEYREJECTED;
 	struct pb_reader r = pb_over(payload);
 
 	while (pb_next(&r, &f)) {

@@ -39,12 +39,14 @@ void envelope_seal(struct buf *out, const struct identity *identity, const char 
 	pb_put_bytes(out, 5, bytes_of(signature, sizeof(signature)));
 }
 
-int envelope_open(struct bytes in, const char *domain, struct bytes payload_type,
-		  struct public_key *signer, struct bytes *payload)
+/* by: whose it must be; NULL: anybody's. */
+static int open_as(struct bytes in, const char *domain, struct bytes payload_type,
+		   const struct peer_id *by, struct public_key *signer, struct bytes *payload)
 {
 	struct pb_reader r = pb_over(in);
 	struct pb_field field;
 	struct bytes key = {0}, type = {0}, body = {0}, signature = {0};
+	struct peer_id id;
 	struct buf message;
 	int err;
 
@@ -71,10 +73,29 @@ int envelope_open(struct bytes in, const char *domain, struct bytes payload_type
 	err = public_key_decode(signer, key);
 	if (err < 0)
 		return err;
+	if (by) {
+		peer_id_of_key(&id, signer);
+		if (!peer_id_equal(&id, by))
+			return -EKEYREJECTED;
+	}
 	message = signed_bytes(domain, payload_type, body);
 	err = public_key_verify(signer, buf_bytes(&message), signature);
 	buf_release(&message);
 	if (err == 0)
 		*payload = body;
 	return err;
+}
+
+int envelope_open(struct bytes in, const char *domain, struct bytes payload_type,
+		  struct public_key *signer, struct bytes *payload)
+{
+	return open_as(in, domain, payload_type, NULL, signer, payload);
+}
+
+int envelope_open_by(struct bytes in, const char *domain, struct bytes payload_type,
+		     const struct peer_id *by, struct bytes *payload)
+{
+	struct public_key signer;
+
+	return open_as(in, domain, payload_type, by, &signer, payload);
 }

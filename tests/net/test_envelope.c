@@ -94,6 +94,30 @@ static void forged(void **state)
 	buf_release(&raw);
 }
 
+/* What one peer must have signed is nobody else's, well signed or not. */
+static void of_one_peer(void **state)
+{
+	struct identity *good = identity_of(1), *bad = identity_of(2);
+	struct peer_id good_id, bad_id;
+	struct buf sealed = { 0 };
+	struct bytes payload, type = bytes_str("t");
+
+	(void)state;
+	peer_id_of_identity(&good_id, good);
+	peer_id_of_identity(&bad_id, bad);
+	envelope_seal(&sealed, good, "d", type, bytes_str("p"));
+	assert_int_equal(envelope_open_by(buf_bytes(&sealed), "d", type, &good_id, &payload), 0);
+	assert_true(bytes_equal(payload, bytes_str("p")));
+	assert_int_equal(envelope_open_by(buf_bytes(&sealed), "d", type, &bad_id, &payload),
+			 -EKEYREJECTED);
+	sealed.at[sealed.len - 1] ^= 1;
+	assert_int_equal(envelope_open_by(buf_bytes(&sealed), "d", type, &good_id, &payload),
+			 -EKEYREJECTED);
+	identity_free(good);
+	identity_free(bad);
+	buf_release(&sealed);
+}
+
 /* The largest envelope opens, one byte more does not. */
 static void limit(void **state)
 {
@@ -128,6 +152,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(vectors),
 		cmocka_unit_test(forged),
+		cmocka_unit_test(of_one_peer),
 		cmocka_unit_test(limit),
 	};
 
