@@ -169,8 +169,9 @@ void run_provide(struct sim *sim)
 #define SYBILS 20
 #define SYBILS_FEW 9  /* fewer than half of the 20 that keep a record */
 #define SYBIL_BITS 11 /* they share so many with the key: nearer than any of 500 honest nodes */
+#define SYBIL_CONTACTS 30
 #define SYBIL_FINDERS 40
-#define REFRESH_MS 60000 /* each has looked at all its buckets once */
+#define REFRESH_MS 60000 /* who looks around has seen all its buckets */
 
 /* An identity near the key; draws thousands. */
 static void mine(struct world *world, const struct kad_id *near, uint8_t seed[static 32])
@@ -188,15 +189,6 @@ static void mine(struct world *world, const struct kad_id *near, uint8_t seed[st
 		if (kad_id_common(&place, near) >= SYBIL_BITS)
 			return;
 	}
-}
-
-/* As nodes do at their start: then all know how large the net is. */
-static void refresh_all(struct world *world)
-{
-	for (size_t i = 0; i < world->count; i++)
-		if (world->nodes[i] && world->nodes[i]->kad)
-			kad_upkeep_first_peer(kad_of(world->nodes[i]->kad));
-	world_run(world, REFRESH_MS);
 }
 
 enum record { BY_LOOKUP, BY_SWEEP, AS_VALUE };
@@ -258,12 +250,40 @@ static bool seek(const struct hidden *hidden, struct node *node)
 	return finding.count > 0;
 }
 
+/* As a node does at its start: then it knows how large the net is. The others, who only answer,
+ * need not: that would be nine tenths of the run. */
+static void look_around(struct node *node)
+{
+	kad_upkeep_first_peer(kad_of(node->kad));
+}
+
+/* The Sybils make themselves known; the owner and those who will seek look at all their buckets. */
+static void settle(const struct hidden *hidden, struct evil *const *sybils, unsigned count,
+		   struct node **finders)
+{
+	struct world *world = hidden->owner->world;
+
+	for (unsigned i = 0; i < count; i++) {
+		evil_friends(sybils[i], sybils, count);
+		for (unsigned j = 0; j < SYBIL_CONTACTS; j++)
+			node_connect(evil_node(sybils[i]), world_pick(world, NULL, true));
+	}
+	world_run(world, 5000);
+	look_around(hidden->owner);
+	for (unsigned i = 0; i < SYBIL_FINDERS; i++) {
+		finders[i] = world_pick(world, hidden->owner, true);
+		look_around(finders[i]);
+	}
+	world_run(world, REFRESH_MS);
+}
+
 /* How many finders found the record among so many Sybils, all in one /16 or each in its own. */
 static unsigned besiege(struct sim *sim, unsigned count, bool one_net, enum record how)
 {
 	unsigned nodes = sim_nodes(sim, 400), found = 0, asked = 0;
 	struct node_config config = kad_config(nodes);
 	struct world *world = sim_world(sim);
+	struct node *finders[SYBIL_FINDERS];
 	struct evil *sybils[SYBILS];
 	struct hidden hidden;
 	struct kad_id key;
@@ -280,16 +300,10 @@ static unsigned besiege(struct sim *sim, unsigned count, bool one_net, enum reco
 		evil.ip = one_net ? 121u << 24 | (i + 1) : 0;
 		sybils[i] = evil_new(world, EVIL_SYBIL, &evil);
 	}
-	for (unsigned i = 0; i < count; i++) {
-		evil_friends(sybils[i], sybils, count);
-		for (unsigned j = 0; j < 30; j++) /* they make themselves known */
-			node_connect(evil_node(sybils[i]), world_pick(world, NULL, true));
-	}
-	world_run(world, 5000);
-	refresh_all(world);
+	settle(&hidden, sybils, count, finders);
 	announce(&hidden);
 	for (unsigned i = 0; i < SYBIL_FINDERS; i++)
-		found += seek(&hidden, world_pick(world, hidden.owner, true));
+		found += seek(&hidden, finders[i]);
 	for (unsigned i = 0; i < count; i++)
 		asked += evil_asked(sybils[i]);
 	sim_expect(sim, asked > 0, "the Sybils were asked (%u times)", asked);
