@@ -327,7 +327,7 @@ struct world *world_new(uint64_t seed)
 	struct world *world = xnew(struct world);
 
 	world->seed = seed;
-	world->now_ms = START_MS;
+	world->start_ms = world->now_ms = START_MS;
 	world->check_ms = START_MS + CHECK_MS;
 	wrap_start(EPOCH_NS, &world->now_ms);
 	world->loop = loop_new_virtual(START_MS);

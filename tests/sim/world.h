@@ -21,7 +21,7 @@ struct world {
 	struct simnet net;
 	struct random random;
 	uint64_t seed;
-	uint64_t now_ms, check_ms;
+	uint64_t start_ms, now_ms, check_ms;
 	struct node **nodes; /* alive and closing, and holes */
 	size_t count, cap;
 	size_t *holes, hole_count; /* slots of nodes that are gone */
