@@ -36,6 +36,7 @@ struct connmgr {
 	struct map peers; /* peer id -> struct marked */
 	struct map nets;  /* prefix -> struct net_count */
 	struct list idle; /* those with nothing open, longest so first */
+	uint64_t handshakes_ms; /* when all that were begun are paid for, at CONNMGR_HANDSHAKE_MS each */
 };
 
 struct connmgr *connmgr_new(void)
@@ -326,4 +327,20 @@ void connmgr_ip_leave(struct connmgr *mgr, const struct multiaddr *addr)
 		if (net && net->open > 0 && --net->open == 0)
 			settle(mgr, net);
 	}
+}
+
+/* ---- handshakes of all networks ---- */
+
+void connmgr_handshake(struct connmgr *mgr, uint64_t now_ms)
+{
+	if (mgr->handshakes_ms < now_ms)
+		mgr->handshakes_ms = now_ms;
+	mgr->handshakes_ms += CONNMGR_HANDSHAKE_MS;
+}
+
+uint64_t connmgr_handshake_wait_ms(const struct connmgr *mgr, uint64_t now_ms)
+{
+	uint64_t most = now_ms + (uint64_t)(CONNMGR_HANDSHAKES - 1) * CONNMGR_HANDSHAKE_MS;
+
+	return mgr->handshakes_ms > most ? mgr->handshakes_ms - most : 0;
 }

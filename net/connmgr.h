@@ -15,6 +15,8 @@
 #define CONNMGR_REFILL_IP4_MS 5000 /* ... and one more after so long */
 #define CONNMGR_BURST_IP6 80	 /* per /48 */
 #define CONNMGR_REFILL_IP6_MS 2000
+#define CONNMGR_HANDSHAKES 200	 /* begun at once with whoever connected, all together ... */
+#define CONNMGR_HANDSHAKE_MS 10	 /* ... and one more after so long */
 
 struct connmgr;
 
@@ -49,5 +51,11 @@ size_t connmgr_trim(const struct connmgr *mgr, struct connmgr_item *items, size_
 int connmgr_ip_enter(struct connmgr *mgr, const struct multiaddr *addr, uint64_t now_ms);
 /* It has gone. */
 void connmgr_ip_leave(struct connmgr *mgr, const struct multiaddr *addr);
+
+/* A handshake with somebody who connected begins. They are a fraction of a millisecond of the loop each, and
+ * many addresses pass the limits per network: connmgr_handshake_wait_ms() says how long to take no more
+ * connections, 0 when there is room now. */
+void connmgr_handshake(struct connmgr *mgr, uint64_t now_ms);
+uint64_t connmgr_handshake_wait_ms(const struct connmgr *mgr, uint64_t now_ms);
 
 #endif

@@ -63,6 +63,8 @@ static void on_accept(void *ctx, struct conn *conn)
 	inbound->since_ms = swarm_now(swarm);
 	list_add_tail(&swarm->pending, &inbound->node);
 	swarm->pending_count++;
+	if (!peer_id_is_set(&conn->secured_as))
+		connmgr_handshake(swarm->connmgr, swarm_now(swarm));
 	inbound->upgrade = upgrade_start(swarm->loop, conn, false, swarm->identity, NULL,
 					 swarm->random, inbound_done, inbound);
 	swarm_update_hold(swarm);
@@ -96,14 +98,22 @@ static void watch_slow(struct swarm *swarm)
 		timer_start(swarm->timers, &swarm->slow, SWARM_PENDING_LOOK_MS, on_slow, swarm);
 }
 
+static void on_rested(void *ctx)
+{
+	swarm_update_hold(ctx);
+}
+
 void swarm_update_hold(struct swarm *swarm)
 {
-	bool full = swarm->pending_count >= SWARM_PENDING_IN_MAX ||
+	uint64_t wait_ms = connmgr_handshake_wait_ms(swarm->connmgr, swarm_now(swarm));
+	bool full = swarm->pending_count >= SWARM_PENDING_IN_MAX || wait_ms > 0 ||
 		    swarm->conn_count + swarm->pending_count >= swarm->config.connections_max;
 
 	if (swarm->ended)
 		return;
 	watch_slow(swarm);
+	if (wait_ms > 0 && !timer_running(&swarm->rested))
+		timer_start(swarm->timers, &swarm->rested, wait_ms, on_rested, swarm);
 	for (size_t i = 0; i < swarm->transport_count; i++)
 		if (swarm->transports[i]->ops->hold)
 			swarm->transports[i]->ops->hold(swarm->transports[i], full);
@@ -201,6 +211,7 @@ static void close_all(void *ctx)
 	swarm->identify = NULL;
 	timer_stop(swarm->timers, &swarm->flush);
 	timer_stop(swarm->timers, &swarm->check);
+	timer_stop(swarm->timers, &swarm->rested);
 	rate_release(&swarm->up);
 	rate_release(&swarm->down);
 	swarm->ended = true;

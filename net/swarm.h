@@ -84,6 +84,7 @@ struct swarm {
 	struct list pending;  /* struct inbound */
 	size_t pending_count;
 	struct timer slow;    /* running while there are too many */
+	struct timer rested;  /* running while handshakes come too fast */
 	struct list handlers; /* struct handler */
 	size_t handler_count;
 	struct list watches;

@@ -182,6 +182,28 @@ static void many_networks_shut_nobody_out(void **state)
 	connmgr_free(mgr);
 }
 
+static void handshakes_are_rated(void **state)
+{
+	struct connmgr *mgr = connmgr_new();
+	uint64_t now = 1000000;
+	unsigned begun = 0;
+
+	(void)state;
+	for (int burst = 0; burst < 2; burst++, now += CONNMGR_HANDSHAKES * CONNMGR_HANDSHAKE_MS)
+		for (int i = 0; i < CONNMGR_HANDSHAKES; i++) {
+			assert_int_equal(connmgr_handshake_wait_ms(mgr, now), 0);
+			connmgr_handshake(mgr, now);
+		}
+	now -= CONNMGR_HANDSHAKES * CONNMGR_HANDSHAKE_MS;
+	assert_int_equal(connmgr_handshake_wait_ms(mgr, now), CONNMGR_HANDSHAKE_MS);
+	assert_int_equal(connmgr_handshake_wait_ms(mgr, now + 1), CONNMGR_HANDSHAKE_MS - 1);
+	for (uint64_t end = now + 1000; now < end; now++)
+		for (; connmgr_handshake_wait_ms(mgr, now) == 0; begun++)
+			connmgr_handshake(mgr, now);
+	assert_in_range(begun, 1000 / CONNMGR_HANDSHAKE_MS - 1, 1000 / CONNMGR_HANDSHAKE_MS);
+	connmgr_free(mgr);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -192,6 +214,7 @@ int main(void)
 		cmocka_unit_test(new_connections_are_rated),
 		cmocka_unit_test(ip6_is_counted_by_network),
 		cmocka_unit_test(many_networks_shut_nobody_out),
+		cmocka_unit_test(handshakes_are_rated),
 	};
 	return cmocka_run_group_tests_name("net/connmgr", tests, NULL, NULL);
 }

@@ -206,6 +206,46 @@ static void half_open_peers_are_bounded(void **state)
 	lab_free(lab);
 }
 
+static bool is_closed(int fd)
+{
+	char byte;
+	ssize_t n;
+
+	while ((n = recv(fd, &byte, 1, MSG_DONTWAIT)) > 0)
+		;
+	return n == 0 || errno != EAGAIN;
+}
+
+/* So many connections are taken at once, and then so many a second; the rest waits with the kernel, and an honest
+ * peer behind them comes in. */
+static void handshakes_are_rated(void **state)
+{
+	enum { MORE = 50 };
+	struct lab *lab = lab_new();
+	struct swarm *a = lab_swarm(lab, 1, NULL, NULL), *b = lab_swarm(lab, 2, NULL, NULL);
+	struct multiaddr addr = lab_addr(b);
+	uint64_t start = lab_deadline(lab, 0);
+	int fds[CONNMGR_HANDSHAKES + MORE];
+	unsigned closed = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		fds[i] = raw_connect(&addr);
+		assert_int_equal(write(fds[i], "\xff\xff\xff\xff\xff\xff", 6), 6);
+		if (i % 8 == 0)
+			lab_run(lab, 5); /* not more at once than the kernel keeps for us */
+	}
+	lab_run(lab, 100);
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		closed += is_closed(fds[i]);
+	assert_in_range(closed, 1, CONNMGR_HANDSHAKES +
+				   (lab_deadline(lab, 0) - start) / CONNMGR_HANDSHAKE_MS);
+	assert_int_equal(dial(lab, a, swarm_self(b), &addr, 1, 8000), 0);
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		close(fds[i]);
+	lab_free(lab);
+}
+
 static void failures_back_off(void **state)
 {
 	struct lab *lab = lab_new();
@@ -395,6 +435,7 @@ int main(void)
 		cmocka_unit_test(a_silent_peer_times_out_and_can_be_cancelled),
 		cmocka_unit_test(garbage_ends_a_dial),
 		cmocka_unit_test(half_open_peers_are_bounded),
+		cmocka_unit_test(handshakes_are_rated),
 		cmocka_unit_test(failures_back_off),
 		cmocka_unit_test(heard_addresses_respect_the_limits),
 		cmocka_unit_test(the_finder_is_asked_when_nothing_is_known),
