@@ -47,6 +47,7 @@ static const struct scenario {
 	{ "wrong-blocks", run_wrong_blocks, OWN, false, TWICE, "among liars" },
 	{ "silent", run_silent, OWN, false, ONCE, "among those who promise, or say nothing" },
 	{ "garbage", run_garbage, OWN, false, TWICE, "among those who write random bytes" },
+	{ "crowd", run_crowd, OWN, false, ONCE, "a node of 1 000 peers: what a block costs it" },
 	{ "lookups", run_lookups, 100, true, TWICE, "200 lookups under 20 % churn" },
 	{ "lookups", run_lookups, 1000, true, ONCE, "" },
 	{ "lookups", run_lookups, 10000, true, ONCE, "" },

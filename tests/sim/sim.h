@@ -33,6 +33,8 @@ scenario_fn run_one_source, run_four_sources, run_small_blocks, run_greedy, run_
 	run_partition, run_loss, run_jump, run_nat;
 /* run_hostile.c */
 scenario_fn run_wrong_blocks, run_silent, run_garbage;
+/* run_crowd.c */
+scenario_fn run_crowd;
 /* run_kad.c */
 scenario_fn run_lookups, run_provide, run_sybils, run_split, run_mixed;
 /* run_provide.c */
