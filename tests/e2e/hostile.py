@@ -268,11 +268,12 @@ def puts(siege):
     before = disk(siege)
     with siege.attack("puts", scaled(100_000), seconds=120) as said:
         expect(siege, "puts", said, sent=scaled(100_000))
+        siege.lab.check("puts: who is refused so often is thrown out", said["links"] > scaled(100_000) / 4000, said)
     siege.lab.check("puts: the disk is unchanged", disk(siege) - before < 1 << 20, disk(siege) - before)
 
 
 def provides(siege):
-    """Row 25. 16 384 records of one peer are kept, under its own name."""
+    """Row 25. 16 384 records of one peer are kept, under its own name; it is thrown out for more."""
     before = disk(siege)
     with siege.attack("provides", scaled(100_000), seconds=120) as said:
         expect(siege, "provides", said, sent=scaled(100_000))

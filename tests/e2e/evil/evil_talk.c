@@ -147,14 +147,15 @@ void evil_identify(struct crew *crew, char **words)
 
 typedef void request_fn(struct link *link, struct buf *request, unsigned long at);
 
-/* Each request on a stream of its own, for a refusal ends the stream. */
-static void ask_often(struct crew *crew, unsigned long count, request_fn *make)
+/* Each request on a stream of its own, for a refusal ends the stream. Returns how many were sent before the
+ * link was ended by the other side, or count. */
+static unsigned long ask_link(struct link *link, unsigned long from, unsigned long count,
+			      request_fn *make)
 {
-	struct link *link = crew_dial(crew, NULL);
 	struct buf request = { 0 }, framed = { 0 };
 	unsigned long sent = 0, waits = 0;
 
-	while (link && sent < count && !link->dead && waits < 2000) {
+	while (sent < count && !link->dead && waits < 2000) {
 		if (sent > link->resets + AHEAD) {
 			unsigned long before = link->resets;
 
@@ -165,7 +166,7 @@ static void ask_often(struct crew *crew, unsigned long count, request_fn *make)
 		buf_clear(&request);
 		buf_clear(&framed);
 		lines_add(&framed, KAD_PROTOCOL);
-		make(link, &request, sent);
+		make(link, &request, from + sent);
 		frame_add(&framed, buf_bytes(&request));
 		link_frame(link, MUX_DATA, MUX_SYN | MUX_FIN, link->next_id, buf_bytes(&framed));
 		link->next_id += 2;
@@ -173,13 +174,35 @@ static void ask_often(struct crew *crew, unsigned long count, request_fn *make)
 		if (sent % 16 == 0)
 			link_pump(link, 0);
 	}
-	if (link)
-		link_flush(link, SOON_MS);
-	for (int i = 0; link && i < 200 && link->resets < sent && !link->dead; i++)
+	link_flush(link, SOON_MS);
+	for (int i = 0; i < 200 && link->resets < sent && !link->dead; i++)
 		link_pump(link, 10);
-	printf(" sent=%lu ended=%lu alive=%d", sent, link ? link->resets : 0, link && !link->dead);
 	buf_release(&request);
 	buf_release(&framed);
+	return sent;
+}
+
+/* Who is refused too often is thrown out, and comes again as somebody else. */
+static void ask_often(struct crew *crew, unsigned long count, request_fn *make)
+{
+	unsigned long sent = 0, ended = 0, links = 0;
+
+	while (sent < count) {
+		struct link *link = link_dial(&crew->target, NULL);
+
+		if (!link)
+			break;
+		links++;
+		sent += ask_link(link, sent, count - sent, make);
+		ended += link->resets;
+		if (link->dead) {
+			link_free(link);
+		} else {
+			list_add_tail(&crew->links, &link->node);
+			break;
+		}
+	}
+	printf(" sent=%lu ended=%lu links=%lu", sent, ended, links);
 }
 
 static void make_put(struct link *link, struct buf *request, unsigned long at)
@@ -198,7 +221,7 @@ void evil_puts(struct crew *crew, char **words)
 	ask_often(crew, evil_number(words, 0, 100000), make_put);
 }
 
-/* Half for itself, half in the name of somebody else. */
+/* For itself, and now and then in the name of somebody else. */
 static void make_provide(struct link *link, struct buf *request, unsigned long at)
 {
 	uint8_t key[34] = { 0x12, 0x20 };
@@ -206,7 +229,7 @@ static void make_provide(struct link *link, struct buf *request, unsigned long a
 	struct multiaddr addr;
 
 	memcpy(key + 2, &at, sizeof(at));
-	if (at % 2)
+	if (at % 64 == 0)
 		who.bytes[who.len - 1] ^= 0x55;
 	multiaddr_from_text(&addr, "/ip4/127.0.0.1/tcp/9");
 	kad_msg_begin(request, KAD_ADD_PROVIDER, bytes_of(key, sizeof(key)));
