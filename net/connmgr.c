@@ -36,7 +36,7 @@ struct connmgr {
 	struct map peers; /* peer id -> struct marked */
 	struct map nets;  /* prefix -> struct net_count */
 	struct list idle; /* those with nothing open, longest so first */
-	uint64_t handshakes_ms; /* when all that were begun are paid for, at CONNMGR_HANDSHAKE_MS each */
+	uint64_t handshakes_ms; /* when all that were begun are paid for */
 };
 
 struct connmgr *connmgr_new(void)
@@ -331,11 +331,13 @@ void connmgr_ip_leave(struct connmgr *mgr, const struct multiaddr *addr)
 
 /* ---- handshakes of all networks ---- */
 
-void connmgr_handshake(struct connmgr *mgr, uint64_t now_ms)
+void connmgr_handshake(struct connmgr *mgr, const struct multiaddr *addr, uint64_t now_ms)
 {
+	bool local = multiaddr_scope(addr) == SCOPE_LOOPBACK;
+
 	if (mgr->handshakes_ms < now_ms)
 		mgr->handshakes_ms = now_ms;
-	mgr->handshakes_ms += CONNMGR_HANDSHAKE_MS;
+	mgr->handshakes_ms += local ? CONNMGR_HANDSHAKE_LOCAL_MS : CONNMGR_HANDSHAKE_MS;
 }
 
 uint64_t connmgr_handshake_wait_ms(const struct connmgr *mgr, uint64_t now_ms)

@@ -16,7 +16,8 @@
 #define CONNMGR_BURST_IP6 80	 /* per /48 */
 #define CONNMGR_REFILL_IP6_MS 2000
 #define CONNMGR_HANDSHAKES 200	 /* begun at once with whoever connected, all together ... */
-#define CONNMGR_HANDSHAKE_MS 10	 /* ... and one more after so long */
+#define CONNMGR_HANDSHAKE_MS 10	 /* ... and one more after so long, */
+#define CONNMGR_HANDSHAKE_LOCAL_MS 1 /* or so long: programs of this machine */
 
 struct connmgr;
 
@@ -52,10 +53,10 @@ int connmgr_ip_enter(struct connmgr *mgr, const struct multiaddr *addr, uint64_t
 /* It has gone. */
 void connmgr_ip_leave(struct connmgr *mgr, const struct multiaddr *addr);
 
-/* A handshake with somebody who connected begins. They are a fraction of a millisecond of the loop each, and
+/* A handshake with addr, who connected, begins. They are a fraction of a millisecond of the loop each, and
  * many addresses pass the limits per network: connmgr_handshake_wait_ms() says how long to take no more
  * connections, 0 when there is room now. */
-void connmgr_handshake(struct connmgr *mgr, uint64_t now_ms);
+void connmgr_handshake(struct connmgr *mgr, const struct multiaddr *addr, uint64_t now_ms);
 uint64_t connmgr_handshake_wait_ms(const struct connmgr *mgr, uint64_t now_ms);
 
 #endif

@@ -64,7 +64,7 @@ static void on_accept(void *ctx, struct conn *conn)
 	list_add_tail(&swarm->pending, &inbound->node);
 	swarm->pending_count++;
 	if (!peer_id_is_set(&conn->secured_as))
-		connmgr_handshake(swarm->connmgr, swarm_now(swarm));
+		connmgr_handshake(swarm->connmgr, &conn->remote, swarm_now(swarm));
 	inbound->upgrade = upgrade_start(swarm->loop, conn, false, swarm->identity, NULL,
 					 swarm->random, inbound_done, inbound);
 	swarm_update_hold(swarm);

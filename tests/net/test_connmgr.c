@@ -185,6 +185,7 @@ static void many_networks_shut_nobody_out(void **state)
 static void handshakes_are_rated(void **state)
 {
 	struct connmgr *mgr = connmgr_new();
+	struct multiaddr far = addr("/ip4/1.2.3.4/tcp/1"), near = addr("/ip4/127.0.0.1/tcp/1");
 	uint64_t now = 1000000;
 	unsigned begun = 0;
 
@@ -192,15 +193,21 @@ static void handshakes_are_rated(void **state)
 	for (int burst = 0; burst < 2; burst++, now += CONNMGR_HANDSHAKES * CONNMGR_HANDSHAKE_MS)
 		for (int i = 0; i < CONNMGR_HANDSHAKES; i++) {
 			assert_int_equal(connmgr_handshake_wait_ms(mgr, now), 0);
-			connmgr_handshake(mgr, now);
+			connmgr_handshake(mgr, &far, now);
 		}
 	now -= CONNMGR_HANDSHAKES * CONNMGR_HANDSHAKE_MS;
 	assert_int_equal(connmgr_handshake_wait_ms(mgr, now), CONNMGR_HANDSHAKE_MS);
 	assert_int_equal(connmgr_handshake_wait_ms(mgr, now + 1), CONNMGR_HANDSHAKE_MS - 1);
 	for (uint64_t end = now + 1000; now < end; now++)
 		for (; connmgr_handshake_wait_ms(mgr, now) == 0; begun++)
-			connmgr_handshake(mgr, now);
+			connmgr_handshake(mgr, &far, now);
 	assert_in_range(begun, 1000 / CONNMGR_HANDSHAKE_MS - 1, 1000 / CONNMGR_HANDSHAKE_MS);
+	now += CONNMGR_HANDSHAKES * CONNMGR_HANDSHAKE_MS;
+	for (begun = 0; connmgr_handshake_wait_ms(mgr, now) == 0; begun++)
+		connmgr_handshake(mgr, &near, now);
+	assert_in_range(begun,
+			(CONNMGR_HANDSHAKES - 1) * CONNMGR_HANDSHAKE_MS / CONNMGR_HANDSHAKE_LOCAL_MS,
+			CONNMGR_HANDSHAKES * CONNMGR_HANDSHAKE_MS / CONNMGR_HANDSHAKE_LOCAL_MS);
 	connmgr_free(mgr);
 }
 
