@@ -229,7 +229,7 @@ static void make_provide(struct link *link, struct buf *request, unsigned long a
 	struct multiaddr addr;
 
 	memcpy(key + 2, &at, sizeof(at));
-	if (at % 64 == 0)
+	if (at % 256 == 0)
 		who.bytes[who.len - 1] ^= 0x55;
 	multiaddr_from_text(&addr, "/ip4/127.0.0.1/tcp/9");
 	kad_msg_begin(request, KAD_ADD_PROVIDER, bytes_of(key, sizeof(key)));
