@@ -4,6 +4,7 @@
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/base/lmdb_dir.h"
+#include "net/base/lmdb_pages.h"
 #include "net/base/log.h"
 
 #include <errno.h>
@@ -469,7 +470,7 @@ static int check_length(struct gen *gen)
 	mdb_env_stat(gen->env, &stat);
 	uint64_t missing = needed - (uint64_t)on_disk.st_size;
 
-	if (missing <= (uint64_t)GEN_TAIL_PAGES * stat.ms_psize)
+	if (missing <= (uint64_t)LMDB_TAIL_PAGES * stat.ms_psize)
 		return gen->read_only ? 0 : posix_fallocate(fd, (off_t)(needed - stat.ms_psize), stat.ms_psize);
 	log_error("store", "%s/data.mdb is cut off: %llu bytes are missing at its end", gen->path,
 		  (unsigned long long)missing);

@@ -17,7 +17,6 @@
 
 #define GEN_PATH_MAX 300
 #define GEN_RECORD_HEAD 8u
-#define GEN_TAIL_PAGES 64 /* at the end, allocated and freed by one transaction, may never be written */
 #define GEN_RECENT_BITS (1u << 19)
 #define GEN_GROW_BYTES ((size_t)4 << 20) /* removing needs a few pages, even from a full map */
 

@@ -8,9 +8,11 @@
  *
  * A damaged generation of the cache just goes. */
 #include "exchange/store_dir.h"
-#include "exchange/store_pages.h"
+#include "exchange/block.h"
 #include "net/base/err.h"
+#include "net/base/lmdb_pages.h"
 #include "net/base/log.h"
+#include "net/wire/multihash.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,6 +21,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 static int open_data(const char *path)
 {
@@ -36,7 +39,7 @@ static int check_file(const char *path)
 
 	if (fd < 0)
 		return fd == -ENOENT ? -EIO : fd;
-	int err = pages_check(fd, path);
+	int err = lmdb_pages_check(fd, path, false);
 
 	close(fd);
 	return err;
@@ -163,13 +166,26 @@ struct salvage {
 	uint64_t blocks;
 };
 
-static int save_block(void *ctx, struct bytes multihash, struct bytes data)
+static bool is_whole(struct bytes multihash, struct bytes record)
+{
+	struct cursor c = cursor_over(record);
+	uint64_t sum = cursor_le64(&c);
+	struct bytes data = bytes_skip(record, GEN_RECORD_HEAD);
+	struct multihash hash;
+
+	return !c.bad && XXH3_64bits(data.at, data.len) == sum &&
+	       multihash_decode(&hash, multihash) == (ssize_t)multihash.len;
+}
+
+/* A block is what its name says wherever it lies: also one that was deleted before. */
+static int save_block(void *ctx, const struct lmdb_found *found)
 {
 	struct salvage *salvage = ctx;
+	struct bytes multihash = found->key, data = bytes_skip(found->value, GEN_RECORD_HEAD);
 	struct cid cid;
 	size_t size;
 
-	if (cid_make(&cid, 1, CODEC_RAW, multihash) ||
+	if (!is_whole(multihash, found->value) || cid_make(&cid, 1, CODEC_RAW, multihash) ||
 	    !store_size(&salvage->lmdb->store, multihash, &size))
 		return 0;
 	struct block *block = block_copy(&cid, data);
@@ -197,12 +213,13 @@ static int salvage_one(struct store_lmdb *lmdb, unsigned number, uint64_t *saved
 	const struct path at = dir_path(lmdb, "bad", number);
 	const char *path = at.text;
 	struct salvage salvage = { .lmdb = lmdb };
+	struct lmdb_tally tally;
 	int fd = open_data(path);
 
 	if (fd < 0)
 		return fd;
 	log_info("store", "looking for blocks in %s", path);
-	int err = pages_salvage(fd, save_block, &salvage);
+	int err = lmdb_pages_salvage(fd, GEN_RECORD_HEAD + BLOCK_MAX, save_block, &salvage, &tally);
 
 	close(fd);
 	if (!err)

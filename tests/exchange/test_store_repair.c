@@ -1,6 +1,6 @@
 /* Damaged pages of a generation: seen, set aside, and what lies whole in it is saved. */
 #include "exchange/store.h"
-#include "exchange/store_pages.h"
+#include "net/base/lmdb_pages.h"
 #include "tests/exchange/store_helper.h"
 
 #include <errno.h>
@@ -117,15 +117,13 @@ static void a_good_file_passes(void **state)
 	fill(STORE_KEEP);
 	int fd = open_file("kept");
 
-	assert_int_equal(pages_check(fd, "kept"), 0);
+	assert_int_equal(lmdb_pages_check(fd, "kept", false), 0);
 	close(fd);
 }
 
-static int count(void *ctx, struct bytes multihash, struct bytes data)
+static int count(void *ctx, const struct lmdb_found *found)
 {
-	assert_int_equal(multihash.len, 34);
-	assert_true(data.len >= 40);
-	++*(unsigned *)ctx;
+	*(unsigned *)ctx += found->key.len == 34 && found->value.len >= 48;
 	return 0;
 }
 
@@ -138,6 +136,7 @@ static void no_page_is_believed(void **state)
 	(void)state;
 	fill(STORE_KEEP);
 	int fd = open_file("kept");
+	struct lmdb_tally tally;
 	off_t page;
 
 	for (unsigned kind = 0; kind < ARRAY_LEN(kinds); kind++)
@@ -147,14 +146,14 @@ static void no_page_is_believed(void **state)
 
 				assert_int_equal(pread(fd, before, PAGE, page * PAGE), PAGE);
 				overwrite(fd, page, at, at ? 2 : PAGE);
-				int err = pages_check(fd, "damaged on purpose");
+				int err = lmdb_pages_check(fd, "damaged on purpose", false);
 
 				assert_true(err == 0 || err == -EIO);
-				assert_int_equal(pages_salvage(fd, count, &seen), 0);
+				assert_int_equal(lmdb_pages_salvage(fd, UINT32_MAX, count, &seen, &tally), 0);
 				assert_true(seen > 0);
 				assert_int_equal(pwrite(fd, before, PAGE, page * PAGE), PAGE);
 			}
-	assert_int_equal(pages_check(fd, "kept"), 0);
+	assert_int_equal(lmdb_pages_check(fd, "kept", false), 0);
 	close(fd);
 }
 
@@ -246,5 +245,5 @@ int main(void)
 		cmocka_unit_test_teardown(a_damaged_cache_goes, clean),
 	};
 
-	return cmocka_run_group_tests_name("exchange/store_pages", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("exchange/store_repair", tests, NULL, NULL);
 }

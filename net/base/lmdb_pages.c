@@ -1,17 +1,13 @@
-#include "exchange/store_pages.h"
+#include "net/base/lmdb_pages.h"
 
-#include "exchange/block.h"
-#include "exchange/store_gen.h"
 #include "net/base/alloc.h"
 #include "net/base/log.h"
-#include "net/wire/multihash.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #define MAGIC 0xbeefc0deu
 #define VERSION 1
@@ -23,25 +19,30 @@
 #define PSIZE_USUAL 4096u
 #define METAS 2
 #define DEPTH_MAX 32
-#define RECORD_MAX (GEN_RECORD_HEAD + BLOCK_MAX)
+#define MAP_MAX ((uint64_t)1 << 46)
 #define NO_PAGE UINT64_MAX
 
 enum page_flags { PAGE_BRANCH = 1, PAGE_LEAF = 2, PAGE_OVERFLOW = 4, PAGE_META = 8 };
 enum node_flags { NODE_BIG = 1, NODE_TREE = 2 };
 enum tree_kind { TREE_FREE, TREE_MAIN, TREE_TABLE };
+enum tree_flags { TREE_INTEGER_KEYS = 8 };
 
 struct tree {
 	uint64_t root;
-	unsigned depth;
+	unsigned depth, flags;
+	uint64_t pages[3]; /* branches, leaves, others */
+	uint64_t records;
 };
 
 struct pages {
 	int fd;
 	const char *name;
 	size_t psize;
+	bool heads;
 	uint64_t in_file, count; /* pages; the last transaction uses those below count */
 	struct tree trees[2];	 /* TREE_FREE, TREE_MAIN */
 	uint8_t *seen;		 /* a bit for each page */
+	struct tree met;	 /* counted in the tree that is being looked at */
 };
 
 struct node {
@@ -54,7 +55,7 @@ struct node {
 static int damaged(const struct pages *pages, uint64_t pgno, const char *why)
 {
 	if (pages->name)
-		log_error("store", "%s is damaged: page %llu %s", pages->name,
+		log_error("db", "%s is damaged: page %llu %s", pages->name,
 			  (unsigned long long)pgno, why);
 	return -EIO;
 }
@@ -101,7 +102,11 @@ static uint64_t pages_for(const struct pages *pages, uint64_t len)
 
 static void parse_tree(const uint8_t *at, struct tree *tree)
 {
+	tree->flags = u16_at(at, 4);
 	tree->depth = u16_at(at, 6);
+	for (unsigned i = 0; i < 3; i++)
+		tree->pages[i] = u64_at(at, 8 + 8 * i);
+	tree->records = u64_at(at, 32);
 	tree->root = u64_at(at, 40);
 }
 
@@ -121,7 +126,8 @@ static bool read_meta(struct pages *pages, uint64_t offset, uint64_t *txn)
 	size_t psize = cursor_le32(&c);
 	uint64_t found = u64_at(meta, 24 + 2 * TREE_BYTES + 8);
 
-	if (psize < PSIZE_MIN || psize > PSIZE_MAX || (psize & (psize - 1)))
+	if (psize < PSIZE_MIN || psize > PSIZE_MAX || (psize & (psize - 1)) ||
+	    u64_at(meta, 16) > MAP_MAX)
 		return false;
 	if (*txn != NO_PAGE && found < *txn)
 		return true;
@@ -252,15 +258,65 @@ static int check_big_free_list(struct pages *pages, const struct node *node)
 	return err;
 }
 
+/* *count: of a large value's pages. LMDB frees as many as the head says; more than it needs, where a larger one was before. */
+static int check_head(const struct pages *pages, const struct node *node, uint64_t *count)
+{
+	uint8_t head[HEAD_BYTES];
+	int err = read_at(pages, node->pgno * pages->psize, head, sizeof head);
+
+	if (err)
+		return err;
+	struct cursor c = cursor_over(bytes_of(head + 12, 4));
+
+	*count = cursor_le32(&c);
+	if (u64_at(head, 0) != node->pgno || flags_of(head) != PAGE_OVERFLOW ||
+	    *count < pages_for(pages, node->len))
+		return damaged(pages, node->pgno, "does not begin the large value it should");
+	return 0;
+}
+
+static int check_big(struct pages *pages, uint64_t pgno, const struct node *node, enum tree_kind kind)
+{
+	uint64_t count = pages_for(pages, node->len);
+	int err = 0;
+
+	if (pages->heads && node->pgno < pages->count)
+		err = check_head(pages, node, &count);
+	if (err)
+		return err;
+	if (!mark(pages, node->pgno, count))
+		return damaged(pages, pgno, "leads out of the file, or where others lead");
+	pages->met.pages[2] += count;
+	return kind == TREE_FREE ? check_big_free_list(pages, node) : 0;
+}
+
 static int check_page(struct pages *pages, uint64_t pgno, unsigned depth, enum tree_kind kind);
+
+/* How many pages large values have only their heads tell. */
+static bool same_counts(const struct pages *pages, const struct tree *tree)
+{
+	const struct tree *met = &pages->met;
+
+	return met->records == tree->records && met->pages[0] == tree->pages[0] &&
+	       met->pages[1] == tree->pages[1] && (!pages->heads || met->pages[2] == tree->pages[2]);
+}
 
 static int check_tree(struct pages *pages, const struct tree *tree, enum tree_kind kind)
 {
-	if (tree->root == NO_PAGE && !tree->depth)
-		return 0;
-	if (!tree->depth || tree->depth > DEPTH_MAX)
+	const struct tree outer = pages->met;
+	int err = 0;
+
+	if (tree->flags != (kind == TREE_FREE ? TREE_INTEGER_KEYS : 0))
+		return damaged(pages, tree->root, "is the root of a tree of unknown kind");
+	if (!tree->depth != (tree->root == NO_PAGE) || tree->depth > DEPTH_MAX)
 		return damaged(pages, tree->root, "is the root of a tree of impossible depth");
-	return check_page(pages, tree->root, tree->depth, kind);
+	pages->met = (struct tree){ 0 };
+	if (tree->depth)
+		err = check_page(pages, tree->root, tree->depth, kind);
+	if (!err && !same_counts(pages, tree))
+		err = damaged(pages, tree->root, "is the root of a tree that is said to be of another size");
+	pages->met = outer;
+	return err;
 }
 
 static int check_leaf_node(struct pages *pages, uint64_t pgno, const struct node *node,
@@ -268,15 +324,12 @@ static int check_leaf_node(struct pages *pages, uint64_t pgno, const struct node
 {
 	struct tree table;
 
+	pages->met.records++;
 	switch (node->flags) {
 	case 0:
 		return kind == TREE_FREE ? check_free_list(pages, pgno, node->data) : 0;
 	case NODE_BIG:
-		/* LMDB frees as many pages as the length asks for, or as their head says: is that rotten, see
-		 * store_lmdb_write.c. */
-		if (!mark(pages, node->pgno, pages_for(pages, node->len)))
-			return damaged(pages, pgno, "leads out of the file, or where others lead");
-		return kind == TREE_FREE ? check_big_free_list(pages, node) : 0;
+		return check_big(pages, pgno, node, kind);
 	case NODE_TREE:
 		if (kind != TREE_MAIN || node->data.len != TREE_BYTES)
 			break;
@@ -315,6 +368,7 @@ static int check_page(struct pages *pages, uint64_t pgno, unsigned depth, enum t
 {
 	if (!mark(pages, pgno, 1))
 		return damaged(pages, pgno, "is outside of the file, or in two places");
+	pages->met.pages[depth == 1]++;
 	uint8_t *page = xcalloc(1, pages->psize);
 	int err = read_at(pages, pgno * pages->psize, page, pages->psize);
 
@@ -327,16 +381,16 @@ static int check_page(struct pages *pages, uint64_t pgno, unsigned depth, enum t
 	return err;
 }
 
-int pages_check(int fd, const char *name)
+int lmdb_pages_check(int fd, const char *name, bool heads)
 {
-	struct pages pages = { .fd = fd, .name = name };
+	struct pages pages = { .fd = fd, .name = name, .heads = heads };
 	int good = read_metas(&pages);
 
 	if (good < 0)
 		return good;
 	if (good < METAS)
-		return damaged(&pages, 0, "or 1 is not what a store begins with");
-	if (pages.count <= METAS || pages.count > pages.in_file + GEN_TAIL_PAGES)
+		return damaged(&pages, 0, "or 1 is not what a file begins with");
+	if (pages.count <= METAS || pages.count > pages.in_file + LMDB_TAIL_PAGES)
 		return damaged(&pages, pages.in_file, "is missing, and more");
 	pages.seen = xcalloc(pages.count / 8 + 1, 1);
 	int err = check_tree(&pages, &pages.trees[TREE_MAIN], TREE_MAIN);
@@ -351,71 +405,163 @@ int pages_check(int fd, const char *name)
 
 struct salvage {
 	struct pages pages;
-	pages_each_fn *each;
+	size_t value_max;
+	lmdb_found_fn *each;
 	void *ctx;
+	struct lmdb_tally *tally;
+	uint8_t *freed;	   /* a bit for each page */
 	struct buf record; /* one that has pages of its own */
 };
 
-static int tell(struct salvage *salvage, struct bytes key, struct bytes record)
+static bool bit(const uint8_t *bits, uint64_t i)
 {
-	struct cursor c = cursor_over(record);
-	uint64_t sum = cursor_le64(&c);
-	struct bytes data = bytes_skip(record, GEN_RECORD_HEAD);
-	struct multihash hash;
-
-	if (c.bad || data.len > BLOCK_MAX || XXH3_64bits(data.at, data.len) != sum ||
-	    multihash_decode(&hash, key) != (ssize_t)key.len)
-		return 0;
-	return salvage->each(salvage->ctx, key, data);
+	return bits[i / 8] & 1u << i % 8;
 }
 
-static int salvage_node(struct salvage *salvage, const struct node *node)
+/* *data: of a node, wherever it lies. */
+static bool read_data(struct salvage *salvage, const struct node *node, size_t max, struct bytes *data)
 {
 	const struct pages *pages = &salvage->pages;
 
+	*data = node->data;
 	if (node->flags == 0)
-		return tell(salvage, node->key, node->data);
-	if (node->flags != NODE_BIG || node->len > RECORD_MAX || node->pgno >= pages->in_file ||
+		return node->len <= max;
+	if (node->flags != NODE_BIG || node->len > max || node->pgno >= pages->in_file ||
 	    pages_for(pages, node->len) > pages->in_file - node->pgno)
-		return 0;
+		return false;
 	buf_clear(&salvage->record);
 	uint8_t *at = buf_reserve(&salvage->record, (size_t)node->len);
 
-	if (read_at(pages, node->pgno * pages->psize + HEAD_BYTES, at, (size_t)node->len))
-		return 0;
-	return tell(salvage, node->key, bytes_of(at, (size_t)node->len));
+	*data = bytes_of(at, (size_t)node->len);
+	return !read_at(pages, node->pgno * pages->psize + HEAD_BYTES, at, (size_t)node->len);
 }
 
-static int salvage_page(struct salvage *salvage, const uint8_t *page)
+static void note_freed(struct salvage *salvage, const struct node *node)
 {
-	unsigned count = node_count(&salvage->pages, page);
+	struct pages *pages = &salvage->pages;
+	struct bytes list;
+	bool read = read_data(salvage, node, (size_t)pages->in_file * 8 + 8, &list);
+	struct cursor c = cursor_over(read ? list : (struct bytes){ 0 });
+	uint64_t count = cursor_le64(&c);
+
+	salvage->tally->whole &= read && count <= cursor_left(&c) / 8;
+	while (count-- && cursor_left(&c) >= 8) {
+		uint64_t pgno = cursor_le64(&c);
+
+		if (pgno < pages->in_file)
+			salvage->freed[pgno / 8] |= (uint8_t)(1u << pgno % 8);
+	}
+}
+
+static int tell(struct salvage *salvage, const struct node *node, enum lmdb_where where, struct bytes table)
+{
+	struct lmdb_found found = { where, table, node->key, { 0 } };
+
+	if (!read_data(salvage, node, salvage->value_max, &found.value))
+		return 0;
+	return salvage->each(salvage->ctx, &found);
+}
+
+static int walk(struct salvage *salvage, uint64_t pgno, unsigned depth, enum tree_kind kind, struct bytes table);
+
+static int walk_tree(struct salvage *salvage, const struct tree *tree, enum tree_kind kind, struct bytes table)
+{
+	if (kind == TREE_TABLE)
+		salvage->tally->records += tree->records;
+	if (!tree->depth)
+		return 0;
+	return walk(salvage, tree->root, tree->depth <= DEPTH_MAX ? tree->depth : DEPTH_MAX, kind, table);
+}
+
+static int walk_node(struct salvage *salvage, const struct node *node, unsigned depth, enum tree_kind kind,
+		     struct bytes table)
+{
+	struct tree tree;
+
+	if (depth > 1)
+		return walk(salvage, node->pgno, depth - 1, kind, table);
+	if (kind == TREE_FREE)
+		note_freed(salvage, node);
+	if (kind == TREE_TABLE)
+		return tell(salvage, node, LMDB_REACHED, table);
+	if (kind != TREE_MAIN || node->flags != NODE_TREE || node->data.len != TREE_BYTES)
+		return 0;
+	parse_tree(node->data.at, &tree);
+	return walk_tree(salvage, &tree, TREE_TABLE, node->key);
+}
+
+/* Marks the pages it saw; goes down as check_page(). What is not a page of the tree is left out. */
+static int walk(struct salvage *salvage, uint64_t pgno, unsigned depth, enum tree_kind kind, struct bytes table)
+{
+	struct pages *pages = &salvage->pages;
+	uint8_t *page = xcalloc(1, pages->psize);
+	unsigned count = 0;
 	struct node node;
 	int err = 0;
 
+	if (pgno < pages->in_file && !read_at(pages, pgno * pages->psize, page, pages->psize) &&
+	    u64_at(page, 0) == pgno && flags_of(page) == (depth > 1 ? PAGE_BRANCH : PAGE_LEAF) &&
+	    mark(pages, pgno, 1))
+		count = node_count(pages, page);
+	if (!count && kind != TREE_TABLE)
+		salvage->tally->whole = false;
 	for (unsigned i = 0; i < count && !err; i++)
-		if (node_at(&salvage->pages, page, i, &node))
-			err = salvage_node(salvage, &node);
+		if (node_at(pages, page, i, &node))
+			err = walk_node(salvage, &node, depth, kind, table);
+		else if (kind != TREE_TABLE)
+			salvage->tally->whole = false;
+	free(page);
 	return err;
 }
 
-int pages_salvage(int fd, pages_each_fn *each, void *ctx)
+/* Leaves that no tree led to. */
+static int sweep_pages(struct salvage *salvage, bool freed)
 {
-	struct salvage salvage = { .pages = { .fd = fd }, .each = each, .ctx = ctx };
-	const struct pages *pages = &salvage.pages;
-	int err = read_metas(&salvage.pages);
-
-	if (err < 0)
-		return err;
+	struct pages *pages = &salvage->pages;
 	uint8_t *page = xcalloc(1, pages->psize);
+	struct node node;
+	int err = 0;
 
-	err = 0;
 	for (uint64_t pgno = METAS; pgno < pages->in_file && !err; pgno++) {
 		/* A page that the disk does not give is left out. */
-		if (!read_at(pages, pgno * pages->psize, page, pages->psize) &&
-		    u64_at(page, 0) == pgno && flags_of(page) == PAGE_LEAF)
-			err = salvage_page(&salvage, page);
+		if (bit(pages->seen, pgno) || bit(salvage->freed, pgno) != freed ||
+		    read_at(pages, pgno * pages->psize, page, pages->psize) || u64_at(page, 0) != pgno ||
+		    flags_of(page) != PAGE_LEAF)
+			continue;
+		unsigned count = node_count(pages, page);
+
+		for (unsigned i = 0; i < count && !err; i++)
+			if (node_at(pages, page, i, &node))
+				err = tell(salvage, &node, freed ? LMDB_FREED : LMDB_LOOSE, (struct bytes){ 0 });
 	}
-	buf_release(&salvage.record);
 	free(page);
+	return err;
+}
+
+int lmdb_pages_salvage(int fd, size_t value_max, lmdb_found_fn *each, void *ctx, struct lmdb_tally *tally)
+{
+	struct salvage salvage = {
+		.pages = { .fd = fd }, .value_max = value_max, .each = each, .ctx = ctx, .tally = tally
+	};
+	struct pages *pages = &salvage.pages;
+	int good = read_metas(pages), err = 0;
+
+	if (good < 0)
+		return good;
+	*tally = (struct lmdb_tally){ .whole = good == METAS };
+	pages->count = pages->in_file;
+	pages->seen = xcalloc(pages->in_file / 8 + 1, 1);
+	salvage.freed = xcalloc(pages->in_file / 8 + 1, 1);
+	if (good)
+		err = walk_tree(&salvage, &pages->trees[TREE_FREE], TREE_FREE, (struct bytes){ 0 });
+	if (good && !err)
+		err = walk_tree(&salvage, &pages->trees[TREE_MAIN], TREE_MAIN, (struct bytes){ 0 });
+	if (!err)
+		err = sweep_pages(&salvage, false);
+	if (!err)
+		err = sweep_pages(&salvage, true);
+	buf_release(&salvage.record);
+	free(pages->seen);
+	free(salvage.freed);
 	return err;
 }
