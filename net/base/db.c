@@ -2,24 +2,20 @@
 
 #include "net/base/alloc.h"
 #include "net/base/db_writer.h"
-#include "net/base/lmdb_dir.h"
 #include "net/base/log.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#define DB_KEY_MAX 511 /* of LMDB as built */
-#define DB_READERS_MAX 512 /* read transactions at once, in all processes together */
 #define DB_READERS_CHECKED 64 /* writes from one look for readers that died to the next */
-#define DB_TEMP_MAP_BYTES (256u << 20)
+#define PAGE_HEAD 16 /* LMDB's: u64 number, u16, u16 flags, u32 pages */
+#define PAGE_KINDS 15u
+#define PAGE_OVERFLOW 4u
 
 /* The one place where LMDB's codes become ours. */
-static int translate(int rc)
+int db_err(int rc)
 {
 	switch (rc) {
 	case 0:
@@ -69,7 +65,7 @@ static int begin_reading(struct db *db, MDB_txn **out)
 		mdb_reader_check(db->env, NULL); /* killed processes leave their slots taken */
 		rc = mdb_txn_begin(db->env, NULL, MDB_RDONLY, out);
 	}
-	return translate(rc);
+	return db_err(rc);
 }
 
 /* Opens the table called name behind the others; *at is where. */
@@ -83,7 +79,7 @@ static int table_open(struct db *db, MDB_txn *txn, struct bytes name, unsigned i
 
 	memcpy(table->name, name.at, name.len);
 	table->name[name.len] = '\0';
-	return translate(mdb_dbi_open(txn, table->name, flags, &table->dbi));
+	return db_err(mdb_dbi_open(txn, table->name, flags, &table->dbi));
 }
 
 /* The lock is held. Opens what is in the main database and not yet in tables[]. */
@@ -98,12 +94,12 @@ static int open_missing(struct db *db)
 
 	if (err)
 		return err;
-	err = translate(mdb_cursor_open(txn, db->main, &cursor));
+	err = db_err(mdb_cursor_open(txn, db->main, &cursor));
 	if (err) {
 		mdb_txn_abort(txn);
 		return err;
 	}
-	while (!err && !(err = translate(mdb_cursor_get(cursor, &key, &val, MDB_NEXT)))) {
+	while (!err && !(err = db_err(mdb_cursor_get(cursor, &key, &val, MDB_NEXT)))) {
 		if (key.mv_size > DB_TABLE_NAME_MAX) {
 			err = -EIO;
 			break;
@@ -120,18 +116,19 @@ static int open_missing(struct db *db)
 		mdb_txn_abort(txn);
 		return err;
 	}
-	err = translate(mdb_txn_commit(txn)); /* this is what keeps the handles */
+	err = db_err(mdb_txn_commit(txn)); /* this is what keeps the handles */
 	if (!err)
 		db->count = count;
 	return err;
 }
 
 /* The lock is held. Whether all tables txn can see were open when it began with count of them. */
-static int knows_all(struct db *db, MDB_txn *txn, size_t count, bool *knows)
+static int knows_all(struct db *db, MDB_txn *txn, size_t count, bool *knows, size_t *tables)
 {
-	MDB_stat stat;
-	int err = translate(mdb_stat(txn, db->main, &stat));
+	MDB_stat stat = { 0 };
+	int err = db_err(mdb_stat(txn, db->main, &stat));
 
+	*tables = stat.ms_entries;
 	*knows = !err && db->count == count && stat.ms_entries <= count;
 	return err;
 }
@@ -140,6 +137,7 @@ static int begin(struct db *db, bool write, MDB_txn **txn, size_t *count)
 {
 	for (;;) {
 		bool knows = false;
+		size_t tables;
 		int err;
 
 		pthread_mutex_lock(&db->lock);
@@ -151,20 +149,31 @@ static int begin(struct db *db, bool write, MDB_txn **txn, size_t *count)
 			pthread_mutex_unlock(&db->lock);
 			if (atomic_fetch_add(&db->writes, 1) % DB_READERS_CHECKED == 0)
 				mdb_reader_check(db->env, NULL); /* they hold pages that were freed */
-			err = translate(mdb_txn_begin(db->env, NULL, 0, txn));
+			err = db_err(mdb_txn_begin(db->env, NULL, 0, txn));
 			pthread_mutex_lock(&db->lock);
 		}
 		if (!err) {
-			err = knows_all(db, *txn, *count, &knows);
+			err = knows_all(db, *txn, *count, &knows, &tables);
 			if (!knows)
 				mdb_txn_abort(*txn);
 			if (!knows && !err)
 				err = open_missing(db);
+			if (!knows && !err && db->count < tables)
+				err = -EIO; /* not so many, whatever it says */
 		}
 		pthread_mutex_unlock(&db->lock);
 		if (err || knows)
 			return err;
 	}
+}
+
+static struct db_txn *txn_new(struct db *db, MDB_txn *begun, bool write, size_t count)
+{
+	struct db_txn *txn = xnew(struct db_txn);
+
+	*txn = (struct db_txn){ .db = db, .txn = begun, .write = write, .count = count };
+	atomic_fetch_add(&db->txns, 1);
+	return txn;
 }
 
 int db_begin(struct db *db, bool write, struct db_txn **out)
@@ -173,13 +182,17 @@ int db_begin(struct db *db, bool write, struct db_txn **out)
 	size_t count;
 	int err = write && db->read_only ? -EROFS : begin(db, write, &txn, &count);
 
-	*out = NULL;
-	if (err)
-		return err;
-	*out = xnew(struct db_txn);
-	**out = (struct db_txn){ .db = db, .txn = txn, .write = write, .count = count };
-	atomic_fetch_add(&db->txns, 1);
-	return 0;
+	*out = err ? NULL : txn_new(db, txn, write, count);
+	return err;
+}
+
+int db_begin_blind(struct db *db, struct db_txn **out)
+{
+	MDB_txn *txn;
+	int err = db_err(mdb_txn_begin(db->env, NULL, 0, &txn));
+
+	*out = err ? NULL : txn_new(db, txn, true, 0);
+	return err;
 }
 
 void db_abort(struct db_txn *txn)
@@ -203,7 +216,7 @@ int db_commit(struct db_txn *txn)
 	/* With new tables nobody may begin before they are known: see struct db. */
 	if (txn->created)
 		pthread_mutex_lock(&db->lock);
-	err = translate(mdb_txn_commit(txn->txn));
+	err = db_err(mdb_txn_commit(txn->txn));
 	if (txn->created) {
 		if (!err)
 			db->count = txn->count;
@@ -222,7 +235,7 @@ static bool key_ok(struct bytes key)
 /* Cuts the sum off. False: damaged. */
 static bool is_whole(const struct db_txn *txn, const char *table, struct bytes key, struct bytes *value)
 {
-	if (txn->db->plain || db_sum_take(key, value))
+	if (db_record_take(txn->db, table, key, value))
 		return true;
 	log_error("db", "a record is damaged table=%s: `dagfs repo verify` repairs what can be", table);
 	*value = (struct bytes){ 0 };
@@ -239,7 +252,7 @@ int db_get(struct db_txn *txn, const char *table, struct bytes key, struct bytes
 		return -EINVAL;
 	if (!found)
 		return -ENOENT;
-	int err = translate(mdb_get(txn->txn, found->dbi, &k, &v));
+	int err = db_err(mdb_get(txn->txn, found->dbi, &k, &v));
 
 	if (err)
 		return err;
@@ -247,12 +260,36 @@ int db_get(struct db_txn *txn, const char *table, struct bytes key, struct bytes
 	return is_whole(txn, table, key, value) ? 0 : -EIO;
 }
 
+/* A large value has pages of its own, and LMDB frees as many as their head says: is that rotten, those of others too. */
+static int check_head(struct db_txn *txn, MDB_dbi table, struct bytes key)
+{
+	MDB_val k = val_of(key), v;
+	MDB_stat stat;
+	uint32_t pages;
+
+	if (mdb_get(txn->txn, table, &k, &v) || mdb_stat(txn->txn, table, &stat) ||
+	    v.mv_size < stat.ms_psize / 2)
+		return 0;
+	const uint8_t *head = (const uint8_t *)v.mv_data - PAGE_HEAD;
+
+	memcpy(&pages, head + 12, sizeof pages);
+	size_t least = (v.mv_size + PAGE_HEAD + stat.ms_psize - 1) / stat.ms_psize; /* more where a larger one was */
+
+	if ((head[10] & PAGE_KINDS) == PAGE_OVERFLOW && pages >= least &&
+	    pages <= 2 + (DB_VALUE_MAX + DB_TAIL_MAX) / stat.ms_psize)
+		return 0;
+	log_error("db", "a page is damaged: `dagfs repo verify` saves what is whole");
+	return -EIO;
+}
+
 static int put(struct db_txn *txn, const char *name, struct bytes key, struct bytes value)
 {
 	const struct table *table = table_find(txn->db, txn->count, name);
-	MDB_val k = val_of(key), v = { .mv_size = value.len + DB_SUM_LEN };
-	uint64_t sum = db_sum(key, value);
+	MDB_val k = val_of(key), v = { .mv_size = value.len + db_tail_len(name) };
+	int bad = table ? check_head(txn, table->dbi, key) : 0;
 
+	if (bad)
+		return bad;
 	if (!table) {
 		int err = table_open(txn->db, txn->txn, bytes_str(name), MDB_CREATE, txn->count);
 
@@ -264,10 +301,10 @@ static int put(struct db_txn *txn, const char *name, struct bytes key, struct by
 	int rc = mdb_put(txn->txn, table->dbi, &k, &v, MDB_RESERVE);
 
 	if (rc)
-		return translate(rc);
+		return db_err(rc);
 	if (value.len)
 		memcpy(v.mv_data, value.at, value.len);
-	db_sum_write((uint8_t *)v.mv_data + value.len, sum);
+	db_tail_write(name, key, v.mv_data, value.len);
 	return 0;
 }
 
@@ -295,8 +332,10 @@ int db_del(struct db_txn *txn, const char *table, struct bytes key)
 		return txn->err;
 	if (!found)
 		return -ENOENT;
-	int err = translate(mdb_del(txn->txn, found->dbi, &k, NULL));
+	int err = check_head(txn, found->dbi, key);
 
+	if (!err)
+		err = db_err(mdb_del(txn->txn, found->dbi, &k, NULL));
 	if (err && err != -ENOENT)
 		txn->err = err;
 	return err;
@@ -343,7 +382,7 @@ int db_each_raw(struct db_txn *txn, const char *table, struct bytes prefix, stru
 	int stopped = 0;
 
 	if (rc)
-		return translate(rc);
+		return db_err(rc);
 	rc = mdb_cursor_get(cursor, &k, &v, start.len ? MDB_SET_RANGE : MDB_FIRST);
 	while (!rc && bytes_start_with(bytes_of_val(k), prefix)) {
 		size_t len = k.mv_size;
@@ -353,11 +392,13 @@ int db_each_raw(struct db_txn *txn, const char *table, struct bytes prefix, stru
 		if (stopped)
 			break;
 		rc = step(txn, cursor, bytes_of(shown, len), &k, &v);
+		if (!rc && bytes_cmp(bytes_of_val(k), bytes_of(shown, len)) <= 0)
+			rc = MDB_CORRUPTED; /* it might go on for ever */
 	}
 	mdb_cursor_close(cursor);
 	if (stopped)
 		return stopped;
-	return rc == MDB_NOTFOUND ? 0 : translate(rc);
+	return rc == MDB_NOTFOUND ? 0 : db_err(rc);
 }
 
 struct each {
@@ -402,118 +443,4 @@ int db_post(struct db *db, const char *table, struct bytes key, struct bytes val
 int db_flush(struct db *db)
 {
 	return db_writer_flush(db->writer);
-}
-
-static int open_env(struct db *db, const char *dir, uint64_t map_bytes, unsigned int flags)
-{
-	MDB_txn *txn;
-	mdb_filehandle_t fd;
-	int dead;
-	int rc = mdb_env_create(&db->env);
-
-	if (rc)
-		return rc;
-	/* NOTLS: threads come and go, and one may read while it reads. No WRITEMAP: a stray
-	 * pointer of ours must not reach the file. */
-	if ((rc = mdb_env_set_mapsize(db->env, map_bytes)) ||
-	    (rc = mdb_env_set_maxdbs(db->env, DB_TABLES)) ||
-	    (rc = mdb_env_set_maxreaders(db->env, DB_READERS_MAX)) ||
-	    (rc = mdb_env_open(db->env, dir, MDB_NOTLS | flags, 0600)) ||
-	    (rc = mdb_reader_check(db->env, &dead)) || (rc = mdb_env_get_fd(db->env, &fd)))
-		return rc;
-	fcntl(fd, F_SETFD, FD_CLOEXEC);
-	if ((rc = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn)))
-		return rc;
-	rc = mdb_dbi_open(txn, NULL, 0, &db->main);
-	if (rc) {
-		mdb_txn_abort(txn);
-		return rc;
-	}
-	return mdb_txn_commit(txn);
-}
-
-static int open_with(const char *dir, uint64_t map_bytes, unsigned int flags, struct db **out)
-{
-	struct db *db;
-	int err;
-
-	*out = NULL;
-	if (mkdir(dir, 0700) && errno != EEXIST)
-		return -errno;
-	db = xnew(struct db);
-	pthread_mutex_init(&db->lock, NULL);
-	atomic_init(&db->txns, 0);
-	atomic_init(&db->writes, 0);
-	err = lmdb_dir_prepare(dir, DB_READERS_MAX, &db->read_only);
-	if (db->read_only)
-		flags |= MDB_RDONLY;
-	if (!err)
-		err = translate(open_env(db, dir, map_bytes, flags));
-	if (err) {
-		db_close(db);
-		return err;
-	}
-	db->writer = db_writer_new(db);
-	err = db_sum_begin(db);
-	if (err) {
-		db_close(db);
-		return err;
-	}
-	*out = db;
-	return 0;
-}
-
-int db_open(const char *dir, uint64_t map_bytes, struct db **out)
-{
-	return open_with(dir, map_bytes, 0, out);
-}
-
-static void remove_dir(char *dir)
-{
-	static const char *const names[] = { "data.mdb", "lock.mdb" };
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		char *path = xasprintf("%s/%s", dir, names[i]);
-
-		unlink(path);
-		free(path);
-	}
-	rmdir(dir);
-	free(dir);
-}
-
-int db_open_temp(struct db **out)
-{
-	const char *base = getenv("TMPDIR");
-	char *dir = xasprintf("%s/dagfs-db-XXXXXX", base && *base ? base : "/tmp");
-
-	*out = NULL;
-	if (!mkdtemp(dir)) {
-		int err = -errno;
-
-		free(dir);
-		return err;
-	}
-	/* Nothing to keep: no waiting for the disk. */
-	int err = open_with(dir, DB_TEMP_MAP_BYTES, MDB_NOSYNC, out);
-
-	if (err)
-		remove_dir(dir);
-	else
-		(*out)->temp_dir = dir;
-	return err;
-}
-
-void db_close(struct db *db)
-{
-	if (!db)
-		return;
-	db_writer_free(db->writer);
-	assert(atomic_load(&db->txns) == 0); /* they would point into the map that goes now */
-	if (db->env)
-		mdb_env_close(db->env);
-	if (db->temp_dir)
-		remove_dir(db->temp_dir);
-	pthread_mutex_destroy(&db->lock);
-	free(db);
 }

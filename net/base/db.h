@@ -20,7 +20,8 @@ struct db_txn;
 /* Opens (creates) the environment in directory dir, mode 0700. map_bytes: the most it may ever hold
  * (virtual memory only); all processes that open dir name the same. The parent of dir exists.
  * On a read-only file system one that exists can be read, and writing is -EROFS.
- * 0 or -errno; -EIO when the files are not LMDB's or damaged. */
+ * One that is damaged or of an older version is built anew first (see db_salvaged()), when no other process has it open: else
+ * -EBUSY after some seconds. 0 or -errno; -EIO when nothing in it can be read; -ENOTSUP when it is of a newer version. */
 int db_open(const char *dir, uint64_t map_bytes, struct db **out);
 /* For tests: a db in a fresh directory under $TMPDIR or /tmp, 256 MiB at most, commits not synced,
  * removed at close. */
@@ -68,10 +69,27 @@ int db_post(struct db *db, const char *table, struct bytes key, struct bytes val
 /* Waits until everything posted before is committed. 0, or the first error since the last flush. */
 int db_flush(struct db *db);
 
+/* ---- damage ---- */
+
 /* Looks at every record, and removes those that are not what was written; for each damaged() may put another in its place, in the
  * same transaction (NULL on a read-only file system, where they stay). Non-zero from it stops, and nothing
  * is changed. *count: how many they were. Other writers wait meanwhile. 0 or -errno. */
 typedef int db_damaged_fn(void *ctx, struct db_txn *txn, const char *table, struct bytes key);
 int db_check(struct db *db, db_damaged_fn *damaged, void *ctx, uint64_t *count);
+/* Looks at every page that leads to records, believing none. 0; -EIO: the next db_open() saves what is whole; -errno. */
+int db_check_pages(struct db *db);
+/* A file of this name in the directory has the next db_open() do as db_check_pages() does. A process that dies while it reads
+ * makes it (from its signal handler): LMDB follows a damaged page wherever it leads. */
+#define DB_SUSPECT "suspect"
+
+/* A damaged db was built anew of its whole records; the file as it was lies in DIR.damaged-N. */
+struct db_salvage {
+	uint64_t saved;
+	uint64_t lost;
+	bool sure; /* else nobody knows how many were lost, and some may be older than they were */
+};
+/* Was it, and db_salvage_told() did not run since? */
+bool db_salvaged(struct db *db, struct db_salvage *out);
+int db_salvage_told(struct db *db);
 
 #endif

@@ -1,4 +1,4 @@
-/* Inside of a db: db.c, and db_sum.c, which looks whether records are what was written. */
+/* Inside of a db: db.c; db_open.c; db_sum.c, which looks whether records are what was written; db_repair.c, which builds it anew. */
 #ifndef NET_BASE_DB_PRIVATE_H
 #define NET_BASE_DB_PRIVATE_H
 
@@ -9,9 +9,22 @@
 #include <stdatomic.h>
 
 #define DB_TABLE_NAME_MAX 31
-#define DB_TABLES (DB_TABLES_MAX + 1) /* with ... */
-#define DB_SUMS "sums"		      /* ... this one: who has it has sums behind all values */
+#define DB_TABLES (DB_TABLES_MAX + 1) /* with the one that tells the layout */
+#define DB_KEY_MAX 511		      /* of LMDB as built */
 #define DB_SUM_LEN 8u
+#define DB_TAIL_MAX (DB_TABLE_NAME_MAX + 1 + DB_SUM_LEN)
+
+/* What a value looks like in the file. Which it is the table tells that is there: none of them, DB_SUMS, DB_LAYOUT. */
+enum db_layout {
+	DB_LAYOUT_PLAIN, /* value */
+	DB_LAYOUT_SUMS,	 /* value | u64 LE, XXH3-64 of it, seeded by that of the key */
+	DB_LAYOUT_NOW,	 /* value | name of the table | u8 its length | u64 LE, XXH3-64 of all that, seeded so: a record
+			  * says by itself what it is */
+};
+#define DB_SUMS "sums"
+#define DB_LAYOUTS "layout-" /* of others this program knows nothing */
+#define DB_LAYOUT DB_LAYOUTS "2"
+#define DB_SALVAGED "salvaged" /* a record there: struct db_salvage */
 
 struct table {
 	char name[DB_TABLE_NAME_MAX + 1];
@@ -37,7 +50,7 @@ struct db {
 	bool read_only;	  /* as the file system is */
 	pthread_mutex_t lock;
 	size_t count;
-	bool plain; /* read-only, and of a version whose records had no sums */
+	enum db_layout layout; /* not the last: read-only */
 	struct table tables[DB_TABLES];
 };
 
@@ -56,13 +69,36 @@ struct db_txn {
 int db_each_raw(struct db_txn *txn, const char *table, struct bytes prefix, struct bytes from,
 		db_each_fn *each, void *ctx);
 
-/* ---- db_sum.c: u64 LE, XXH3-64 of the value, seeded by that of the key ---- */
+/* A write transaction that knows no table and follows no page: to keep writers away. */
+int db_begin_blind(struct db *db, struct db_txn **out);
+/* What LMDB says in our words. */
+int db_err(int rc);
 
-uint64_t db_sum(struct bytes key, struct bytes value);
-/* Cuts the sum off. False: damaged. */
-bool db_sum_take(struct bytes key, struct bytes *value);
-void db_sum_write(uint8_t *at, uint64_t sum);
-/* Writes sums behind all values when they have none. At opening. */
-int db_sum_begin(struct db *db);
+/* ---- db_open.c ---- */
+
+/* As it is: nothing looked for but the layout. With MDB_RDONLY it is read_only. */
+int db_open_raw(const char *dir, uint64_t map_bytes, unsigned flags, struct db **out);
+
+/* ---- db_sum.c ---- */
+
+/* Bytes behind the values of a table. */
+size_t db_tail_len(const char *table);
+/* Behind the value in record, which has room for it. */
+void db_tail_write(const char *table, struct bytes key, uint8_t *record, size_t value_len);
+/* Cuts it off and tells the table (lent). False: damaged. */
+bool db_tail_take(struct bytes key, struct bytes *record, struct bytes *table);
+/* Leaves the value of a record of this table, of whatever layout the db is. False: damaged. */
+bool db_record_take(const struct db *db, const char *table, struct bytes key, struct bytes *record);
+
+/* ---- db_repair.c ---- */
+
+/* The pages are damaged: saves what is whole; the layout is an old one: brings it to this one. Nobody has dir open, else -EBUSY
+ * (nothing was done). -EIO: nothing could be read. */
+int db_rebuild(const char *dir, uint64_t map_bytes);
+/* Removes what one that was killed at its very end left. Somebody has dir open. */
+void db_rebuilt(const char *dir);
+bool db_suspected(const char *dir);
+/* LMDB found what cannot be, and there is no way back out of its functions: leaves a mark and ends the process. */
+void db_die(MDB_env *env, const char *text);
 
 #endif

@@ -1,95 +1,69 @@
 #include "net/base/db_private.h"
 
-#include "net/base/log.h"
-
 #include <errno.h>
 #include <string.h>
 #include <xxhash.h>
 
-uint64_t db_sum(struct bytes key, struct bytes value)
+static uint64_t sum_of(struct bytes key, struct bytes record)
 {
-	return XXH3_64bits_withSeed(value.at, value.len, XXH3_64bits(key.at, key.len));
+	return XXH3_64bits_withSeed(record.at, record.len, XXH3_64bits(key.at, key.len));
 }
 
-void db_sum_write(uint8_t *at, uint64_t sum)
-{
-	for (unsigned i = 0; i < DB_SUM_LEN; i++)
-		at[i] = (uint8_t)(sum >> 8 * i);
-}
-
-bool db_sum_take(struct bytes key, struct bytes *value)
+/* Cuts the sum off. False: it is wrong. */
+static bool take_sum(struct bytes key, struct bytes *record)
 {
 	struct cursor c;
 
-	if (value->len < DB_SUM_LEN)
+	if (record->len < DB_SUM_LEN)
 		return false;
-	value->len -= DB_SUM_LEN;
-	c = cursor_over(bytes_of(value->at + value->len, DB_SUM_LEN));
-	return cursor_le64(&c) == db_sum(key, *value);
+	record->len -= DB_SUM_LEN;
+	c = cursor_over(bytes_of(record->at + record->len, DB_SUM_LEN));
+	return cursor_le64(&c) == sum_of(key, *record);
 }
 
-/* ---- a db of a version before there were sums ---- */
-
-struct summing {
-	struct db_txn *txn;
-	const char *table;
-};
-
-static int add_sum(void *ctx, struct bytes key, struct bytes value)
+size_t db_tail_len(const char *table)
 {
-	struct summing *summing = ctx;
-	struct buf copy = { 0 }; /* putting moves what is lent */
-
-	buf_add(&copy, value);
-	int err = db_put(summing->txn, summing->table, key, buf_bytes(&copy));
-
-	buf_release(&copy);
-	return err;
+	return strlen(table) + 1 + DB_SUM_LEN;
 }
 
-static bool has_sums(struct db_txn *txn)
+void db_tail_write(const char *table, struct bytes key, uint8_t *record, size_t value_len)
 {
-	for (size_t i = 0; i < txn->count; i++)
-		if (!strcmp(txn->db->tables[i].name, DB_SUMS))
-			return true;
-	return false;
+	size_t len = strlen(table), at = value_len;
+
+	memcpy(record + at, table, len);
+	at += len;
+	record[at++] = (uint8_t)len;
+	uint64_t sum = sum_of(key, bytes_of(record, at));
+
+	for (unsigned i = 0; i < DB_SUM_LEN; i++)
+		record[at + i] = (uint8_t)(sum >> 8 * i);
 }
 
-static int add_sums(struct db_txn *txn)
+bool db_tail_take(struct bytes key, struct bytes *record, struct bytes *table)
 {
-	struct bytes none = { 0 };
-	int err = 0;
+	if (!take_sum(key, record) || !record->len)
+		return false;
+	size_t len = record->at[--record->len];
 
-	for (size_t i = 0; i < txn->count && !err; i++) {
-		struct summing summing = { txn, txn->db->tables[i].name };
+	if (!len || len > record->len || len > DB_TABLE_NAME_MAX)
+		return false;
+	record->len -= len;
+	*table = bytes_of(record->at + record->len, len);
+	return true;
+}
 
-		err = db_each_raw(txn, summing.table, none, none, add_sum, &summing);
+bool db_record_take(const struct db *db, const char *name, struct bytes key, struct bytes *record)
+{
+	struct bytes table;
+
+	switch (db->layout) {
+	case DB_LAYOUT_PLAIN:
+		return true;
+	case DB_LAYOUT_SUMS:
+		return take_sum(key, record);
+	default:
+		return db_tail_take(key, record, &table) && bytes_equal(table, bytes_str(name));
 	}
-	return err ? err : db_put(txn, DB_SUMS, bytes_str("version"), bytes_str("1"));
-}
-
-int db_sum_begin(struct db *db)
-{
-	struct db_txn *txn;
-	int err = db_begin(db, false, &txn);
-
-	if (err)
-		return err;
-	bool done = has_sums(txn);
-
-	db_abort(txn);
-	db->plain = !done && db->read_only;
-	if (done || db->read_only)
-		return 0;
-	err = db_begin(db, true, &txn);
-	if (!err && !has_sums(txn))
-		err = add_sums(txn);
-	else if (!err)
-		done = true;
-	if (!err && !done)
-		return db_commit(txn);
-	db_abort(txn);
-	return err;
 }
 
 /* ---- looking at all ---- */
@@ -107,12 +81,12 @@ static int check_one(void *ctx, struct bytes key, struct bytes value)
 	struct check *check = ctx;
 	bool write = check->txn->write;
 
-	if (check->txn->db->plain || db_sum_take(key, &value))
+	if (db_record_take(check->txn->db, check->table, key, &value))
 		return 0;
 	check->count++;
 	int err = write ? db_del(check->txn, check->table, key) : 0;
 
-	if (!err && strcmp(check->table, DB_SUMS))
+	if (!err && strcmp(check->table, DB_LAYOUT))
 		err = check->damaged(check->ctx, write ? check->txn : NULL, check->table, key);
 	return err;
 }

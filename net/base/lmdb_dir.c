@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -23,4 +24,31 @@ int lmdb_dir_prepare(const char *dir, unsigned readers, bool *read_only)
 	if (fd >= 0)
 		close(fd);
 	return err;
+}
+
+/* LMDB holds a shared lock on the first byte while it has an environment open. One of the descriptor, not of the process, which
+ * may open and close the file meanwhile. */
+int lmdb_dir_lock(const char *dir)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
+	char *file = xasprintf("%s/lock.mdb", dir);
+	int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600), err = fd < 0 ? -errno : 0;
+
+	free(file);
+	if (!err && fcntl(fd, F_OFD_SETLK, &lock))
+		err = errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
+	if (!err)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+/* Its magic number comes first. Who opens it alone makes it anew, whatever is in it. */
+int lmdb_dir_forget(int lock)
+{
+	static const uint8_t none[4];
+	ssize_t len = pwrite(lock, none, sizeof none, 0);
+
+	return len == sizeof none ? 0 : len < 0 ? -errno : -ENOSPC;
 }
