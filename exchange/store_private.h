@@ -38,7 +38,9 @@ struct store {
 	atomic_bool sweeping; /* begun and not ended by this process */
 };
 
-/* Of the layout on disk. */
-#define STORE_VERSION 2
+/* Of the layout on disk, that of the small records beside it included: programs that know a smaller one refuse it.
+ * 1: one environment; 2: generations; 3: the same, but what small records look like is told by themselves (net/base/db). */
+#define STORE_VERSION 3
+#define STORE_VERSION_SAME 2 /* becomes this one when it is opened */
 
 #endif

@@ -167,6 +167,12 @@ static int map_state(struct store_lmdb *lmdb)
 		return -EIO;
 	}
 	lmdb->shared = at;
+	if (lmdb->shared->magic == MAGIC && lmdb->shared->version == STORE_VERSION_SAME) {
+		if (lmdb->read_only)
+			return 0;
+		lmdb->shared->version = STORE_VERSION;
+		return msync(at, sizeof(struct store_shared), MS_SYNC) ? -errno : 0;
+	}
 	if (lmdb->shared->magic == MAGIC && lmdb->shared->version == STORE_VERSION)
 		return 0;
 	if (lmdb->shared->magic == MAGIC)

@@ -69,7 +69,7 @@ static void it_is_there_after_reopening(void **state)
 static void an_unknown_version_is_refused(void **state)
 {
 	struct store *store = scratch_store(&quick);
-	uint32_t version = 3;
+	uint32_t version = 2, found = 0;
 	char dir[64], file[96];
 
 	(void)state;
@@ -77,6 +77,13 @@ static void an_unknown_version_is_refused(void **state)
 	snprintf(file, sizeof file, "%s/state", scratch_dir(dir));
 	int fd = open(file, O_RDWR);
 
+	/* This one is known, and becomes the newest. */
+	assert_int_equal(pwrite(fd, &version, sizeof version, 8), sizeof version);
+	assert_int_equal(store_open_lmdb(dir, &quick, &store), 0);
+	store_close(store);
+	assert_int_equal(pread(fd, &found, sizeof found, 8), sizeof found);
+	assert_int_equal(found, 3);
+	version = 4;
 	assert_int_equal(pwrite(fd, &version, sizeof version, 8), sizeof version);
 	close(fd);
 	assert_int_equal(store_open_lmdb(dir, &quick, &store), -EIO);
