@@ -1,6 +1,6 @@
 /* A record of table "pins". Key: the CID, binary, as it was given. Value, protobuf:
  *   1 kind uint (0 direct, 1 recursive)   2 state uint (0 done, 1 wanted)   3 name string
- *   4 blocks uint64   5 bytes uint64   6 created, nanoseconds since 1970 */
+ *   4 blocks uint64   5 bytes uint64   6 created, nanoseconds since 1970   7 direct uint (1: see struct pin) */
 #include "dag/pin.h"
 
 #include "dag/dag.h"
@@ -13,7 +13,7 @@
 #define TABLE "pins"
 #define LOOK_EVERY 256 /* blocks, at the record: was it removed? */
 
-enum { FIELD_KIND = 1, FIELD_STATE, FIELD_NAME, FIELD_BLOCKS, FIELD_BYTES, FIELD_CREATED };
+enum { FIELD_KIND = 1, FIELD_STATE, FIELD_NAME, FIELD_BLOCKS, FIELD_BYTES, FIELD_CREATED, FIELD_DIRECT };
 
 /* ---- records ---- */
 
@@ -34,6 +34,8 @@ static int decode(struct pin *pin, struct bytes key, struct bytes value)
 			pin->blocks = pb_u64(&f);
 		else if (f.number == FIELD_BYTES)
 			pin->bytes = pb_u64(&f);
+		else if (f.number == FIELD_DIRECT)
+			pin->direct = pb_u64(&f);
 		if (f.number != FIELD_NAME)
 			continue;
 
@@ -59,6 +61,8 @@ static int put(struct db_txn *txn, const struct pin *pin)
 	pb_put_u64(&value, FIELD_BLOCKS, pin->blocks);
 	pb_put_u64(&value, FIELD_BYTES, pin->bytes);
 	pb_put_u64(&value, FIELD_CREATED, wallclock_ns());
+	if (pin->direct)
+		pb_put_u64(&value, FIELD_DIRECT, 1);
 	err = db_put(txn, TABLE, cid_bytes(&pin->cid), buf_bytes(&value));
 	buf_release(&value);
 	return err;
@@ -103,6 +107,9 @@ static int begin(struct db *db, const struct pin *pin, bool has_name, struct pin
 	} else if (!err || err == -ENOENT) {
 		struct pin wanted = *pin;
 
+		/* What was acknowledged before stays so until there is more. */
+		wanted.direct = old->direct || (cid_is_set(&old->cid) && old->kind == PIN_DIRECT &&
+						old->state == PIN_DONE);
 		if (!err && !has_name)
 			strcpy(wanted.name, old->name);
 		err = put(txn, &wanted);
@@ -124,11 +131,11 @@ static int finish(struct db *db, const struct pin *pin)
 	if (err)
 		return err;
 	err = get(txn, &pin->cid, &now);
-	if (err == -ENOENT)
+	if (err == -ENOENT || (!err && pin->kind == PIN_RECURSIVE && now.kind == PIN_DIRECT))
 		err = -ECANCELED;
 	if (!err) {
 		now.state = PIN_DONE;
-		now.kind = pin->kind == PIN_RECURSIVE ? pin->kind : now.kind;
+		now.direct = false;
 		now.blocks = pin->blocks;
 		now.bytes = pin->bytes;
 		err = put(txn, &now);
@@ -462,10 +469,16 @@ int pin_rm(struct db *db, const struct cid *cid, enum pin_kind kind)
 	if (err)
 		return err;
 	err = get(txn, cid, &pin);
-	if (!err && pin.kind != kind)
-		err = -EEXIST;
-	if (!err)
-		err = db_del(txn, TABLE, cid_bytes(cid));
+	if (!err && pin.direct) {
+		pin.direct = false;
+		if (kind == PIN_RECURSIVE) {
+			pin.kind = PIN_DIRECT;
+			pin.state = PIN_DONE;
+		}
+		err = put(txn, &pin);
+	} else if (!err) {
+		err = pin.kind != kind ? -EEXIST : db_del(txn, TABLE, cid_bytes(cid));
+	}
 	if (!err)
 		return db_commit(txn);
 	db_abort(txn);

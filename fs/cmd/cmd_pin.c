@@ -202,6 +202,7 @@ static int rm_one(struct invocation *in, struct blocks *blocks, const char *path
 {
 	bool recursive = cli_flag(in, "recursive");
 	char text[CID_TEXT_MAX];
+	struct pin left;
 	struct cid cid;
 	int err, code = find(in, blocks, path, &cid);
 
@@ -216,7 +217,9 @@ static int rm_one(struct invocation *in, struct blocks *blocks, const char *path
 				recursive ? "directly (use --recursive=false)" : "recursively");
 	if (err)
 		return cli_fail(in, err, "cannot unpin %s", text);
-	withdraw(in, &cid);
+	/* Of one wanted recursively the direct one stays, or the other way round. */
+	if (pin_get(in->repo->db, &cid, &left) == -ENOENT)
+		withdraw(in, &cid);
 	if (in->json)
 		cli_print_json(json_pack("{s:[s]}", "Pins", text));
 	else
@@ -277,7 +280,13 @@ static void print_pin(struct list_ctx *list, const struct cid *cid, const char *
 
 static const char *type_of(const struct pin *pin)
 {
-	return pin->kind == PIN_RECURSIVE ? "recursive" : "direct";
+	return pin->kind == PIN_RECURSIVE && !pin->direct ? "recursive" : "direct";
+}
+
+/* Others are not acknowledged: `pin add` was interrupted. */
+static bool is_pinned(const struct pin *pin)
+{
+	return pin->state == PIN_DONE || pin->direct;
 }
 
 static bool wanted_type(struct invocation *in, const char *type)
@@ -291,8 +300,7 @@ static int list_pin(void *ctx, const struct pin *pin)
 {
 	struct list_ctx *list = ctx;
 
-	/* Not acknowledged: `pin add` was interrupted. */
-	if (pin->state == PIN_DONE && wanted_type(list->in, type_of(pin)))
+	if (is_pinned(pin) && wanted_type(list->in, type_of(pin)))
 		print_pin(list, &pin->cid, type_of(pin), pin->name);
 	return cli_interrupted() ? -EINTR : 0;
 }
@@ -319,7 +327,7 @@ static int list_given(struct list_ctx *list, struct blocks *blocks, const char *
 
 	if (code)
 		return code;
-	if (pin_get(in->repo->db, &cid, &pin) == 0 && pin.state == PIN_DONE &&
+	if (pin_get(in->repo->db, &cid, &pin) == 0 && is_pinned(&pin) &&
 	    wanted_type(in, type_of(&pin))) {
 		print_pin(list, &cid, type_of(&pin), pin.name);
 		return EXIT_OK;

@@ -225,6 +225,46 @@ static void what_is_missing_stays_wanted(void **state)
 	assert_int_equal(room->tree_size, size + 1);
 }
 
+/* A direct pin is one until the recursive one that comes over it is done. */
+static void a_direct_pin_stays_meanwhile(void **state)
+{
+	struct room *room = *state;
+	struct block *leaf;
+	struct pin pin;
+
+	assert_int_equal(add(room, &room->root, PIN_DIRECT, "d"), 0);
+	assert_int_equal(store_get(room->store, &room->leaf, &leaf), 0);
+	assert_int_equal(store_delete(room->store, cid_hash_bytes(&room->leaf)), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(add(room, &room->root, PIN_RECURSIVE, NULL), -EHOSTUNREACH);
+		assert_int_equal(pin_get(room->db, &room->root, &pin), 0);
+		assert_int_equal(pin.kind, PIN_RECURSIVE);
+		assert_int_equal(pin.state, PIN_WANTED);
+		assert_true(pin.direct);
+		assert_string_equal(pin.name, "d");
+	}
+	/* Given up: what was before. */
+	assert_int_equal(pin_rm(room->db, &room->root, PIN_RECURSIVE), 0);
+	assert_int_equal(pin_get(room->db, &room->root, &pin), 0);
+	assert_true(pin.kind == PIN_DIRECT && pin.state == PIN_DONE && !pin.direct);
+	/* The other way round. */
+	assert_int_equal(add(room, &room->root, PIN_RECURSIVE, NULL), -EHOSTUNREACH);
+	assert_int_equal(pin_rm(room->db, &room->root, PIN_DIRECT), 0);
+	assert_int_equal(pin_get(room->db, &room->root, &pin), 0);
+	assert_true(pin.kind == PIN_RECURSIVE && pin.state == PIN_WANTED && !pin.direct);
+	assert_int_equal(pin_rm(room->db, &room->root, PIN_DIRECT), -EEXIST);
+	assert_int_equal(pin_rm(room->db, &room->root, PIN_RECURSIVE), 0);
+	/* Done. */
+	assert_int_equal(add(room, &room->root, PIN_DIRECT, NULL), 0);
+	assert_int_equal(add(room, &room->root, PIN_RECURSIVE, NULL), -EHOSTUNREACH);
+	assert_int_equal(blocks_put(&room->blocks, leaf), 0);
+	block_unref(leaf);
+	wait_start(&room->wait, 0);
+	assert_int_equal(pin_go_on(room->db, &room->blocks, &room->root, &room->wait, 1000, &pin), 0);
+	assert_int_equal(pin_get(room->db, &room->root, &pin), 0);
+	assert_true(pin.kind == PIN_RECURSIVE && pin.state == PIN_DONE && !pin.direct);
+}
+
 /* Roots are not told as indirect, nor blocks below direct pins; shared blocks once. */
 static void indirect_ones_are_below_recursive(void **state)
 {
@@ -545,6 +585,7 @@ int main(void)
 		IN_ROOM(kinds_are_not_mixed_up),
 		IN_ROOM(names_have_a_limit),
 		IN_ROOM(what_is_missing_stays_wanted),
+		IN_ROOM(a_direct_pin_stays_meanwhile),
 		IN_ROOM(indirect_ones_are_below_recursive),
 		IN_ROOM(removed_while_fetched),
 		FAR(update_fetches_differences),
