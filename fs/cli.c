@@ -30,19 +30,23 @@ static void on_signal(int number)
 		wait_cancel(wait);
 }
 
-static char *suspect_file; /* made by on_bad_file() */
+static char *suspect_files[2]; /* made by on_bad_file() */
 
 /* Files of the store are read as memory: a disk that fails comes as SIGBUS, and LMDB follows a damaged page anywhere. */
 static void on_bad_file(int number)
 {
-	static const char text[] = "Error: a file of the store is damaged, its disk fails, or this program is wrong; "
-				   "the next command looks at the store's files first\n";
+	static const char text[] = "Error: a file of the repository is damaged, its disk fails, or this program is wrong; "
+				   "the next command looks at its files first\n";
 	ssize_t written = write(STDERR_FILENO, text, sizeof text - 1);
-	int fd = open(suspect_file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 
+	/* Which one it was is not asked: both are looked at soon enough. */
+	for (size_t i = 0; i < ARRAY_LEN(suspect_files); i++) {
+		int fd = open(suspect_files[i], O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+		(void)fd;
+	}
 	(void)number;
 	(void)written;
-	(void)fd;
 	_exit(EXIT_FAILED);
 }
 
@@ -57,7 +61,8 @@ static void catch_bad_files(const char *repo_path)
 {
 	static const int signals[] = SIGNALS_OF_BAD_FILES;
 
-	suspect_file = repo_file(repo_path, "store/" STORE_SUSPECT);
+	suspect_files[0] = repo_file(repo_path, "store/" STORE_SUSPECT);
+	suspect_files[1] = repo_file(repo_path, "records/" DB_SUSPECT);
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
 		signal(signals[i], on_bad_file);
 }
@@ -66,10 +71,12 @@ static void release_bad_files(void)
 {
 	static const int signals[] = SIGNALS_OF_BAD_FILES;
 
-	for (size_t i = 0; suspect_file && i < ARRAY_LEN(signals); i++)
+	for (size_t i = 0; suspect_files[0] && i < ARRAY_LEN(signals); i++)
 		signal(signals[i], SIG_DFL);
-	free(suspect_file);
-	suspect_file = NULL;
+	for (size_t i = 0; i < ARRAY_LEN(suspect_files); i++) {
+		free(suspect_files[i]);
+		suspect_files[i] = NULL;
+	}
 }
 
 bool cli_interrupted(void)

@@ -245,11 +245,66 @@ int repo_check_records(struct repo *repo, struct repo_damage *damage, repo_pin_d
 	return db_check(repo->db, restore, &restoring, &count);
 }
 
+/* ---- damaged pages of records ---- */
+
+static int open_records(struct repo *repo, char **why)
+{
+	char *records = repo_file(repo->path, "records");
+	int err = db_open(records, RECORDS_MAP_BYTES, &repo->db);
+
+	if (err == -EBUSY)
+		*why = xasprintf("the records in %s are damaged or of an older version, and another process has them open: "
+				 "end it first (is it a daemon?)", records);
+	else if (err)
+		*why = xasprintf("cannot open the records in %s: %s", records, err_text(err));
+	free(records);
+	return err;
+}
+
+int repo_check_pages(struct repo *repo)
+{
+	char *why = NULL;
+	int err = db_check_pages(repo->db);
+
+	if (err != -EIO)
+		return err;
+	db_close(repo->db);
+	repo->db = NULL;
+	err = open_records(repo, &why);
+	if (err)
+		log_error("repo", "%s", why);
+	free(why);
+	return err;
+}
+
+bool repo_salvaged(struct repo *repo, struct db_salvage *salvage)
+{
+	return db_salvaged(repo->db, salvage);
+}
+
+bool repo_salvage_lost(const struct db_salvage *salvage)
+{
+	return salvage->lost || !salvage->sure;
+}
+
+int repo_salvage_told(struct repo *repo, const struct db_salvage *salvage)
+{
+	int err = salvage->sure ? 0 : note_losses(repo, true);
+
+	if (!err && !salvage->sure)
+		err = pin_want_all(repo->db);
+	if (err == -EIO)
+		err = 0; /* a record is damaged: that is looked at next */
+	if (!err)
+		err = db_salvage_told(repo->db);
+	return err == -EROFS ? 0 : err;
+}
+
 /* ---- opening ---- */
 
 static int open_parts(struct repo *repo, char **why)
 {
-	char *records = repo_file(repo->path, "records"), *blocks = repo_file(repo->path, "store");
+	char *blocks = repo_file(repo->path, "store");
 	struct store_config config = { 0 };
 	bool ok = true;
 	int err;
@@ -261,18 +316,15 @@ static int open_parts(struct repo *repo, char **why)
 		err = -EINVAL;
 		goto out;
 	}
-	err = db_open(records, RECORDS_MAP_BYTES, &repo->db);
-	if (err) {
-		*why = xasprintf("cannot open the records in %s: %s", records, err_text(err));
+	err = open_records(repo, why);
+	if (err)
 		goto out;
-	}
 	err = store_open_lmdb(blocks, &config, &repo->store);
 	if (err)
 		*why = xasprintf("cannot open the block store in %s: %s", blocks, err_text(err));
 	else
 		repo_mind_losses(repo);
 out:
-	free(records);
 	free(blocks);
 	return err;
 }

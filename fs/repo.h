@@ -31,6 +31,15 @@ void repo_healed(struct repo *repo);
 /* Roots to be announced: the table "provide" has this one, or not any more. Durable when it returns 0; -ENOENT: it was not there;
  * -errno. */
 int repo_provide(struct repo *repo, const struct cid *cid, bool provide);
+/* Looks at the pages of the small records, and when they are damaged opens them anew, of what is whole (repo->db becomes another
+ * one, or NULL). 0; -EBUSY: damaged, and another process has them open; -errno. */
+int repo_check_pages(struct repo *repo);
+/* The small records were saved from a damaged file, and this was not told (repo_salvage_told()) yet. */
+bool repo_salvaged(struct repo *repo, struct db_salvage *salvage);
+/* Some may have been lost, which nobody knows by name? Then what they pinned would be collected. */
+bool repo_salvage_lost(const struct db_salvage *salvage);
+/* Told to somebody. When pins may be back that were removed, all are to be completed again. 0 or -errno. */
+int repo_salvage_told(struct repo *repo, const struct db_salvage *salvage);
 struct repo_damage {
 	uint64_t pins;	 /* kept again, recursively; names and counts are lost */
 	uint64_t lost;	 /* pins of which nothing can be told */

@@ -216,9 +216,30 @@ static void tell_pin(void *ctx, const struct cid *cid)
 		puts("the record of a pin was damaged, and what it pinned cannot be told: pin it again");
 }
 
-static int verify_records(struct invocation *in, struct repo_damage *damage)
+/* What was saved from damaged pages, at this opening or at one before. */
+static int verify_record_pages(struct invocation *in, struct db_salvage *salvage)
 {
-	int err = repo_check_records(in->repo, damage, tell_pin, in);
+	int err = repo_check_pages(in->repo);
+
+	*salvage = (struct db_salvage){ .sure = true };
+	if (err || !repo_salvaged(in->repo, salvage))
+		return err;
+	printf("the file of the records was damaged: %" PRIu64 " records were saved\n", salvage->saved);
+	if (repo_salvage_lost(salvage))
+		puts("which records were lost cannot be known; pins may be among them: look at `dagfs pin ls`, and pin again "
+		     "what is missing, before `dagfs repo gc`");
+	if (!salvage->sure)
+		puts("records that were removed before may be back");
+	return repo_salvage_told(in->repo, salvage);
+}
+
+static int verify_records(struct invocation *in, struct repo_damage *damage, struct db_salvage *salvage)
+{
+	int err = verify_record_pages(in, salvage);
+
+	if (err)
+		return cli_fail(in, err, "cannot look at the pages of the records");
+	err = repo_check_records(in->repo, damage, tell_pin, in);
 
 	if (err)
 		return cli_fail(in, err, "cannot look at the records");
@@ -232,11 +253,12 @@ static int run_verify(struct invocation *in)
 {
 	struct verify verify = { .in = in };
 	struct repo_damage damage;
+	struct db_salvage salvage;
 	uint64_t missing = 0;
 	int err, found, code = cli_need_repo(in);
 
 	if (!code)
-		code = verify_records(in, &damage);
+		code = verify_records(in, &damage, &salvage);
 	if (code)
 		return code;
 	found = verify_pages(in);
@@ -264,6 +286,10 @@ static int run_verify(struct invocation *in)
 				missing);
 	if (damage.lost)
 		return cli_fail(in, 0, "verify complete, %" PRIu64 " pins were lost", damage.lost);
+	if (salvage.lost)
+		return cli_fail(in, 0, "verify complete, %" PRIu64 " records were lost", salvage.lost);
+	if (!salvage.sure)
+		return cli_fail(in, 0, "verify complete, records may have been lost");
 	puts(verify.bad ? "verify complete, all corrupt blocks were fetched again." :
 			  "verify complete, all blocks validated.");
 	return EXIT_OK;
@@ -271,7 +297,8 @@ static int run_verify(struct invocation *in)
 
 const struct command cmd_repo_verify = {
 	"repo verify", "", 0, 0, "hash every stored block again",
-	"Records of pins and all else that is small are looked at first. Damaged parts of the store are set aside, and blocks that are whole are saved from them. With a daemon and\n"
+	"Records of pins and all else that is small are looked at first. Damaged files of records and damaged parts of the store are set\n"
+	"aside, and what is whole is saved from them. With a daemon and\n"
 	"without --offline damaged and lost blocks are fetched again.", NULL, run_verify,
 };
 
@@ -311,11 +338,14 @@ static int run_gc(struct invocation *in)
 {
 	static const struct dag_sweep_fns fns = { .begun = on_begun, .gone = on_gone };
 	struct collection collection = { .in = in };
+	struct db_salvage salvage;
 	uint64_t removed, freed;
 	int err, code = cli_need_repo(in);
 
 	if (code)
 		return code;
+	if (repo_salvaged(in->repo, &salvage) && repo_salvage_lost(&salvage))
+		return cli_fail(in, 0, "pins may have been lost: `dagfs repo verify` tells more, then look at `dagfs pin ls`");
 	int turn = cli_gc_turn(in);
 
 	collection.lock = turn < 0 ? -1 : cli_gc_lock(in, true);

@@ -1,5 +1,5 @@
 """A disk that fails: a repository whose file system turns read-only under a node that is in use, and one
-whose kept blocks are overwritten by noise. Reading goes on where it can, what is wrong is said, what is whole
+whose kept blocks or small records are overwritten by noise. Reading goes on where it can, what is wrong is said, what is whole
 stays readable byte for byte, and a peer's blocks heal the rest."""
 
 import hashlib
@@ -14,6 +14,7 @@ MIB, PAGE = 1 << 20, 4096
 DISK = 96 * MIB
 KEPT = "store/kept-000001/data.mdb"
 FILES, LONGEST, DAMAGED = 24, 600000, 10
+PINS = 250
 NOISES = 12          # copies of the repository whose inner pages are overwritten
 BRANCH, LEAF, OVERFLOW = 1, 2, 4
 READ_ONLY = r"(?im)^Error: .*read-only file system"
@@ -252,8 +253,77 @@ def records(lab):
     all_there(lab, "a repaired record: every file is whole", node, files)
 
 
+def pinned(node):
+    """CIDs, or None when it failed."""
+    done = node.call("pin", "ls", "--type=recursive", "-q")
+    return set(done.out.split()) if done.code == 0 else None
+
+
+def after_verify(lab, node, pins, files):
+    """What is listed now was pinned, is whole, and a collection leaves it."""
+    wrong, now = [], pinned(node)
+    if now is None or not now <= pins:
+        return ["pin ls: %s" % (now and now - pins)]
+    for words in (["repo", "verify"], ["pin", "verify"], ["repo", "gc", "-q"], ["repo", "verify"]):
+        done = node.call(*words)
+        if done.code != 0:
+            wrong.append(str(done))
+    bad = unreadable(node, {cid: files[cid] for cid in lab.random.sample(sorted(now), min(10, len(now)))}, "--offline")
+    wrong += [str(done) for done in bad.values()]
+    again = node.call("pin", "add", next(iter(files)))
+    if not again.out and again.code != 1 or pinned(node) is None:
+        wrong.append(str(again))
+    return wrong
+
+
+def rotten_records(lab):
+    """Noise in the pages that lead to small records: what is whole is saved, and what may be lost is said."""
+    base, files, paths = lab.node("many-pins"), {}, []
+    directory = lab.directory("many")
+    for number in range(PINS):
+        paths.append(os.path.join(directory, str(number)))
+        write(paths[-1], lab.random.randbytes(40))
+    for path, cid in zip(paths, base.must("add", "-q", *paths).out.split()):
+        with open(path, "rb") as data:
+            files[cid] = hashlib.sha256(data.read()).hexdigest()
+    pins = pinned(base)
+    lab.check("all are pinned", pins == set(files), len(pins or ()))
+    crashed, silent, collected, wrong, lossless, followed = [], [], [], [], 0, 0
+    for number in range(NOISES):
+        node = lab.node("records-%d" % number, lab.path("repo"), init=False)
+        shutil.copytree(base.repo, node.repo)
+        path = os.path.join(node.repo, "records/data.mdb")
+        pages = lab.random.sample([0, 1] + pages_of(path)[1], 1 + number % 3)
+        noise(lab, path, pages)
+        what = "pages %s" % pages
+        for words in (["pin", "ls"], ["pin", "verify"], ["add", "-Q", paths[0]], ["repo", "gc", "-q"], ["repo", "stat"]):
+            done = node.call(*words)
+            followed += FOLLOWED in done.err
+            if done.code not in (0, 1) or SANITIZED.search(done.err):
+                crashed.append("%s: %s" % (what, done))
+            elif done.code == 1 and "Error: " not in done.err and " broken: " not in done.out:
+                silent.append("%s: %s" % (what, done))
+            if words[1] == "gc" and done.out:
+                collected.append("%s: %s" % (what, done))
+        done = node.call("repo", "verify")
+        lost = "were lost" in done.err or "may have been lost" in done.err
+        if done.code != lost:
+            wrong.append("%s: %s" % (what, done))
+        if not lost and pinned(node) != pins:
+            wrong.append("%s: pins are missing, and that is not said" % what)
+        lossless += not lost
+        wrong += ["%s: %s" % (what, text) for text in after_verify(lab, node, pins, files)]
+        shutil.rmtree(node.repo)
+    lab.say("%d commands followed a damaged page, %d of %d lost nothing" % (followed, lossless, NOISES))
+    lab.check("noise in pages of records crashes nothing", not crashed, crashed[:2])
+    lab.check("noise in pages of records: what fails says so", not silent, silent[:2])
+    lab.check("noise in pages of records: nothing is collected unasked", not collected, collected[:2])
+    lab.check("noise in pages of records: what was saved works", not wrong, wrong[:3])
+
+
 def scenario(lab):
     records(lab)
+    rotten_records(lab)
     source = lab.node("source")
     rotten, state = lab.node("rotten"), lab.random.getstate()
     files = make_files(lab, rotten)
