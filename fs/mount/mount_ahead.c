@@ -4,7 +4,9 @@
  * and the others as names are looked up, some way ahead. Who lists a directory that another listing
  * led to walks a tree: then a thread walks ahead of it, directory by directory in the walker's
  * order, as far as its credit goes. Every directory the walker lists gives new credit, so whoever
- * stops has fetched no more than that for nothing. */
+ * stops has fetched no more than that for nothing. While the next directory is under way the thread
+ * looks into later ones that are here, so that the children of all are asked for in one round trip
+ * and not in one each. */
 #include "fs/mount/mount_private.h"
 
 #include "net/base/alloc.h"
@@ -19,6 +21,10 @@
 #define CHILDREN_AHEAD 768  /* how far names asked for are ahead of names looked up */
 #define CREDIT_LISTING 1024 /* blocks, for every directory that a walker lists */
 #define CREDIT_MAX 4096
+#define CREDIT_NEXT 512 /* of it, kept for the next directory when later ones are looked into */
+#define FLYING_MAX 1536 /* asked for by the walk ahead and not known to have come */
+#define PART_MAX 128	/* small ones are counted together */
+#define LOOK_MAX 256	/* directories from the next on, of which one may be here */
 #define BATCH 256
 #define TIMEOUT_MS 5000 /* for one directory: then the walk goes on with the next */
 
@@ -26,6 +32,7 @@
 struct ahead_dir {
 	struct tree *tree; /* one reference */
 	struct cid cid;
+	uint64_t number; /* as asked for by the thread; 0: before */
 };
 
 /* Children of one directory, gathered to be asked for together. */
@@ -34,12 +41,14 @@ struct gather {
 	size_t from, max; /* indexes looked at: [from, from + max) */
 	size_t count, asked;
 	struct cid cids[BATCH];
+	struct cid last; /* of those asked for */
 };
 
 static void flush(struct gather *gather)
 {
 	exchange_prefetch(gather->blocks, gather->cids, gather->count);
 	gather->asked += gather->count;
+	gather->last = gather->cids[gather->count - 1];
 	gather->count = 0;
 }
 
@@ -57,15 +66,18 @@ static int gather_child(void *ctx, size_t index, const struct dir_entry *entry)
 	return 0;
 }
 
-/* Asks for the missing ones of the children [from, from + max); how many those are. */
+/* Asks for the missing ones of the children [from, from + max); how many those are, and the last.
+ */
 static size_t ask(struct blocks *blocks, struct dir *dir, size_t from, size_t max,
-		  struct wait *wait)
+		  struct wait *wait, struct cid *last)
 {
 	struct gather gather = { .blocks = blocks, .from = from, .max = max };
 
 	dir_each(dir, from, wait, gather_child, &gather);
 	if (gather.count)
 		flush(&gather);
+	if (last && gather.asked)
+		*last = gather.last;
 	return gather.asked;
 }
 
@@ -78,21 +90,34 @@ void mount_ahead_looked_up(struct view *view, struct wait *wait, bool missing)
 	if (!atomic_load(&view->listed) || (!missing && asked >= done + CHILDREN_AHEAD))
 		return;
 	if (atomic_compare_exchange_strong(&view->prefetched, &asked, asked + CHILDREN_STEP))
-		ask(&view->tree->blocks, view->dir, asked, CHILDREN_STEP, wait);
+		ask(&view->tree->blocks, view->dir, asked, CHILDREN_STEP, wait, NULL);
 }
 
 /* ---- the walk ahead ---- */
 
-/* lock is held. Takes a reference of tree. */
-static void push(struct ahead *ahead, struct tree *tree, const struct cid *cid)
+/* lock is held. Puts them where the directory that they are in was taken from, the first on top.
+ * What is too much is left. */
+static void push(struct ahead *ahead, struct tree *tree, uint64_t number, const struct cid *cids,
+		 size_t count)
 {
-	if (ahead->count == MOUNT_AHEAD_DIRS_MAX)
+	size_t room = MOUNT_AHEAD_DIRS_MAX - ahead->count;
+
+	if (count > room)
+		count = room;
+	if (count == 0)
 		return;
-	if (ahead->count == ahead->cap) {
+	while (ahead->cap < ahead->count + count) {
 		ahead->cap = ahead->cap ? 2 * ahead->cap : 64;
 		ahead->dirs = xrealloc(ahead->dirs, ahead->cap * sizeof *ahead->dirs);
 	}
-	ahead->dirs[ahead->count++] = (struct ahead_dir){ .tree = tree_ref(tree), .cid = *cid };
+	struct ahead_dir *at = ahead->dirs + ahead->count - ahead->above;
+
+	memmove(at + count, at, ahead->above * sizeof *at);
+	for (size_t i = count; i > 0; i--)
+		*at++ = (struct ahead_dir){ .tree = tree_ref(tree),
+					    .cid = cids[i - 1],
+					    .number = number };
+	ahead->count += count;
 }
 
 /* lock is held. */
@@ -100,6 +125,7 @@ static void drop_all(struct ahead *ahead)
 {
 	while (ahead->count)
 		tree_unref(ahead->dirs[--ahead->count].tree);
+	ahead->above = 0;
 }
 
 struct subdirs {
@@ -117,16 +143,15 @@ static int note_subdir(void *ctx, size_t index, const struct dir_entry *entry)
 	return subdirs->count == CHILDREN_FIRST;
 }
 
-/* The children that may be directories, so that the first is on top. */
-static void push_children(struct mount *mount, struct tree *tree, struct dir *dir,
+/* The children that may be directories. */
+static void push_children(struct mount *mount, struct tree *tree, struct dir *dir, uint64_t number,
 			  struct wait *wait)
 {
 	struct subdirs *subdirs = xnew(struct subdirs);
 
 	dir_each(dir, 0, wait, note_subdir, subdirs);
 	pthread_mutex_lock(&mount->lock);
-	for (size_t i = subdirs->count; i > 0; i--)
-		push(&mount->ahead, tree, &subdirs->cids[i - 1]);
+	push(&mount->ahead, tree, number, subdirs->cids, subdirs->count);
 	pthread_cond_signal(&mount->ahead.wake);
 	pthread_mutex_unlock(&mount->lock);
 	free(subdirs);
@@ -138,7 +163,7 @@ void mount_ahead_listed(struct mount *mount, struct view *view, struct wait *wai
 
 	if (!atomic_load(&view->prefetched)) {
 		atomic_store(&view->prefetched, CHILDREN_FIRST);
-		ask(&view->tree->blocks, view->dir, 0, CHILDREN_FIRST, wait);
+		ask(&view->tree->blocks, view->dir, 0, CHILDREN_FIRST, wait, NULL);
 	}
 	pthread_mutex_lock(&mount->lock);
 	if (walked)
@@ -154,7 +179,45 @@ void mount_ahead_listed(struct mount *mount, struct view *view, struct wait *wai
 	pthread_cond_signal(&ahead->wake);
 	pthread_mutex_unlock(&mount->lock);
 	if (idle)
-		push_children(mount, view->tree, view->dir, wait);
+		push_children(mount, view->tree, view->dir, 0, wait);
+}
+
+/* Then so has what was asked for before it, though it may not be stored yet. */
+static void arrived(struct ahead *ahead, uint64_t number)
+{
+	if (number > ahead->arrived)
+		ahead->arrived = number;
+}
+
+static void add_part(struct ahead *ahead, size_t asked, const struct cid *last)
+{
+	if (ahead->part_count == 0 || ahead->parts[ahead->part_count - 1].count + asked > PART_MAX)
+		ahead->parts[ahead->part_count++] = (struct ahead_part){ 0 };
+	struct ahead_part *part = &ahead->parts[ahead->part_count - 1];
+
+	part->count += asked;
+	part->last = *last;
+	part->number = ahead->number;
+	ahead->flying += asked;
+}
+
+/* Blocks come about in the order of asking: when the last of a part is here, so is the part. Waits
+ * while more than FLYING_MAX may be under way: the fetcher would forget some. */
+static void await_parts(struct ahead *ahead, struct blocks *blocks)
+{
+	while (ahead->part_count == MOUNT_AHEAD_PARTS || ahead->flying > FLYING_MAX) {
+		const struct ahead_part *first = &ahead->parts[0];
+		struct block *block;
+
+		if (blocks_get(blocks, &first->last, &ahead->worker.wait, &block)) {
+			ahead->part_count = ahead->flying = 0; /* who knows */
+			return;
+		}
+		block_unref(block);
+		arrived(ahead, first->number);
+		ahead->flying -= first->count;
+		memmove(ahead->parts, ahead->parts + 1, --ahead->part_count * sizeof *first);
+	}
 }
 
 /* Opens one directory of the walk, asks for its children, and notes those to be walked. */
@@ -167,13 +230,74 @@ static void walk_one(struct mount *mount, const struct ahead_dir *at)
 	worker->gave_up = 0;
 	if (dir_open(blocks, &at->cid, &worker->wait, &dir))
 		return;
-	size_t asked = ask(blocks, dir, 0, CHILDREN_FIRST, &worker->wait);
+	struct cid last;
+	size_t asked = ask(blocks, dir, 0, CHILDREN_FIRST, &worker->wait, &last);
 
-	push_children(mount, at->tree, dir, &worker->wait);
+	mount->ahead.number++;
+	arrived(&mount->ahead, at->number);
+	push_children(mount, at->tree, dir, mount->ahead.number, &worker->wait);
 	dir_close(dir);
 	pthread_mutex_lock(&mount->lock);
 	mount->ahead.credit -= asked < mount->ahead.credit ? asked : mount->ahead.credit;
 	pthread_mutex_unlock(&mount->lock);
+	if (asked) {
+		add_part(&mount->ahead, asked, &last);
+		await_parts(&mount->ahead, blocks);
+	}
+}
+
+/* lock is held. How many directories from the top on may be looked into. A long stack is not made
+ * longer: what is too much for it is not walked. */
+static size_t reach(const struct ahead *ahead)
+{
+	if (ahead->credit <= CREDIT_NEXT || ahead->count > MOUNT_AHEAD_DIRS_MAX / 2)
+		return 1;
+	return ahead->count < LOOK_MAX ? ahead->count : LOOK_MAX;
+}
+
+/* The first of these that is here, else count. Without the lock: the store may have to read. */
+static size_t first_here(struct mount *mount, const struct cid *cids, size_t count)
+{
+	struct blocks blocks;
+	size_t at = 0;
+
+	blocks_init(&blocks, mount->store, NULL);
+	while (at < count && !blocks_has(&blocks, &cids[at]))
+		at++;
+	blocks_release(&blocks);
+	return at;
+}
+
+/* lock is held, and let go of in between. Takes one off the stack: the topmost that is stored or
+ * known to have come, or the top. False: the stack was dropped meanwhile. */
+static bool take(struct mount *mount, struct ahead_dir *out)
+{
+	struct ahead *ahead = &mount->ahead;
+	struct cid cids[LOOK_MAX];
+	size_t count = reach(ahead), known = 0, at = 0;
+
+	if (count > 1) {
+		for (size_t i = 0; i < count; i++)
+			cids[i] = ahead->dirs[ahead->count - 1 - i].cid;
+		while (known < count &&
+		       ahead->dirs[ahead->count - 1 - known].number > ahead->arrived)
+			known++;
+		pthread_mutex_unlock(&mount->lock);
+		at = first_here(mount, cids, known);
+		if (at == known)
+			at = known < count ? known : 0;
+		pthread_mutex_lock(&mount->lock);
+		if (ahead->count <= at ||
+		    !cid_equal(&ahead->dirs[ahead->count - 1 - at].cid, &cids[at]))
+			return false;
+	}
+	struct ahead_dir *from = &ahead->dirs[ahead->count - 1 - at];
+
+	*out = *from;
+	memmove(from, from + 1, at * sizeof *from);
+	ahead->count--;
+	ahead->above = at;
+	return true;
 }
 
 static void *run(void *ctx)
@@ -184,12 +308,14 @@ static void *run(void *ctx)
 	pthread_setspecific(mount->self, &ahead->worker);
 	pthread_mutex_lock(&mount->lock);
 	while (!mount->stopping) {
+		struct ahead_dir at;
+
 		if (!ahead->count || !ahead->credit) {
 			pthread_cond_wait(&ahead->wake, &mount->lock);
 			continue;
 		}
-		struct ahead_dir at = ahead->dirs[--ahead->count];
-
+		if (!take(mount, &at))
+			continue;
 		pthread_mutex_unlock(&mount->lock);
 		walk_one(mount, &at);
 		tree_unref(at.tree);

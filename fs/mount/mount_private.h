@@ -13,8 +13,8 @@
 
 #define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 14)
 
-#include "fs/mount/inode.h"
 #include "fs/mount.h"
+#include "fs/mount/inode.h"
 
 #include <fuse_lowlevel.h>
 
@@ -25,6 +25,7 @@
 #define MOUNT_PARKED_MAX 4096
 #define MOUNT_FOREVER 1e9 /* seconds: content does not change */
 #define MOUNT_AHEAD_DIRS_MAX 4096
+#define MOUNT_AHEAD_PARTS 32
 
 /* A thread that may wait for blocks. Its wait is the only one it hands to dag/, so who holds the
  * wait finds it. */
@@ -49,13 +50,25 @@ struct parked {
 	struct fuse_buf buf;
 };
 
+/* Blocks that the walk ahead asked for together. */
+struct ahead_part {
+	size_t count;
+	struct cid last;
+	uint64_t number;
+};
+
 /* Directories whose children's blocks will be wanted soon, in the order of a walk. One thread. */
 struct ahead {
 	struct worker worker;
 	pthread_cond_t wake;	/* with mount->lock */
 	struct ahead_dir *dirs; /* a stack: the next on top */
 	size_t count, cap;
+	size_t above;  /* on the stack, of where the directory that is looked into was */
 	size_t credit; /* blocks that may still be asked for */
+	/* Of the thread alone: */
+	struct ahead_part parts[MOUNT_AHEAD_PARTS]; /* the first was asked for first */
+	size_t part_count, flying;
+	uint64_t number, arrived; /* of directories whose children were asked for */
 	bool running;
 };
 

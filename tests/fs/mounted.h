@@ -32,8 +32,9 @@ struct far {
 	struct fetcher fetcher;
 	struct store *local, *store;
 	pthread_mutex_t lock;
-	atomic_bool silent; /* never answers */
-	atomic_uint trips, waiting, asked;
+	atomic_bool silent;			  /* never answers */
+	atomic_uint trips, waits, waiting, asked; /* waits: begun; waiting: of those */
+	struct cid waited_first;
 	struct cid under_way[UNDER_WAY_MAX];
 	size_t under_way_count;
 };
@@ -76,6 +77,11 @@ static inline int far_fetch(struct fetcher *fetcher, void *session, const struct
 	int err = wait_check(wait);
 
 	(void)session;
+	pthread_mutex_lock(&far->lock);
+	if (!far->waits)
+		far->waited_first = *cid;
+	far->waits++;
+	pthread_mutex_unlock(&far->lock);
 	atomic_fetch_add(&far->waiting, 1);
 	while (!err && atomic_load(&far->silent))
 		err = wait_sleep(wait);

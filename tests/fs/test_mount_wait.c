@@ -1,6 +1,7 @@
 /* Real mounts whose blocks are elsewhere: waiting, giving up, asking ahead. */
 #include "tests/fs/mounted.h"
 
+#include <dirent.h>
 #include <ftw.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -278,6 +279,87 @@ static void one_name_fetches_no_neighbours(void **state)
 	assert_int_equal(m->far->asked, 0);
 }
 
+static void list_dir(struct mounted *m, const char *name)
+{
+	char path[512];
+
+	in(m, name, path);
+	DIR *dir = opendir(path);
+
+	assert_non_null(dir);
+	while (readdir(dir))
+		;
+	closedir(dir);
+}
+
+static bool is_under_way(struct far *far, const struct cid *cid)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&far->lock);
+	for (size_t i = 0; i < far->under_way_count && !found; i++)
+		found = cid_equal(&far->under_way[i], cid);
+	pthread_mutex_unlock(&far->lock);
+	return found;
+}
+
+static void a_walk_asks_for_all_before_it_waits(void **state)
+{
+	struct mounted *m = *state;
+	enum { DIRS = 3 };
+	struct child dirs[DIRS], sub[DIRS];
+	char names[DIRS][16], text[32];
+
+	for (unsigned d = 0; d < DIRS; d++) {
+		snprintf(text, sizeof text, "below %u", d);
+		snprintf(names[d], sizeof names[d], "d%u", d);
+		struct child file = { "file", put_text(&m->far_blocks, text) };
+
+		sub[d] = (struct child){ "sub", put_dir(&m->far_blocks, &file, 1) };
+		dirs[d] = (struct child){ names[d], put_dir(&m->blocks, &sub[d], 1) };
+	}
+	struct cid root = put_dir(&m->blocks, dirs, DIRS);
+
+	mounted_start(m, &root, LONG_MS, false);
+	atomic_store(&m->far->silent, true);
+	list_dir(m, ".");
+	list_dir(m, "d0");
+	await(&m->far->waits, 1);
+	for (unsigned d = 0; d < DIRS; d++)
+		assert_true(is_under_way(m->far, &sub[d].cid));
+	/* The next of the walk, whichever was asked for last. */
+	assert_true(cid_equal(&m->far->waited_first, &sub[0].cid));
+}
+
+static void a_walk_keeps_within_its_credit(void **state)
+{
+	struct mounted *m = *state;
+	enum { DIRS = 10, FILES = 600, CREDIT = 1024 /* of one listing */ };
+	struct child *files = xcalloc(FILES, sizeof *files), dirs[DIRS];
+	char(*names)[16] = xcalloc(FILES, sizeof *names), dir_names[DIRS][16], text[32];
+
+	for (unsigned d = 0; d < DIRS; d++) {
+		for (unsigned f = 0; f < FILES; f++) {
+			snprintf(names[f], sizeof names[f], "f%03u", f);
+			snprintf(text, sizeof text, "%u of %u", f, d);
+			files[f] = (struct child){ names[f], put_text(&m->far_blocks, text) };
+		}
+		snprintf(dir_names[d], sizeof dir_names[d], "d%u", d);
+		dirs[d] = (struct child){ dir_names[d], put_dir(&m->blocks, files, FILES) };
+	}
+	struct cid root = put_dir(&m->blocks, dirs, DIRS);
+
+	free(files);
+	free(names);
+	mounted_start(m, &root, LONG_MS, false);
+	atomic_store(&m->far->silent, true);
+	list_dir(m, ".");
+	list_dir(m, "d0");
+	await(&m->far->asked, FILES + CREDIT); /* by the listing; ahead of it */
+	mounted_stop(m, true);
+	assert_true(m->far->asked <= FILES + CREDIT + FILES);
+}
+
 #define MOUNT_TEST(name) cmocka_unit_test_setup_teardown(name, mounted_setup, mounted_teardown)
 
 int main(void)
@@ -291,6 +373,8 @@ int main(void)
 		MOUNT_TEST(waiting_stops_nobody_else),
 		MOUNT_TEST(all_that_wait_are_served),
 		MOUNT_TEST(a_walk_takes_few_round_trips),
+		MOUNT_TEST(a_walk_asks_for_all_before_it_waits),
+		MOUNT_TEST(a_walk_keeps_within_its_credit),
 		MOUNT_TEST(one_name_fetches_no_neighbours),
 	};
 
