@@ -111,9 +111,10 @@ void bitswap_ask_land(struct bitswap_ask *ask)
 		count_off(ask);
 	ask->hedged = false;
 	ask->peer->flying--;
-	/* Room at this peer: its sessions may have more for it. */
+	/* Room at this peer: its sessions may have more for it, or others of theirs. */
 	list_for_each(member, &ask->peer->members, struct bitswap_member,
-		      peer_node) if (!list_empty(&member->session->pending))
+		      peer_node) if (!list_empty(&member->session->pending) ||
+				     bitswap_session_may_steal(member->session))
 		bitswap_session_ready(member->session);
 }
 

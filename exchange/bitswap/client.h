@@ -125,6 +125,7 @@ struct bitswap_session {
 	bool searched;	/* since the last block */
 	uint64_t active_ms, rebroadcast_ms;
 	uint64_t probe_ms, probe_wait_ms; /* when others than members are asked next, and after */
+	uint64_t steal_ms; /* when faster members may take over wants of slower ones next */
 	struct timer idle;
 };
 
@@ -218,6 +219,13 @@ void bitswap_session_place(struct bitswap_session *session);
 void bitswap_session_ready(struct bitswap_session *session);
 /* Start the idle timer unless it runs. */
 void bitswap_session_watch(struct bitswap_session *session);
+
+/* ---- steal.c ---- */
+
+/* It has several members, nothing left to place, and has not done so just now. */
+bool bitswap_session_may_steal(const struct bitswap_session *session);
+/* Members that are nearly done take over wants of the one that would be done last, which are cancelled there. */
+void bitswap_session_steal(struct bitswap_session *session);
 
 /* ---- outbox.c ---- */
 

@@ -7,7 +7,7 @@
 #define MESSAGE_ENTRIES_MAX 1024 /* what a Kubo ledger takes from one message */
 #define BLOCK_SIZE_GUESS (256u << 10)
 #define IN_FLIGHT_BYTES (64u << 20) /* asked of a peer that is alone */
-#define IN_FLIGHT_SHARED_MS 400	    /* of its delivery and two round trips, when there are others to ask */
+#define IN_FLIGHT_SHARED_MS 800	    /* of its delivery and two round trips, when there are others to ask */
 #define FLYING_MIN 16
 #define RATE_SAMPLE_MS 100
 #define PATIENCE_FIRST_MS 5000

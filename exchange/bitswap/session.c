@@ -368,6 +368,8 @@ void bitswap_session_place(struct bitswap_session *session)
 		if (place(session, want) == -EAGAIN && ++stuck >= STUCK_MAX)
 			break;
 	}
+	if (bitswap_session_may_steal(session))
+		bitswap_session_steal(session);
 }
 
 /* ---- silence ---- */

@@ -97,6 +97,44 @@ static void wants_spread_over_members(void **state)
 	rig_free(rig);
 }
 
+/* One was asked for all while it was alone, and is slow; then comes a fast one. */
+static void who_is_done_takes_over(void **state)
+{
+	enum { COUNT = 400, LEN = 100000 };
+	(void)state;
+	struct rig *rig = rig_new();
+	struct bitswap_client_peer *slow = rig_peer(rig, 1);
+	struct bitswap_session *session = bitswap_session_new(&rig->client);
+
+	slow->rate = 1000 * 1000;
+	slow->block_size = LEN;
+	for (unsigned i = 0; i < COUNT; i++)
+		rig_get(rig, session, i);
+	assert_int_equal(rig_mail(rig, slow).blocks, COUNT);
+	struct bitswap_client_peer *fast = rig_peer(rig, 2);
+
+	fast->rate = 10 * 1000 * 1000;
+	fast->block_size = LEN;
+	bitswap_session_join(session, fast);
+	rig_wait(rig, 200);
+	rig_block(rig, slow, 0); /* something happens: it is looked around */
+	unsigned taken = rig_mail(rig, fast).blocks;
+
+	assert_int_equal(taken, bitswap_outbox_room(fast, false));
+	assert_int_equal(rig_mail(rig, slow).cancels, taken);
+	assert_int_equal(slow->flying + fast->flying, COUNT - 1);
+	/* The last of the slow one's; those next to come stay. */
+	for (unsigned i = 1; i < 100; i++) {
+		struct cid cid = rig_cid(i);
+
+		assert_true(bitswap_ask_find(bitswap_client_want(&rig->client, &cid), slow)->flying);
+	}
+	rig_wait(rig, 200);
+	rig_block(rig, slow, 1); /* the fast one is not done yet */
+	assert_int_equal(rig_mail(rig, fast).blocks, 0);
+	rig_free(rig);
+}
+
 static void silence_is_an_answer(void **state)
 {
 	(void)state;
@@ -499,6 +537,7 @@ int main(void)
 		cmocka_unit_test(children_go_to_members),
 		cmocka_unit_test(dont_have_goes_to_the_next),
 		cmocka_unit_test(wants_spread_over_members),
+		cmocka_unit_test(who_is_done_takes_over),
 		cmocka_unit_test(silence_is_an_answer),
 		cmocka_unit_test(silence_costs_trust),
 		cmocka_unit_test(rubbish_is_not_delivery),

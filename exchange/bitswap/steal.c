@@ -1,0 +1,101 @@
+#include "exchange/bitswap/client.h"
+
+/*
+ * What a member is asked for is measured by what it delivered before, and by nothing at first: the one that answered
+ * first may have been asked for megabytes while it was alone, and be the slowest. When a session has nothing left to
+ * place, members that are nearly done take over what the slowest would bring last.
+ */
+
+#define EVERY_MS 100	      /* a session looks so often */
+#define BEHIND_MS 1500	      /* who has less to do is no worse than any: outbox.c keeps members busy for less */
+#define GAIN_MS 200	      /* less is not worth a cancel, which may come too late */
+#define SILENT_MS 300	      /* beside two round trips: who has sent nothing for so long gets no more */
+#define LOOK_MAX 64	      /* wants looked at for one to take over */
+#define RATE_GUESS (8u << 20) /* bytes per second of a peer we know nothing of */
+
+/* Until all that it was asked for is here. */
+static uint64_t left_ms(const struct bitswap_client_peer *peer)
+{
+	uint64_t rate = peer->rate ? peer->rate : RATE_GUESS;
+
+	return peer->flying * peer->block_size * 1000 / rate + peer->ping_ms;
+}
+
+static bool delivers(const struct bitswap_client_peer *peer, uint64_t now_ms)
+{
+	return peer->ability == BITSWAP_ABLE && !peer->strikes &&
+	       (!peer->flying || now_ms < peer->progress_ms + SILENT_MS + 2 * peer->ping_ms);
+}
+
+static bool waits_for(const struct bitswap_session *session, const struct bitswap_want *want)
+{
+	list_for_each(get, &want->gets, struct bitswap_get, want_node) if (get->session == session) return true;
+	return false;
+}
+
+static bool may_bring(struct bitswap_client_peer *peer, struct bitswap_want *want)
+{
+	struct bitswap_ask *ask = bitswap_ask_find(want, peer);
+
+	if (!ask)
+		return peer->ask_count < BITSWAP_ASKS_MAX;
+	return !ask->flying && ask->answer != BITSWAP_DONT_HAVE && ask->answer != BITSWAP_TOO_LATE;
+}
+
+/* The youngest that the other may bring: it is the last to come, and the least likely to be on its way. */
+static struct bitswap_ask *youngest(const struct bitswap_session *session, struct bitswap_client_peer *from,
+				    struct bitswap_client_peer *to)
+{
+	struct list *node = from->flight.prev;
+
+	for (unsigned i = 0; i < LOOK_MAX && node != &from->flight; i++, node = node->prev) {
+		struct bitswap_ask *ask = container_of(node, struct bitswap_ask, flight_node);
+
+		if (!ask->hedged && waits_for(session, ask->want) && may_bring(to, ask->want))
+			return ask;
+	}
+	return NULL;
+}
+
+static void take_over(struct bitswap_session *session, struct bitswap_client_peer *from,
+		      struct bitswap_client_peer *to)
+{
+	while (to->flying < bitswap_outbox_room(to, false) && left_ms(from) > BEHIND_MS &&
+	       left_ms(to) + GAIN_MS < left_ms(from) / 2) {
+		struct bitswap_ask *ask = youngest(session, from, to), *other;
+
+		if (!ask)
+			return;
+		struct bitswap_want *want = ask->want;
+
+		bitswap_ask_free(ask, true);
+		other = bitswap_ask_find(want, to);
+		bitswap_ask_send(other ? other : bitswap_ask_new(want, to), true);
+	}
+}
+
+void bitswap_session_steal(struct bitswap_session *session)
+{
+	uint64_t now_ms = timers_now(session->client->timers);
+	struct bitswap_client_peer *slowest = NULL;
+
+	session->steal_ms = now_ms + EVERY_MS;
+	list_for_each(member, &session->members, struct bitswap_member, session_node)
+	{
+		if (!slowest || left_ms(member->peer) > left_ms(slowest))
+			slowest = member->peer;
+	}
+	list_for_each(member, &session->members, struct bitswap_member, session_node)
+	{
+		struct bitswap_client_peer *peer = member->peer;
+
+		if (peer != slowest && delivers(peer, now_ms))
+			take_over(session, slowest, peer);
+	}
+}
+
+bool bitswap_session_may_steal(const struct bitswap_session *session)
+{
+	return session->member_count > 1 && list_empty(&session->pending) && !list_empty(&session->gets) &&
+	       timers_now(session->client->timers) >= session->steal_ms;
+}
