@@ -110,9 +110,9 @@ check-tsan: setup
 	@$(MAKE) --no-print-directory V=tsan check-tsan-built
 TSAN_TESTS := $(foreach t,exchange/test_store_lmdb exchange/test_store_generations exchange/test_blocks exchange/test_fetcher net/test_loop \
 	net/test_db net/test_wait dag/test_import dag/test_file,$(wildcard tests/$(t).c))
-TSAN_SCENARIOS := three-nodes together many-small pins
+TSAN_SCENARIOS := together many-small pins
 check-tsan-built: $(TSAN_TESTS:%.c=$(OUT)/%) $(OUT)/dagfs
-	@TSAN_OPTIONS="halt_on_error=1 suppressions=$(CURDIR)/tests/e2e/tsan.supp" scripts/run-tests -t 600 \
+	@TSAN_OPTIONS="halt_on_error=1 suppressions=$(CURDIR)/tests/e2e/tsan.supp" scripts/run-tests -t 1500 \
 		$(TSAN_TESTS:%.c=$(OUT)/%) "env DAGFS=$(OUT)/dagfs tests/e2e/run $(TSAN_SCENARIOS)"
 
 demo: setup

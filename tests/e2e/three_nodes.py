@@ -75,6 +75,7 @@ def without_network(lab, c, trees):
     (tree, cid, _), (_, other, _) = trees
     c.must("config", "--json", "Addresses.Swarm", "[]")
     c.must("config", "--json", "Bootstrap", "[]")
+    c.must("config", "Routing.Type", "none")    # its table remembers A
     c.start()
     lab.check("C knows nobody", c.must("swarm", "peers").out == "")
     point = c.mount(cid)
