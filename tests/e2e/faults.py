@@ -22,15 +22,6 @@ CORRUPT = "store error or corrupt data"
 FOLLOWED = "or this program is wrong"
 
 
-def small_ext4(lab):
-    point, image = lab.directory("disk"), lab.path("image")
-    with open(image, "wb") as out:
-        out.truncate(DISK)
-    lab.must(["mkfs.ext4", "-q", "-m", "0", image])
-    lab.must(["mount", "-o", "loop", image, point])
-    return image, point
-
-
 def make_files(lab, node):
     """{CID: SHA-256} of files, each added for itself."""
     files, path = {}, lab.path("file")
@@ -79,7 +70,7 @@ def works_again(lab, what, node, source, files, path, far):
 
 
 def read_only(lab, source):
-    image, point = small_ext4(lab)
+    image, point = lab.disk(DISK)
     node, path, tree = lab.node("n", os.path.join(point, "repo")), lab.path("new"), lab.directory("tree")
     files, far = make_files(lab, node), list(make_files(lab, source))
     write(path, lab.random.randbytes(MIB))

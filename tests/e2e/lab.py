@@ -158,6 +158,15 @@ class Lab:
         os.mkdir(path)
         return path
 
+    def disk(self, size):
+        """A disk of its own: (the image, where its ext4 is mounted)."""
+        point, image = self.directory("disk"), self.path("image")
+        with open(image, "wb") as out:
+            out.truncate(size)
+        self.must(["mkfs.ext4", "-q", "-m", "0", image])
+        self.must(["mount", "-o", "loop", image, point])
+        return image, point
+
     def environment(self):
         keep = {key: value for key, value in os.environ.items()
                 if key not in ("DAGFS_PATH", "XDG_DATA_HOME")}

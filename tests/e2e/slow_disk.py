@@ -14,15 +14,6 @@ STANDS_SECONDS = 30     # at most
 FREEZE, THAW = 0xC0045877, 0xC0045878
 
 
-def slow_disk(lab):
-    point, image = lab.directory("disk"), lab.path("image")
-    with open(image, "wb") as out:
-        out.truncate(DISK)
-    lab.must(["mkfs.ext4", "-q", "-m", "0", image])
-    lab.must(["mount", "-o", "loop", image, point])
-    return point
-
-
 def move_cache(lab, node, point):
     """The store's newest generation of what is cached, its data alone, lies on that disk: locks stay usable."""
     store = os.path.join(node.repo, "store")
@@ -38,7 +29,7 @@ def anonymous(node):
 
 
 def scenario(lab):
-    point = slow_disk(lab)
+    _, point = lab.disk(DISK)
     reader, sender = lab.node("reader"), lab.node("sender")
     reader.must("config", "Bitswap.InFlightMax", "%dMiB" % (BUDGET // MIB))
     sender.start()
