@@ -136,7 +136,9 @@ static int value_pinned(struct mount *mount, struct inode *inode, const struct c
 	int err = mount->db ? pin_get(mount->db, cid, &pin) : -ENOENT;
 	const char *text = "no";
 
-	if (!err && pin.state != PIN_DONE)
+	if (!err && pin.direct)
+		text = "direct"; /* until it is recursive */
+	else if (!err && pin.state != PIN_DONE)
 		text = "wanted"; /* interrupted: some blocks are missing */
 	else if (!err)
 		text = pin.kind == PIN_RECURSIVE ? "recursive" : "direct";
