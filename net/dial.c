@@ -29,8 +29,8 @@ struct dial {
 	struct dials *dials;
 	struct peer_id peer;
 	struct list ops; /* struct swarm_op.dial_node */
-	struct candidate *todo[DIAL_ADDRS_MAX]; /* ranked; those before next are done with */
-	size_t todo_count, next;
+	struct candidate *ranked[DIAL_ADDRS_MAX]; /* those before next are done with */
+	size_t ranked_count, next;
 	struct attempt *attempts[DIAL_PARALLEL_MAX];
 	size_t attempt_count;
 	struct lookup *lookups[DIAL_PARALLEL_MAX];
@@ -84,13 +84,13 @@ int dial_rank(struct swarm *swarm, const struct multiaddr *addr)
 /* Into its place by rank, behind equals, among those not tried yet. */
 static void insert(struct dial *dial, struct candidate *candidate)
 {
-	size_t at = dial->todo_count++;
+	size_t at = dial->ranked_count++;
 
-	while (at > dial->next && dial->todo[at - 1]->rank > candidate->rank) {
-		dial->todo[at] = dial->todo[at - 1];
+	while (at > dial->next && dial->ranked[at - 1]->rank > candidate->rank) {
+		dial->ranked[at] = dial->ranked[at - 1];
 		at--;
 	}
-	dial->todo[at] = candidate;
+	dial->ranked[at] = candidate;
 }
 
 static void start_lookup(struct dial *dial, const struct multiaddr *addr, bool explicit);
@@ -110,11 +110,11 @@ static void add_candidate(struct dial *dial, const struct multiaddr *given, bool
 	}
 	int rank = dial_rank(dials->swarm, &addr);
 
-	if (rank < 0 || dial->todo_count == DIAL_ADDRS_MAX)
+	if (rank < 0 || dial->ranked_count == DIAL_ADDRS_MAX)
 		return;
-	for (size_t i = 0; i < dial->todo_count; i++)
-		if (multiaddr_equal(&dial->todo[i]->addr, &addr)) {
-			dial->todo[i]->explicit |= explicit;
+	for (size_t i = 0; i < dial->ranked_count; i++)
+		if (multiaddr_equal(&dial->ranked[i]->addr, &addr)) {
+			dial->ranked[i]->explicit |= explicit;
 			return;
 		}
 	if (!explicit && dial_limit_backs_off(dials->limit, &dial->peer, &addr,
@@ -194,8 +194,8 @@ static void dial_free(struct dial *dial)
 		resolve_cancel(dial->lookups[i]->resolve);
 		free(dial->lookups[i]);
 	}
-	for (size_t i = 0; i < dial->todo_count; i++)
-		free(dial->todo[i]);
+	for (size_t i = 0; i < dial->ranked_count; i++)
+		free(dial->ranked[i]);
 	map_remove(&dial->dials->dials, peer_id_bytes(&dial->peer));
 	free(dial);
 }
@@ -333,8 +333,8 @@ static void skip_limited(struct dial *dial)
 {
 	const struct dials *dials = dial->dials;
 
-	while (dial->next < dial->todo_count && !dial->todo[dial->next]->explicit &&
-	       !dial_limit_room(dials->limit, &dial->todo[dial->next]->addr,
+	while (dial->next < dial->ranked_count && !dial->ranked[dial->next]->explicit &&
+	       !dial_limit_room(dials->limit, &dial->ranked[dial->next]->addr,
 				swarm_now(dials->swarm))) {
 		dial->next++;
 		dial->backed_off = true;
@@ -349,8 +349,8 @@ static void dial_go(struct dial *dial)
 	if (timer_running(&dial->stagger))
 		return;
 	skip_limited(dial);
-	if (dial->next < dial->todo_count && dial->attempt_count < DIAL_PARALLEL_MAX) {
-		const struct candidate *candidate = dial->todo[dial->next];
+	if (dial->next < dial->ranked_count && dial->attempt_count < DIAL_PARALLEL_MAX) {
+		const struct candidate *candidate = dial->ranked[dial->next];
 		uint64_t delay = candidate->rank < 4 ? DIAL_STAGGER_LOCAL_MS : DIAL_STAGGER_MS;
 
 		if (dials->attempt_count < DIAL_ATTEMPTS_MAX) {
@@ -359,7 +359,7 @@ static void dial_go(struct dial *dial)
 		} else {
 			delay = SLOT_RETRY_MS;
 		}
-		if (dial->next < dial->todo_count)
+		if (dial->next < dial->ranked_count)
 			timer_start(timers, &dial->stagger, delay, on_stagger, dial);
 		return;
 	}

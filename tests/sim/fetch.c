@@ -71,11 +71,11 @@ struct tree tree_make(uint64_t number, size_t leaves, size_t leaf_size, size_t f
 
 static void add(struct fetch *fetch, const struct cid *cid)
 {
-	if (fetch->todo_count == fetch->todo_cap) {
-		fetch->todo_cap = fetch->todo_cap ? fetch->todo_cap * 2 : 64;
-		fetch->todo = xrealloc(fetch->todo, fetch->todo_cap * sizeof(*fetch->todo));
+	if (fetch->pending_count == fetch->pending_cap) {
+		fetch->pending_cap = fetch->pending_cap ? fetch->pending_cap * 2 : 64;
+		fetch->pending = xrealloc(fetch->pending, fetch->pending_cap * sizeof(*fetch->pending));
 	}
-	fetch->todo[fetch->todo_count++] = *cid;
+	fetch->pending[fetch->pending_count++] = *cid;
 }
 
 /* Backwards: the last is taken first, so a walk goes depth first and from the left. */
@@ -130,17 +130,17 @@ static void on_got(void *ctx, int err, struct block *block)
 
 static void go(struct fetch *fetch)
 {
-	while (fetch->todo_count > 0 && fetch->open < fetch->window) {
+	while (fetch->pending_count > 0 && fetch->open < fetch->window) {
 		struct fetch_want *want = xnew(struct fetch_want);
 
 		want->fetch = fetch;
-		want->cid = fetch->todo[fetch->todo_count - 1];
+		want->cid = fetch->pending[fetch->pending_count - 1];
 		if (want_start(fetch->node, fetch->session, &want->cid, fetch->timeout_ms, on_got,
 			       want) != 0) {
 			free(want); /* the exchange is full: when others end */
 			break;
 		}
-		fetch->todo_count--;
+		fetch->pending_count--;
 		fetch->open++;
 	}
 	if (fetch->open == 0 && !fetch->done) {
@@ -169,9 +169,9 @@ void fetch_end(struct fetch *fetch)
 	if (fetch->session)
 		exchange_session_free(fetch->session);
 	fetch->session = NULL;
-	free(fetch->todo);
-	fetch->todo = NULL;
-	fetch->todo_count = fetch->todo_cap = 0;
+	free(fetch->pending);
+	fetch->pending = NULL;
+	fetch->pending_count = fetch->pending_cap = 0;
 }
 
 double fetch_rate(const struct fetch *fetch)

@@ -19,8 +19,8 @@ struct tree tree_make(uint64_t number, size_t leaves, size_t leaf_size, size_t f
 struct fetch {
 	struct node *node;
 	struct exchange_session *session;
-	struct cid *todo;
-	size_t todo_count, todo_cap;
+	struct cid *pending;
+	size_t pending_count, pending_cap;
 	size_t window;	     /* wants at once */
 	uint64_t timeout_ms; /* of each want */
 	unsigned open;
