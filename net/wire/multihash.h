@@ -43,7 +43,7 @@ const char *hash_name(uint64_t code);
 int64_t hash_by_name(const char *name);
 
 /* digest = the function over data, cut to digest_len (<= native length; identity: data itself, at most
- * MULTIHASH_DIGEST_MAX). Native length or -ENOTSUP (function not implemented), -EINVAL (digest_len too long).
+ * MULTIHASH_DIGEST_MAX). Native length or -ENOTSUP (a hash function we do not have), -EINVAL (digest_len too long).
  * sha1, sha2-256/512, sha3-*, blake2b-*, blake2s-256, dbl-sha2-256, blake3, identity. SHA-256 goes at the speed of OpenSSL. */
 ssize_t hash_digest(uint64_t code, struct bytes data, uint8_t out[static MULTIHASH_DIGEST_MAX],
 		    size_t digest_len);
