@@ -1,6 +1,7 @@
 #include "exchange/store_dir.h"
 
 #include "net/base/err.h"
+#include "net/base/lmdb_dir.h"
 #include "net/base/log.h"
 
 #include <dirent.h>
@@ -44,14 +45,7 @@ int dir_sync(const struct store_lmdb *lmdb)
 {
 	if (lmdb->config.no_sync)
 		return 0;
-	int fd = open(lmdb->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (fsync(fd))
-		err = -errno;
-	close(fd);
-	return err;
+	return lmdb_dir_sync(lmdb->path);
 }
 
 /* A descriptor whose close() ends the lock, or -errno. */

@@ -42,18 +42,6 @@ static void remove_in(const char *dir, const char *name)
 	free(path);
 }
 
-static int sync_dir(const char *dir)
-{
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (fsync(fd))
-		err = -errno;
-	close(fd);
-	return err;
-}
-
 static int check_file(const char *dir)
 {
 	char *file = in_dir(dir, "data.mdb");
@@ -164,7 +152,7 @@ static int build_end(const char *dir, int lock, struct db *db, struct db_txn *tx
 	if (!err && rename(from, to))
 		err = -errno;
 	if (!err)
-		err = sync_dir(dir);
+		err = lmdb_dir_sync(dir);
 	build_drop(dir);
 	if (!err && db_suspected(dir))
 		remove_in(dir, DB_SUSPECT);

@@ -52,3 +52,15 @@ int lmdb_dir_forget(int lock)
 
 	return len == sizeof none ? 0 : len < 0 ? -errno : -ENOSPC;
 }
+
+int lmdb_dir_sync(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (fsync(fd))
+		err = -errno;
+	close(fd);
+	return err;
+}

@@ -16,4 +16,7 @@ int lmdb_dir_lock(const char *dir);
  * believed any more. Those who wait to open may fail with MDB_INVALID once. 0 or -errno. */
 int lmdb_dir_forget(int lock);
 
+/* Waits until what was made, renamed or removed in dir is on disk. 0, -errno. Any thread. */
+int lmdb_dir_sync(const char *dir);
+
 #endif
