@@ -5,7 +5,7 @@
 #define DAG_IMPORT_H
 
 #include "exchange/exchange.h"
-#include "net/base/db.h"
+#include "net/db/db.h"
 
 #define IMPORT_THREADS_MAX 16
 #define IMPORT_INLINE_MAX 128 /* bytes of a block within its CID */

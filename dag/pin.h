@@ -5,7 +5,7 @@
 #define DAG_PIN_H
 
 #include "exchange/exchange.h"
-#include "net/base/db.h"
+#include "net/db/db.h"
 
 #define PIN_NAME_MAX 255
 

@@ -3,7 +3,7 @@
 #define DAG_SWEEP_H
 
 #include "exchange/exchange.h"
-#include "net/base/db.h"
+#include "net/db/db.h"
 
 #define SWEEP_STACK_MAX ((size_t)1 << 30) /* bytes of CIDs that wait to be looked at; more: -EFBIG */
 

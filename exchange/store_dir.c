@@ -1,7 +1,7 @@
 #include "exchange/store_dir.h"
 
 #include "net/base/err.h"
-#include "net/base/lmdb_dir.h"
+#include "net/db/lmdb_dir.h"
 #include "net/base/log.h"
 
 #include <dirent.h>

@@ -3,8 +3,8 @@
 #include "exchange/store.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
-#include "net/base/lmdb_dir.h"
-#include "net/base/lmdb_pages.h"
+#include "net/db/lmdb_dir.h"
+#include "net/db/lmdb_pages.h"
 #include "net/base/log.h"
 
 #include <errno.h>

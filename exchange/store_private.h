@@ -39,7 +39,7 @@ struct store {
 };
 
 /* Of the layout on disk, that of the small records beside it included: programs that know a smaller one refuse it.
- * 1: one environment; 2: generations; 3: the same, but what small records look like is told by themselves (net/base/db). */
+ * 1: one environment; 2: generations; 3: the same, but what small records look like is told by themselves (net/db/db). */
 #define STORE_VERSION 3
 #define STORE_VERSION_SAME 2 /* becomes this one when it is opened */
 

@@ -10,7 +10,7 @@
 #include "exchange/store_dir.h"
 #include "exchange/block.h"
 #include "net/base/err.h"
-#include "net/base/lmdb_pages.h"
+#include "net/db/lmdb_pages.h"
 #include "net/base/log.h"
 #include "net/wire/multihash.h"
 

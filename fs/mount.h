@@ -5,7 +5,7 @@
 #define FS_MOUNT_H
 
 #include "exchange/exchange.h"
-#include "net/base/db.h"
+#include "net/db/db.h"
 
 #define MOUNT_THREADS_MAX 64
 #define MOUNT_TIMEOUT_MS 30000

@@ -1,6 +1,6 @@
 /* Repository layout:
  *   config.json    identity.key (PrivateKey protobuf, 0600)    keystore/
- *   store/         blocks (exchange/store)                     records/   small records (net/base/db)
+ *   store/         blocks (exchange/store)                     records/   small records (net/db/db)
  *   control.sock   while a daemon runs */
 #include "fs/repo.h"
 

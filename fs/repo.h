@@ -5,7 +5,7 @@
 
 #include "exchange/exchange.h"
 #include "fs/config.h"
-#include "net/base/db.h"
+#include "net/db/db.h"
 
 struct repo {
 	char *path;

@@ -1,6 +1,6 @@
 #include "routing/kad/kad.h"
 
-#include "net/base/db.h"
+#include "net/db/db.h"
 #include "net/base/log.h"
 #include "net/base/wait.h"
 #include "net/wire/varint.h"

@@ -1,6 +1,6 @@
 #include "routing/kad/provide.h"
 
-#include "net/base/db.h"
+#include "net/db/db.h"
 #include "net/base/log.h"
 #include "routing/kad/kad.h"
 

@@ -1,7 +1,7 @@
 #include "routing/kad/providers.h"
 
 #include "net/base/alloc.h"
-#include "net/base/db.h"
+#include "net/db/db.h"
 #include "net/base/log.h"
 #include "routing/kad/msg.h"
 

@@ -1,7 +1,7 @@
 #include "routing/kad/values.h"
 
 #include "net/base/alloc.h"
-#include "net/base/db.h"
+#include "net/db/db.h"
 #include "routing/record/ipns.h"
 
 #include <assert.h>

@@ -1,6 +1,6 @@
 /* Damaged pages of a generation: seen, set aside, and what lies whole in it is saved. */
 #include "exchange/store.h"
-#include "net/base/lmdb_pages.h"
+#include "net/db/lmdb_pages.h"
 #include "tests/exchange/store_helper.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* A file of LMDB's: any bytes end, nothing is read outside of it, and what is told of lies in it. */
-#include "net/base/lmdb_pages.h"
+#include "net/db/lmdb_pages.h"
 
 #include <assert.h>
 #include <sys/mman.h>

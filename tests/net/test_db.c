@@ -1,5 +1,5 @@
 #include "net/base/alloc.h"
-#include "net/base/db.h"
+#include "net/db/db.h"
 #include "tests/vector.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* A db whose pages are damaged: no signal, no hang, no record that was not written, and what is whole is saved. */
 #include "net/base/alloc.h"
-#include "net/base/db.h"
+#include "net/db/db.h"
 #include "net/base/random.h"
 
 #include <errno.h>

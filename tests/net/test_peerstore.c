@@ -1,7 +1,7 @@
 #include "net/peerstore.h"
 
 #include "net/base/alloc.h"
-#include "net/base/db.h"
+#include "net/db/db.h"
 #include "net/net.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* Whole nodes over real sockets: providing, finding, values, restarts. */
-#include "net/base/db.h"
+#include "net/db/db.h"
 #include "net/base/wait.h"
 #include "net/wire/multihash.h"
 #include "routing/kad/query_private.h"

@@ -1,7 +1,7 @@
 /* What is announced when: moments, restarts, failures. */
 #include "routing/kad/provide.h"
 
-#include "net/base/db.h"
+#include "net/db/db.h"
 #include "net/base/wait.h"
 #include "net/wire/multihash.h"
 #include "tests/routing/kad_lab.h"

@@ -1,7 +1,7 @@
 /* The record stores: ends of life, quotas, restarts; and what a server answers. */
 #include "routing/kad/providers.h"
 
-#include "net/base/db.h"
+#include "net/db/db.h"
 #include "routing/kad/msg.h"
 #include "routing/kad/server.h"
 #include "routing/kad/values.h"

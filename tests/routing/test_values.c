@@ -2,7 +2,7 @@
  * ours. */
 #include "routing/kad/values.h"
 
-#include "net/base/db.h"
+#include "net/db/db.h"
 #include "routing/kad/msg.h"
 #include "routing/kad/server.h"
 #include "tests/routing/ipns_make.h"

@@ -3,7 +3,7 @@
 #ifndef NET_BASE_DB_WRITER_H
 #define NET_BASE_DB_WRITER_H
 
-#include "net/base/db.h"
+#include "net/db/db.h"
 
 struct db_writer;
 

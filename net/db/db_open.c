@@ -1,8 +1,8 @@
-#include "net/base/db_private.h"
+#include "net/db/db_private.h"
 
 #include "net/base/alloc.h"
-#include "net/base/db_writer.h"
-#include "net/base/lmdb_dir.h"
+#include "net/db/db_writer.h"
+#include "net/db/lmdb_dir.h"
 #include "net/base/log.h"
 
 #include <assert.h>

@@ -1,4 +1,4 @@
-#include "net/base/db_writer.h"
+#include "net/db/db_writer.h"
 
 #include "net/base/alloc.h"
 #include "net/base/err.h"

@@ -9,12 +9,12 @@
  *
  * Meanwhile no other process, of whatever version, has the db open: the lock that LMDB holds (shared) while it has, is held
  * here alone. */
-#include "net/base/db_private.h"
+#include "net/db/db_private.h"
 
 #include "net/base/alloc.h"
 #include "net/base/err.h"
-#include "net/base/lmdb_dir.h"
-#include "net/base/lmdb_pages.h"
+#include "net/db/lmdb_dir.h"
+#include "net/db/lmdb_pages.h"
 #include "net/base/log.h"
 
 #include <errno.h>

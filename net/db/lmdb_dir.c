@@ -1,4 +1,4 @@
-#include "net/base/lmdb_dir.h"
+#include "net/db/lmdb_dir.h"
 
 #include "net/base/alloc.h"
 

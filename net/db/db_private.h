@@ -2,7 +2,7 @@
 #ifndef NET_BASE_DB_PRIVATE_H
 #define NET_BASE_DB_PRIVATE_H
 
-#include "net/base/db.h"
+#include "net/db/db.h"
 
 #include <lmdb.h>
 #include <pthread.h>

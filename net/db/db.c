@@ -1,7 +1,7 @@
-#include "net/base/db_private.h"
+#include "net/db/db_private.h"
 
 #include "net/base/alloc.h"
-#include "net/base/db_writer.h"
+#include "net/db/db_writer.h"
 #include "net/base/log.h"
 
 #include <assert.h>

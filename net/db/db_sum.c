@@ -1,4 +1,4 @@
-#include "net/base/db_private.h"
+#include "net/db/db_private.h"
 
 #include <errno.h>
 #include <string.h>

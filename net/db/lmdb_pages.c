@@ -1,4 +1,4 @@
-#include "net/base/lmdb_pages.h"
+#include "net/db/lmdb_pages.h"
 
 #include "net/base/alloc.h"
 #include "net/base/log.h"
