@@ -11,8 +11,8 @@
 #ifndef EXCHANGE_EXCHANGE_H
 #define EXCHANGE_EXCHANGE_H
 
-#include "exchange/block.h"
-#include "exchange/store.h"
+#include "exchange/store/block.h"
+#include "exchange/store/store.h"
 #include "net/base/wait.h"
 #include "net/net.h"
 #include "routing/routing.h"

@@ -10,7 +10,7 @@
 #define EXCHANGE_BITSWAP_CLIENT_H
 
 #include "exchange/bitswap/budget.h"
-#include "exchange/block.h"
+#include "exchange/store/block.h"
 #include "net/base/list.h"
 #include "net/base/map.h"
 #include "net/base/random.h"

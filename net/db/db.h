@@ -1,5 +1,5 @@
 /* Small records in named tables of one LMDB environment: pins, provider records, routing table,
- * names, peerstore, journal. Blocks have a store of their own (exchange/store.h).
+ * names, peerstore, journal. Blocks have a store of their own (exchange/store/store.h).
  *
  * A transaction lives inside one function on one thread. Several processes may open one db. Keys
  * are 1..511 bytes, values up to DB_VALUE_MAX. Writing waits for other writers (other threads and

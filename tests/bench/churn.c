@@ -4,7 +4,7 @@
  *	churn DIR [QUOTA_MIB [TIMES]]
  *
  * Prints one line a lap, and at last the ratios. DIR must not exist; it is left behind. */
-#include "exchange/store.h"
+#include "exchange/store/store.h"
 #include "net/base/alloc.h"
 
 #include <stdio.h>

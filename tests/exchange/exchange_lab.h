@@ -5,7 +5,7 @@
 #include "exchange/exchange.h"
 
 #include "exchange/bitswap/msg.h"
-#include "exchange/store_private.h"
+#include "exchange/store/store_private.h"
 #include "tests/exchange/store_helper.h"
 #include "tests/net/swarm_lab.h"
 

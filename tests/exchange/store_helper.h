@@ -2,7 +2,7 @@
 #ifndef TESTS_EXCHANGE_STORE_HELPER_H
 #define TESTS_EXCHANGE_STORE_HELPER_H
 
-#include "exchange/store.h"
+#include "exchange/store/store.h"
 #include "net/base/alloc.h"
 
 #include <ftw.h>

@@ -1,4 +1,4 @@
-#include "exchange/block.h"
+#include "exchange/store/block.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,7 +2,7 @@
 #include "tests/exchange/exchange_lab.h"
 
 #include "exchange/bitswap/engine.h"
-#include "exchange/store_lmdb.h"
+#include "exchange/store/store_lmdb.h"
 #include "net/wire/varint.h"
 
 #define MIB (1u << 20)

@@ -1,5 +1,5 @@
 /* What store.h promises, of both stores. Disks, processes and threads: test_store_lmdb.c. */
-#include "exchange/store.h"
+#include "exchange/store/store.h"
 #include "net/base/alloc.h"
 #include "tests/exchange/store_helper.h"
 

@@ -1,6 +1,6 @@
 /* After a power cut: what is kept stays; of the cache, what nobody waited for the disk with goes, whole generations
  * at a time, and nothing of it is ever read. */
-#include "exchange/store.h"
+#include "exchange/store/store.h"
 #include "tests/exchange/store_helper.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* Generations: what is cached goes by quota, what is garbage by sweeping, what is kept stays; old layouts, damaged files,
  * processes that die. */
-#include "exchange/store.h"
+#include "exchange/store/store.h"
 #include "net/base/map.h"
 #include "net/base/wait.h"
 #include "tests/exchange/store_helper.h"

@@ -1,5 +1,5 @@
 /* The store on disk: threads, processes that die, full maps and rotten bytes. */
-#include "exchange/store.h"
+#include "exchange/store/store.h"
 #include "net/base/wait.h"
 #include "tests/exchange/store_helper.h"
 

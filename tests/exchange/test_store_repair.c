@@ -1,5 +1,5 @@
 /* Damaged pages of a generation: seen, set aside, and what lies whole in it is saved. */
-#include "exchange/store.h"
+#include "exchange/store/store.h"
 #include "net/db/lmdb_pages.h"
 #include "tests/exchange/store_helper.h"
 

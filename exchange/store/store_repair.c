@@ -7,8 +7,8 @@
  *   lost          kept blocks may be missing since; stays until store_lost() was told that this is known
  *
  * A damaged generation of the cache just goes. */
-#include "exchange/store_dir.h"
-#include "exchange/block.h"
+#include "exchange/store/store_dir.h"
+#include "exchange/store/block.h"
 #include "net/base/err.h"
 #include "net/db/lmdb_pages.h"
 #include "net/base/log.h"

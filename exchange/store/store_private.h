@@ -3,7 +3,7 @@
 #ifndef EXCHANGE_STORE_PRIVATE_H
 #define EXCHANGE_STORE_PRIVATE_H
 
-#include "exchange/store.h"
+#include "exchange/store/store.h"
 
 struct store_ops {
 	void (*close)(struct store *store);

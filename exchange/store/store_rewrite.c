@@ -1,4 +1,4 @@
-#include "exchange/store_lmdb.h"
+#include "exchange/store/store_lmdb.h"
 
 #include "net/wire/multihash.h"
 

@@ -12,7 +12,7 @@
 #ifndef EXCHANGE_STORE_H
 #define EXCHANGE_STORE_H
 
-#include "exchange/block.h"
+#include "exchange/store/block.h"
 
 struct store;
 

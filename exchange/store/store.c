@@ -1,4 +1,4 @@
-#include "exchange/store_private.h"
+#include "exchange/store/store_private.h"
 
 #include <errno.h>
 

@@ -1,6 +1,6 @@
-#include "exchange/store_gen.h"
+#include "exchange/store/store_gen.h"
 
-#include "exchange/store.h"
+#include "exchange/store/store.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/db/lmdb_dir.h"

@@ -1,7 +1,7 @@
 /* After a power cut. The cache is written without waiting for the disk (store_gen.h): when the system was started
  * anew, a generation of it whose last transaction nobody waited for may be torn, and goes. Blocks that are kept
  * are always waited for. */
-#include "exchange/store_dir.h"
+#include "exchange/store/store_dir.h"
 
 #include "net/base/log.h"
 

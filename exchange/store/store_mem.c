@@ -1,6 +1,6 @@
 /* The store in memory: for tests and the simulator. Same promises behind one lock; a block is
  * verified before store_put() returns. */
-#include "exchange/store_private.h"
+#include "exchange/store/store_private.h"
 #include "net/base/alloc.h"
 #include "net/base/map.h"
 

@@ -1,4 +1,4 @@
-#include "exchange/store_queue.h"
+#include "exchange/store/store_queue.h"
 
 #include "net/base/err.h"
 #include "net/base/log.h"

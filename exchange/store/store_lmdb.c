@@ -1,4 +1,4 @@
-#include "exchange/store_dir.h"
+#include "exchange/store/store_dir.h"
 
 #include "net/base/alloc.h"
 #include "net/base/err.h"

@@ -18,9 +18,9 @@
 #ifndef EXCHANGE_STORE_LMDB_H
 #define EXCHANGE_STORE_LMDB_H
 
-#include "exchange/store_gen.h"
-#include "exchange/store_private.h"
-#include "exchange/store_queue.h"
+#include "exchange/store/store_gen.h"
+#include "exchange/store/store_private.h"
+#include "exchange/store/store_queue.h"
 
 #define IDLE_READS 64 /* snapshots kept for the next read */
 #define CHECKED_SLOTS (1u << 16)

@@ -2,7 +2,7 @@
 #ifndef EXCHANGE_STORE_DIR_H
 #define EXCHANGE_STORE_DIR_H
 
-#include "exchange/store_lmdb.h"
+#include "exchange/store/store_lmdb.h"
 
 extern const char *const dir_class_names[GEN_CLASSES];
 

@@ -1,4 +1,4 @@
-#include "exchange/store_lmdb.h"
+#include "exchange/store/store_lmdb.h"
 
 #include <errno.h>
 #include <fcntl.h>

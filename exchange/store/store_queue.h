@@ -9,7 +9,7 @@
 #ifndef EXCHANGE_STORE_QUEUE_H
 #define EXCHANGE_STORE_QUEUE_H
 
-#include "exchange/store.h"
+#include "exchange/store/store.h"
 #include "net/base/list.h"
 
 #define QUEUE_BATCH_MAX 8192 /* items of one commit */
