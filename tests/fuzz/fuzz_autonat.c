@@ -1,7 +1,7 @@
 /* The input is what a peer sends: every decoder as one message, then both sides of a request as a
  * stream in two pieces. */
-#include "net/autonat/autonat_probe.h"
-#include "net/autonat/autonat_serve.h"
+#include "net/nat/autonat/autonat_probe.h"
+#include "net/nat/autonat/autonat_serve.h"
 
 #include <assert.h>
 

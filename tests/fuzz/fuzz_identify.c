@@ -1,5 +1,5 @@
 /* The input is a stream of framed identify messages, as it comes from a peer. */
-#include "net/identify_msg.h"
+#include "net/identify/identify_msg.h"
 
 #include "net/wire/frame.h"
 

@@ -1,5 +1,5 @@
 /* First byte: role and cut. What is settled and how much was used does not depend on the cuts. */
-#include "net/multistream.h"
+#include "net/session/multistream.h"
 
 #include <assert.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* First byte chooses who is attacked: a responder, an initiator (raw frames), an initiator whose
  * peer seals the input as its payload properly (reaches the payload's decoder), or a finished
  * session. */
-#include "net/noise/noise_private.h"
+#include "net/security/noise/noise_private.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* A session under a peer that says anything. First byte: role, cut, and what our side does with its
  * streams. What goes out is checked to be well-formed frames within the windows' sizes. */
-#include "net/yamux/yamux_private.h"
+#include "net/session/yamux/yamux_private.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* Signatures and keys as the advisories of this field found them mishandled (tests/README.md, rows
  * 15 and 16). */
-#include "net/identify_msg.h"
+#include "net/identify/identify_msg.h"
 #include "net/wire/key.h"
 #include "net/wire/pb.h"
 

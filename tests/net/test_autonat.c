@@ -1,6 +1,6 @@
 /* Swarms that ask each other whether they can be reached: on loopback, which counts as public here. */
-#include "net/autonat/autonat_private.h"
-#include "net/autonat/autonat_serve.h"
+#include "net/nat/autonat/autonat_private.h"
+#include "net/nat/autonat/autonat_serve.h"
 #include "tests/net/swarm_lab.h"
 
 #include <errno.h>

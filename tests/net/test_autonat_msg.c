@@ -1,5 +1,5 @@
 /* The messages of AutoNAT: vectors, what is left out, limits. */
-#include "net/autonat/autonat_msg.h"
+#include "net/nat/autonat/autonat_msg.h"
 #include "net/wire/frame.h"
 #include "net/wire/pb.h"
 #include "tests/vector.h"

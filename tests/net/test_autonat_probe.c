@@ -1,5 +1,5 @@
 /* The asker's side of AutoNAT v2, and what it does not believe. */
-#include "net/autonat/autonat_probe.h"
+#include "net/nat/autonat/autonat_probe.h"
 #include "tests/vector.h"
 
 #include <errno.h>

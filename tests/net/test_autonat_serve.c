@@ -1,5 +1,5 @@
 /* The server's side of AutoNAT: what it dials, for whom, how often, and what it costs the asker. */
-#include "net/autonat/autonat_serve.h"
+#include "net/nat/autonat/autonat_serve.h"
 #include "net/base/alloc.h"
 #include "tests/vector.h"
 

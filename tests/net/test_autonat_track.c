@@ -1,5 +1,5 @@
 /* What is known of our addresses, who may say so, and what others see us as. */
-#include "net/autonat/autonat_track.h"
+#include "net/nat/autonat/autonat_track.h"
 
 #include <errno.h>
 #include <setjmp.h>

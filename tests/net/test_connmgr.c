@@ -1,4 +1,4 @@
-#include "net/connmgr.h"
+#include "net/swarm/connmgr.h"
 
 #include "net/base/alloc.h"
 

@@ -1,7 +1,7 @@
 /* Dialling over real sockets: dead, wrong, silent and garbage peers, back-off, the finder, many at
  * once. */
-#include "net/dial.h"
-#include "net/dial_limit.h"
+#include "net/swarm/dial.h"
+#include "net/swarm/dial_limit.h"
 #include "tests/net/swarm_lab.h"
 
 #include <errno.h>

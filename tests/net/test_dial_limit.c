@@ -1,5 +1,5 @@
 /* What is left alone, and for how long. */
-#include "net/dial_limit.h"
+#include "net/swarm/dial_limit.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

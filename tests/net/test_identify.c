@@ -1,6 +1,6 @@
 /* identify and identify push between swarms, and from a peer that misbehaves. */
 #include "net/base/wait.h"
-#include "net/identify_msg.h"
+#include "net/identify/identify_msg.h"
 #include "net/wire/frame.h"
 #include "tests/net/swarm_lab.h"
 

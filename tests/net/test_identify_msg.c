@@ -1,5 +1,5 @@
-/* net/identify_msg.c: vectors of go-libp2p, Kubo's own message, floods, forged records. */
-#include "net/identify_msg.h"
+/* net/identify/identify_msg.c: vectors of go-libp2p, Kubo's own message, floods, forged records. */
+#include "net/identify/identify_msg.h"
 
 #include "net/base/alloc.h"
 #include "net/base/err.h"

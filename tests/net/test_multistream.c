@@ -1,5 +1,5 @@
-/* net/multistream.c: vectors, every cut, refusals, limits. */
-#include "net/multistream.h"
+/* net/session/multistream.c: vectors, every cut, refusals, limits. */
+#include "net/session/multistream.h"
 
 #include "net/base/alloc.h"
 #include "net/base/err.h"

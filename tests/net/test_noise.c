@@ -2,7 +2,7 @@
  * bad tags. */
 #include "net/base/alloc.h"
 #include "net/base/err.h"
-#include "net/noise/noise_private.h"
+#include "net/security/noise/noise_private.h"
 #include "tests/vector.h"
 
 #include <setjmp.h>

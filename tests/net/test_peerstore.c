@@ -1,4 +1,4 @@
-#include "net/peerstore.h"
+#include "net/swarm/peerstore.h"
 
 #include "net/base/alloc.h"
 #include "net/db/db.h"

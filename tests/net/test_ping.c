@@ -1,5 +1,5 @@
 /* The ping service and its client, over real sockets. */
-#include "net/ping.h"
+#include "net/ping/ping.h"
 #include "tests/net/swarm_lab.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* The token bucket and its queue, on a clock of the test's own. */
-#include "net/rate.h"
+#include "net/base/rate.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Names, asked of a small DNS server of our own on 127.0.0.1. */
-#include "net/resolve.h"
+#include "net/names/resolve.h"
 #include "tests/net/swarm_lab.h"
 
 #include <errno.h>

@@ -6,7 +6,7 @@
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/base/random.h"
-#include "net/yamux/yamux_private.h"
+#include "net/session/yamux/yamux_private.h"
 #include "tests/vector.h"
 
 #include <setjmp.h>

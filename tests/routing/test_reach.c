@@ -1,5 +1,5 @@
 /* Whether a node that decides by itself serves, and that others hear of it. */
-#include "net/swarm.h"
+#include "net/swarm/swarm.h"
 #include "routing/kad/kad.h"
 #include "tests/routing/kad_lab.h"
 

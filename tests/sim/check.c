@@ -1,6 +1,6 @@
 #include "tests/sim/check.h"
 
-#include "net/swarm.h"
+#include "net/swarm/swarm.h"
 #include "routing/kad/kad.h"
 
 #include <stdarg.h>

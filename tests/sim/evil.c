@@ -1,7 +1,7 @@
 #include "tests/sim/evil.h"
 
 #include "exchange/bitswap/msg.h"
-#include "net/conn.h"
+#include "net/transport/conn.h"
 #include "net/wire/frame.h"
 #include "routing/kad/msg.h"
 

@@ -1,6 +1,6 @@
 #include "tests/sim/lookup.h"
 
-#include "net/swarm.h"
+#include "net/swarm/swarm.h"
 #include "routing/kad/kad.h"
 
 #include <assert.h>

@@ -4,7 +4,7 @@
 #include "tests/sim/lookup.h"
 #include "tests/sim/sim.h"
 
-#include "net/swarm.h"
+#include "net/swarm/swarm.h"
 #include "routing/kad/kad.h"
 
 #include <malloc.h>

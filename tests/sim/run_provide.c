@@ -2,7 +2,7 @@
 #include "tests/sim/lookup.h"
 #include "tests/sim/sim.h"
 
-#include "net/swarm.h"
+#include "net/swarm/swarm.h"
 #include "net/wire/multihash.h"
 #include "routing/kad/kad.h"
 

@@ -1,6 +1,6 @@
 #include "tests/sim/simnet.h"
 
-#include "net/conn.h"
+#include "net/transport/conn.h"
 #include "tests/sim/link.h"
 
 #include <assert.h>

@@ -1,7 +1,7 @@
 /* Harm in identify, Kademlia, and bytes without sense at every layer. */
 #include "tests/e2e/evil/evil.h"
 
-#include "net/identify_msg.h"
+#include "net/identify/identify_msg.h"
 #include "net/wire/frame.h"
 #include "net/wire/pb.h"
 #include "net/wire/varint.h"

@@ -1,6 +1,6 @@
 #include "tests/e2e/evil/link.h"
 
-#include "net/identify_msg.h"
+#include "net/identify/identify_msg.h"
 #include "net/wire/varint.h"
 
 #include <errno.h>

@@ -5,7 +5,7 @@
 #define TESTS_E2E_EVIL_LINK_H
 
 #include "net/base/list.h"
-#include "net/noise.h"
+#include "net/security/noise.h"
 #include "net/wire/multiaddr.h"
 
 #define ID_PROTOCOL "/ipfs/id/1.0.0"

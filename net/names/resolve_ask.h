@@ -1,0 +1,29 @@
+/* Questions to the resolver, as resolve_addr.c and resolve.c put them. Loop thread only. */
+#ifndef NET_RESOLVE_ASK_H
+#define NET_RESOLVE_ASK_H
+
+#include "net/names/resolve.h"
+
+#define RESOLVE_NAME_MAX 253
+
+/* The answer, once, perhaps before the asking function returns. Lists are borrowed for the call. */
+typedef void resolver_texts_fn(void *ctx, int err, unsigned depth, char *const *texts,
+			       size_t count);
+typedef void resolver_hosts_fn(void *ctx, int err, const struct multiaddr *addrs, size_t count);
+
+/* The question joins the list of its owner, who leaves it with resolver_forget(). -EAGAIN: too
+ * many (heard: of those for names that others told); -EIO: no resolver. depth comes back with the answer; so does tail, behind each address. */
+int resolver_ask_txt(struct resolver *resolver, struct list *questions, const char *name,
+		     bool heard, unsigned depth, resolver_texts_fn *answer, void *ctx);
+int resolver_ask_host(struct resolver *resolver, struct list *questions, const char *name,
+		      bool heard, int family, const struct multiaddr *tail,
+		      resolver_hosts_fn *answer, void *ctx);
+/* The answers to all of these will not be given. */
+void resolver_forget(struct list *questions);
+
+struct loop *resolver_loop(const struct resolver *resolver);
+/* Where the resolver's struct resolves are kept; ends them all. */
+struct list *resolver_resolves(struct resolver *resolver);
+void resolve_cancel_all(struct list *resolves);
+
+#endif

@@ -1,0 +1,464 @@
+#include "net/swarm/swarm.h"
+
+#include "net/base/log.h"
+#include "net/swarm/dial.h"
+#include "net/identify/identify.h"
+#include "net/ping/ping.h"
+#include "net/transport/tcp.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A connection that somebody opened to us, not upgraded yet. */
+struct inbound {
+	struct list node;
+	struct swarm *swarm;
+	struct upgrade *upgrade;
+	struct multiaddr remote;
+	uint64_t since_ms;
+};
+
+/* ---- inbound connections ---- */
+
+static void inbound_done(void *ctx, int err, struct secured *secured)
+{
+	struct inbound *inbound = ctx;
+	struct swarm *swarm = inbound->swarm;
+	struct multiaddr remote = inbound->remote;
+	char text[MULTIADDR_TEXT_MAX];
+
+	list_remove(&inbound->node);
+	swarm->pending_count--;
+	free(inbound);
+	if (!err && peer_id_equal(&secured->peer, &swarm->self))
+		err = -EKEYREJECTED; /* ourselves, by one of our own addresses */
+	if (!err) {
+		swarm_conn_new(swarm, secured, true);
+		return;
+	}
+	if (secured)
+		secured_release(secured);
+	connmgr_ip_leave(swarm->connmgr, &remote);
+	log_debug("swarm", "inbound failed addr=%s err=%d", multiaddr_text(&remote, text), err);
+	swarm_update_hold(swarm);
+}
+
+static void on_accept(void *ctx, struct conn *conn)
+{
+	struct swarm *swarm = ctx;
+	struct inbound *inbound;
+
+	/* A transport without hold(), or one that had accepted already. */
+	if (swarm->closing || swarm->pending_count >= SWARM_PENDING_IN_MAX ||
+	    swarm->conn_count + swarm->pending_count >= swarm->config.connections_max ||
+	    connmgr_ip_enter(swarm->connmgr, &conn->remote, swarm_now(swarm)) != 0) {
+		conn_close(conn);
+		return;
+	}
+	inbound = xnew(struct inbound);
+	inbound->swarm = swarm;
+	inbound->remote = conn->remote;
+	inbound->since_ms = swarm_now(swarm);
+	list_add_tail(&swarm->pending, &inbound->node);
+	swarm->pending_count++;
+	if (!peer_id_is_set(&conn->secured_as))
+		connmgr_handshake(swarm->connmgr, &conn->remote, swarm_now(swarm));
+	inbound->upgrade = upgrade_start(swarm->loop, conn, false, swarm->identity, NULL,
+					 swarm->random, inbound_done, inbound);
+	swarm_update_hold(swarm);
+}
+
+/* Whoever opens connections and says nothing, or little by little, must not keep others out. */
+static bool is_slow(const struct inbound *inbound, uint64_t now_ms)
+{
+	uint64_t age_ms = now_ms - inbound->since_ms;
+
+	return age_ms >= SWARM_PENDING_SLOW_MS ||
+	       (age_ms >= SWARM_PENDING_SILENT_MS && upgrade_is_silent(inbound->upgrade));
+}
+
+static void on_slow(void *ctx)
+{
+	struct swarm *swarm = ctx;
+	uint64_t now_ms = swarm_now(swarm);
+
+	list_for_each_safe (inbound, &swarm->pending, struct inbound, node)
+		if (is_slow(inbound, now_ms)) {
+			upgrade_cancel(inbound->upgrade);
+			inbound_done(inbound, -ETIMEDOUT, NULL);
+		}
+	swarm_update_hold(swarm);
+}
+
+static void watch_slow(struct swarm *swarm)
+{
+	if (swarm->pending_count >= SWARM_PENDING_IN_MAX && !timer_running(&swarm->slow))
+		timer_start(swarm->timers, &swarm->slow, SWARM_PENDING_LOOK_MS, on_slow, swarm);
+}
+
+static void on_rested(void *ctx)
+{
+	swarm_update_hold(ctx);
+}
+
+void swarm_update_hold(struct swarm *swarm)
+{
+	uint64_t wait_ms = connmgr_handshake_wait_ms(swarm->connmgr, swarm_now(swarm));
+	bool full = swarm->pending_count >= SWARM_PENDING_IN_MAX || wait_ms > 0 ||
+		    swarm->conn_count + swarm->pending_count >= swarm->config.connections_max;
+
+	if (swarm->ended)
+		return;
+	watch_slow(swarm);
+	if (wait_ms > 0 && !timer_running(&swarm->rested))
+		timer_start(swarm->timers, &swarm->rested, wait_ms, on_rested, swarm);
+	for (size_t i = 0; i < swarm->transport_count; i++)
+		if (swarm->transports[i]->ops->hold)
+			swarm->transports[i]->ops->hold(swarm->transports[i], full);
+}
+
+/* ---- life ---- */
+
+#define DEFAULT(field, value) config->field = config->field ? config->field : (value)
+
+static void fill_config(struct swarm_config *config, const struct swarm_config *given)
+{
+	if (given)
+		*config = *given;
+	DEFAULT(agent, "dagfs");
+	DEFAULT(connections_max, 1024);
+	DEFAULT(low_water, 32);
+	DEFAULT(high_water, 96);
+	DEFAULT(grace_ms, 20000);
+	DEFAULT(connect_timeout_ms, 5000);
+	DEFAULT(dial_timeout_ms, 15000);
+	DEFAULT(keepalive_ms, 30000);
+	DEFAULT(stream_window_max, 16u << 20);
+	DEFAULT(connection_window_max, 32u << 20);
+	DEFAULT(send_buffer_max, 4u << 20);
+	config->agent = xstrdup(config->agent);
+}
+
+struct swarm *swarm_new(struct loop *loop, struct random *random, const struct identity *identity,
+			struct db *db, const struct swarm_config *config)
+{
+	struct swarm *swarm = xnew(struct swarm);
+
+	swarm->loop = loop;
+	swarm->timers = loop_timers(loop);
+	swarm->random = random;
+	swarm->identity = identity;
+	fill_config(&swarm->config, config);
+	peer_id_of_identity(&swarm->self, identity);
+	list_init(&swarm->conns);
+	list_init(&swarm->pending);
+	list_init(&swarm->handlers);
+	list_init(&swarm->watches);
+	list_init(&swarm->news);
+	list_init(&swarm->ops);
+	list_init(&swarm->dirty);
+	rate_init(&swarm->up, swarm->timers, swarm->config.up_per_second);
+	rate_init(&swarm->down, swarm->timers, swarm->config.down_per_second);
+	swarm->tcp = tcp_new(loop);
+	swarm_add_transport(swarm, swarm->tcp);
+	swarm->resolver = resolver_new(loop);
+	swarm->peerstore = peerstore_new(swarm->timers, db);
+	swarm->connmgr = connmgr_new();
+	swarm->dials = dials_new(swarm);
+	if (!swarm->config.bare) {
+		swarm->identify = identify_new(swarm);
+		ping_serve(swarm);
+	}
+	return swarm;
+}
+
+static void part_closed(void *ctx)
+{
+	struct swarm *swarm = ctx;
+
+	if (--swarm->closers > 0)
+		return;
+	/* What was started since then ends too. */
+	while (!list_empty(&swarm->ops))
+		swarm_op_end(list_first(&swarm->ops, struct swarm_op, node), -ECANCELED);
+	swarm->closed(swarm->closed_ctx);
+}
+
+/* In a turn of its own: swarm_close() may be called from any callback. */
+static void close_all(void *ctx)
+{
+	struct swarm *swarm = ctx;
+
+	while (!list_empty(&swarm->ops))
+		swarm_op_end(list_first(&swarm->ops, struct swarm_op, node), -ECANCELED);
+	dials_free(swarm->dials);
+	swarm->dials = NULL;
+	list_for_each_safe (inbound, &swarm->pending, struct inbound, node) {
+		upgrade_cancel(inbound->upgrade);
+		free(inbound);
+	}
+	list_init(&swarm->pending);
+	swarm->pending_count = 0;
+	timer_stop(swarm->timers, &swarm->slow);
+	list_for_each (conn, &swarm->conns, struct swarm_conn, node)
+		swarm_conn_fail(conn, -ECANCELED, CODE_NONE);
+	while (!list_empty(&swarm->dirty))
+		swarm_flush(swarm);
+	assert(list_empty(&swarm->conns));
+	identify_free(swarm->identify);
+	swarm->identify = NULL;
+	timer_stop(swarm->timers, &swarm->flush);
+	timer_stop(swarm->timers, &swarm->check);
+	timer_stop(swarm->timers, &swarm->rested);
+	rate_release(&swarm->up);
+	rate_release(&swarm->down);
+	swarm->ended = true;
+	swarm->closers = 2;
+	tcp_close(swarm->tcp, part_closed, swarm);
+	resolver_close(swarm->resolver, part_closed, swarm);
+	swarm->resolver = NULL;
+}
+
+void swarm_close(struct swarm *swarm, void (*done)(void *ctx), void *ctx)
+{
+	assert(!swarm->closing);
+	swarm->closing = true;
+	swarm->closed = done;
+	swarm->closed_ctx = ctx;
+	timer_start(swarm->timers, &swarm->close_timer, 0, close_all, swarm);
+}
+
+void swarm_free(struct swarm *swarm)
+{
+	assert(swarm->ended && swarm->closers == 0);
+	list_for_each_safe (handler, &swarm->handlers, struct handler, node) {
+		free(handler->protocol);
+		free(handler);
+	}
+	map_release(&swarm->peers);
+	peerstore_free(swarm->peerstore);
+	connmgr_free(swarm->connmgr);
+	free(swarm->external);
+	free((char *)swarm->config.agent);
+	free(swarm);
+}
+
+const struct peer_id *swarm_self(const struct swarm *swarm)
+{
+	return &swarm->self;
+}
+
+struct loop *swarm_loop(struct swarm *swarm)
+{
+	return swarm->loop;
+}
+
+struct random *swarm_random(struct swarm *swarm)
+{
+	return swarm->random;
+}
+
+/* ---- transports ---- */
+
+void swarm_add_transport(struct swarm *swarm, struct transport *transport)
+{
+	assert(swarm->transport_count < SWARM_TRANSPORTS_MAX);
+	swarm->transports[swarm->transport_count++] = transport;
+}
+
+struct transport *swarm_transport_for(struct swarm *swarm, const struct multiaddr *addr)
+{
+	for (size_t i = 0; i < swarm->transport_count; i++)
+		if (swarm->transports[i]->ops->can_dial(swarm->transports[i], addr))
+			return swarm->transports[i];
+	return NULL;
+}
+
+int swarm_listen(struct swarm *swarm, const struct multiaddr *addr)
+{
+	int err = -ENOTSUP;
+
+	if (swarm->closing)
+		return -ECANCELED;
+	for (size_t i = 0; i < swarm->transport_count && err == -ENOTSUP; i++) {
+		struct transport *transport = swarm->transports[i];
+
+		err = transport->ops->listen(transport, addr, on_accept, swarm);
+	}
+	if (!err)
+		identify_changed(swarm->identify);
+	return err;
+}
+
+/* Loopback addresses are of no use to others, unless the node is bound to nothing else or a test
+ * says so. */
+static size_t without_loopback(struct multiaddr *addrs, size_t count)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (multiaddr_scope(&addrs[i]) != SCOPE_LOOPBACK)
+			kept++;
+	if (kept == 0 || kept == count)
+		return count;
+	kept = 0;
+	for (size_t i = 0; i < count; i++)
+		if (multiaddr_scope(&addrs[i]) != SCOPE_LOOPBACK)
+			addrs[kept++] = addrs[i];
+	return kept;
+}
+
+size_t swarm_bound_addrs(const struct swarm *swarm, struct multiaddr *addrs, size_t max)
+{
+	struct multiaddr *all;
+	size_t count = 0;
+
+	if (swarm->ended)
+		return 0;
+	all = xcalloc(SWARM_LISTEN_ADDRS_MAX, sizeof(*all));
+	for (size_t i = 0; i < swarm->transport_count; i++) {
+		const struct transport *transport = swarm->transports[i];
+
+		count += transport->ops->listen_addrs(transport, all + count,
+						      SWARM_LISTEN_ADDRS_MAX - count);
+		if (count > SWARM_LISTEN_ADDRS_MAX)
+			count = SWARM_LISTEN_ADDRS_MAX;
+	}
+	if (!swarm->config.announce_loopback)
+		count = without_loopback(all, count);
+	memcpy(addrs, all, (count < max ? count : max) * sizeof(*all));
+	free(all);
+	return count;
+}
+
+size_t swarm_listen_addrs(const struct swarm *swarm, struct multiaddr *addrs, size_t max)
+{
+	size_t count = swarm_bound_addrs(swarm, addrs, max);
+
+	for (size_t i = 0; i < swarm->external_count; i++, count++)
+		if (count < max)
+			addrs[count] = swarm->external[i];
+	return count;
+}
+
+enum swarm_reach swarm_reach(const struct swarm *swarm)
+{
+	return swarm->reach;
+}
+
+static bool is_external(const struct swarm *swarm, const struct multiaddr *addrs, size_t count)
+{
+	if (count != swarm->external_count)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (!multiaddr_equal(&addrs[i], &swarm->external[i]))
+			return false;
+	return true;
+}
+
+void swarm_set_reach(struct swarm *swarm, enum swarm_reach reach, const struct multiaddr *external,
+		     size_t count)
+{
+	assert(count <= SWARM_EXTERNAL_MAX);
+	if (!is_external(swarm, external, count)) {
+		free(swarm->external);
+		swarm->external = xcalloc(SWARM_EXTERNAL_MAX, sizeof(*external));
+		for (size_t i = 0; i < count; i++)
+			swarm->external[i] = external[i];
+		swarm->external_count = count;
+		identify_changed(swarm->identify);
+	}
+	if (reach == swarm->reach)
+		return;
+	swarm->reach = reach;
+	swarm_tell(swarm, NEWS_REACH, &swarm->self);
+}
+
+/* ---- handlers ---- */
+
+struct handler *swarm_handler(const struct swarm *swarm, struct bytes protocol)
+{
+	list_for_each (handler, &swarm->handlers, struct handler, node)
+		if (bytes_equal(bytes_str(handler->protocol), protocol))
+			return handler;
+	return NULL;
+}
+
+int swarm_handle(struct swarm *swarm, const char *protocol, unsigned streams_per_peer_max,
+		 swarm_handler_fn *fn, void *ctx)
+{
+	struct handler *handler;
+
+	if (strlen(protocol) > SWARM_PROTOCOL_MAX)
+		return -EMSGSIZE;
+	if (swarm_handler(swarm, bytes_str(protocol)))
+		return -EEXIST;
+	if (swarm->handler_count == SWARM_HANDLERS_MAX)
+		return -EAGAIN;
+	handler = xnew(struct handler);
+	handler->protocol = xstrdup(protocol);
+	handler->streams_per_peer_max = streams_per_peer_max;
+	handler->fn = fn;
+	handler->ctx = ctx;
+	list_add_tail(&swarm->handlers, &handler->node);
+	swarm->handler_count++;
+	identify_changed(swarm->identify);
+	return 0;
+}
+
+void swarm_unhandle(struct swarm *swarm, const char *protocol)
+{
+	struct handler *handler = swarm_handler(swarm, bytes_str(protocol));
+
+	if (!handler)
+		return;
+	list_remove(&handler->node);
+	swarm->handler_count--;
+	free(handler->protocol);
+	free(handler);
+	identify_changed(swarm->identify);
+}
+
+/* ---- addresses and names ---- */
+
+void swarm_add_addr(struct swarm *swarm, const struct peer_id *peer, const struct multiaddr *given,
+		    uint64_t ttl_ms)
+{
+	struct multiaddr addr = *given;
+	struct peer_id named;
+
+	if (peer_id_equal(peer, &swarm->self))
+		return;
+	while (multiaddr_split_peer(&addr, &named))
+		if (!peer_id_equal(&named, peer))
+			return;
+	if (addr.len > 0)
+		peerstore_add(swarm->peerstore, peer, &addr, ttl_ms);
+}
+
+size_t swarm_peer_addrs(const struct swarm *swarm, const struct peer_id *peer,
+			struct multiaddr *addrs, size_t max)
+{
+	return peerstore_addrs(swarm->peerstore, peer, addrs, max);
+}
+
+void swarm_set_finder(struct swarm *swarm, swarm_find_fn *find, void *ctx)
+{
+	swarm->find = find;
+	swarm->find_ctx = ctx;
+}
+
+void swarm_found(struct swarm *swarm, const struct peer_id *peer, int err,
+		 const struct peer_info *info)
+{
+	if (swarm->dials)
+		dial_found(swarm->dials, peer, err, info);
+}
+
+struct net_lookup *net_lookup_txt(struct swarm *swarm, const char *name, uint64_t deadline_ms,
+				  net_txt_fn *done, void *ctx)
+{
+	return resolver_txt(swarm->resolver, name, deadline_ms, done, ctx);
+}

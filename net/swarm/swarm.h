@@ -1,0 +1,277 @@
+/* The swarm's inside, shared by swarm*.c, stream.c, dial.c, identify.c, ping.c and AutoNAT. Nobody
+ * else's.
+ *
+ *   swarm.c       life, listening, inbound upgrades, watches, names
+ *   swarm_conn.c  one established connection: conn <-> Noise <-> yamux, flushed once a loop turn
+ *   swarm_peer.c  the peers we are connected to; what the door tells of them
+ *   swarm_op.c    connect and open-stream operations
+ *   stream.c      one stream: multistream, then its owner's events
+ *   dial.c        from a peer id to a connection
+ *
+ * A connection is never torn down from inside a call of its own: swarm_conn_fail() marks it, the
+ * flush that ends the turn (swarm_flush) does it. Loop thread only. */
+#ifndef NET_SWARM_H
+#define NET_SWARM_H
+
+#include "net/base/map.h"
+#include "net/channel.h"
+#include "net/swarm/connmgr.h"
+#include "net/session/multistream.h"
+#include "net/net.h"
+#include "net/swarm/peerstore.h"
+#include "net/base/rate.h"
+#include "net/names/resolve.h"
+#include "net/session/upgrade.h"
+#include "net/session/yamux.h"
+
+#define SWARM_TRANSPORTS_MAX 4
+#define SWARM_HANDLERS_MAX 64
+#define SWARM_PENDING_IN_MAX 64	    /* inbound connections that are not upgraded yet */
+#define SWARM_PENDING_LOOK_MS 50    /* when so many are: the slow ones go, looked for so often */
+#define SWARM_PENDING_SLOW_MS 2000
+#define SWARM_PENDING_SILENT_MS 200 /* who dials speaks first */
+#define SWARM_LISTEN_ADDRS_MAX 64
+#define SWARM_EXTERNAL_MAX 8	    /* addresses that are a translator's before us */
+#define SWARM_OPS_MAX 8192	    /* operations in flight */
+#define SWARM_PROTOCOLS_PER_OP_MAX 8
+#define SWARM_PEER_STREAMS_IN_MAX 512 /* over all connections of a peer */
+#define SWARM_AGENT_MAX 256	    /* bytes of a peer's agentVersion kept */
+#define SWARM_NEGOTIATE_MS 10000    /* multistream on a new stream */
+#define SWARM_FLUSH_MAX (256u * 1024) /* plain bytes gathered for one write */
+#define SWARM_WRITE_TIMEOUT_MS 10000 /* a peer that takes nothing for so long is dead */
+#define SWARM_CHECK_MS 10000	    /* connections are counted and trimmed this often */
+#define SWARM_CHECK_MIN_MS 100
+
+/* Codes of wire/transport section 5. */
+enum { CODE_NONE = 0, CODE_NEGOTIATION = 0x1000, CODE_STREAM_NEGOTIATION = 0x1001,
+       CODE_STREAM_LIMIT = 0x1002, CODE_PROTOCOL_VIOLATION = 0x1004,
+       CODE_CONN_SUPPLANTED = 0x1004, CODE_CONN_COLLECTED = 0x1005, CODE_CONN_SHUTDOWN = 0x1006 };
+
+struct dials;
+struct identify;
+
+/* The peer at remote, whom we dialled, says that we come from seen. */
+typedef void swarm_observe_fn(void *ctx, const struct multiaddr *remote,
+			      const struct multiaddr *seen);
+
+/* A protocol we serve. */
+struct handler {
+	struct list node;
+	char *protocol;
+	unsigned streams_per_peer_max;
+	swarm_handler_fn *fn;
+	void *ctx;
+};
+
+struct swarm {
+	struct loop *loop;
+	struct timers *timers;
+	struct random *random;
+	const struct identity *identity;
+	struct swarm_config config; /* defaults filled in, agent our own copy */
+	struct peer_id self;
+	struct transport *tcp; /* ours; also transports[0] */
+	struct transport *transports[SWARM_TRANSPORTS_MAX];
+	size_t transport_count;
+	struct resolver *resolver;
+	struct peerstore *peerstore;
+	struct connmgr *connmgr;
+	struct dials *dials;
+	struct identify *identify; /* NULL: a bare one, or closing */
+	struct map peers;     /* id -> struct peer: those we are connected to */
+	struct list conns;    /* struct swarm_conn.node, oldest first */
+	size_t conn_count;
+	struct list pending;  /* struct inbound */
+	size_t pending_count;
+	struct timer slow;    /* running while there are too many */
+	struct timer rested;  /* running while handshakes come too fast */
+	struct list handlers; /* struct handler */
+	size_t handler_count;
+	struct list watches;
+	struct list news; /* to tell them */
+	bool telling;
+	struct list ops;      /* struct swarm_op.node */
+	size_t op_count;
+	struct list dirty;    /* connections with something to flush or to end */
+	struct timer flush, check;
+	struct rate up, down;
+	swarm_find_fn *find;
+	void *find_ctx;
+	swarm_observe_fn *observe;
+	void *observe_ctx;
+	enum swarm_reach reach;
+	struct multiaddr *external; /* to announce beside the bound ones */
+	size_t external_count;
+	bool closing;
+	bool ended;	      /* everything is let go of; handles may be open still */
+	unsigned closers;     /* parts with such handles */
+	void (*closed)(void *ctx);
+	void *closed_ctx;
+	struct timer close_timer;
+};
+
+/* What a peer had us do lately, and when some of it was last forgotten. */
+struct identify_turns {
+	unsigned taken;
+	uint64_t at_ms;
+};
+
+struct peer {
+	struct peer_id id;
+	struct swarm *swarm;
+	struct list conns; /* struct swarm_conn.peer_node, oldest first */
+	char *agent;
+	char **protocols; /* what identify told */
+	size_t protocol_count;
+	struct public_key *key; /* what identify told; NULL: nothing */
+	bool identified;
+	bool push_due;	     /* it has not heard of our last change */
+	struct identify_turns pushes, questions; /* its own */
+	uint64_t latency_us; /* smoothed, 0 unknown */
+};
+
+struct swarm_conn {
+	struct swarm *swarm;
+	struct peer *peer;
+	struct list node, peer_node, dirty_node;
+	struct list streams; /* struct stream.node */
+	struct secured secured;
+	struct yamux *yamux;
+	struct buf tx; /* sealed bytes; memory kept between flushes */
+	struct timer timer;
+	struct rate_turn up_turn, down_turn; /* waiting to write, to be read */
+	uint64_t since_ms;
+	uint64_t latency_us;
+	size_t stalled;	      /* bytes queued when progress was last seen */
+	uint64_t stalled_at;  /* when that was; 0: nothing was queued */
+	int fail;	      /* set: ends at the next flush, streams get this error */
+	bool ip_counted;      /* connmgr_ip_leave() is due */
+};
+
+struct stream {
+	struct swarm_conn *conn;
+	struct yamux_stream *yamux; /* NULL: gone */
+	struct list node;
+	struct multistream *ms; /* until settled */
+	const char *lazy[1];    /* the proposal of a lazy stream */
+	char *protocol;
+	bool inbound;
+	bool detached;	/* the owner is done with it */
+	bool paused;
+	bool ended;	/* the peer's end waits behind kept */
+	bool gone;	/* so does the stream's own end */
+	unsigned busy;	/* calls of ours on the stack */
+	struct buf kept; /* came with the negotiation, or while paused behind it */
+	struct timer timer;
+	const struct stream_events *events;
+	void *ctx;
+	void (*ready)(void *ctx, int err, struct stream *stream); /* outbound, until negotiated */
+	void *ready_ctx;
+};
+
+enum op_kind { OP_CONNECT, OP_OPEN, OP_PING };
+
+struct swarm_op {
+	enum op_kind kind;
+	struct swarm *swarm;
+	struct list node;
+	struct peer_id peer;
+	struct timer deadline, soon;
+	struct list dial_node; /* in its dial's ops; a ring of its own otherwise */
+	struct dial *dial;
+	struct stream *stream; /* negotiating, or pinging */
+	bool retried;
+	struct multiaddr *addrs; /* given ones */
+	size_t addr_count;
+	bool heard; /* by others, not by the user */
+	char *protocols[SWARM_PROTOCOLS_PER_OP_MAX];
+	size_t protocol_count;
+	uint8_t ping[32];
+	size_t ping_got;
+	uint64_t ping_us;
+	swarm_done_fn *done;
+	swarm_opened_fn *opened;
+	swarm_ping_fn *pinged;
+	void *ctx;
+};
+
+static inline uint64_t swarm_now(const struct swarm *swarm)
+{
+	return timers_now(swarm->timers);
+}
+
+/* ---- swarm.c ---- */
+struct handler *swarm_handler(const struct swarm *swarm, struct bytes protocol);
+/* Stop or go on accepting, by the limits. */
+void swarm_update_hold(struct swarm *swarm);
+/* swarm_listen_addrs() without the external ones. */
+size_t swarm_bound_addrs(const struct swarm *swarm, struct multiaddr *addrs, size_t max);
+/* What AutoNAT has found: at most SWARM_EXTERNAL_MAX addresses, copied. Tells peers and watches what
+ * has changed. */
+void swarm_set_reach(struct swarm *swarm, enum swarm_reach reach, const struct multiaddr *external,
+		     size_t count);
+/* The transport that can dial addr, or NULL. */
+struct transport *swarm_transport_for(struct swarm *swarm, const struct multiaddr *addr);
+
+/* ---- swarm_conn.c ---- */
+/* Microseconds on the scale of the loop clock, for round-trip times: the kernel's clock, or, over a
+ * transport that needs no Noise (the simulator's), the loop's virtual one. */
+uint64_t swarm_conn_now_us(const struct swarm_conn *conn);
+/* Takes *secured. */
+struct swarm_conn *swarm_conn_new(struct swarm *swarm, struct secured *secured, bool ip_counted);
+/* End the connection soon; its streams get err. code != 0: a go-away is sent first. */
+void swarm_conn_fail(struct swarm_conn *conn, int err, uint32_t code);
+/* Something may be there to send. */
+void swarm_conn_dirty(struct swarm_conn *conn);
+/* Ends every connection that has failed, sends what is there to send. */
+void swarm_flush(void *swarm);
+
+/* ---- swarm_peer.c ---- */
+struct peer *swarm_peer_get(const struct swarm *swarm, const struct peer_id *id);
+struct peer *swarm_peer_join(struct swarm *swarm, struct swarm_conn *conn, bool *first);
+/* The connection has gone; true when it was the last and peer is freed. */
+bool swarm_peer_leave(struct swarm_conn *conn);
+/* Where new streams go: alive, and the same one on both sides. NULL when there is none. */
+struct swarm_conn *swarm_peer_conn(const struct peer *peer);
+bool swarm_peer_speaks(const struct peer *peer, const char *protocol);
+/* Takes the arrays. */
+void swarm_peer_identified(struct peer *peer, char *agent, char **protocols, size_t count);
+enum swarm_news { NEWS_CONNECTED, NEWS_IDENTIFIED, NEWS_DISCONNECTED, NEWS_REACH };
+void swarm_tell(struct swarm *swarm, enum swarm_news news, const struct peer_id *peer);
+/* Trim by the connection manager's rules; runs every SWARM_CHECK_MS. */
+void swarm_check(void *swarm);
+void swarm_check_soon(struct swarm *swarm);
+
+/* ---- swarm_op.c ---- */
+struct swarm_op *swarm_op_new(struct swarm *swarm, enum op_kind kind, const struct peer_id *peer,
+			      uint64_t deadline_ms, void *ctx);
+/* The single way out of every operation. stream is given to OP_OPEN's owner. */
+void swarm_op_end(struct swarm_op *op, int err);
+/* A ping's way out with an answer. */
+void swarm_op_pinged(struct swarm_op *op, uint64_t rtt_us);
+/* Its dial has ended, or the peer has connected by itself. */
+void swarm_op_dialed(struct swarm_op *op, int err);
+/* The peer is connected: operations that waited for a dial go on. */
+void swarm_ops_connected(struct swarm *swarm, const struct peer_id *peer);
+
+/* ---- stream.c ---- */
+/* Open a stream and settle on a protocol; ready(ctx, err, stream) runs once, later, unless lazy:
+ * then the stream is returned usable and ready does not run. protocols are borrowed until then.
+ * NULL: no room. */
+struct stream *stream_open(struct swarm_conn *conn, char *const *protocols, size_t count, bool lazy,
+			   void (*ready)(void *ctx, int err, struct stream *stream), void *ctx);
+/* Keep the memory while somebody is on the stack who looks at it afterwards. */
+void stream_hold(struct stream *stream);
+void stream_drop(struct stream *stream);
+/* A peer opened one. Non-zero refuses it. */
+int stream_incoming(struct swarm_conn *conn, struct yamux_stream *yamux);
+/* The connection ends: streams that yamux has let go of, and whose owners have not, end with err.
+ */
+void stream_abandon_all(struct swarm_conn *conn, int err);
+/* What yamux tells of streams. */
+void stream_on_data(void *ctx, struct yamux_stream *yamux, struct bytes data);
+void stream_on_end(void *ctx, struct yamux_stream *yamux);
+void stream_on_drain(void *ctx, struct yamux_stream *yamux);
+void stream_on_close(void *ctx, struct yamux_stream *yamux, int err);
+
+#endif

@@ -1,0 +1,374 @@
+#include "net/swarm/swarm.h"
+
+#include "net/base/log.h"
+#include "net/identify/identify.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define FLUSH_PARTS 64
+/* Sealed bytes waiting in the connection above which no more are sealed. Small against
+ * send_buffer_max on purpose: what is sealed can no longer be overtaken by control frames; the
+ * kernel's buffer is behind it. */
+#define FLUSH_MARK (256u * 1024)
+
+uint64_t swarm_conn_now_us(const struct swarm_conn *conn)
+{
+	struct timespec now;
+
+	if (!conn->secured.noise)
+		return swarm_now(conn->swarm) * 1000;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* ---- sending ---- */
+
+void swarm_conn_dirty(struct swarm_conn *conn)
+{
+	struct swarm *swarm = conn->swarm;
+
+	if (!list_empty(&conn->dirty_node))
+		return;
+	list_add_tail(&swarm->dirty, &conn->dirty_node);
+	if (!timer_running(&swarm->flush))
+		timer_start(swarm->timers, &swarm->flush, 0, swarm_flush, swarm);
+}
+
+void swarm_conn_fail(struct swarm_conn *conn, int err, uint32_t code)
+{
+	if (conn->fail)
+		return;
+	conn->fail = err;
+	if (code)
+		yamux_go_away(conn->yamux, code);
+	swarm_conn_dirty(conn);
+}
+
+static void on_timer(void *ctx);
+
+/* The next wake-up: yamux's, or the write timeout while bytes are queued. */
+static void set_timer(struct swarm_conn *conn)
+{
+	uint64_t at = yamux_deadline(conn->yamux);
+
+	if (conn->stalled_at && conn->stalled_at + SWARM_WRITE_TIMEOUT_MS < at)
+		at = conn->stalled_at + SWARM_WRITE_TIMEOUT_MS;
+	if (at == TIMER_NEVER)
+		timer_stop(conn->swarm->timers, &conn->timer);
+	else if (!timer_running(&conn->timer) || conn->timer.at_ms != at)
+		timer_start_at(conn->swarm->timers, &conn->timer, at, on_timer, conn);
+}
+
+/* Seal one batch and hand it to the connection. False when there is nothing more to send. max 0: control
+ * frames alone. */
+static bool send_batch(struct swarm_conn *conn, size_t max)
+{
+	struct bytes parts[FLUSH_PARTS];
+	size_t count = yamux_send(conn->yamux, parts, FLUSH_PARTS, max);
+	int err;
+
+	if (count == 0)
+		return false;
+	err = secured_seal(&conn->secured, parts, count, &conn->tx);
+	if (err) {
+		conn->fail = conn->fail ? conn->fail : err;
+		return false;
+	}
+	conn->secured.bytes_out += conn->tx.len;
+	if (rate_limited(&conn->swarm->up))
+		rate_spend(&conn->swarm->up, conn->tx.len);
+	conn_write(conn->secured.conn, &conn->tx);
+	buf_clear(&conn->tx);
+	return true;
+}
+
+/* How much of the data may go now; 0: it waits for its turn. Control frames never do. */
+static size_t batch_max(struct swarm_conn *conn, bool *turn)
+{
+	struct rate *up = &conn->swarm->up;
+	bool may = *turn;
+
+	if (!rate_limited(up))
+		return SWARM_FLUSH_MAX;
+	*turn = false;
+	if (may || rate_may(up))
+		return up->quantum;
+	if (yamux_data_ready(conn->yamux))
+		rate_wait(up, &conn->up_turn);
+	return 0;
+}
+
+/* turn: it has waited for one, and may send so much as that. */
+static void pump(struct swarm_conn *conn, bool turn)
+{
+	size_t mark = conn->swarm->config.send_buffer_max;
+
+	if (mark > FLUSH_MARK)
+		mark = FLUSH_MARK;
+	while (yamux_wants_send(conn->yamux) && conn_queued(conn->secured.conn) < mark)
+		if (!send_batch(conn, batch_max(conn, &turn)))
+			break;
+	size_t queued = conn_queued(conn->secured.conn);
+	if (queued == 0)
+		conn->stalled_at = 0;
+	else if (!conn->stalled_at || queued != conn->stalled)
+		conn->stalled_at = swarm_now(conn->swarm);
+	conn->stalled = queued;
+	set_timer(conn);
+}
+
+/* ---- the end ---- */
+
+static void teardown(struct swarm_conn *conn)
+{
+	struct swarm *swarm = conn->swarm;
+	struct peer_id id = conn->peer->id;
+	char text[PEER_ID_TEXT_MAX];
+
+	log_debug("swarm", "disconnected peer=%s err=%d", peer_id_text(&id, text), conn->fail);
+	list_remove(&conn->node);
+	list_remove(&conn->dirty_node);
+	swarm->conn_count--;
+	bool last = swarm_peer_leave(conn);
+
+	timer_stop(swarm->timers, &conn->timer);
+	rate_leave(&conn->up_turn);
+	rate_leave(&conn->down_turn);
+	yamux_fail(conn->yamux, conn->fail);
+	stream_abandon_all(conn, conn->fail);
+	list_remove(&conn->dirty_node); /* owners of streams may have written farewells */
+	yamux_free(conn->yamux);
+	if (conn->ip_counted)
+		connmgr_ip_leave(swarm->connmgr, &conn->secured.conn->remote);
+	secured_release(&conn->secured);
+	buf_release(&conn->tx);
+	free(conn);
+	swarm_update_hold(swarm);
+	if (last)
+		swarm_tell(swarm, NEWS_DISCONNECTED, &id);
+}
+
+/* Send what is there, or end what has failed. The connection may be gone afterwards. */
+static void settle_in_turn(struct swarm_conn *conn, bool turn)
+{
+	list_remove(&conn->dirty_node);
+	pump(conn, turn);
+	if (conn->fail)
+		teardown(conn);
+}
+
+static void settle(struct swarm_conn *conn)
+{
+	settle_in_turn(conn, false);
+}
+
+static void on_up_turn(void *ctx)
+{
+	settle_in_turn(ctx, true);
+}
+
+void swarm_flush(void *ctx)
+{
+	struct swarm *swarm = ctx;
+	struct list now;
+
+	/* What becomes dirty meanwhile waits for the next turn: nobody starves the loop. */
+	list_init(&now);
+	list_move_all(&now, &swarm->dirty);
+	while (!list_empty(&now))
+		settle(list_first(&now, struct swarm_conn, dirty_node));
+	if (!list_empty(&swarm->dirty) && !timer_running(&swarm->flush))
+		timer_start(swarm->timers, &swarm->flush, 0, swarm_flush, swarm);
+}
+
+static void on_timer(void *ctx)
+{
+	struct swarm_conn *conn = ctx;
+	uint64_t now = swarm_now(conn->swarm);
+	int err = yamux_tick(conn->yamux, now);
+
+	if (err)
+		swarm_conn_fail(conn, err, CODE_NONE);
+	else if (conn->stalled_at && now >= conn->stalled_at + SWARM_WRITE_TIMEOUT_MS &&
+		 conn_queued(conn->secured.conn) >= conn->stalled)
+		swarm_conn_fail(conn, -ETIMEDOUT, CODE_NONE);
+	/* At once, not by the dirty list: the timer must not be set to this very moment again. */
+	settle(conn);
+}
+
+/* ---- receiving ---- */
+
+static int on_plain(void *ctx, struct bytes plain)
+{
+	struct swarm_conn *conn = ctx;
+	int err = yamux_recv(conn->yamux, plain, swarm_conn_now_us(conn));
+
+	return err ? err : conn->fail;
+}
+
+static void receive(struct swarm_conn *conn, uint8_t *at, size_t len)
+{
+	int err = secured_open(&conn->secured, at, len, on_plain, conn);
+
+	if (err && !conn->fail)
+		conn->fail = err == -ECONNRESET ? err : -EPIPE;
+	if (err)
+		log_debug("swarm", "receive failed err=%d", err);
+}
+
+static void on_down_turn(void *ctx)
+{
+	struct swarm_conn *conn = ctx;
+
+	conn->secured.conn->ops->resume(conn->secured.conn);
+}
+
+/* These bytes are here; the next ones stay in the kernel until their turn, and the peer's TCP waits. */
+static void spend_down(struct swarm_conn *conn, size_t len)
+{
+	struct rate *down = &conn->swarm->down;
+
+	rate_spend(down, len);
+	if (rate_may(down))
+		return;
+	conn->secured.conn->ops->pause(conn->secured.conn);
+	rate_wait(down, &conn->down_turn);
+}
+
+static void on_data(void *ctx, uint8_t *at, size_t len)
+{
+	struct swarm_conn *conn = ctx;
+
+	if (conn->fail)
+		return;
+	conn->secured.bytes_in += len;
+	if (rate_limited(&conn->swarm->down))
+		spend_down(conn, len);
+	receive(conn, at, len);
+	settle(conn);
+}
+
+static void on_drain(void *ctx)
+{
+	settle(ctx);
+}
+
+static void on_close(void *ctx, int err)
+{
+	struct swarm_conn *conn = ctx;
+
+	(void)err;
+	swarm_conn_fail(conn, -EPIPE, CODE_NONE);
+}
+
+static const struct conn_events swarm_conn_events = {
+	.on_data = on_data,
+	.on_drain = on_drain,
+	.on_close = on_close,
+};
+
+static int on_stream(void *ctx, struct yamux_stream *yamux)
+{
+	struct swarm_conn *conn = ctx;
+
+	return conn->fail ? conn->fail : stream_incoming(conn, yamux);
+}
+
+static void on_rtt(void *ctx, uint64_t rtt_us)
+{
+	struct swarm_conn *conn = ctx;
+	struct peer *peer = conn->peer;
+
+	if (rtt_us == 0)
+		rtt_us = 1;
+	conn->latency_us = conn->latency_us ? (conn->latency_us * 7 + rtt_us) / 8 : rtt_us;
+	peer->latency_us = peer->latency_us ? (peer->latency_us * 7 + rtt_us) / 8 : rtt_us;
+	if (conn->swarm->identify)
+		identify_ponged(conn->swarm->identify, conn);
+}
+
+static const struct yamux_events yamux_events = {
+	.on_stream = on_stream,
+	.on_data = stream_on_data,
+	.on_end = stream_on_end,
+	.on_drain = stream_on_drain,
+	.on_close = stream_on_close,
+	.on_rtt = on_rtt,
+};
+
+/* What came with the handshake, before anybody listened. */
+static void receive_early(struct swarm_conn *conn)
+{
+	struct buf plain = conn->secured.plain;
+	struct buf raw = conn->secured.raw;
+
+	conn->secured.plain = conn->secured.raw = (struct buf){ 0 };
+	if (plain.len > 0) {
+		int err = on_plain(conn, buf_bytes(&plain));
+
+		if (err && !conn->fail)
+			conn->fail = -EPIPE;
+	}
+	if (raw.len > 0 && !conn->fail)
+		receive(conn, raw.at, raw.len);
+	buf_release(&plain);
+	buf_release(&raw);
+}
+
+/* What the handshake took counts, but never waited. */
+static void limit(struct swarm_conn *conn)
+{
+	struct swarm *swarm = conn->swarm;
+
+	rate_turn_init(&conn->up_turn, on_up_turn, conn);
+	rate_turn_init(&conn->down_turn, on_down_turn, conn);
+	if (rate_limited(&swarm->up))
+		rate_spend(&swarm->up, conn->secured.bytes_out);
+	if (!rate_limited(&swarm->down))
+		return;
+	rate_spend(&swarm->down, conn->secured.bytes_in);
+	conn->secured.conn->read_max = swarm->down.quantum;
+}
+
+struct swarm_conn *swarm_conn_new(struct swarm *swarm, struct secured *secured, bool ip_counted)
+{
+	struct swarm_conn *conn = xnew(struct swarm_conn);
+	struct yamux_config config = {
+		.stream_window_max = swarm->config.stream_window_max,
+		.connection_window_max = swarm->config.connection_window_max,
+		.keepalive_ms = swarm->config.keepalive_ms,
+	};
+	bool first;
+
+	conn->swarm = swarm;
+	conn->secured = *secured;
+	*secured = (struct secured){ 0 };
+	conn->ip_counted = ip_counted;
+	conn->since_ms = swarm_now(swarm);
+	list_init(&conn->dirty_node);
+	list_init(&conn->streams);
+	limit(conn);
+	list_add_tail(&swarm->conns, &conn->node);
+	swarm->conn_count++;
+	conn->peer = swarm_peer_join(swarm, conn, &first);
+	conn->yamux =
+		yamux_new(conn->secured.outbound, &config, &yamux_events, conn, conn->since_ms);
+	conn->secured.conn->events = &swarm_conn_events;
+	conn->secured.conn->ctx = conn;
+	if (conn->secured.outbound && !swarm->config.bare)
+		peerstore_good(swarm->peerstore, &conn->peer->id, &conn->secured.conn->remote);
+	swarm_update_hold(swarm);
+	swarm_check_soon(swarm);
+	yamux_ping(conn->yamux, swarm_conn_now_us(conn));
+	if (swarm->identify)
+		identify_connected(swarm->identify, conn);
+	swarm_conn_dirty(conn);
+	if (first)
+		swarm_tell(swarm, NEWS_CONNECTED, &conn->peer->id);
+	receive_early(conn);
+	swarm_ops_connected(swarm, &conn->peer->id);
+	return conn;
+}
