@@ -141,8 +141,10 @@ struct kad_stats {
 	bool serving, automatic;		   /* the mode now; whether it may change by itself */
 	unsigned table_peers, buckets, buckets_filled; /* filled: not empty */
 	uint64_t provider_keys, provider_records;  /* kept for others and ourselves */
+	uint64_t providers_refused, providers_displaced; /* records not taken; given up for peers with fewer */
 	uint64_t values, value_bytes;
 	uint64_t provided, provide_pending;
+	uint64_t provide_confirmed, provide_unkept; /* peers asked for what they were told; those without it */
 	uint64_t queries, query_failures;     /* searches that were asked for */
 	uint64_t refreshes, refresh_failures; /* searches to keep the table fresh */
 	uint64_t refresh_age_ms;	      /* since the last good one; UINT64_MAX: none yet */

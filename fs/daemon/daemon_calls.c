@@ -297,7 +297,7 @@ static json_t *kad_json(const struct router *kad)
 	/* Without a refresh yet its age is left out. */
 	return json_pack(
 		"{s:s, s:b, s:i, s:i, s:i, s:o*, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-		"s:I, s:I}",
+		"s:I, s:I, s:I, s:I, s:I, s:I}",
 		"Mode", s.serving ? "server" : "client", "AutoMode", (int)s.automatic, "TablePeers",
 		(int)s.table_peers, "Buckets", (int)s.buckets, "BucketsFilled",
 		(int)s.buckets_filled, "LastRefreshSeconds",
@@ -307,8 +307,11 @@ static json_t *kad_json(const struct router *kad)
 		(json_int_t)s.refresh_failures, "Queries", (json_int_t)s.queries, "QueryFailures",
 		(json_int_t)s.query_failures, "Values", (json_int_t)s.values, "ValueBytes",
 		(json_int_t)s.value_bytes, "ProviderKeys", (json_int_t)s.provider_keys,
-		"ProviderRecords", (json_int_t)s.provider_records, "Provided",
-		(json_int_t)s.provided, "ProvidePending", (json_int_t)s.provide_pending,
+		"ProviderRecords", (json_int_t)s.provider_records, "ProvidersRefused",
+		(json_int_t)s.providers_refused, "ProvidersDisplaced",
+		(json_int_t)s.providers_displaced, "Provided", (json_int_t)s.provided,
+		"ProvidePending", (json_int_t)s.provide_pending, "ProvideConfirmed",
+		(json_int_t)s.provide_confirmed, "ProvideUnkept", (json_int_t)s.provide_unkept,
 		"MessagesSent", (json_int_t)s.messages_sent, "MessagesReceived",
 		(json_int_t)s.messages_received);
 }

@@ -5,6 +5,7 @@
 #include "routing/kad/kad.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -23,6 +24,7 @@
 #define RETRY_MIN_MS 30000
 #define RETRY_MAX_MS (10ull * 60 * 1000)
 #define NO_ADDR_MS 60000 /* look again so often whether we have an address */
+#define UNKEPT_WARN_MS (3600ull * 1000) /* at most one warning in so long */
 #define SLOTS 256	 /* moments of an interval at which keys come due */
 #define SOONEST_PART 8	 /* no key comes due again within 1/8 of the interval */
 
@@ -138,11 +140,28 @@ static void on_told(void *ctx, struct kad_region_key *key)
 	note(part->kad, key);
 }
 
+/* Peers that took the messages and keep no record of us: their table is full, or they keep little. */
+static void count_unkept(struct kad *kad, const struct kad_region_sweep *sweep)
+{
+	struct kad_provide *provide = &kad->provide;
+
+	provide->confirmed_peers += sweep->confirmed;
+	provide->unkept_peers += sweep->unkept;
+	if (sweep->unkept == 0 || kad_now(kad) < provide->warn_ms)
+		return;
+	provide->warn_ms = kad_now(kad) + UNKEPT_WARN_MS;
+	log_warn("kad",
+		 "peers keep no record of what was announced to them, others may not find it: "
+		 "keys_announced=%" PRIu64 " peers_asked=%" PRIu64 " peers_without=%" PRIu64,
+		 provide->announced, provide->confirmed_peers, provide->unkept_peers);
+}
+
 static void on_swept(void *ctx, size_t failed)
 {
 	struct kad_provide_part *part = ctx;
 	struct kad_provide *provide = &part->kad->provide;
 
+	count_unkept(part->kad, &part->sweep);
 	if (failed > 0) {
 		log_debug("kad", "announcing failed keys=%zu", failed);
 		retry_later(part->kad);

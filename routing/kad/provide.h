@@ -41,6 +41,8 @@ struct kad_provide {
 	uint64_t next_wall_ms; /* earliest that this scan saw to come due */
 	uint64_t backoff_ms;
 	uint64_t announced;
+	uint64_t confirmed_peers, unkept_peers; /* asked for a key just told; those without it */
+	uint64_t warn_ms; /* no warning of these before */
 	unsigned unkept; /* times of announcing that the db did not take, to be told in one line */
 	struct timer scan, work, retry;
 };

@@ -16,9 +16,16 @@
  */
 
 #define VALUE_LEN 8
+#define LOOKS_MAX 64 /* keys looked at to make room for one record */
+
+/* A peer with records. */
+struct provider {
+	struct peer_id id;
+	size_t count; /* of its records */
+};
 
 struct record {
-	struct peer_id peer;
+	struct provider *peer;
 	uint64_t told_ms;
 };
 
@@ -42,15 +49,16 @@ static void db_key(struct buf *out, struct bytes key, const struct peer_id *peer
 	buf_add(out, peer_id_bytes(peer));
 }
 
-static void keep(struct kad_providers *store, struct bytes key, const struct record *record)
+static void keep(struct kad_providers *store, struct bytes key, const struct peer_id *peer,
+		 uint64_t told_ms)
 {
 	struct buf name = { 0 }, value = { 0 };
 	int err;
 
 	if (!store->db)
 		return;
-	db_key(&name, key, &record->peer);
-	buf_add_le64(&value, record->told_ms);
+	db_key(&name, key, peer);
+	buf_add_le64(&value, told_ms);
 	err = db_post(store->db, store->table, buf_bytes(&name), buf_bytes(&value));
 	if (err)
 		log_debug("kad", "provider record not kept err=%d", err);
@@ -71,28 +79,44 @@ static void unkeep(struct kad_providers *store, struct bytes key, const struct p
 
 /* ---- in memory ---- */
 
-static uintptr_t count_of(const struct kad_providers *store, const struct peer_id *peer)
+/* The provider of a record that is to be added: counted. */
+static struct provider *provider_join(struct kad_providers *store, const struct peer_id *peer)
 {
-	return (uintptr_t)map_get(&store->peers, peer_id_bytes(peer));
+	struct provider *provider = map_get(&store->peers, peer_id_bytes(peer));
+
+	if (!provider) {
+		provider = xnew(struct provider);
+		provider->id = *peer;
+		map_set(&store->peers, peer_id_bytes(peer), provider);
+	}
+	provider->count++;
+	store->count++;
+	return provider;
 }
 
-static void count_add(struct kad_providers *store, const struct peer_id *peer, int change)
+static void provider_leave(struct kad_providers *store, struct provider *provider)
 {
-	uintptr_t count = count_of(store, peer) + (uintptr_t)change;
-
-	if (count > 0)
-		map_set(&store->peers, peer_id_bytes(peer), (void *)count);
-	else
-		map_remove(&store->peers, peer_id_bytes(peer));
-	store->count += (size_t)change;
+	store->count--;
+	if (--provider->count > 0)
+		return;
+	map_remove(&store->peers, peer_id_bytes(&provider->id));
+	free(provider);
 }
 
 static void drop_at(struct kad_providers *store, struct kad_provider_key *entry, size_t at)
 {
-	count_add(store, &entry->records[at].peer, -1);
+	provider_leave(store, entry->records[at].peer);
 	memmove(&entry->records[at], &entry->records[at + 1],
 		(entry->count - at - 1) * sizeof(*entry->records));
 	entry->count--;
+}
+
+/* From the table too. */
+static void forget_at(struct kad_providers *store, struct bytes key,
+		      struct kad_provider_key *entry, size_t at)
+{
+	unkeep(store, key, &entry->records[at].peer->id);
+	drop_at(store, entry, at);
 }
 
 static void free_key(struct kad_provider_key *entry)
@@ -104,39 +128,89 @@ static void free_key(struct kad_provider_key *entry)
 static void drop_expired(struct kad_providers *store, struct bytes key,
 			 struct kad_provider_key *entry, uint64_t now_ms)
 {
-	for (size_t i = entry->count; i-- > 0;) {
-		if (is_alive(store, &entry->records[i], now_ms))
-			continue;
-		unkeep(store, key, &entry->records[i].peer);
-		drop_at(store, entry, i);
-	}
+	for (size_t i = entry->count; i-- > 0;)
+		if (!is_alive(store, &entry->records[i], now_ms))
+			forget_at(store, key, entry, i);
 }
 
 static size_t find(const struct kad_provider_key *entry, const struct peer_id *peer)
 {
 	size_t at = 0;
 
-	while (at < entry->count && !peer_id_equal(&entry->records[at].peer, peer))
+	while (at < entry->count && !peer_id_equal(&entry->records[at].peer->id, peer))
 		at++;
 	return at;
 }
 
-static int put(struct kad_providers *store, struct bytes key, const struct record *record,
-	       uint64_t now_ms)
+/* A record of entry that is over, or of a peer with more than share; entry->count when none is. */
+static size_t find_spare(const struct kad_providers *store, const struct kad_provider_key *entry,
+			 size_t share, uint64_t now_ms)
+{
+	size_t at = 0;
+
+	while (at < entry->count && is_alive(store, &entry->records[at], now_ms) &&
+	       entry->records[at].peer->count <= share)
+		at++;
+	return at;
+}
+
+/* The store is full: a peer may have what others leave, and gives it up for one that has less. Each
+ * call looks on where the last one ended; who has most is met soonest. False: nobody has more. */
+static bool make_room(struct kad_providers *store, const struct peer_id *peer, uint64_t now_ms)
+{
+	const struct provider *provider = map_get(&store->peers, peer_id_bytes(peer));
+	size_t share = provider ? provider->count + 1 : 1;
+	struct bytes key;
+	void *value;
+
+	if (store->hand > store->keys.count)
+		store->hand = 0;
+	for (unsigned looks = 0; looks < LOOKS_MAX; looks++) {
+		if (!map_next(&store->keys, &store->hand, &key, &value)) {
+			store->hand = 0;
+			continue;
+		}
+		struct kad_provider_key *entry = value;
+		size_t at = find_spare(store, entry, share, now_ms);
+
+		if (at == entry->count)
+			continue;
+		store->displaced += is_alive(store, &entry->records[at], now_ms);
+		forget_at(store, key, entry, at);
+		if (entry->count == 0) {
+			map_remove(&store->keys, key);
+			free_key(entry);
+		}
+		return true;
+	}
+	return false;
+}
+
+static bool has_room(struct kad_providers *store, struct bytes key, const struct peer_id *peer,
+		     uint64_t now_ms)
+{
+	struct kad_provider_key *entry = map_get(&store->keys, key);
+
+	if (entry && entry->count >= KAD_PROVIDERS_KEY_MAX)
+		drop_expired(store, key, entry, now_ms);
+	if (entry && entry->count >= KAD_PROVIDERS_KEY_MAX)
+		return false;
+	return store->count < KAD_PROVIDERS_TOTAL_MAX || make_room(store, peer, now_ms);
+}
+
+static int put(struct kad_providers *store, struct bytes key, const struct peer_id *peer,
+	       uint64_t told_ms, uint64_t now_ms)
 {
 	struct kad_provider_key *entry = map_get(&store->keys, key);
 	size_t at;
 
-	if (entry && (at = find(entry, &record->peer)) < entry->count) {
+	if (entry && (at = find(entry, peer)) < entry->count) {
 		drop_at(store, entry, at);
-	} else {
-		if (entry && entry->count >= KAD_PROVIDERS_KEY_MAX)
-			drop_expired(store, key, entry, now_ms);
-		if ((entry && entry->count >= KAD_PROVIDERS_KEY_MAX) ||
-		    store->count >= KAD_PROVIDERS_TOTAL_MAX ||
-		    count_of(store, &record->peer) >= KAD_PROVIDERS_PEER_MAX)
-			return -EAGAIN;
+	} else if (!has_room(store, key, peer, now_ms)) {
+		store->refused++;
+		return -EAGAIN;
 	}
+	entry = map_get(&store->keys, key); /* it may have gone, to make room */
 	if (!entry) {
 		entry = xnew(struct kad_provider_key);
 		map_set(&store->keys, key, entry);
@@ -145,22 +219,21 @@ static int put(struct kad_providers *store, struct bytes key, const struct recor
 		entry->cap = entry->cap ? entry->cap * 2 : 1;
 		entry->records = xrealloc(entry->records, entry->cap * sizeof(*entry->records));
 	}
-	entry->records[entry->count++] = *record;
-	count_add(store, &record->peer, 1);
+	entry->records[entry->count++] =
+		(struct record){ .peer = provider_join(store, peer), .told_ms = told_ms };
 	return 0;
 }
 
 int kad_providers_add(struct kad_providers *store, struct bytes key, const struct peer_id *peer,
 		      uint64_t now_ms)
 {
-	struct record record = { .peer = *peer, .told_ms = now_ms };
 	int err;
 
 	if (key.len == 0 || key.len > KAD_KEY_MAX)
 		return -EINVAL;
-	err = put(store, key, &record, now_ms);
+	err = put(store, key, peer, now_ms, now_ms);
 	if (!err)
-		keep(store, key, &record);
+		keep(store, key, peer, now_ms);
 	return err;
 }
 
@@ -171,8 +244,7 @@ void kad_providers_remove(struct kad_providers *store, struct bytes key, const s
 
 	if (!entry || (at = find(entry, peer)) == entry->count)
 		return;
-	drop_at(store, entry, at);
-	unkeep(store, key, peer);
+	forget_at(store, key, entry, at);
 	if (entry->count == 0) {
 		map_remove(&store->keys, key);
 		free_key(entry);
@@ -187,7 +259,7 @@ size_t kad_providers_get(const struct kad_providers *store, struct bytes key, ui
 
 	for (size_t i = entry ? entry->count : 0; i-- > 0 && count < max;)
 		if (is_alive(store, &entry->records[i], now_ms))
-			out[count++] = entry->records[i].peer;
+			out[count++] = entry->records[i].peer->id;
 	return count;
 }
 
@@ -227,14 +299,15 @@ static int load_one(void *ctx, struct bytes name, struct bytes value)
 	size_t len = cursor_u8(&c);
 	struct bytes key = cursor_take(&c, len);
 	struct record record = { .told_ms = cursor_le64(&v) };
+	struct peer_id peer;
 	int err = -EBADMSG;
 
 	if (!c.bad && !v.bad && value.len == VALUE_LEN && key.len > 0 && key.len <= KAD_KEY_MAX)
-		err = peer_id_from_bytes(&record.peer, bytes_skip(name, 1 + len));
+		err = peer_id_from_bytes(&peer, bytes_skip(name, 1 + len));
 	if (!err && !is_alive(loading->store, &record, loading->now_ms))
 		err = -ETIMEDOUT;
 	if (!err)
-		err = put(loading->store, key, &record, loading->now_ms);
+		err = put(loading->store, key, &peer, record.told_ms, loading->now_ms);
 	if (err)
 		db_post(loading->store->db, loading->store->table, name, bytes_of(NULL, 0));
 	return 0;
@@ -262,6 +335,9 @@ void kad_providers_release(struct kad_providers *store)
 
 	while (map_next(&store->keys, &at, &key, &value))
 		free_key(value);
+	at = 0;
+	while (map_next(&store->peers, &at, &key, &value))
+		free(value);
 	map_release(&store->keys);
 	map_release(&store->peers);
 	*store = (struct kad_providers){ 0 };

@@ -1,15 +1,17 @@
 /* Who said that they have what: provider records with an end of life, in memory, kept over restarts
  * in a db table. The addresses of providers are the peerstore's. Loop thread only; now is a wall
- * clock in ms, so that records age while the node is down. Expired records are never given out. */
+ * clock in ms, so that records age while the node is down. Expired records are never given out.
+ *
+ * A peer has no quota of its own: in a small network one server holds all that one provider has. When
+ * the store is full, a record of a peer that has more gives way to that of one that has less. */
 #ifndef ROUTING_KAD_PROVIDERS_H
 #define ROUTING_KAD_PROVIDERS_H
 
 #include "net/base/map.h"
 #include "net/wire/key.h"
 
-#define KAD_PROVIDERS_TOTAL_MAX 65536
-#define KAD_PROVIDERS_KEY_MAX 1000   /* of one key */
-#define KAD_PROVIDERS_PEER_MAX 16384 /* of one peer */
+#define KAD_PROVIDERS_TOTAL_MAX 131072
+#define KAD_PROVIDERS_KEY_MAX 1000 /* of one key */
 
 struct db;
 struct kad_provider_key;
@@ -20,15 +22,17 @@ struct kad_providers {
 	char table[32];
 	uint64_t ttl_ms;
 	struct map keys;  /* key -> struct kad_provider_key */
-	struct map peers; /* peer id -> how many records, as a number */
+	struct map peers; /* peer id -> its count of records */
 	size_t count;	  /* records */
+	size_t hand;	  /* of keys: from here on room is looked for */
+	uint64_t refused, displaced; /* records not taken; living ones that gave way, since the start */
 };
 
 /* Reads what the table holds, and drops from it what is expired or malformed. */
 void kad_providers_init(struct kad_providers *store, struct db *db, const char *table,
 			uint64_t ttl_ms, uint64_t now_ms);
 void kad_providers_release(struct kad_providers *store);
-/* Adds or renews. -EAGAIN when a limit is reached, -EINVAL for a key not of 1..80 bytes. */
+/* Adds or renews. -EAGAIN when a limit is reached and nobody has more than peer, -EINVAL for a key not of 1..80 bytes. */
 int kad_providers_add(struct kad_providers *store, struct bytes key, const struct peer_id *peer,
 		      uint64_t now_ms);
 void kad_providers_remove(struct kad_providers *store, struct bytes key,

@@ -12,7 +12,8 @@
  * start -> walk to the key -> [gap? -> walk into it]* -> pass -> over
  *                                                        ^  |  more keys of the region
  *                                                        +--+
- * pass: for each peer of the region a telling: ADD_PROVIDER... -> FIND_NODE -> its answer confirms
+ * pass: for each peer of the region a telling: ADD_PROVIDER... -> GET_PROVIDERS -> its answer confirms
+ * The question is about the key sent last: an answer without us is of a peer that takes no more.
  *
  * What one lookup proves: when the k-th nearest to its target shares c bits with it, every peer
  * that shares c + 1 or more was nearer, so all of those are known. The other half of the prefix of
@@ -156,18 +157,47 @@ static void telling_over(struct telling *telling, bool confirmed)
 
 static void telling_pump(struct telling *telling);
 
+struct search {
+	const struct peer_id *peer;
+	size_t seen;
+	bool found;
+};
+
+static int look_for(void *ctx, const struct kad_msg_peer *peer)
+{
+	struct search *search = ctx;
+
+	search->seen++;
+	search->found = peer_id_equal(&peer->id, search->peer);
+	return search->found;
+}
+
+/* The answer to the question behind the keys. An answer with many providers may have left us out. */
+static int confirm(const struct telling *telling, struct bytes answer)
+{
+	struct kad_region_sweep *sweep = telling->sweep;
+	struct search search = { .peer = &sweep->kad->table.self };
+	struct kad_msg msg;
+
+	if (kad_msg_decode(&msg, answer) || msg.type != KAD_GET_PROVIDERS)
+		return -EBADMSG;
+	kad_msg_peers(answer, KAD_PROVIDERS, look_for, &search);
+	sweep->confirmed++;
+	if (!search.found && search.seen < KAD_SWEEP_PROVIDERS_MANY)
+		sweep->unkept++;
+	return 0;
+}
+
 static void on_called(void *ctx, int err, struct bytes answer)
 {
 	struct slot *slot = ctx;
 	struct telling *telling = slot->telling;
 	struct kad *kad = telling->sweep->kad;
-	struct kad_msg msg;
 
 	slot->call = NULL;
 	telling->open--;
-	if (!err && telling->confirming &&
-	    (kad_msg_decode(&msg, answer) || msg.type != KAD_FIND_NODE))
-		err = -EBADMSG;
+	if (!err && telling->confirming)
+		err = confirm(telling, answer);
 	if (err) {
 		kad_peer_failed(kad, &peer_of(telling)->peer, err);
 		telling_over(telling, false);
@@ -197,7 +227,7 @@ static bool call(struct telling *telling, enum kad_type type, const struct kad_r
 	slot->telling = telling;
 	slot->call =
 		kad_client_call(kad->client, &peer_of(telling)->peer, buf_bytes(&request),
-				type == KAD_FIND_NODE, kad_now(kad) + KAD_SEND_MS, on_called, slot);
+				type == KAD_GET_PROVIDERS, kad_now(kad) + KAD_SEND_MS, on_called, slot);
 	buf_release(&request);
 	telling->open += slot->call != NULL;
 	return slot->call != NULL;
@@ -218,7 +248,7 @@ static void telling_pump(struct telling *telling)
 		} else if (telling->open > 0) {
 			return;
 		} else {
-			room = call(telling, KAD_FIND_NODE, sweep->keys[telling->sent]);
+			room = call(telling, KAD_GET_PROVIDERS, sweep->keys[telling->sent]);
 			telling->confirming = room;
 		}
 	}
@@ -425,5 +455,6 @@ void kad_region_sweep_start(struct kad_region_sweep *sweep, const struct kad_reg
 	sweep->running = true;
 	sweep->walks = 0;
 	sweep->failed = 0;
+	sweep->confirmed = sweep->unkept = 0;
 	walk_to(sweep, kad_region_key_bytes(key), on_first);
 }

@@ -16,6 +16,7 @@
 #define KAD_SWEEP_PEERS_MAX 8
 #define KAD_SWEEP_CALLS_MAX 12
 #define KAD_SWEEP_PASS_MAX 4096
+#define KAD_SWEEP_PROVIDERS_MANY 100 /* an answer with so many may be cut short */
 #define KAD_SWEEP_WALK_MS (2ull * 60 * 1000)
 #define KAD_SWEEP_FRESH_MS (5ull * 60 * 1000) /* so long what is known of a region is good */
 
@@ -23,7 +24,8 @@ struct kad_region_sweep;
 
 /* A peer confirmed key, at least one; it leaves the set after the call. */
 typedef void kad_sweep_told_fn(void *ctx, struct kad_region_key *key);
-/* The region is through. failed: how many of its keys wait now. The sweep can be started again. */
+/* The region is through. failed: how many of its keys wait now; confirmed and unkept tell of the peers.
+ * The sweep can be started again. */
 typedef void kad_sweep_done_fn(void *ctx, size_t failed);
 
 /* Zeroed, then kad_region_sweep_init(). */
@@ -45,6 +47,7 @@ struct kad_region_sweep {
 	uint16_t *last; /* per key: the farthest of the peers that are told, in map */
 	bool *took;
 	size_t count, failed;
+	unsigned confirmed, unkept; /* peers that were told since the start; those that keep no record of it */
 	size_t next; /* of map.peers to be told */
 	struct multiaddr *addrs;
 	size_t addr_count;

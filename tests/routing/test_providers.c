@@ -56,16 +56,23 @@ static void quotas_hold(void **state)
 	assert_int_equal(kad_providers_add(&store, key_of(1, key), &peer, 1), -EAGAIN);
 	/* Room is made of those whose time is over. */
 	assert_int_equal(kad_providers_add(&store, key_of(1, key), &peer, 1 + TTL), 0);
-	for (uint32_t i = 0; i < KAD_PROVIDERS_PEER_MAX - 1; i++)
-		assert_int_equal(kad_providers_add(&store, key_of(10 + i, key), &peer, 1), 0);
-	assert_int_equal(kad_providers_add(&store, key_of(9, key), &peer, 1), -EAGAIN);
+	/* Nobody has more than its one: a stranger finds no room, until a peer has more than the others. */
 	for (uint32_t i = 0; store.count < KAD_PROVIDERS_TOTAL_MAX; i++) {
-		struct peer_id other = peer_of(100000 + i / 1000);
+		struct peer_id other = peer_of(1000000 + i);
 
-		assert_int_equal(kad_providers_add(&store, key_of(1000000 + i, key), &other, 1), 0);
+		assert_int_equal(kad_providers_add(&store, key_of(1000000 + i, key), &other, 1 + TTL),
+				 0);
 	}
-	peer = peer_of(7);
-	assert_int_equal(kad_providers_add(&store, key_of(8, key), &peer, 1), -EAGAIN);
+	peer = peer_of(7000000);
+	assert_int_equal(kad_providers_add(&store, key_of(8, key), &peer, 1 + TTL), -EAGAIN);
+	assert_int_equal(store.refused, 2);
+	assert_int_equal(store.count, KAD_PROVIDERS_TOTAL_MAX);
+	/* A renewal needs none, and what is over makes some. */
+	peer = peer_of(1000000);
+	assert_int_equal(kad_providers_add(&store, key_of(1000000, key), &peer, 2 + TTL), 0);
+	peer = peer_of(7000000);
+	assert_int_equal(kad_providers_add(&store, key_of(8, key), &peer, 1 + 2 * TTL), 0);
+	assert_int_equal(store.displaced, 0);
 	kad_providers_release(&store);
 }
 

@@ -1,5 +1,6 @@
-/* 1e5 announcements of one peer: quotas hold, a stranger cannot be announced, and who went beyond a
- * quota stays connected (advisories, row 25). */
+/* More announcements than the store holds: one peer may fill it and gives way to others, a stranger
+ * cannot be announced, and who goes beyond a limit stays connected and hears of it (advisories, row 25). */
+#include "routing/kad/kad.h"
 #include "routing/kad/msg.h"
 #include "routing/kad/providers.h"
 #include "routing/kad/server.h"
@@ -8,7 +9,10 @@
 
 #include <errno.h>
 
-#define FLOOD 100000u
+#define FLOOD (KAD_PROVIDERS_TOTAL_MAX + 9000u)
+#define OTHERS 5000u
+#define KEYS 30000u
+
 
 static size_t no_addrs(void *ctx, struct multiaddr *addrs, size_t max)
 {
@@ -69,34 +73,54 @@ static int announce(struct desk *desk, const struct peer_id *from, struct bytes 
 	return err;
 }
 
-static void one_peer_fills_its_quota_only(void **state)
+/* In a small network one server keeps all that one provider has. Nobody is kept out by that. */
+static void one_peer_fills_the_store_and_gives_way_to_others(void **state)
 {
 	struct desk *desk = desk_new();
-	struct peer_id one = peer_of(1), two = peer_of(2);
+	struct peer_id one = peer_of(1), two = peer_of(2), got[2];
 	uint8_t key[6];
 
 	(void)state;
 	for (uint32_t i = 0; i < FLOOD; i++)
 		assert_int_equal(announce(desk, &one, key_of(i, key), &one), 0);
-	assert_int_equal(desk->providers.count, KAD_PROVIDERS_PEER_MAX);
-	assert_int_equal(kad_providers_keys(&desk->providers), KAD_PROVIDERS_PEER_MAX);
-	/* Others are not hurt. */
-	assert_int_equal(announce(desk, &two, key_of(FLOOD, key), &two), 0);
-	assert_int_equal(desk->providers.count, KAD_PROVIDERS_PEER_MAX + 1);
+	assert_int_equal(desk->providers.count, KAD_PROVIDERS_TOTAL_MAX);
+	assert_int_equal(kad_providers_keys(&desk->providers), KAD_PROVIDERS_TOTAL_MAX);
+	assert_int_equal(desk->providers.refused, FLOOD - KAD_PROVIDERS_TOTAL_MAX);
+	assert_int_equal(desk->providers.displaced, 0);
+	for (uint32_t i = 0; i < OTHERS; i++) {
+		assert_int_equal(announce(desk, &two, key_of(FLOOD + i, key), &two), 0);
+		assert_int_equal(kad_providers_get(&desk->providers, key_of(FLOOD + i, key), 1, got, 2),
+				 1);
+	}
+	assert_int_equal(desk->providers.count, KAD_PROVIDERS_TOTAL_MAX);
+	assert_int_equal(desk->providers.displaced, OTHERS);
+	assert_int_equal(desk->providers.peers.count, 2);
 	desk_free(desk);
 }
 
-static void many_peers_fill_the_total_only(void **state)
+/* Many that have the same fill it; a newcomer with less finds room as long as anybody has more. */
+static void a_full_store_is_shared_evenly(void **state)
 {
 	struct desk *desk = desk_new();
 	struct peer_id peer;
 	uint8_t key[6];
+	size_t kept = 0;
 
 	(void)state;
 	for (uint32_t i = 0; i < FLOOD; i++) {
 		peer = peer_of(i / 1000);
 		assert_int_equal(announce(desk, &peer, key_of(i, key), &peer), 0);
 	}
+	assert_int_equal(desk->providers.count, KAD_PROVIDERS_TOTAL_MAX);
+	peer = peer_of(FLOOD);
+	for (uint32_t i = 0; i < 2000; i++)
+		assert_int_equal(announce(desk, &peer, key_of(FLOOD + i, key), &peer), 0);
+	for (uint32_t i = 0; i < 2000; i++) {
+		struct peer_id got[1];
+
+		kept += kad_providers_get(&desk->providers, key_of(FLOOD + i, key), 1, got, 1);
+	}
+	assert_in_range(kept, 800, 1000);
 	assert_int_equal(desk->providers.count, KAD_PROVIDERS_TOTAL_MAX);
 	desk_free(desk);
 }
@@ -131,43 +155,89 @@ static void nobody_announces_another(void **state)
 	desk_free(desk);
 }
 
-/* Over the wire: all of more than the quota is sent, over one connection that stays. */
-static void a_flood_is_no_reason_to_part(void **state)
+struct pair {
+	struct lab *lab;
+	struct router *server, *provider;
+};
+
+/* The server, and one that announces so many keys and is through with it. */
+static struct pair pair_told(uint32_t keys, uint32_t full)
 {
-	const uint32_t keys = KAD_PROVIDERS_PEER_MAX + 4000;
-	struct lab *lab = lab_new();
-	struct swarm *a = lab_swarm(lab, 1, NULL, NULL), *b = lab_swarm(lab, 2, NULL, NULL);
-	struct router *ra = kad_lab_node(a, NULL), *rb = kad_lab_node(b, NULL);
+	struct pair pair = { .lab = lab_new() };
+	struct swarm *a = lab_swarm(pair.lab, 1, NULL, NULL), *b = lab_swarm(pair.lab, 2, NULL, NULL);
 	struct kad_stats stats = { 0 };
 	uint8_t key[6];
 
-	(void)state;
-	assert_int_equal(lab_connect(lab, b, a), 0);
-	kad_lab_peers(lab, rb, 1);
+	pair.server = kad_lab_node(a, NULL);
+	pair.provider = kad_lab_node(b, NULL);
+	for (uint32_t i = 0; i < full; i++) {
+		struct peer_id peer = peer_of(i);
+
+		assert_int_equal(kad_providers_add(&kad_of(pair.server)->providers,
+						   key_of(KEYS + i, key), &peer, kad_wall_ms()),
+				 0);
+	}
+	assert_int_equal(lab_connect(pair.lab, b, a), 0);
+	kad_lab_peers(pair.lab, pair.provider, 1);
 	for (uint32_t i = 0; i < keys; i++)
-		assert_int_equal(kad_provide_start(rb, key_of(i, key)), 0);
+		assert_int_equal(kad_provide_start(pair.provider, key_of(i, key)), 0);
 	for (unsigned i = 0; i < 6000 && stats.provided < keys; i++) {
-		lab_run(lab, 10);
-		kad_stats(rb, &stats);
+		lab_run(pair.lab, 10);
+		kad_stats(pair.provider, &stats);
 	}
 	assert_int_equal(stats.provided, keys);
 	assert_int_equal(stats.table_peers, 1);
 	assert_true(stats.messages_sent < keys + 200);
-	kad_stats(ra, &stats);
-	assert_int_equal(stats.provider_keys, KAD_PROVIDERS_PEER_MAX);
-	router_free(ra);
-	router_free(rb);
-	lab_free(lab);
+	return pair;
+}
+
+static void pair_free(struct pair *pair)
+{
+	router_free(pair->server);
+	router_free(pair->provider);
+	lab_free(pair->lab);
+}
+
+/* Over the wire, over one connection that stays. */
+static void thirty_thousand_keys_of_one_provider_are_all_kept_by_one_server(void **state)
+{
+	struct pair pair = pair_told(KEYS, 0);
+	struct kad_stats stats;
+
+	(void)state;
+	kad_stats(pair.provider, &stats);
+	assert_true(stats.provide_confirmed > 0);
+	assert_int_equal(stats.provide_unkept, 0);
+	kad_stats(pair.server, &stats);
+	assert_int_equal(stats.provider_keys, KEYS);
+	assert_int_equal(stats.providers_refused, 0);
+	pair_free(&pair);
+}
+
+static void a_provider_hears_that_a_full_server_keeps_nothing(void **state)
+{
+	struct pair pair = pair_told(100, KAD_PROVIDERS_TOTAL_MAX);
+	struct kad_stats stats;
+
+	(void)state;
+	kad_stats(pair.provider, &stats);
+	assert_true(stats.provide_unkept > 0);
+	kad_stats(pair.server, &stats);
+	assert_int_equal(stats.provider_records, KAD_PROVIDERS_TOTAL_MAX);
+	assert_int_equal(stats.providers_refused, 100);
+	assert_int_equal(stats.providers_displaced, 0);
+	pair_free(&pair);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(one_peer_fills_its_quota_only),
-		cmocka_unit_test(many_peers_fill_the_total_only),
+		cmocka_unit_test(one_peer_fills_the_store_and_gives_way_to_others),
+		cmocka_unit_test(a_full_store_is_shared_evenly),
 		cmocka_unit_test(many_peers_fill_the_quota_of_a_key_only),
 		cmocka_unit_test(nobody_announces_another),
-		cmocka_unit_test(a_flood_is_no_reason_to_part),
+		cmocka_unit_test(thirty_thousand_keys_of_one_provider_are_all_kept_by_one_server),
+		cmocka_unit_test(a_provider_hears_that_a_full_server_keeps_nothing),
 	};
 
 	return cmocka_run_group_tests_name("routing/providers_flood", tests, NULL, NULL);
