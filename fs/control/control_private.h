@@ -2,6 +2,7 @@
 #ifndef FS_CONTROL_PRIVATE_H
 #define FS_CONTROL_PRIVATE_H
 
+#include "fs/control/control_socket.h"
 #include "fs/control/control_frame.h"
 #include "net/base/list.h"
 
@@ -18,7 +19,7 @@
 
 struct control_server {
 	struct loop *loop;
-	char *repo_path;
+	struct control_socket socket; /* its file */
 	uv_pipe_t listener;
 	struct exchange *exchange; /* may be NULL */
 	struct store *store;

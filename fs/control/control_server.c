@@ -193,7 +193,6 @@ static void on_listener_closed(uv_handle_t *handle)
 	struct control_server *server =
 		container_of((uv_pipe_t *)handle, struct control_server, listener);
 
-	free(server->repo_path);
 	free(server);
 }
 
@@ -202,13 +201,14 @@ int control_server_start(struct loop *loop, const char *repo_path, struct exchan
 			 struct control_server **out)
 {
 	struct control_server *server;
-	int err, fd = control_socket_bind(repo_path);
+	struct control_socket socket;
+	int err, fd = control_socket_bind(repo_path, &socket);
 
 	if (fd < 0)
 		return fd;
 	server = xnew(struct control_server);
 	server->loop = loop;
-	server->repo_path = xstrdup(repo_path);
+	server->socket = socket;
 	server->exchange = exchange;
 	server->store = store;
 	server->commands = commands;
@@ -234,6 +234,6 @@ void control_server_stop(struct control_server *server)
 		return;
 	list_for_each_safe(client, &server->clients, struct control_client, node)
 		client_close(client);
-	control_socket_unlink(server->repo_path);
+	control_socket_release(&server->socket);
 	uv_close((uv_handle_t *)&server->listener, on_listener_closed);
 }

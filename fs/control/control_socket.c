@@ -87,11 +87,28 @@ int control_owner(const char *repo_path)
 	return pid;
 }
 
-int control_socket_bind(const char *repo_path)
+/* Which file was bound, so that no other is removed in its place. */
+static int remember(const char *repo_path, struct control_socket *socket)
+{
+	struct stat file;
+
+	socket->dir_fd = open(repo_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (socket->dir_fd < 0)
+		return -errno;
+	socket->bound = true;
+	if (fstatat(socket->dir_fd, SOCKET_NAME, &file, AT_SYMLINK_NOFOLLOW))
+		return -errno;
+	socket->device = file.st_dev;
+	socket->inode = file.st_ino;
+	return 0;
+}
+
+int control_socket_bind(const char *repo_path, struct control_socket *out)
 {
 	struct sockaddr_un addr;
 	int dir_fd, fd = -1, err = socket_addr(repo_path, &addr, &dir_fd);
 
+	*out = (struct control_socket){ 0 };
 	if (!err && unlink(addr.sun_path) && errno != ENOENT)
 		err = -errno;
 	if (!err) {
@@ -102,17 +119,27 @@ int control_socket_bind(const char *repo_path)
 	if (!err && (fchmod(fd, 0600) || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
 		     chmod(addr.sun_path, 0600)))
 		err = -errno;
-	if (err && fd >= 0)
-		close(fd);
+	if (!err)
+		err = remember(repo_path, out);
+	if (err) {
+		control_socket_release(out);
+		if (fd >= 0)
+			close(fd);
+	}
 	if (dir_fd >= 0)
 		close(dir_fd);
 	return err ? err : fd;
 }
 
-void control_socket_unlink(const char *repo_path)
+void control_socket_release(struct control_socket *socket)
 {
-	char *file = repo_file(repo_path, SOCKET_NAME);
+	struct stat file;
 
-	unlink(file);
-	free(file);
+	if (!socket->bound)
+		return;
+	if (!fstatat(socket->dir_fd, SOCKET_NAME, &file, AT_SYMLINK_NOFOLLOW) &&
+	    file.st_dev == socket->device && file.st_ino == socket->inode)
+		unlinkat(socket->dir_fd, SOCKET_NAME, 0);
+	close(socket->dir_fd);
+	*socket = (struct control_socket){ 0 };
 }

@@ -483,6 +483,39 @@ static void rights_and_lock(void **state)
 	assert_int_equal(control_owner(bench->path), 0);
 }
 
+static void moved_folder_loses_its_own_socket_alone(void **state)
+{
+	struct bench *bench = *state;
+	char *moved = xasprintf("%s/moved", bench->dir), *mine = xasprintf("%s/control.sock", moved);
+	char *another = xasprintf("%s/control.sock", bench->path);
+
+	assert_int_equal(rename(bench->path, moved), 0);
+	assert_int_equal(mkdir(bench->path, 0700), 0);
+	fclose(fopen(another, "w"));
+	stop(bench);
+	assert_int_not_equal(access(mine, F_OK), 0);
+	assert_int_equal(access(another, F_OK), 0);
+	unlink(another);
+	assert_int_equal(rmdir(moved), 0);
+	start(bench);
+	free(another);
+	free(mine);
+	free(moved);
+}
+
+static void replaced_socket_is_left_alone(void **state)
+{
+	struct bench *bench = *state;
+	char *file = xasprintf("%s/control.sock", bench->path);
+
+	assert_int_equal(unlink(file), 0);
+	fclose(fopen(file, "w"));
+	stop(bench);
+	assert_int_equal(access(file, F_OK), 0);
+	start(bench);
+	free(file);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -496,6 +529,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(blocks_for_many_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(hostile_bytes_end_the_client, setup, teardown),
 		cmocka_unit_test_setup_teardown(rights_and_lock, setup, teardown),
+		cmocka_unit_test_setup_teardown(moved_folder_loses_its_own_socket_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(replaced_socket_is_left_alone, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("fs/control", tests, NULL, NULL);
