@@ -2,8 +2,8 @@
  *
  *   transport: dials and listens, hands over connections        (tcp.c; the simulator's own)
  *   conn:      a byte pipe, perhaps already secured             (conn.c over uv_tcp)
- *   noise:     secures a conn                                   (noise.c, sans-io)
- *   yamux:     streams over a secured conn                      (yamux.c, sans-io)
+ *
+ * What secures a conn is net/security/secure.h's; streams over a secured conn are net/session's.
  *
  * A conn belongs to who was handed it; its owner sets events before returning from that callback. */
 #ifndef NET_CHANNEL_H
@@ -45,9 +45,29 @@ struct conn {
 	struct multiaddr remote;
 	struct multiaddr local;
 	size_t read_max; /* most bytes of one on_data; 0: what the transport likes */
-	/* Set by transports that prove identities themselves (simulator): Noise is skipped. */
+	/* Set by transports that prove identities themselves (simulator): the upgrade is skipped. */
 	struct peer_id secured_as;
+	/* Set by transports whose time is the loop's alone (simulator): round trips are measured by the
+	 * loop's clock and not by the kernel's. */
+	bool virtual_time;
 };
+
+static inline void conn_write(struct conn *conn, struct buf *data)
+{
+	conn->ops->write(conn, data);
+}
+
+static inline size_t conn_queued(const struct conn *conn)
+{
+	return conn->ops->queued(conn);
+}
+
+/* NULL is ignored. */
+static inline void conn_close(struct conn *conn)
+{
+	if (conn)
+		conn->ops->close(conn);
+}
 
 typedef void transport_dialed_fn(void *ctx, int err, struct conn *conn);
 typedef void transport_accept_fn(void *ctx, struct conn *conn);
@@ -64,7 +84,9 @@ struct transport_ops {
 	size_t (*listen_addrs)(const struct transport *transport, struct multiaddr *addrs, size_t max);
 	/* Stop accepting (true) or go on (false): the swarm is full. */
 	void (*hold)(struct transport *transport, bool hold);
-	void (*free)(struct transport *transport);
+	/* Stops listening and frees the transport. done(ctx) runs once, before this returns or later: when
+	 * its last handle is closed. Its connections and dials have been closed or cancelled before. */
+	void (*close)(struct transport *transport, void (*done)(void *ctx), void *ctx);
 };
 
 struct transport {

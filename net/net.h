@@ -9,14 +9,16 @@
 #include "net/base/list.h"
 #include "net/base/loop.h"
 #include "net/base/random.h"
+#include "net/security/secure.h"
+#include "net/transport/tcp.h"
 #include "net/wire/key.h"
 #include "net/wire/multiaddr.h"
 
 struct db;
 struct swarm;
 struct stream;
-struct transport;
 
+#define SWARM_TRANSPORTS_MAX 12
 #define SWARM_PROTOCOL_MAX 128	    /* bytes of a protocol name */
 #define SWARM_PEER_ADDRS_MAX 64	    /* addresses kept per peer */
 #define SWARM_PEER_PROTOCOLS_MAX 100 /* protocols kept per peer */
@@ -40,6 +42,12 @@ struct swarm_config {
 	uint64_t down_per_second;     /* bytes read from all of them [no limit] */
 	bool announce_loopback;	      /* loopback addresses go into identify and routing */
 	bool bare;		      /* no identify, no ping: who dials for others tells nothing */
+	/* How peers are reached; the swarm takes them and closes them [TCP]. */
+	struct transport *const *transports;
+	size_t transport_count; /* at most SWARM_TRANSPORTS_MAX */
+	/* How connections are secured, in order of preference; taken as well [Noise]. */
+	struct security *const *securities;
+	size_t security_count; /* at most SECURITIES_MAX */
 };
 
 /* Borrows loop, random, identity and db (peerstore; NULL: nothing survives a restart) for its life. */
@@ -60,9 +68,6 @@ int swarm_listen(struct swarm *swarm, const struct multiaddr *addr);
  * ones unless announce_loopback or there are no others; then those that others have reached us at
  * through a translator. Returns how many there are; fills at most max. */
 size_t swarm_listen_addrs(const struct swarm *swarm, struct multiaddr *addrs, size_t max);
-
-/* Use another way to reach peers beside TCP (the simulator's). Borrowed for the swarm's life. */
-void swarm_add_transport(struct swarm *swarm, struct transport *transport);
 
 /* ---- peers ---- */
 

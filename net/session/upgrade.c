@@ -1,19 +1,20 @@
+/* The driver of an upgrade: which security, its handshake, which muxer. The handshakes themselves are
+ * sans-io and live in net/security. Loop thread. */
 #include "net/session/upgrade.h"
 
 #include "net/base/alloc.h"
 #include "net/session/multistream.h"
+#include "net/transport/conn.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define NOISE_PROTOCOL "/noise"
 #define YAMUX_PROTOCOL "/yamux/1.0.0"
-#define FRAME_PREFIX 2
 
 /*
- * SECURITY --/noise settled--> HANDSHAKE --muxer agreed on--> DONE
+ * SECURITY --one settled--> HANDSHAKE --muxer agreed on--> DONE
  *                                  \--no early muxer--> MUXER --settled--> DONE
  * Every state ends in upgrade_end(err); the timer may cut in anywhere.
  */
@@ -24,111 +25,16 @@ struct upgrade {
 	struct secured secured;
 	enum upgrade_state state;
 	struct multistream *ms;
-	const struct identity *identity;
+	struct security *const *securities;
+	size_t security_count;
+	const char *names[SECURITIES_MAX]; /* of the securities, for multistream */
 	struct peer_id expected;
-	struct random *random;
 	struct timer timer;
 	upgrade_done_fn *done;
 	void *ctx;
 };
 
-static const char *const security_protocols[] = { NOISE_PROTOCOL };
 static const char *const muxer_protocols[] = { YAMUX_PROTOCOL };
-
-/* ---- secured ---- */
-
-void secured_release(struct secured *secured)
-{
-	noise_free(secured->noise);
-	conn_close(secured->conn);
-	buf_release(&secured->raw);
-	buf_release(&secured->plain);
-	*secured = (struct secured){ 0 };
-}
-
-int secured_seal(struct secured *secured, const struct bytes *parts, size_t count, struct buf *out)
-{
-	if (secured->noise)
-		return noise_seal(secured->noise, parts, count, out);
-	for (size_t i = 0; i < count; i++)
-		buf_add(out, parts[i]);
-	return 0;
-}
-
-/* Whole frames of [at, at+len), in place. Bytes used, or the error. */
-static ssize_t open_frames(struct secured *secured, uint8_t *at, size_t len,
-			   secured_plain_fn *plain, void *ctx)
-{
-	size_t used = 0;
-
-	while (used < len) {
-		struct bytes text;
-		ssize_t n = noise_open(secured->noise, at + used, len - used, &text);
-
-		if (n < 0)
-			return n;
-		if (n == 0)
-			break;
-		used += (size_t)n;
-		int err = text.len > 0 ? plain(ctx, text) : 0;
-		if (err)
-			return err;
-	}
-	return (ssize_t)used;
-}
-
-/* Bytes that the frame begun in raw still lacks; its prefix may be cut too. */
-static size_t frame_lacks(const struct buf *raw)
-{
-	size_t whole = FRAME_PREFIX;
-
-	if (raw->len >= FRAME_PREFIX)
-		whole += (size_t)raw->at[0] << 8 | raw->at[1];
-	return whole > raw->len ? whole - raw->len : 0;
-}
-
-/* Fill up the frame begun earlier from the new bytes: only that one frame is copied. */
-static ssize_t complete_frame(struct secured *secured, uint8_t *at, size_t len,
-			      secured_plain_fn *plain, void *ctx)
-{
-	struct buf *raw = &secured->raw;
-	size_t used = 0;
-
-	while (used < len && raw->len > 0) {
-		size_t more = frame_lacks(raw);
-
-		if (more > len - used)
-			more = len - used;
-		buf_add(raw, bytes_of(at + used, more));
-		used += more;
-		if (raw->len < FRAME_PREFIX || frame_lacks(raw) > 0)
-			continue;
-		ssize_t n = open_frames(secured, raw->at, raw->len, plain, ctx);
-		if (n < 0)
-			return n;
-		buf_consume(raw, (size_t)n);
-	}
-	return (ssize_t)used;
-}
-
-int secured_open(struct secured *secured, uint8_t *at, size_t len, secured_plain_fn *plain,
-		 void *ctx)
-{
-	ssize_t used;
-
-	if (!secured->noise)
-		return len > 0 ? plain(ctx, bytes_of(at, len)) : 0;
-	used = complete_frame(secured, at, len, plain, ctx);
-	if (used < 0)
-		return (int)used;
-	at += used;
-	len -= (size_t)used;
-	used = open_frames(secured, at, len, plain, ctx);
-	if (used < 0)
-		return (int)used;
-	buf_add(&secured->raw, bytes_of(at + used, len - (size_t)used));
-	return 0;
-}
 
 /* ---- upgrade ---- */
 
@@ -158,10 +64,6 @@ static void upgrade_end(struct upgrade *upgrade, int err)
 		secured = upgrade->secured;
 		upgrade->secured = (struct secured){ 0 };
 		secured.conn->events = NULL;
-		if (!secured.noise) { /* there was never anything to decrypt */
-			secured.plain = secured.raw;
-			secured.raw = (struct buf){ 0 };
-		}
 	}
 	upgrade_cancel(upgrade);
 	done(ctx, err, err ? NULL : &secured);
@@ -189,36 +91,40 @@ static int upgrade_send(struct upgrade *upgrade, struct buf *out)
 	return err;
 }
 
-static const char *select_one(const char *ours, struct bytes name)
+static struct security *security_named(const struct upgrade *upgrade, struct bytes name)
 {
-	return bytes_equal(bytes_str(ours), name) ? ours : NULL;
+	for (size_t i = 0; i < upgrade->security_count; i++)
+		if (bytes_equal(bytes_str(upgrade->names[i]), name))
+			return upgrade->securities[i];
+	return NULL;
 }
 
 static const char *select_security(void *ctx, struct bytes name)
 {
-	(void)ctx;
-	return select_one(NOISE_PROTOCOL, name);
+	struct security *security = security_named(ctx, name);
+
+	return security ? security->ops->name : NULL;
 }
 
 static const char *select_muxer(void *ctx, struct bytes name)
 {
 	(void)ctx;
-	return select_one(YAMUX_PROTOCOL, name);
+	return bytes_equal(bytes_str(YAMUX_PROTOCOL), name) ? YAMUX_PROTOCOL : NULL;
 }
 
-static int start_negotiation(struct upgrade *upgrade, const char *const *protocols,
+static int start_negotiation(struct upgrade *upgrade, const char *const *protocols, size_t count,
 			     const char *(*select)(void *ctx, struct bytes name))
 {
 	struct buf out = { 0 };
 
-	upgrade->ms = upgrade->secured.outbound ? multistream_dialer(protocols, 1)
+	upgrade->ms = upgrade->secured.outbound ? multistream_dialer(protocols, count)
 						: multistream_listener(select, upgrade);
 	multistream_start(upgrade->ms, &out);
 	return upgrade_send(upgrade, &out);
 }
 
-/* Feed raw or plain bytes to the negotiation. 1: settled. */
-static int negotiate(struct upgrade *upgrade, struct buf *in)
+/* Feed raw or plain bytes to the negotiation. 1: settled, and *protocol is what on. */
+static int negotiate(struct upgrade *upgrade, struct buf *in, const char **protocol)
 {
 	struct buf out = { 0 };
 	size_t used = 0;
@@ -227,44 +133,55 @@ static int negotiate(struct upgrade *upgrade, struct buf *in)
 
 	buf_consume(in, used);
 	if (rc == 1) {
+		*protocol = multistream_protocol(upgrade->ms);
 		multistream_free(upgrade->ms);
 		upgrade->ms = NULL;
 	}
 	return err ? err : rc;
 }
 
-static void start_handshake(struct upgrade *upgrade)
-{
-	upgrade->state = UPGRADE_HANDSHAKE;
-	upgrade->secured.noise = noise_new(upgrade->secured.outbound, upgrade->identity,
-					   &upgrade->expected, muxer_protocols, 1, upgrade->random);
-}
-
 static int start_muxer(struct upgrade *upgrade)
 {
-	const char *muxer = noise_muxer(upgrade->secured.noise);
+	struct secured *secured = &upgrade->secured;
+	const char *muxer = secured->secure->ops->muxer(secured->secure);
 
-	upgrade->secured.peer = *noise_peer(upgrade->secured.noise);
+	secured->peer = *secured->secure->ops->peer(secured->secure);
 	if (muxer && strcmp(muxer, YAMUX_PROTOCOL) == 0) {
 		upgrade->state = UPGRADE_DONE;
 		return 0;
 	}
 	upgrade->state = UPGRADE_MUXER;
-	return start_negotiation(upgrade, muxer_protocols, select_muxer);
+	return start_negotiation(upgrade, muxer_protocols, 1, select_muxer);
 }
 
-static int handshake(struct upgrade *upgrade)
+static int handshake(struct upgrade *upgrade, struct bytes in)
 {
+	struct secure *secure = upgrade->secured.secure;
 	struct buf out = { 0 };
 	size_t used = 0;
-	int rc = noise_handshake(upgrade->secured.noise, buf_bytes(&upgrade->secured.raw), &used,
-				 &out);
+	int rc = secure->ops->handshake(secure, in, &used, &out);
 	int err = upgrade_send(upgrade, &out);
 
 	buf_consume(&upgrade->secured.raw, used);
 	if (err || rc < 0)
 		return err ? err : rc;
 	return rc == 1 ? start_muxer(upgrade) : 0;
+}
+
+static int negotiate_security(struct upgrade *upgrade)
+{
+	struct secured *secured = &upgrade->secured;
+	const char *name;
+	int rc = negotiate(upgrade, &secured->raw, &name);
+	struct security *security;
+
+	if (rc != 1)
+		return rc;
+	security = security_named(upgrade, bytes_str(name));
+	secured->secure = security->ops->start(security, secured->outbound, &upgrade->expected,
+					       muxer_protocols, 1);
+	upgrade->state = UPGRADE_HANDSHAKE;
+	return handshake(upgrade, (struct bytes){ 0 });
 }
 
 static int keep_plain(void *ctx, struct bytes plain)
@@ -280,14 +197,11 @@ static int keep_plain(void *ctx, struct bytes plain)
 /* Decrypt what is whole and go on with the negotiation inside. */
 static int negotiate_muxer(struct upgrade *upgrade)
 {
-	struct secured *secured = &upgrade->secured;
-	ssize_t n = open_frames(secured, secured->raw.at, secured->raw.len, keep_plain, upgrade);
-	int rc;
+	const char *name;
+	int rc = secured_open_raw(&upgrade->secured, keep_plain, upgrade);
 
-	if (n < 0)
-		return (int)n;
-	buf_consume(&secured->raw, (size_t)n);
-	rc = negotiate(upgrade, &secured->plain);
+	if (!rc)
+		rc = negotiate(upgrade, &upgrade->secured.plain, &name);
 	if (rc == 1)
 		upgrade->state = UPGRADE_DONE;
 	return rc < 0 ? rc : 0;
@@ -296,19 +210,11 @@ static int negotiate_muxer(struct upgrade *upgrade)
 /* One step with what has arrived. */
 static int upgrade_step(struct upgrade *upgrade)
 {
-	struct buf out = { 0 };
-	int rc;
-
 	switch (upgrade->state) {
 	case UPGRADE_SECURITY:
-		rc = negotiate(upgrade, &upgrade->secured.raw);
-		if (rc != 1)
-			return rc;
-		start_handshake(upgrade);
-		noise_start(upgrade->secured.noise, &out);
-		return upgrade_send(upgrade, &out);
+		return negotiate_security(upgrade);
 	case UPGRADE_HANDSHAKE:
-		return handshake(upgrade);
+		return handshake(upgrade, buf_bytes(&upgrade->secured.raw));
 	case UPGRADE_MUXER:
 		return negotiate_muxer(upgrade);
 	case UPGRADE_DONE:
@@ -317,7 +223,7 @@ static int upgrade_step(struct upgrade *upgrade)
 	return 0;
 }
 
-/* Noise has checked already; a transport that proves identities has not been told whom we want. */
+/* A handshake has checked already; a transport that proves identities has not been told whom we want. */
 static int check_peer(const struct upgrade *upgrade)
 {
 	bool as_wanted = !peer_id_is_set(&upgrade->expected) ||
@@ -362,31 +268,35 @@ static void on_timeout(void *ctx)
 static const struct conn_events upgrade_events = { .on_data = on_data, .on_close = on_close };
 
 struct upgrade *upgrade_start(struct loop *loop, struct conn *conn, bool outbound,
-			      const struct identity *identity, const struct peer_id *expected,
-			      struct random *random, upgrade_done_fn *done, void *ctx)
+			      struct security *const *securities, size_t security_count,
+			      const struct peer_id *expected, upgrade_done_fn *done, void *ctx)
 {
 	struct upgrade *upgrade = xnew(struct upgrade);
 	struct timers *timers = loop_timers(loop);
 
+	assert(security_count > 0 && security_count <= SECURITIES_MAX);
 	upgrade->loop = loop;
 	upgrade->secured.conn = conn;
 	upgrade->secured.outbound = outbound;
-	upgrade->identity = identity;
+	upgrade->securities = securities;
+	upgrade->security_count = security_count;
+	for (size_t i = 0; i < security_count; i++)
+		upgrade->names[i] = securities[i]->ops->name;
 	if (expected)
 		upgrade->expected = *expected;
-	upgrade->random = random;
 	upgrade->done = done;
 	upgrade->ctx = ctx;
 	conn->events = &upgrade_events;
 	conn->ctx = upgrade;
 	if (peer_id_is_set(&conn->secured_as)) {
 		upgrade->state = UPGRADE_DONE;
+		upgrade->secured.secure = secure_none_new(&conn->secured_as);
 		upgrade->secured.peer = conn->secured_as;
 		timer_start(timers, &upgrade->timer, 0, on_timeout, upgrade);
 		return upgrade;
 	}
 	timer_start(timers, &upgrade->timer, UPGRADE_TIMEOUT_MS, on_timeout, upgrade);
 	/* A failed write shows as on_close(); nothing is sealed yet that could fail otherwise. */
-	start_negotiation(upgrade, security_protocols, select_security);
+	start_negotiation(upgrade, upgrade->names, security_count, select_security);
 	return upgrade;
 }

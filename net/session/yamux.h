@@ -48,7 +48,7 @@ void yamux_free(struct yamux *yamux);
 /* Feed plain bytes from the peer. 0, or -EBADMSG / -EPROTO: a go-away is queued, send it and close;
  * -ECONNRESET: the peer went away. */
 int yamux_recv(struct yamux *yamux, struct bytes in, uint64_t now_us);
-/* Up to about max bytes of frames to send now, as parts for noise_seal(): parts[] points into the session until
+/* Up to about max bytes of frames to send now, as parts for secured_seal(): parts[] points into the session until
  * the next call of any function of it. Returns the number of parts filled (<= parts_max); 0: nothing to send.
  * max 0: control frames alone. */
 size_t yamux_send(struct yamux *yamux, struct bytes *parts, size_t parts_max, size_t max);

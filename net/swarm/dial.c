@@ -273,8 +273,9 @@ static void on_connected(void *ctx, int err, struct conn *conn)
 		attempt_failed(attempt, err);
 		return;
 	}
-	attempt->upgrade = upgrade_start(swarm->loop, conn, true, swarm->identity,
-					 &attempt->dial->peer, swarm->random, on_upgraded, attempt);
+	attempt->upgrade =
+		upgrade_start(swarm->loop, conn, true, swarm->securities, swarm->security_count,
+			      &attempt->dial->peer, on_upgraded, attempt);
 }
 
 static void attempt_start(struct dial *dial, const struct candidate *candidate)

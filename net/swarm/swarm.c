@@ -65,8 +65,8 @@ static void on_accept(void *ctx, struct conn *conn)
 	swarm->pending_count++;
 	if (!peer_id_is_set(&conn->secured_as))
 		connmgr_handshake(swarm->connmgr, &conn->remote, swarm_now(swarm));
-	inbound->upgrade = upgrade_start(swarm->loop, conn, false, swarm->identity, NULL,
-					 swarm->random, inbound_done, inbound);
+	inbound->upgrade = upgrade_start(swarm->loop, conn, false, swarm->securities,
+					 swarm->security_count, NULL, inbound_done, inbound);
 	swarm_update_hold(swarm);
 }
 
@@ -141,6 +141,29 @@ static void fill_config(struct swarm_config *config, const struct swarm_config *
 	config->agent = xstrdup(config->agent);
 }
 
+static void take_transports(struct swarm *swarm, const struct swarm_config *given)
+{
+	if (!given || given->transport_count == 0) {
+		swarm->transports[swarm->transport_count++] = tcp_new(swarm->loop);
+		return;
+	}
+	assert(given->transport_count <= SWARM_TRANSPORTS_MAX);
+	for (size_t i = 0; i < given->transport_count; i++)
+		swarm->transports[swarm->transport_count++] = given->transports[i];
+}
+
+static void take_securities(struct swarm *swarm, const struct swarm_config *given)
+{
+	if (!given || given->security_count == 0) {
+		swarm->security_count =
+			securities_default(swarm->securities, swarm->identity, swarm->random);
+		return;
+	}
+	assert(given->security_count <= SECURITIES_MAX);
+	for (size_t i = 0; i < given->security_count; i++)
+		swarm->securities[swarm->security_count++] = given->securities[i];
+}
+
 struct swarm *swarm_new(struct loop *loop, struct random *random, const struct identity *identity,
 			struct db *db, const struct swarm_config *config)
 {
@@ -161,8 +184,8 @@ struct swarm *swarm_new(struct loop *loop, struct random *random, const struct i
 	list_init(&swarm->dirty);
 	rate_init(&swarm->up, swarm->timers, swarm->config.up_per_second);
 	rate_init(&swarm->down, swarm->timers, swarm->config.down_per_second);
-	swarm->tcp = tcp_new(loop);
-	swarm_add_transport(swarm, swarm->tcp);
+	take_transports(swarm, config);
+	take_securities(swarm, config);
 	swarm->resolver = resolver_new(loop);
 	swarm->peerstore = peerstore_new(swarm->timers, db);
 	swarm->connmgr = connmgr_new();
@@ -215,10 +238,14 @@ static void close_all(void *ctx)
 	rate_release(&swarm->up);
 	rate_release(&swarm->down);
 	swarm->ended = true;
-	swarm->closers = 2;
-	tcp_close(swarm->tcp, part_closed, swarm);
+	/* Transports may be closed before close() returns: the last part to be counted is this call. */
+	swarm->closers = (unsigned)swarm->transport_count + 2;
+	for (size_t i = 0; i < swarm->transport_count; i++)
+		swarm->transports[i]->ops->close(swarm->transports[i], part_closed, swarm);
+	swarm->transport_count = 0;
 	resolver_close(swarm->resolver, part_closed, swarm);
 	swarm->resolver = NULL;
+	part_closed(swarm);
 }
 
 void swarm_close(struct swarm *swarm, void (*done)(void *ctx), void *ctx)
@@ -237,6 +264,8 @@ void swarm_free(struct swarm *swarm)
 		free(handler->protocol);
 		free(handler);
 	}
+	for (size_t i = 0; i < swarm->security_count; i++)
+		security_free(swarm->securities[i]);
 	map_release(&swarm->peers);
 	peerstore_free(swarm->peerstore);
 	connmgr_free(swarm->connmgr);
@@ -261,12 +290,6 @@ struct random *swarm_random(struct swarm *swarm)
 }
 
 /* ---- transports ---- */
-
-void swarm_add_transport(struct swarm *swarm, struct transport *transport)
-{
-	assert(swarm->transport_count < SWARM_TRANSPORTS_MAX);
-	swarm->transports[swarm->transport_count++] = transport;
-}
 
 struct transport *swarm_transport_for(struct swarm *swarm, const struct multiaddr *addr)
 {

@@ -24,7 +24,6 @@
 #include "net/session/upgrade.h"
 #include "net/session/yamux.h"
 
-#define SWARM_TRANSPORTS_MAX 4
 #define SWARM_HANDLERS_MAX 64
 #define SWARM_PENDING_IN_MAX 64	    /* inbound connections that are not upgraded yet */
 #define SWARM_PENDING_LOOK_MS 50    /* when so many are: the slow ones go, looked for so often */
@@ -70,9 +69,10 @@ struct swarm {
 	const struct identity *identity;
 	struct swarm_config config; /* defaults filled in, agent our own copy */
 	struct peer_id self;
-	struct transport *tcp; /* ours; also transports[0] */
-	struct transport *transports[SWARM_TRANSPORTS_MAX];
+	struct transport *transports[SWARM_TRANSPORTS_MAX]; /* ours */
 	size_t transport_count;
+	struct security *securities[SECURITIES_MAX]; /* ours, in order of preference */
+	size_t security_count;
 	struct resolver *resolver;
 	struct peerstore *peerstore;
 	struct connmgr *connmgr;
@@ -214,8 +214,8 @@ void swarm_set_reach(struct swarm *swarm, enum swarm_reach reach, const struct m
 struct transport *swarm_transport_for(struct swarm *swarm, const struct multiaddr *addr);
 
 /* ---- swarm_conn.c ---- */
-/* Microseconds on the scale of the loop clock, for round-trip times: the kernel's clock, or, over a
- * transport that needs no Noise (the simulator's), the loop's virtual one. */
+/* Microseconds on the scale of the loop clock, for round-trip times: the kernel's clock, or the loop's
+ * own if the transport says so (conn.virtual_time). */
 uint64_t swarm_conn_now_us(const struct swarm_conn *conn);
 /* Takes *secured. */
 struct swarm_conn *swarm_conn_new(struct swarm *swarm, struct secured *secured, bool ip_counted);

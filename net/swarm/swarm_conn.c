@@ -18,7 +18,7 @@ uint64_t swarm_conn_now_us(const struct swarm_conn *conn)
 {
 	struct timespec now;
 
-	if (!conn->secured.noise)
+	if (conn->secured.conn->virtual_time)
 		return swarm_now(conn->swarm) * 1000;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;

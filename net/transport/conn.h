@@ -36,21 +36,4 @@ void conn_dial_cancel(struct conn_dial *dial);
 /* Take the connection that waits on a listening handle; NULL and *err when that fails. */
 struct conn *conn_accept(struct conn_pool *pool, struct uv_stream_s *server, int *err);
 
-static inline void conn_write(struct conn *conn, struct buf *data)
-{
-	conn->ops->write(conn, data);
-}
-
-static inline size_t conn_queued(const struct conn *conn)
-{
-	return conn->ops->queued(conn);
-}
-
-/* NULL is ignored. */
-static inline void conn_close(struct conn *conn)
-{
-	if (conn)
-		conn->ops->close(conn);
-}
-
 #endif

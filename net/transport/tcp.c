@@ -1,3 +1,4 @@
+/* TCP as one of the transports: listeners and dials over conn.c. Loop thread. */
 #include "net/transport/tcp.h"
 
 #include "net/base/alloc.h"
@@ -82,7 +83,7 @@ static void tcp_hold(struct transport *transport, bool hold)
 		listener_hold(tcp->listeners[i], hold);
 }
 
-void tcp_close(struct transport *transport, void (*done)(void *ctx), void *ctx)
+static void tcp_close(struct transport *transport, void (*done)(void *ctx), void *ctx)
 {
 	struct tcp *tcp = tcp_of(transport);
 
@@ -92,16 +93,6 @@ void tcp_close(struct transport *transport, void (*done)(void *ctx), void *ctx)
 	free(tcp);
 }
 
-static void nobody_waits(void *ctx)
-{
-	(void)ctx;
-}
-
-static void tcp_free(struct transport *transport)
-{
-	tcp_close(transport, nobody_waits, NULL);
-}
-
 static const struct transport_ops tcp_ops = {
 	.can_dial = tcp_can_dial,
 	.dial = tcp_dial,
@@ -109,7 +100,7 @@ static const struct transport_ops tcp_ops = {
 	.listen = tcp_listen,
 	.listen_addrs = tcp_listen_addrs,
 	.hold = tcp_hold,
-	.free = tcp_free,
+	.close = tcp_close,
 };
 
 struct transport *tcp_new(struct loop *loop)

@@ -7,10 +7,7 @@
 
 #define TCP_LISTENERS_MAX 16
 
-/* Borrows loop. Released by tcp_close(), or by its ops->free, which waits for nobody. */
+/* Borrows loop. Released by its ops->close(). */
 struct transport *tcp_new(struct loop *loop);
-/* Stops listening and frees the transport; done(ctx) runs, later, when the last handle is closed.
- * Connections and dials have been closed or cancelled by their owners. */
-void tcp_close(struct transport *transport, void (*done)(void *ctx), void *ctx);
 
 #endif

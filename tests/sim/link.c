@@ -307,6 +307,7 @@ static void end_init(struct end *end, struct link *link, struct host *host, cons
 	end->conn.remote = peer->addr;
 	end->conn.local = host->addr;
 	end->conn.secured_as = peer->config.id;
+	end->conn.virtual_time = true;
 	end->link = link;
 	end->host = host;
 	list_init(&end->active);

@@ -173,9 +173,11 @@ static void hold(struct transport *transport, bool held)
 	container_of(transport, struct host, transport)->held = held;
 }
 
-static void free_none(struct transport *transport)
+/* host_free() frees it: a host outlives its node. */
+static void close_none(struct transport *transport, void (*done)(void *ctx), void *ctx)
 {
-	(void)transport; /* host_free() does it */
+	(void)transport;
+	done(ctx);
 }
 
 static const struct transport_ops host_ops = {
@@ -185,7 +187,7 @@ static const struct transport_ops host_ops = {
 	.listen = listen_at,
 	.listen_addrs = listen_addrs,
 	.hold = hold,
-	.free = free_none,
+	.close = close_none,
 };
 
 struct multiaddr simnet_addr(uint32_t ip)

@@ -112,14 +112,16 @@ static void make_host(struct node *node)
 static void make_swarm(struct node *node)
 {
 	struct world *world = node->world;
+	struct transport *transports[] = { &node->host->transport };
 	struct swarm_config config = {
 		.low_water = node->config.low_water,
 		.high_water = node->config.high_water,
 		.keepalive_ms = node->config.keepalive_ms,
+		.transports = transports,
+		.transport_count = ARRAY_LEN(transports),
 	};
 
 	node->swarm = swarm_new(world->loop, &node->random, node->identity, NULL, &config);
-	swarm_add_transport(node->swarm, &node->host->transport);
 	int err = swarm_listen(node->swarm, &node->host->addr);
 
 	assert(!err);
