@@ -53,7 +53,6 @@ void inodes_init(struct inodes *inodes, uint32_t uid, uint32_t gid)
 	inodes->view_count = inodes->view_weight = 0;
 	inodes->uid = uid;
 	inodes->gid = gid;
-	clock_gettime(CLOCK_REALTIME, &inodes->made);
 }
 
 static void inode_free(struct inode *inode)
@@ -216,7 +215,7 @@ static struct inode *inode_new(uint64_t ino, enum inode_kind kind, struct tree *
 	inode->type = stat->type;
 	inode->mode = stat->mode;
 	inode->mtime = stat->has_mtime ? stat->mtime : 0;
-	inode->mtime_nanos = stat->has_mtime ? stat->mtime_nanos : UINT32_MAX;
+	inode->mtime_nanos = stat->has_mtime ? stat->mtime_nanos : 0;
 	inode->size = stat->type == DAG_OTHER ? stat->block_size : stat->size;
 	inode->tree_size = stat->tree_size;
 	if (len) {
@@ -286,10 +285,8 @@ void inode_attributes(const struct inodes *inodes, const struct inode *inode, st
 		.st_size = (off_t)inode->size,
 		.st_blksize = BLOCK_SIZE,
 		.st_blocks = (blkcnt_t)(inode->size / 512 + (inode->size % 512 != 0)),
-		.st_mtim = inodes->made,
+		.st_mtim = { inode->mtime, inode->mtime_nanos },
 	};
-	if (inode->mtime_nanos != UINT32_MAX)
-		st->st_mtim = (struct timespec){ inode->mtime, inode->mtime_nanos };
 	st->st_atim = st->st_ctim = st->st_mtim;
 }
 

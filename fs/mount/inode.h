@@ -54,7 +54,7 @@ struct inode {
 	enum dag_type type;
 	uint32_t mode;
 	uint32_t mtime_nanos;
-	int64_t mtime;
+	int64_t mtime; /* 0 where none is stored: each mount shows the same, as Kubo's */
 	uint64_t size;
 	uint64_t tree_size;
 	/* A read that just failed for want of blocks: the kernel asks again at once, page by page.
@@ -86,7 +86,6 @@ struct inodes {
 	struct list views;
 	size_t view_count, view_weight;
 	uint32_t uid, gid;
-	struct timespec made; /* shown where no time is stored */
 };
 
 void inodes_init(struct inodes *inodes, uint32_t uid, uint32_t gid);

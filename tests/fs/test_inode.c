@@ -176,6 +176,9 @@ static void attributes_are_shown_as_stored(void **state)
 	assert_int_equal(st.st_blocks, 2);
 	assert_int_equal(st.st_uid, 1000);
 	assert_int_equal(st.st_gid, 100);
+	assert_int_equal(st.st_mtim.tv_sec, 0);
+	assert_int_equal(st.st_mtim.tv_nsec, 0);
+	assert_int_equal(st.st_ctim.tv_sec, 0);
 	stored.mode = 0640;
 	stored.has_mtime = true;
 	stored.mtime = -5;
