@@ -1,5 +1,5 @@
-/* The table: chains by number. A number is a hash of the CID (and of the place, for directories);
- * when another CID has it already the next one is taken. */
+/* The table: chains by number. A number is a hash of the CID (and of the place, for what may be a
+ * directory); when another CID has it already the next one is taken. */
 #include "fs/mount/inode.h"
 
 #include "net/base/alloc.h"
@@ -145,15 +145,16 @@ struct place place_of(const struct inode *parent, struct bytes name)
 	return (struct place){ .parent = parent->ino, .name_hash = murmur3_x64_64(name) };
 }
 
-/* Only directories have a place. */
-static struct place real_place(enum dag_type type, struct place place)
+/* Only what may be a directory has a place. The codec alone tells, and not the block, which a
+ * listing does not wait for: a number is the same before and after the block came. */
+static struct place real_place(const struct cid *cid, struct place place)
 {
-	return type == DAG_DIRECTORY ? place : (struct place){ 0 };
+	return cid->codec == CODEC_DAG_PB ? place : (struct place){ 0 };
 }
 
-uint64_t inode_number(const struct cid *cid, enum dag_type type, struct place place)
+uint64_t inode_number(const struct cid *cid, struct place place)
 {
-	struct place real = real_place(type, place);
+	struct place real = real_place(cid, place);
 	uint64_t parts[3] = { murmur3_x64_64(cid_bytes(cid)), real.parent, real.name_hash };
 	uint64_t ino = real.parent ? murmur3_x64_64(bytes_of(parts, sizeof parts)) : parts[0];
 
@@ -168,12 +169,12 @@ static bool is_same(const struct inode *inode, const struct cid *cid, struct pla
 }
 
 /* The inode, or NULL and the number it would get. */
-static struct inode *probe(struct inodes *inodes, const struct cid *cid, enum dag_type type,
-			   struct place place, uint64_t *ino)
+static struct inode *probe(struct inodes *inodes, const struct cid *cid, struct place place,
+			   uint64_t *ino)
 {
-	struct place real = real_place(type, place);
+	struct place real = real_place(cid, place);
 
-	*ino = inode_number(cid, type, place);
+	*ino = inode_number(cid, place);
 	for (;;) {
 		struct inode *inode = *slot_of(inodes, *ino);
 
@@ -189,13 +190,8 @@ struct inode *inode_known(struct inodes *inodes, const struct cid *cid, struct p
 	uint64_t ino;
 
 	pthread_mutex_lock(&inodes->lock);
-	struct inode *inode = probe(inodes, cid, DAG_FILE, place, &ino);
+	struct inode *inode = probe(inodes, cid, place, &ino);
 
-	/* A root is a directory nowhere: not what a name can lead to a second time. */
-	if (inode && inode->type == DAG_DIRECTORY)
-		inode = NULL;
-	if (!inode && cid->codec == CODEC_DAG_PB)
-		inode = probe(inodes, cid, DAG_DIRECTORY, place, &ino);
 	if (inode)
 		inode->lookups++;
 	pthread_mutex_unlock(&inodes->lock);
@@ -231,13 +227,13 @@ struct inode *inode_enter(struct inodes *inodes, struct tree *tree, const struct
 	uint64_t ino;
 
 	pthread_mutex_lock(&inodes->lock);
-	struct inode *inode = probe(inodes, cid, stat->type, place, &ino);
+	struct inode *inode = probe(inodes, cid, place, &ino);
 
 	if (inode) {
 		inode->lookups++;
 	} else {
 		inode = inode_new(ino, INODE_CONTENT, tree, cid, stat);
-		inode->place = real_place(stat->type, place);
+		inode->place = real_place(cid, place);
 		insert(inodes, inode);
 	}
 	pthread_mutex_unlock(&inodes->lock);
@@ -279,7 +275,7 @@ void inode_attributes(const struct inodes *inodes, const struct inode *inode, st
 	*st = (struct stat){
 		.st_ino = inode->ino,
 		.st_mode = mode_of(inode),
-		.st_nlink = inode->type == DAG_DIRECTORY ? 2 : 1,
+		.st_nlink = 1, /* of a directory: how many are below it is not counted */
 		.st_uid = inodes->uid,
 		.st_gid = inodes->gid,
 		.st_size = (off_t)inode->size,

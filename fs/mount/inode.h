@@ -1,9 +1,9 @@
 /* What the kernel knows of a mount: inodes with their attributes, and the files and directories of
  * those in use, opened.
  *
- * Numbers derive from content: equal files share one inode, and with it the page cache. A
- * directory's number also derives from where it is, because the kernel gives a directory only one
- * parent. Any thread; one lock, never held while waiting. Opened files and directories are kept up
+ * Numbers derive from content: equal raw blocks share one inode, and with it the page cache. The
+ * number of a dag-pb node also derives from where it is: it may be a directory, to which the kernel
+ * gives only one parent, and a listing tells the number before the node is here. Any thread; one lock, never held while waiting. Opened files and directories are kept up
  * to VIEWS_WEIGHT_MAX bytes (estimated) and VIEWS_MAX in number besides those just used. */
 #ifndef FS_INODE_H
 #define FS_INODE_H
@@ -34,7 +34,7 @@ void tree_unref(struct tree *tree); /* NULL is ignored */
 
 enum inode_kind { INODE_CONTENT, INODE_NAMESPACE, INODE_ROOTS };
 
-/* Where an entry was found; a directory's identity. Zero-initialised: nowhere (a root). */
+/* Where an entry was found; part of a dag-pb node's identity. Zero-initialised: nowhere. */
 struct place {
 	uint64_t parent;
 	uint64_t name_hash;
@@ -49,7 +49,7 @@ struct inode {
 	uint64_t lookups;   /* lock */
 	struct view *view;  /* lock; opened, or NULL */
 	struct tree *tree;  /* NULL: not content */
-	struct place place; /* nowhere, unless a directory */
+	struct place place; /* nowhere, unless dag-pb below a root */
 	enum inode_kind kind;
 	enum dag_type type;
 	uint32_t mode;
@@ -95,9 +95,8 @@ void inodes_release(struct inodes *inodes);
 /* NULL when there is none of this number. */
 struct inode *inode_find(struct inodes *inodes, uint64_t ino);
 /* The number that content at this place has or would get. */
-uint64_t inode_number(const struct cid *cid, enum dag_type type, struct place place);
-/* The inode of content that is known already, with one lookup more; NULL when it is not known. As
- * the type is part of a number both are tried: a file, and a directory at place. */
+uint64_t inode_number(const struct cid *cid, struct place place);
+/* The inode of content that is known already, with one lookup more; NULL when it is not known. */
 struct inode *inode_known(struct inodes *inodes, const struct cid *cid, struct place place);
 /* The same, made when it is missing. Takes a reference of tree. */
 struct inode *inode_enter(struct inodes *inodes, struct tree *tree, const struct cid *cid,

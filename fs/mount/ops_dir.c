@@ -92,7 +92,7 @@ static struct inode *known_child(struct listing *listing, const struct cid *cid,
 static void unknown_child(const struct cid *cid, struct place place, struct fuse_entry_param *entry)
 {
 	*entry = (struct fuse_entry_param){ 0 };
-	entry->attr.st_ino = inode_number(cid, DAG_FILE, place);
+	entry->attr.st_ino = inode_number(cid, place);
 	if (cid->codec == CODEC_RAW)
 		entry->attr.st_mode = S_IFREG;
 }

@@ -146,7 +146,7 @@ static void a_taken_number_is_passed_over(void **state)
 	struct cid cid = put_number(t, 1), other = put_number(t, 2);
 	struct inode *inode =
 		inode_enter(&t->inodes, t->tree, &other, (struct place){ 0 }, &file_stat);
-	uint64_t ino = inode_number(&cid, DAG_FILE, (struct place){ 0 });
+	uint64_t ino = inode_number(&cid, (struct place){ 0 });
 
 	/* As if the other's hash were the same. */
 	struct inode **slot = &t->inodes.slots[inode->ino & (t->inodes.cap - 1)];

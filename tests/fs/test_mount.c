@@ -81,6 +81,45 @@ static void a_tree_reads_as_it_is(void **state)
 	assert_int_equal(a.st_ino, b.st_ino);
 }
 
+/* Also where a child came only after the listing. */
+static void listed_numbers_are_those_of_stat(void **state)
+{
+	struct mounted *m = *state;
+	const struct child below = { "small", put_text(&m->far_blocks, "alpha") };
+	struct child top[] = {
+		{ "big", put_file(&m->far_blocks, 3, 10) },
+		{ "dir", put_dir(&m->far_blocks, &below, 1) },
+		{ "link", put_link(&m->far_blocks, "small") },
+		{ "local", put_dir(&m->blocks, NULL, 0) },
+		{ "small", below.cid },
+	};
+	struct cid root = put_dir(&m->blocks, top, ARRAY_LEN(top));
+	ino_t listed[ARRAY_LEN(top)];
+	struct dirent *entry;
+	struct stat st;
+	unsigned count = 0;
+
+	mounted_start(m, &root, 0, false);
+	atomic_store(&m->far->silent, true);
+	DIR *open = opendir(m->point);
+
+	assert_non_null(open);
+	while ((entry = readdir(open)))
+		for (size_t i = 0; i < ARRAY_LEN(top); i++)
+			if (strcmp(entry->d_name, top[i].name) == 0) {
+				listed[i] = entry->d_ino;
+				count++;
+			}
+	closedir(open);
+	atomic_store(&m->far->silent, false);
+	assert_int_equal(count, ARRAY_LEN(top));
+	for (size_t i = 0; i < ARRAY_LEN(top); i++) {
+		assert_int_equal(lstat(IN(m, top[i].name), &st), 0);
+		assert_int_equal(st.st_ino, listed[i]);
+		assert_int_equal(st.st_nlink, 1);
+	}
+}
+
 static void nothing_can_be_written(void **state)
 {
 	struct mounted *m = *state;
@@ -347,6 +386,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		MOUNT_TEST(a_tree_reads_as_it_is),
+		MOUNT_TEST(listed_numbers_are_those_of_stat),
 		MOUNT_TEST(nothing_can_be_written),
 		MOUNT_TEST(bytes_of_large_files_are_right),
 		MOUNT_TEST(attributes_tell_of_blocks),
