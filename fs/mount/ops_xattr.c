@@ -1,4 +1,6 @@
-/* Extended attributes: what a file is in the world of blocks. The list is in fs/README.md. */
+/* Extended attributes: what a file is in the world of blocks. Each is read by its name; the list is
+ * in fs/README.md. They are not listed, as they cannot be set elsewhere: programs that copy what is
+ * listed would fail. */
 #include "fs/mount/mount_private.h"
 
 #include "net/base/alloc.h"
@@ -174,6 +176,13 @@ static void reply(fuse_req_t req, const struct buf *value, size_t size)
 		fuse_reply_buf(req, (const char *)value->at, value->len);
 }
 
+/* What no name of this sort can be told of. The caller (ls -l) then asks no more on this mount; "no
+ * such attribute" would be asked of each file. */
+static bool is_foreign(const char *name)
+{
+	return strncmp(name, "user.", 5) != 0;
+}
+
 void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	struct inode *inode = ops_inode(req, ino);
@@ -187,7 +196,7 @@ void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 		if (strcmp(name, attributes[i].name) == 0)
 			found = &attributes[i];
 	if (!found || !inode_cid(inode, &cid)) {
-		fuse_reply_err(req, ENODATA);
+		fuse_reply_err(req, !found && is_foreign(name) ? EOPNOTSUPP : ENODATA);
 		return;
 	}
 	int err = found->value(ops_mount(req), inode, &cid, &value);
@@ -199,15 +208,12 @@ void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	buf_release(&value);
 }
 
+/* An empty list, and not "not supported" (which the kernel would remember): tar and getfattr
+ * complain of that. */
 void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
-	struct inode *inode = ops_inode(req, ino);
-	struct buf names = { 0 };
+	const struct buf names = { 0 };
 
-	if (!inode)
-		return;
-	for (size_t i = 0; inode->cid_len && i < ARRAY_LEN(attributes); i++)
-		buf_add(&names, bytes_of(attributes[i].name, strlen(attributes[i].name) + 1));
+	(void)ino;
 	reply(req, &names, size);
-	buf_release(&names);
 }

@@ -19,6 +19,9 @@ import sys
 import time
 
 READERS = 8
+# They are not listed.
+ATTRIBUTES = ["user.ipfs.cid", "ipfs.cid", "user.dagfs.size", "user.dagfs.blocks",
+              "user.dagfs.local_blocks", "user.dagfs.local_bytes", "user.dagfs.pinned"]
 
 
 def fail(text):
@@ -85,7 +88,7 @@ def read_mapped(path, like, count, seed):
 
 def xattr(path):
     print(json.dumps({name: os.getxattr(path, name, follow_symlinks=False).decode(errors="replace")
-                      for name in os.listxattr(path, follow_symlinks=False)}))
+                      for name in ATTRIBUTES}))
 
 
 def read_whole(path):

@@ -171,7 +171,7 @@ static void attributes_tell_of_blocks(void **state)
 {
 	struct mounted *m = *state;
 	struct cid root = make_tree(&m->blocks);
-	char value[CID_TEXT_MAX] = { 0 }, text[CID_TEXT_MAX], names[512];
+	char value[CID_TEXT_MAX] = { 0 }, text[CID_TEXT_MAX];
 	struct statvfs fs;
 
 	mounted_start(m, &root, 0, false);
@@ -191,11 +191,40 @@ static void attributes_tell_of_blocks(void **state)
 	assert_string_equal(value, "no");
 	assert_int_equal(getxattr(m->point, "user.other", value, sizeof value), -1);
 	assert_int_equal(errno, ENODATA);
-	assert_true(listxattr(m->point, names, sizeof names) > 0);
-	assert_string_equal(names, "user.ipfs.cid");
 	assert_int_equal(statvfs(m->point, &fs), 0);
 	assert_int_equal(fs.f_namemax, 255);
 	assert_true(fs.f_flag & ST_RDONLY);
+}
+
+static void assert_no_attribute(const char *path, const char *name, int want)
+{
+	char value[8];
+
+	assert_int_equal(lgetxattr(path, name, value, sizeof value), -1);
+	if (errno != want)
+		fail_msg("%s: %s", name, strerror(errno));
+}
+
+static void attributes_of_others_are_not_supported(void **state)
+{
+	struct mounted *m = *state;
+	struct cid root = make_tree(&m->blocks);
+	const char *names[] = { "security.capability", "security.selinux", "trusted.overlay.opaque",
+				"system.posix_acl_access", "com.apple.FinderInfo" };
+	char value[8];
+
+	mounted_start(m, &root, 0, false);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		assert_no_attribute(m->point, names[i], EOPNOTSUPP);
+		assert_no_attribute(IN(m, "a"), names[i], EOPNOTSUPP);
+		assert_no_attribute(IN(m, "link"), names[i], EOPNOTSUPP);
+	}
+	assert_no_attribute(IN(m, "a"), "user.other", ENODATA);
+	/* Nothing is listed: what is listed is copied. */
+	assert_int_equal(listxattr(m->point, NULL, 0), 0);
+	assert_int_equal(listxattr(IN(m, "a"), value, sizeof value), 0);
+	assert_int_equal(llistxattr(IN(m, "link"), value, sizeof value), 0);
+	assert_true(lgetxattr(IN(m, "link"), "ipfs.cid", NULL, 0) > 0);
 }
 
 static void broken_children_do_not_hide_the_others(void **state)
@@ -390,6 +419,7 @@ int main(void)
 		MOUNT_TEST(nothing_can_be_written),
 		MOUNT_TEST(bytes_of_large_files_are_right),
 		MOUNT_TEST(attributes_tell_of_blocks),
+		MOUNT_TEST(attributes_of_others_are_not_supported),
 		MOUNT_TEST(broken_children_do_not_hide_the_others),
 		MOUNT_TEST(the_namespace_shows_any_root),
 		MOUNT_TEST(large_directories_are_whole),
