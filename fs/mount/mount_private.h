@@ -85,6 +85,7 @@ struct mount {
 	pthread_key_t self;  /* struct worker of this thread */
 	int stop_fd;	     /* readable when all threads are to end */
 	atomic_bool greeted; /* INIT was answered; nothing else is before it */
+	bool dirs_stay;	     /* directories are opened without asking, and listed once */
 
 	pthread_mutex_t lock; /* guards what follows */
 	struct worker workers[MOUNT_THREADS_MAX];

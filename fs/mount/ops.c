@@ -264,8 +264,10 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	const unsigned unwanted = FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_SPLICE_READ |
 				  FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
 				  FUSE_CAP_AUTO_INVAL_DATA;
+	struct mount *mount = userdata;
 
-	(void)userdata;
+	mount->dirs_stay =
+		cid_is_set(&mount->root) && (conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT);
 	conn->want = (conn->want | (conn->capable & wanted)) & ~unwanted;
 	conn->max_read = MOUNT_REQUEST_MAX;
 	conn->max_write = MOUNT_REQUEST_MAX; /* also bounds the pages of a read */
@@ -275,7 +277,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 }
 
 /* No write operations: the kernel answers EROFS by itself. No flush, no release: nothing is kept
- * per open file. */
+ * per open file or directory. */
 const struct fuse_lowlevel_ops mount_ops = {
 	.init = op_init,
 	.lookup = op_lookup,

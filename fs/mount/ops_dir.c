@@ -26,12 +26,18 @@ struct listing {
 	size_t entered_count, entered_cap;
 };
 
+/* Of a tree nothing changes: ENOSYS tells the kernel not to ask again, and to keep what it was
+ * listed. In a namespace pins come and go. */
 void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct inode *inode = ops_inode(req, ino);
 
 	if (!inode)
 		return;
+	if (ops_mount(req)->dirs_stay) {
+		fuse_reply_err(req, ENOSYS);
+		return;
+	}
 	if (inode->kind != INODE_ROOTS) { /* pins come and go, all else is as it is */
 		fi->cache_readdir = 1;
 		fi->keep_cache = 1;
