@@ -86,6 +86,7 @@ void swarm_protect(struct swarm *swarm, const struct peer_id *peer, const char *
 void swarm_unprotect(struct swarm *swarm, const struct peer_id *peer, const char *tag);
 /* What a peer is worth when connections are trimmed (sum over tags; 0 removes the tag). */
 void swarm_tag(struct swarm *swarm, const struct peer_id *peer, const char *tag, int worth);
+#define SWARM_TAGS_TEXT_MAX 256 /* bytes of them as text */
 /* Closes all connections to peer. -ENOENT when there is none. */
 int swarm_disconnect(struct swarm *swarm, const struct peer_id *peer);
 
@@ -103,6 +104,9 @@ struct swarm_peer {
 	const char *const *protocols;
 	size_t protocol_count;
 	const struct public_key *key; /* as identify told and its id proves; NULL: not told */
+	int worth;	     /* when connections are trimmed: the sum of its tags */
+	bool is_protected;   /* never trimmed */
+	const char *tags;    /* "one=5 other=20", as many as fit */
 };
 
 /* Calls each() for every connection; non-zero stops and is returned. */

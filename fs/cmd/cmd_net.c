@@ -94,7 +94,7 @@ const struct command cmd_swarm_disconnect = {
 };
 
 static const struct option_spec peers_options[] = {
-	{ "verbose", 'v', OPTION_FLAG, NULL, "latency, streams, bytes and agent too", NULL },
+	{ "verbose", 'v', OPTION_FLAG, NULL, "latency, streams, bytes, worth and agent too", NULL },
 	{ "latency", 0, OPTION_FLAG, NULL, "latency too", NULL },
 	{ "direction", 0, OPTION_FLAG, NULL, "who connected to whom too", NULL },
 	{ 0 },
@@ -105,6 +105,7 @@ static int print_peer(void *ctx, json_t *peer)
 	struct invocation *in = ctx;
 	bool verbose = cli_flag(in, "verbose");
 	json_int_t us = number(peer, "LatencyUs");
+	const char *tags = member(peer, "Tags");
 
 	if (in->json) {
 		cli_print_json(json_incref(peer));
@@ -121,8 +122,10 @@ static int print_peer(void *ctx, json_t *peer)
 		printf(" %s", member(peer, "Direction"));
 	if (verbose)
 		printf(" streams=%" JSON_INTEGER_FORMAT " in=%" JSON_INTEGER_FORMAT
-		       " out=%" JSON_INTEGER_FORMAT " %s",
+		       " out=%" JSON_INTEGER_FORMAT " worth=%" JSON_INTEGER_FORMAT "%s%s%s%s %s",
 		       number(peer, "Streams"), number(peer, "BytesIn"), number(peer, "BytesOut"),
+		       number(peer, "Worth"), tags[0] ? " (" : "", tags, tags[0] ? ")" : "",
+		       json_is_true(json_object_get(peer, "Protected")) ? " protected" : "",
 		       member(peer, "Agent"));
 	putchar('\n');
 	return 0;

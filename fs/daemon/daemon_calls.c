@@ -175,12 +175,13 @@ static int item_peer(void *ctx, const struct swarm_peer *peer)
 	log_safe(agent, sizeof(agent), peer->agent ? peer->agent : "",
 		 peer->agent ? strlen(peer->agent) : 0);
 	control_item(ctx,
-		     json_pack("{s:s, s:s, s:s, s:I, s:i, s:s, s:I, s:I}", "Addr",
+		     json_pack("{s:s, s:s, s:s, s:I, s:i, s:s, s:I, s:I, s:i, s:b, s:s}", "Addr",
 			       multiaddr_text(&bare, addr), "Peer", peer_id_text(&peer->id, id),
 			       "Direction", peer->outbound ? "outbound" : "inbound", "LatencyUs",
 			       (json_int_t)peer->latency_us, "Streams", (int)peer->streams, "Agent",
 			       agent, "BytesIn", (json_int_t)peer->bytes_in, "BytesOut",
-			       (json_int_t)peer->bytes_out));
+			       (json_int_t)peer->bytes_out, "Worth", peer->worth, "Protected",
+			       (int)peer->is_protected, "Tags", peer->tags));
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -163,6 +164,30 @@ int connmgr_worth(const struct connmgr *mgr, const struct peer_id *peer)
 	return sum > INT_MAX ? INT_MAX : sum < INT_MIN ? INT_MIN : (int)sum;
 }
 
+const char *connmgr_tags_text(const struct connmgr *mgr, const struct peer_id *peer,
+			      char out[static SWARM_TAGS_TEXT_MAX])
+{
+	const struct marked *marked = map_get(&mgr->peers, peer_id_bytes(peer));
+	size_t len = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; marked && i < marked->count; i++) {
+		const struct mark *mark = &marked->marks[i];
+
+		if (mark->protects)
+			continue;
+		int n = snprintf(out + len, SWARM_TAGS_TEXT_MAX - len, "%s%s=%d", len ? " " : "",
+				 mark->name, mark->worth);
+
+		if (n < 0 || (size_t)n >= SWARM_TAGS_TEXT_MAX - len) {
+			out[len] = '\0';
+			break;
+		}
+		len += (size_t)n;
+	}
+	return out;
+}
+
 /* ---- trimming ---- */
 
 static int by_worth(const void *a, const void *b)
@@ -183,22 +208,25 @@ static int by_worth(const void *a, const void *b)
 size_t connmgr_trim(const struct connmgr *mgr, struct connmgr_item *items, size_t count, size_t low,
 		    size_t high, uint64_t grace_ms, uint64_t now_ms)
 {
-	size_t movable = 0;
-	size_t excess;
+	size_t movable = 0, kept = 0, excess;
 
 	if (count <= high)
 		return 0;
-	excess = count > low ? count - low : 0;
 	for (size_t i = 0; i < count; i++) {
 		struct connmgr_item item = items[i];
 
-		if (now_ms - item.since_ms < grace_ms || connmgr_protected(mgr, item.peer))
+		bool is_protected = connmgr_protected(mgr, item.peer);
+
+		kept += is_protected;
+		if (now_ms - item.since_ms < grace_ms || is_protected)
 			continue;
 		item.worth = connmgr_worth(mgr, item.peer);
 		items[i] = items[movable];
 		items[movable++] = item;
 	}
 	qsort(items, movable, sizeof(*items), by_worth);
+	/* Else many protected ones would be the end of all others. */
+	excess = count > low + kept ? count - low - kept : 0;
 	return movable < excess ? movable : excess;
 }
 

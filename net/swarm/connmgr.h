@@ -3,7 +3,7 @@
 #ifndef NET_CONNMGR_H
 #define NET_CONNMGR_H
 
-#include "net/wire/multiaddr.h"
+#include "net/net.h"
 
 #define CONNMGR_PEERS_MAX 8192	 /* peers with tags or protection */
 #define CONNMGR_TAGS_MAX 16	 /* per peer */
@@ -32,6 +32,10 @@ int connmgr_tag(struct connmgr *mgr, const struct peer_id *peer, const char *tag
 /* Sum over its tags, saturated. */
 int connmgr_worth(const struct connmgr *mgr, const struct peer_id *peer);
 
+/* Its tags, each as NAME=WORTH; as many as fit. */
+const char *connmgr_tags_text(const struct connmgr *mgr, const struct peer_id *peer,
+			      char out[static SWARM_TAGS_TEXT_MAX]);
+
 /* A connection that may be trimmed. */
 struct connmgr_item {
 	const struct peer_id *peer;
@@ -43,7 +47,7 @@ struct connmgr_item {
 };
 
 /* When there are more than high items, moves those to close to the front and returns how many: down
- * to low, the least worth first, then those with fewer streams, inbound before outbound, younger
+ * to low, protected ones not counted, the least worth first, then those with fewer streams, inbound before outbound, younger
  * before older. Protected ones and those younger than grace_ms stay. */
 size_t connmgr_trim(const struct connmgr *mgr, struct connmgr_item *items, size_t count, size_t low,
 		    size_t high, uint64_t grace_ms, uint64_t now_ms);

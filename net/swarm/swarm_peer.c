@@ -235,6 +235,7 @@ int swarm_each_peer(const struct swarm *swarm,
 		if (conn->fail)
 			continue;
 		const struct peer *peer = conn->peer;
+		char tags[SWARM_TAGS_TEXT_MAX];
 		struct swarm_peer shown = {
 			.id = peer->id,
 			.addr = conn->secured.conn->remote,
@@ -249,6 +250,9 @@ int swarm_each_peer(const struct swarm *swarm,
 			.protocols = (const char *const *)peer->protocols,
 			.protocol_count = peer->protocol_count,
 			.key = peer->key,
+			.worth = connmgr_worth(swarm->connmgr, &peer->id),
+			.is_protected = connmgr_protected(swarm->connmgr, &peer->id),
+			.tags = connmgr_tags_text(swarm->connmgr, &peer->id, tags),
 		};
 		int stop = each(ctx, &shown);
 

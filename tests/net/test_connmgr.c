@@ -91,12 +91,55 @@ static void trimming_spares_who_is_worth_it(void **state)
 	items[3].outbound = true;
 	items[5].since_ms = 990; /* in its grace */
 	assert_int_equal(connmgr_trim(mgr, items, 6, 3, 6, 50, 1000), 0); /* not above high */
-	assert_int_equal(connmgr_trim(mgr, items, 6, 3, 5, 50, 1000), 3);
+	assert_int_equal(connmgr_trim(mgr, items, 6, 2, 5, 50, 1000), 3);
 	assert_ptr_equal(items[0].conn, &ids[4]);
 	assert_ptr_equal(items[1].conn, &ids[3]);
 	assert_ptr_equal(items[2].conn, &ids[2]);
 	/* Fewer than wanted when the rest is protected or young. */
 	assert_int_equal(connmgr_trim(mgr, items, 6, 0, 1, 50, 1000), 4);
+	connmgr_free(mgr);
+}
+
+static void many_protected_ones_are_not_the_end_of_all_others(void **state)
+{
+	struct connmgr *mgr = connmgr_new();
+	struct peer_id ids[10];
+	struct connmgr_item items[10];
+
+	(void)state;
+	for (unsigned i = 0; i < 10; i++) {
+		ids[i] = peer(i);
+		items[i] = (struct connmgr_item){ .peer = &ids[i], .conn = &ids[i] };
+		if (i < 5)
+			connmgr_protect(mgr, &ids[i], "p");
+	}
+	connmgr_tag(mgr, &ids[7], "t", 1);
+	assert_int_equal(connmgr_trim(mgr, items, 10, 3, 6, 50, 1000), 2);
+	assert_int_equal(connmgr_trim(mgr, items, 10, 5, 6, 50, 1000), 0);
+	assert_int_equal(connmgr_trim(mgr, items, 10, 1, 6, 50, 1000), 4);
+	for (unsigned i = 0; i < 4; i++)
+		assert_ptr_not_equal(items[i].conn, &ids[7]);
+	connmgr_free(mgr);
+}
+
+static void tags_are_told_as_far_as_they_fit(void **state)
+{
+	struct connmgr *mgr = connmgr_new();
+	struct peer_id a = peer(1);
+	char text[SWARM_TAGS_TEXT_MAX], name[200];
+
+	(void)state;
+	assert_string_equal(connmgr_tags_text(mgr, &a, text), "");
+	connmgr_tag(mgr, &a, "x", 5);
+	connmgr_protect(mgr, &a, "hidden");
+	connmgr_tag(mgr, &a, "y", -7);
+	assert_string_equal(connmgr_tags_text(mgr, &a, text), "x=5 y=-7");
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	connmgr_tag(mgr, &a, name, 1);
+	name[0] = 'm';
+	connmgr_tag(mgr, &a, name, 1);
+	assert_int_equal(strlen(connmgr_tags_text(mgr, &a, text)), strlen("x=5 y=-7 ") + sizeof(name) - 1 + 2);
 	connmgr_free(mgr);
 }
 
@@ -217,6 +260,8 @@ int main(void)
 		cmocka_unit_test(worth_is_the_sum_of_tags),
 		cmocka_unit_test(protection_is_counted_by_name),
 		cmocka_unit_test(trimming_spares_who_is_worth_it),
+		cmocka_unit_test(many_protected_ones_are_not_the_end_of_all_others),
+		cmocka_unit_test(tags_are_told_as_far_as_they_fit),
 		cmocka_unit_test(one_address_gets_eight_connections),
 		cmocka_unit_test(new_connections_are_rated),
 		cmocka_unit_test(ip6_is_counted_by_network),
