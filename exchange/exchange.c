@@ -228,6 +228,7 @@ struct exchange *exchange_new(struct swarm *swarm, struct router *router, struct
 	list_init(&exchange->paused);
 	list_init(&exchange->sessions);
 	list_init(&exchange->full);
+	list_init(&exchange->worthy);
 	bitswap_client_init(&exchange->client, exchange->timers, swarm_random(swarm),
 			    exchange->config.provider_delay_ms, exchange->config.rebroadcast_ms,
 			    &client_ops, exchange);
@@ -279,6 +280,7 @@ void exchange_free(struct exchange *exchange)
 	timer_stop(exchange->timers, &exchange->flush);
 	timer_stop(exchange->timers, &exchange->serve);
 	timer_stop(exchange->timers, &exchange->look);
+	timer_stop(exchange->timers, &exchange->worth);
 	free_ledgers(exchange);
 	pthread_mutex_lock(&exchange->lock);
 	if (exchange->note)

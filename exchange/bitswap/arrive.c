@@ -185,6 +185,8 @@ void engine_arrive_verified(void *ctx, struct bitswap_job *job)
 		store_block(exchange, block);
 		bitswap_client_block(&exchange->client, from ? from->client : NULL, block);
 		block_unref(block);
+		if (from)
+			engine_worth_delivered(from);
 	}
 	pause_or_resume(exchange);
 }
@@ -241,6 +243,8 @@ static int on_message(void *ctx, struct buf *message)
 	engine_peer_heard(in->peer);
 	if (summary.wants || summary.cancels || summary.full)
 		bitswap_server_message(in->peer->server, buf_bytes(message), &summary);
+	if (summary.wants)
+		engine_worth_wanted(in->peer);
 	if (summary.presences)
 		bitswap_msg_walk(buf_bytes(message), &presences, &intake);
 	if (summary.blocks == 0)

@@ -5,6 +5,7 @@
  *	arrive.c     what peers send: messages, blocks, back-pressure
  *	serve.c      what peers are sent: responses
  *	find.c       providers by routing, and connecting to them
+ *	worth.c      which peers the swarm is to keep
  */
 #ifndef EXCHANGE_BITSWAP_ENGINE_H
 #define EXCHANGE_BITSWAP_ENGINE_H
@@ -50,6 +51,8 @@ struct exchange {
 	unsigned search_count, connect_count;
 	struct list held;   /* blocks that the store had no room for */
 	struct list paused; /* streams we do not read until it has */
+	struct list worthy; /* struct engine_peer.worthy_node */
+	struct timer worth; /* while there are some */
 	bool room_asked;
 	struct exchange_stats stats;
 
@@ -86,6 +89,10 @@ struct engine_peer {
 	/* What it opened. */
 	struct list ins;
 	size_t in_bytes; /* of messages not yet whole */
+	/* What the swarm was told that it is worth. */
+	int worth_from, worth_to;
+	uint64_t served_ms; /* when it was last sent blocks; 0: never */
+	struct list worthy_node; /* of exchange->worthy */
 };
 
 /* ---- exchange.c ---- */
@@ -128,6 +135,19 @@ void engine_serve_news(struct exchange *exchange, const struct cid *cids, size_t
 void engine_serve_forget(struct engine_peer *peer);
 /* Look in the store for all that is waited for, some in each turn from now on. */
 void engine_serve_all_news(struct exchange *exchange);
+
+/* ---- worth.c ---- */
+
+/* Tell the swarm what the peer is worth now. */
+void engine_worth_look(struct engine_peer *peer);
+/* Want-blocks went out to it; it brought a block that was wanted; it has wants with us; it is sent blocks: as often as
+ * that happens, the swarm is told when it changes something. */
+void engine_worth_asked(struct engine_peer *peer);
+void engine_worth_delivered(struct engine_peer *peer);
+void engine_worth_wanted(struct engine_peer *peer);
+void engine_worth_served(struct engine_peer *peer);
+/* The peer goes. */
+void engine_worth_forget(struct engine_peer *peer);
 
 /* ---- find.c ---- */
 

@@ -64,6 +64,7 @@ struct engine_peer *engine_peer_add(struct exchange *exchange, const struct peer
 	peer->id = *id;
 	list_init(&peer->ins);
 	list_init(&peer->full_node);
+	list_init(&peer->worthy_node);
 	map_set(&exchange->peers, peer_id_bytes(id), peer);
 	peer->ledger = ledger_open(exchange, id);
 	peer->client = bitswap_outbox_add(&exchange->client, id, peer);
@@ -85,6 +86,7 @@ void engine_peer_free(struct engine_peer *peer)
 	if (peer->reply)
 		stream_reset(peer->reply, 0);
 	timer_stop(exchange->timers, &peer->retry);
+	engine_worth_forget(peer);
 	bitswap_outbox_remove(peer->client);
 	engine_serve_forget(peer);
 	bitswap_server_remove(peer->server);
@@ -201,4 +203,5 @@ void engine_peer_flush(struct engine_peer *peer)
 	}
 	buf_release(&message);
 	peer->flushed_ms = now_ms;
+	engine_worth_asked(peer);
 }

@@ -106,6 +106,8 @@ static void send_response(struct engine_peer *peer, struct response *response,
 		stream_write_buf(peer->reply, &message);
 		exchange->stats.messages_sent++;
 		peer->ledger->sums.exchanged++;
+		if (len)
+			engine_worth_served(peer);
 	}
 	buf_release(&message);
 }

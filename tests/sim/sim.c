@@ -44,6 +44,8 @@ static const struct scenario {
 	{ "loss", run_loss, OWN, false, TWICE, "segments are lost and late" },
 	{ "jump", run_jump, OWN, false, ONCE, "all machines sleep for an hour" },
 	{ "nat", run_nat, OWN, false, ONCE, "from a source that nobody can dial" },
+	{ "idle-crowd", run_idle_crowd, OWN, false, ONCE,
+	  "who is read from, or reads, among a hundred idle peers" },
 	{ "wrong-blocks", run_wrong_blocks, OWN, false, TWICE, "among liars" },
 	{ "silent", run_silent, OWN, false, ONCE, "among those who promise, or say nothing" },
 	{ "garbage", run_garbage, OWN, false, TWICE, "among those who write random bytes" },
