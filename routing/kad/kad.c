@@ -112,6 +112,7 @@ static int insert(struct kad *kad, const struct peer_id *peer, const struct mult
 
 	if (err)
 		return err;
+	kad_near_changed(kad);
 	if (peer_id_is_set(&replaced))
 		forget_peer(kad, &replaced);
 	if (before == 0) {
@@ -119,6 +120,14 @@ static int insert(struct kad *kad, const struct peer_id *peer, const struct mult
 		kad_provide_wake(kad);
 	}
 	return 0;
+}
+
+static bool leave(struct kad *kad, const struct peer_id *peer)
+{
+	if (!kad_bucket_remove(&kad->table, peer))
+		return false;
+	kad_near_changed(kad);
+	return true;
 }
 
 void kad_peer_answered(struct kad *kad, const struct peer_id *peer)
@@ -141,7 +150,7 @@ void kad_peer_failed(struct kad *kad, const struct peer_id *peer, int err)
 {
 	uint64_t now = kad_now(kad);
 
-	if (err == -EAGAIN || err == -ECANCELED || !kad_bucket_remove(&kad->table, peer))
+	if (err == -EAGAIN || err == -ECANCELED || !leave(kad, peer))
 		return;
 	if (kad->answered_ms > 0 && now - kad->answered_ms < ONLINE_MS)
 		forget_peer(kad, peer);
@@ -153,7 +162,7 @@ static void on_identified(void *ctx, const struct peer_id *peer)
 
 	if (swarm_peer_supports(kad->swarm, peer, kad->protocol))
 		kad_peer_answered(kad, peer);
-	else if (kad_bucket_remove(&kad->table, peer))
+	else if (leave(kad, peer))
 		forget_peer(kad, peer);
 }
 
@@ -268,6 +277,7 @@ static void kad_free(struct router *router)
 	kad_query_stop_all(kad);
 	kad_server_free(kad->server);
 	kad_client_free(kad->client);
+	kad_near_release(kad);
 	kad_bucket_release(&kad->table);
 	kad_providers_release(&kad->providers);
 	kad_values_release(&kad->values);

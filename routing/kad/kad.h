@@ -4,6 +4,7 @@
 #define ROUTING_KAD_KAD_H
 
 #include "routing/kad/client.h"
+#include "routing/kad/near.h"
 #include "routing/kad/netsize.h"
 #include "routing/kad/provide.h"
 #include "routing/kad/reach.h"
@@ -24,6 +25,7 @@ struct kad {
 	char peers_table[32];
 	struct kad_filter filter;
 	struct kad_buckets table;
+	struct kad_near near;
 	struct kad_netsize netsize;
 	struct kad_providers providers;
 	struct kad_values values;
