@@ -149,8 +149,9 @@ fuzz-built: $(FUZZ:%.c=$(OUT)/%)
 
 install: all
 	install -Dm755 $(BUILD)/release/dagfs $(DESTDIR)$(PREFIX)/bin/dagfs
-	@mkdir -p $(DESTDIR)$(PREFIX)/share/man/man1
+	@mkdir -p $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5
 	$(BUILD)/release/dagfs help --man >$(DESTDIR)$(PREFIX)/share/man/man1/dagfs.1
+	$(BUILD)/release/dagfs help --man config >$(DESTDIR)$(PREFIX)/share/man/man5/dagfs-config.5
 
 format:
 	clang-format -i $(SRC) $(HDR) $(shell find tests -name '*.[ch]')

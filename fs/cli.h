@@ -95,12 +95,16 @@ int cli_run(int argc, char **argv);
 int cli_parse(struct invocation *in, int argc, char **argv, char **why);
 /* The command with that name, NULL when there is none. */
 const struct command *cli_command(const char *name);
+/* Is it the first word, or words, of commands: "pin"? */
+bool cli_is_group(const char *words);
 /* How many edits lead from a to b, at most max + 1: for suggestions. */
 unsigned cli_distance(const char *a, const char *b, unsigned max);
 
-/* Help of the whole program (what NULL), of a group or of a command. Returns an exit code. */
+/* Help of the whole program (what NULL), of a group or of a command. EXIT_OK; EXIT_USAGE, with nothing printed, when there
+ * is no such command. */
 int help_print(FILE *out, const char *what);
 void help_man(FILE *out);	 /* the man page, dagfs(1) */
+void help_man_config(FILE *out); /* dagfs-config(5) */
 void help_completion(FILE *out); /* for bash */
 
 /* ---- for commands ---- */

@@ -47,12 +47,12 @@ unsigned cli_distance(const char *a, const char *b, unsigned max)
 	return row[b_len] > max ? max + 1 : row[b_len];
 }
 
-static bool is_group(const char *word)
+bool cli_is_group(const char *words)
 {
-	size_t len = strlen(word);
+	size_t len = strlen(words);
 
 	for (const struct command *const *at = commands; *at; at++)
-		if (strncmp((*at)->name, word, len) == 0 && (*at)->name[len] == ' ')
+		if (strncmp((*at)->name, words, len) == 0 && (*at)->name[len] == ' ')
 			return true;
 	return false;
 }
@@ -255,11 +255,11 @@ static int command_words(struct parser *p)
 		if (command) {
 			p->in->command = command;
 			used = i + 1;
-		} else if (!is_group(name)) {
+		} else if (!cli_is_group(name)) {
 			break;
 		}
 	}
-	if (!used && is_group(p->argv[0]) && (p->argc == 1 || p->argv[1][0] == '-')) {
+	if (!used && cli_is_group(p->argv[0]) && (p->argc == 1 || p->argv[1][0] == '-')) {
 		p->in->group = p->argv[0];
 		used = 1;
 	}

@@ -1,9 +1,13 @@
+/* config.json read, changed and written; what holds where it says nothing. */
 #include "fs/config.h"
+
+#include "fs/config_keys.h"
 
 #include "net/base/alloc.h"
 #include "net/base/bytes.h"
 #include "net/base/err.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -11,50 +15,31 @@
 #include <unistd.h>
 
 #define CONFIG_FILE_MAX (1u << 20)
-#define KEY_PART_MAX 64
 
-/* What a new configuration says. The public network's bootstrap peers are those every IPFS node ships. */
-static const char default_json[] =
-	"{"
-	"\"Addresses\":{\"Swarm\":[\"/ip4/0.0.0.0/tcp/4001\",\"/ip6/::/tcp/4001\"]},"
-	"\"Bootstrap\":["
-	"\"/dnsaddr/bootstrap.libp2p.io/p2p/QmNnooDu7bfjPFoTZYxMNLWUQJyrVwtbZg5gBMjTezGAJN\","
-	"\"/dnsaddr/bootstrap.libp2p.io/p2p/QmQCU2EcMqAqQPR2i9bChDtGNJchTbq5TbXJJ16u19uLTa\","
-	"\"/dnsaddr/bootstrap.libp2p.io/p2p/QmbLHAnMoJPWSCR5Zhtx6BHJX9KiKNN6tpvbUcqanj75Nb\","
-	"\"/dnsaddr/bootstrap.libp2p.io/p2p/QmcZf59bWwK5XFi76CZX8cbJ4BhTzzA3gU1ZjYZcYW3dwt\","
-	"\"/dnsaddr/va1.bootstrap.libp2p.io/p2p/12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8\","
-	"\"/ip4/104.131.131.82/tcp/4001/p2p/QmaCpDMGvV2BGHeYERUEnRQAwe3N8SzbUtfsmvsqQLuvuJ\"],"
-	"\"AutoNAT\":{\"ServiceMode\":\"enabled\"},"
-	"\"Discovery\":{\"MDNS\":{\"Enabled\":false}},"
-	"\"Routing\":{\"Type\":\"auto\",\"LoopbackAddressesOnLanDHT\":false},"
-	"\"Reprovider\":{\"Interval\":\"22h\"},"
-	"\"Import\":{\"Profile\":\"unixfs-v1-2025\"},"
-	"\"Datastore\":{\"StorageMax\":\"0\",\"MapSize\":\"1TiB\"},"
-	"\"Mounts\":{\"Timeout\":\"30s\"},"
-	"\"Swarm\":{\"ConnMgr\":{\"LowWater\":32,\"HighWater\":96,\"GracePeriod\":\"20s\"},"
-	"\"Bandwidth\":{\"Up\":\"0\",\"Down\":\"0\"},\"ConnectionsMax\":1024,\"ConnectTimeout\":\"5s\",\"DialTimeout\":\"15s\","
-	"\"KeepAlive\":\"30s\",\"StreamWindow\":\"16MiB\",\"ConnectionWindow\":\"32MiB\","
-	"\"SendBuffer\":\"4MiB\"}"
-	"}";
+/* Takes root. */
+static struct config *config_of(const char *file, json_t *root)
+{
+	struct config *config = xnew(struct config);
 
-static const char test_json[] = "{"
-				"\"Addresses\":{\"Swarm\":[\"/ip4/127.0.0.1/tcp/0\"]},"
-				"\"Bootstrap\":[],"
-				"\"Discovery\":{\"MDNS\":{\"Enabled\":false}},"
-				"\"Routing\":{\"Type\":\"dhtserver\",\"LoopbackAddressesOnLanDHT\":true}"
-				"}";
+	config->root = root;
+	config->defaults = json_object();
+	config->file = xstrdup(file);
+	for (const struct config_key *at = config_keys; at->key; at++)
+		json_object_set_new(config->defaults, at->key, json_loads(at->fallback, JSON_DECODE_ANY, NULL));
+	return config;
+}
 
 struct config *config_new(const char *file, const char *profile)
 {
-	struct config *config = xnew(struct config);
-	json_t *test;
+	struct config *config = config_of(file, json_object());
+	bool test = strcmp(profile, "test") == 0;
+	char *why = NULL;
 
-	config->file = xstrdup(file);
-	config->root = json_loads(default_json, 0, NULL);
-	if (strcmp(profile, "test") == 0) {
-		test = json_loads(test_json, 0, NULL);
-		json_object_update(config->root, test);
-		json_decref(test);
+	for (const struct config_key *at = config_keys; at->key; at++) {
+		const char *text = test && at->test ? at->test : at->fallback;
+		int err = at->written ? config_set(config, at->key, json_loads(text, JSON_DECODE_ANY, NULL), &why) : 0;
+
+		assert(!err);
 	}
 	return config;
 }
@@ -62,7 +47,6 @@ struct config *config_new(const char *file, const char *profile)
 int config_load(const char *file, struct config **out, char **why)
 {
 	json_error_t error;
-	struct config *config;
 	json_t *root;
 
 	if (access(file, R_OK)) {
@@ -78,10 +62,7 @@ int config_load(const char *file, struct config **out, char **why)
 		json_decref(root);
 		return -EBADMSG;
 	}
-	config = xnew(struct config);
-	config->root = root;
-	config->file = xstrdup(file);
-	*out = config;
+	*out = config_of(file, root);
 	return 0;
 }
 
@@ -129,16 +110,17 @@ void config_free(struct config *config)
 	if (!config)
 		return;
 	json_decref(config->root);
+	json_decref(config->defaults);
 	free(config->file);
 	free(config);
 }
 
 /* The next part of a dotted key in part; what follows it, NULL after the last, *bad when it does not fit. */
-static const char *key_part(const char *key, char part[KEY_PART_MAX], bool *bad)
+static const char *key_part(const char *key, char part[CONFIG_KEY_MAX], bool *bad)
 {
 	size_t len = strcspn(key, ".");
 
-	*bad = len == 0 || len >= KEY_PART_MAX;
+	*bad = len == 0 || len >= CONFIG_KEY_MAX;
 	if (*bad)
 		return NULL;
 	memcpy(part, key, len);
@@ -146,10 +128,10 @@ static const char *key_part(const char *key, char part[KEY_PART_MAX], bool *bad)
 	return key[len] ? key + len + 1 : NULL;
 }
 
-json_t *config_get(const struct config *config, const char *key)
+json_t *config_value(const struct config *config, const char *key)
 {
 	json_t *at = config->root;
-	char part[KEY_PART_MAX];
+	char part[CONFIG_KEY_MAX];
 	bool bad;
 
 	while (key && at) {
@@ -158,86 +140,105 @@ json_t *config_get(const struct config *config, const char *key)
 			return NULL;
 		at = json_object_get(at, part);
 	}
-	return at;
+	return json_is_null(at) ? NULL : at;
 }
 
-const char *config_str(const struct config *config, const char *key, const char *fallback)
+/* ---- values that code reads ---- */
+
+json_t *config_get(const struct config *config, const char *key)
 {
-	const char *text = json_string_value(config_get(config, key));
+	const struct config_key *known = config_key(key);
+	json_t *value = config_value(config, key);
 
-	return text ? text : fallback;
+	assert(known);
+	if (!value || !config_is_right(known, value))
+		value = json_object_get(config->defaults, key);
+	return json_is_null(value) ? NULL : value;
 }
 
-int64_t config_int(const struct config *config, const char *key, int64_t fallback)
+const char *config_str(const struct config *config, const char *key)
+{
+	return json_string_value(config_get(config, key));
+}
+
+int64_t config_int(const struct config *config, const char *key)
+{
+	return json_integer_value(config_get(config, key));
+}
+
+bool config_bool(const struct config *config, const char *key)
+{
+	return json_is_true(config_get(config, key));
+}
+
+uint64_t config_size(const struct config *config, const char *key)
 {
 	json_t *value = config_get(config, key);
+	uint64_t bytes = 0;
 
-	return json_is_integer(value) ? json_integer_value(value) : fallback;
-}
-
-bool config_bool(const struct config *config, const char *key, bool fallback)
-{
-	json_t *value = config_get(config, key);
-
-	return json_is_boolean(value) ? json_boolean_value(value) : fallback;
-}
-
-uint64_t config_size(const struct config *config, const char *key, uint64_t fallback, bool *ok)
-{
-	json_t *value = config_get(config, key);
-	uint64_t bytes = fallback;
-
-	if (json_is_integer(value) && json_integer_value(value) >= 0)
+	if (json_is_integer(value))
 		return (uint64_t)json_integer_value(value);
-	if (value && (!json_is_string(value) || parse_size(json_string_value(value), &bytes)))
-		*ok = false;
+	if (value)
+		parse_size(json_string_value(value), &bytes);
 	return bytes;
 }
 
-uint64_t config_duration_ms(const struct config *config, const char *key, uint64_t fallback,
-			    bool *ok)
+uint64_t config_duration_ms(const struct config *config, const char *key)
 {
 	json_t *value = config_get(config, key);
-	uint64_t ms = fallback;
+	uint64_t ms = 0;
 
-	if (value && (!json_is_string(value) || parse_duration_ms(json_string_value(value), &ms)))
-		*ok = false;
+	if (value)
+		parse_duration_ms(json_string_value(value), &ms);
 	return ms;
+}
+
+/* ---- changing ---- */
+
+/* The object that holds the last part of key, which is written to part; with make the parts before it are made. NULL when
+ * there is none. */
+static json_t *holder(const struct config *config, const char *key, bool make, char part[CONFIG_KEY_MAX])
+{
+	json_t *at = config->root;
+	bool bad;
+
+	for (;;) {
+		key = key_part(key, part, &bad);
+		if (bad || !json_is_object(at))
+			return NULL;
+		if (!key)
+			return at;
+		if (make && (!json_object_get(at, part) || json_is_null(json_object_get(at, part))))
+			json_object_set_new(at, part, json_object());
+		at = json_object_get(at, part);
+	}
 }
 
 int config_set(struct config *config, const char *key, json_t *value, char **why)
 {
-	json_t *before = config_get(config, key);
-	json_t *at = config->root;
-	char part[KEY_PART_MAX];
-	bool bad;
+	char part[CONFIG_KEY_MAX];
+	json_t *at;
+	int err = config_check_value(key, value, why);
 
-	if (before && json_typeof(before) != json_typeof(value) &&
-	    !(json_is_boolean(before) && json_is_boolean(value))) {
-		static const char *const names[] = { "an object", "an array", "a string", "a whole number",
-						     "a number", "true or false", "true or false", "null" };
-
-		*why = xasprintf("%s must be %s", key, names[json_typeof(before)]);
-		json_decref(value);
-		return -EINVAL;
-	}
-	for (;;) {
-		const char *rest = key_part(key, part, &bad);
-
-		if (bad || !json_is_object(at)) {
+	if (!err) {
+		at = holder(config, key, true, part);
+		if (at) {
+			json_object_set(at, part, value);
+		} else {
 			*why = xasprintf("no such place in the configuration: %s", key);
-			json_decref(value);
-			return -EINVAL;
+			err = -EINVAL;
 		}
-		if (!rest)
-			break;
-		if (!json_object_get(at, part))
-			json_object_set_new(at, part, json_object());
-		at = json_object_get(at, part);
-		key = rest;
 	}
-	json_object_set_new(at, part, value);
-	return 0;
+	json_decref(value);
+	return err;
+}
+
+int config_unset(struct config *config, const char *key)
+{
+	char part[CONFIG_KEY_MAX];
+	json_t *at = holder(config, key, false, part);
+
+	return at && json_object_del(at, part) == 0 ? 0 : -ENOENT;
 }
 
 /* Digits of text as a number; *rest points behind them. */

@@ -1,49 +1,16 @@
-/* What the values of known keys must be. */
+/* Are these the keys that are known, and can their values be used? By the table. */
 #include "fs/config.h"
 
+#include "fs/cli.h"
+#include "fs/config_keys.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/wire/multiaddr.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-enum check { CHECK_SIZE, CHECK_DURATION, CHECK_COUNT, CHECK_BOOL, CHECK_CHOICE, CHECK_ADDRS };
-
-static const struct known {
-	const char *key;
-	enum check check;
-	const char *choices; /* CHECK_CHOICE: " a b c " */
-} known[] = {
-	{ "Addresses.Swarm", CHECK_ADDRS, NULL },
-	{ "AutoNAT.ServiceMode", CHECK_CHOICE, " enabled disabled " },
-	{ "Bootstrap", CHECK_ADDRS, NULL },
-	{ "Discovery.MDNS.Enabled", CHECK_BOOL, NULL },
-	{ "Routing.Type", CHECK_CHOICE, " auto dht dhtclient dhtserver none " },
-	{ "Routing.LoopbackAddressesOnLanDHT", CHECK_BOOL, NULL },
-	{ "Reprovider.Interval", CHECK_DURATION, NULL },
-	{ "Import.Profile", CHECK_CHOICE, " unixfs-v1-2025 unixfs-v0-2015 " },
-	{ "Datastore.StorageMax", CHECK_SIZE, NULL },
-	{ "Datastore.MapSize", CHECK_SIZE, NULL },
-	{ "Mounts.Timeout", CHECK_DURATION, NULL },
-	{ "Bitswap.ProviderDelay", CHECK_DURATION, NULL },
-	{ "Bitswap.Rebroadcast", CHECK_DURATION, NULL },
-	{ "Bitswap.MessageMax", CHECK_SIZE, NULL },
-	{ "Bitswap.OutstandingMax", CHECK_SIZE, NULL },
-	{ "Bitswap.InFlightMax", CHECK_SIZE, NULL },
-	{ "Bitswap.WantsPerPeerMax", CHECK_COUNT, NULL },
-	{ "Swarm.Bandwidth.Up", CHECK_SIZE, NULL },
-	{ "Swarm.Bandwidth.Down", CHECK_SIZE, NULL },
-	{ "Swarm.ConnMgr.LowWater", CHECK_COUNT, NULL },
-	{ "Swarm.ConnMgr.HighWater", CHECK_COUNT, NULL },
-	{ "Swarm.ConnMgr.GracePeriod", CHECK_DURATION, NULL },
-	{ "Swarm.ConnectionsMax", CHECK_COUNT, NULL },
-	{ "Swarm.ConnectTimeout", CHECK_DURATION, NULL },
-	{ "Swarm.DialTimeout", CHECK_DURATION, NULL },
-	{ "Swarm.KeepAlive", CHECK_DURATION, NULL },
-	{ "Swarm.StreamWindow", CHECK_SIZE, NULL },
-	{ "Swarm.ConnectionWindow", CHECK_SIZE, NULL },
-	{ "Swarm.SendBuffer", CHECK_SIZE, NULL },
-};
+#define DEPTH_MAX 8 /* of sections that are looked through */
 
 static bool all_addrs(const json_t *list)
 {
@@ -63,14 +30,14 @@ static bool all_addrs(const json_t *list)
 	return true;
 }
 
-static bool is_choice(const struct known *at, const json_t *value)
+static bool is_choice(const struct config_key *key, const json_t *value)
 {
 	const char *text = json_string_value(value), *found;
 	size_t len = text ? strlen(text) : 0;
 
 	if (!len || strchr(text, ' '))
 		return false;
-	found = at->choices;
+	found = key->choices;
 	while ((found = strstr(found, text))) {
 		if (found[-1] == ' ' && found[len] == ' ')
 			return true;
@@ -79,45 +46,121 @@ static bool is_choice(const struct known *at, const json_t *value)
 	return false;
 }
 
-/* NULL, or what the value must be. */
-static const char *wrong(const struct config *config, const struct known *at, const json_t *value)
+static bool is_right(const struct config_key *key, const json_t *value)
 {
-	bool ok = true;
+	const char *text = json_string_value(value);
+	uint64_t amount;
 
-	switch (at->check) {
-	case CHECK_SIZE:
-		config_size(config, at->key, 0, &ok);
-		return ok ? NULL : "a size like \"10GB\" or \"512MiB\"";
-	case CHECK_DURATION:
-		config_duration_ms(config, at->key, 0, &ok);
-		return ok ? NULL : "a time like \"30s\" or \"1h30m\"";
-	case CHECK_COUNT:
-		ok = json_is_integer(value) && json_integer_value(value) >= 0 &&
-		     json_integer_value(value) <= 1000000;
-		return ok ? NULL : "a whole number from 0 to 1000000";
-	case CHECK_BOOL:
-		return json_is_boolean(value) ? NULL : "true or false";
-	case CHECK_CHOICE:
-		return is_choice(at, value) ? NULL : at->choices;
-	case CHECK_ADDRS:
-		return all_addrs(value) ? NULL : "a list of multiaddresses";
+	switch (key->type) {
+	case CONFIG_BOOL:
+		return json_is_boolean(value);
+	case CONFIG_COUNT:
+		return json_is_integer(value) && json_integer_value(value) >= 0 &&
+		       json_integer_value(value) <= (key->most ? key->most : CONFIG_COUNT_MOST);
+	case CONFIG_SIZE:
+		if (json_is_integer(value))
+			return json_integer_value(value) >= 0;
+		return text && parse_size(text, &amount) == 0;
+	case CONFIG_DURATION:
+		return text && parse_duration_ms(text, &amount) == 0;
+	case CONFIG_CHOICE:
+		return is_choice(key, value);
+	case CONFIG_TEXT:
+		return text != NULL;
+	case CONFIG_ADDRS:
+		return all_addrs(value);
 	}
-	return NULL;
+	return false;
+}
+
+bool config_is_right(const struct config_key *key, const json_t *value)
+{
+	if (json_is_null(value))
+		return true;
+	if (key->unbuilt && (json_is_true(value) || json_array_size(value)))
+		return false;
+	return is_right(key, value);
+}
+
+char *config_unknown(const char *key)
+{
+	const char *nearest = config_nearest(key);
+	char safe[4 * CONFIG_KEY_MAX];
+
+	cli_safe(safe, sizeof(safe), key, strlen(key));
+	if (nearest)
+		return xasprintf("no such key in the configuration: %s: did you mean %s?", safe, nearest);
+	return xasprintf("no such key in the configuration: %s: `dagfs config --help` lists them", safe);
+}
+
+/* Key is one of the table. */
+static int check_known(const struct config_key *key, const json_t *value, char **why)
+{
+	char must[128];
+
+	if (config_is_right(key, value))
+		return 0;
+	if (key->unbuilt && is_right(key, value))
+		*why = xasprintf("%s: %s is not built into this dagfs yet: leave it %s", key->key, key->unbuilt,
+				 key->fallback);
+	else
+		*why = xasprintf("%s must be %s", key->key, config_type_text(key, must));
+	return -EINVAL;
+}
+
+/* names: unknown keys count too. */
+static int check_at(const char *at, const json_t *value, bool names, unsigned depth, char **why)
+{
+	const struct config_key *known = config_key(at);
+	const char *name;
+	json_t *item;
+	int err = 0;
+
+	if (known)
+		return check_known(known, value, why);
+	if (*at && !config_is_section(at)) {
+		if (names)
+			*why = config_unknown(at);
+		return names ? -EINVAL : 0;
+	}
+	if (json_is_null(value))
+		return 0;
+	if (!json_is_object(value)) {
+		*why = xasprintf("%s must be an object with keys of its own", at);
+		return -EINVAL;
+	}
+	json_object_foreach((json_t *)value, name, item)
+	{
+		char *below = xasprintf("%s%s%s", at, *at ? "." : "", name);
+
+		/* A dot within a name leads nowhere: no key is found there. */
+		if (!err && names && strchr(name, '.')) {
+			*why = xasprintf("no such key in the configuration: \"%s\": sections are objects within each other",
+					 name);
+			err = -EINVAL;
+		}
+		if (!err && depth < DEPTH_MAX)
+			err = check_at(below, item, names, depth + 1, why);
+		free(below);
+	}
+	return err;
+}
+
+int config_check_value(const char *key, const json_t *value, char **why)
+{
+	if (!*key) {
+		*why = config_unknown(key);
+		return -EINVAL;
+	}
+	return check_at(key, value, true, 0, why);
 }
 
 int config_check(const struct config *config, char **why)
 {
-	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
-		const json_t *value = config_get(config, known[i].key);
-		const char *must = value ? wrong(config, &known[i], value) : NULL;
+	return check_at("", config->root, false, 0, why);
+}
 
-		if (!must)
-			continue;
-		if (known[i].check == CHECK_CHOICE)
-			*why = xasprintf("%s must be one of:%s", known[i].key, must);
-		else
-			*why = xasprintf("%s must be %s", known[i].key, must);
-		return -EINVAL;
-	}
-	return 0;
+int config_check_names(const struct config *config, char **why)
+{
+	return check_at("", config->root, true, 0, why);
 }

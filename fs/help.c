@@ -1,6 +1,9 @@
-/* Help, the man page and bash completion, all from the table. */
+/* Help, the man pages and bash completion, all from the tables of commands and of configuration keys. */
 #include "fs/cli.h"
+#include "fs/config_keys.h"
+#include "net/base/alloc.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const char exit_text[] = "0 done, 1 failed, 2 wrong usage, 130 interrupted";
@@ -27,6 +30,39 @@ static void print_options(FILE *out, const char *title, const struct option_spec
 		print_option(out, specs);
 }
 
+/* Of a long list only how many there are. */
+static char *fallback_text(const struct config_key *key)
+{
+	json_t *value = json_loads(key->fallback, JSON_DECODE_ANY, NULL);
+	char *text;
+
+	if (json_array_size(value) > 2)
+		text = xasprintf("%zu addresses", json_array_size(value));
+	else if (json_is_string(value))
+		text = xstrdup(json_string_value(value));
+	else
+		text = json_dumps(value, JSON_ENCODE_ANY);
+	json_decref(value);
+	return text;
+}
+
+static void print_keys(FILE *out)
+{
+	char must[128];
+
+	fputs("\nKeys: what a value must be, its unit, [what holds without one]; null in the file is the same as nothing.\n",
+	      out);
+	for (const struct config_key *at = config_keys; at->key; at++) {
+		char *text = fallback_text(at);
+
+		fprintf(out, "  %s: %s%s%s [%s]\n      %s\n", at->key, config_type_text(at, must),
+			at->unit ? ", " : "", at->unit ? at->unit : "", text, at->meaning);
+		if (at->unbuilt)
+			fputs("      (not built yet: any other value is refused)\n", out);
+		free(text);
+	}
+}
+
 static void print_command(FILE *out, const struct command *command)
 {
 	fprintf(out, "dagfs %s: %s\n\nUsage: dagfs %s [options] %s\n", command->name,
@@ -34,23 +70,22 @@ static void print_command(FILE *out, const struct command *command)
 	if (command->text)
 		fprintf(out, "\n%s\n", command->text);
 	print_options(out, "Options", command->options);
+	if (command == &cmd_config)
+		print_keys(out);
 	print_options(out, "Global options", cli_globals);
 	fprintf(out, "\nExit codes: %s\n", exit_text);
 }
 
-/* Commands of a group, or all when group is NULL. Returns how many. */
-static unsigned print_list(FILE *out, const char *group)
+/* Commands of a group, or all when group is NULL. */
+static void print_list(FILE *out, const char *group)
 {
 	size_t len = group ? strlen(group) : 0;
-	unsigned count = 0;
 
 	for (const struct command *const *at = commands; *at; at++) {
 		if (group && (strncmp((*at)->name, group, len) || (*at)->name[len] != ' '))
 			continue;
 		fprintf(out, "  %-22s %s\n", (*at)->name, (*at)->summary);
-		count++;
 	}
-	return count;
 }
 
 int help_print(FILE *out, const char *what)
@@ -61,9 +96,12 @@ int help_print(FILE *out, const char *what)
 		print_command(out, command);
 		return EXIT_OK;
 	}
+	if (what && !cli_is_group(what))
+		return EXIT_USAGE;
 	if (what) {
 		fprintf(out, "Usage: dagfs %s COMMAND [options] [arguments]\n\n", what);
-		return print_list(out, what) ? EXIT_OK : EXIT_USAGE;
+		print_list(out, what);
+		return EXIT_OK;
 	}
 	fputs("dagfs mounts trees of content-addressed blocks as files and directories.\n\n"
 	      "Usage: dagfs COMMAND [options] [arguments]\n\nCommands:\n",
@@ -93,6 +131,13 @@ static void man_text(FILE *out, const char *text)
 			fputc(*text, out);
 		begins = *text == '\n';
 	}
+}
+
+/* Long addresses may be broken behind a slash or comma, without a hyphen. */
+static void man_json(FILE *out, const char *text)
+{
+	for (; *text; text++)
+		fprintf(out, "%c%s", *text, *text == '/' || *text == ',' ? "\\:" : "");
 }
 
 static void man_options(FILE *out, const struct option_spec *specs)
@@ -145,8 +190,39 @@ void help_man(FILE *out)
 		".SH EXIT STATUS\n%s.\n.SH ENVIRONMENT\n.TP\n.B DAGFS_PATH\nThe repository.\n"
 		".TP\n.B DAGFS_LOG\nLog levels, like \"warn,swarm=debug\".\n"
 		".SH FILES\n.TP\n.B ~/.local/share/dagfs\nThe repository when nothing else is "
-		"said.\n",
+		"said.\n.SH SEE ALSO\n.BR dagfs-config (5)\n",
 		exit_text);
+}
+
+void help_man_config(FILE *out)
+{
+	char must[128];
+
+	fputs(".TH DAGFS\\-CONFIG 5 \"\" \"dagfs " CLI_VERSION "\"\n.SH NAME\ndagfs\\-config \\- configuration of a dagfs node\n"
+	      ".SH SYNOPSIS\n.B ~/.local/share/dagfs/config.json\n.SH DESCRIPTION\n"
+	      "A JSON object of sections and keys. A key is told with dots here and on the command line: the key\n"
+	      ".B Swarm.ConnMgr.HighWater\nis the member HighWater of the object ConnMgr in the object Swarm.\n"
+	      ".B dagfs config\n.I KEY VALUE\nchecks and sets one;\n.B dagfs init\nwrites those that are often changed. "
+	      "What the file does not say, or says to be null, is as told here.\n"
+	      "Keys that are not told here are refused by name. A running daemon reads the file when it starts.\n"
+	      ".PP\nSizes are numbers of bytes, or texts with kB, MB, GB, TB (powers of 1000), KiB, MiB, GiB, TiB (powers of 1024). "
+	      "Times are texts like 500ms, 30s or 1h30m.\n.SH KEYS\n.na\n",
+	      out);
+	for (const struct config_key *at = config_keys; at->key; at++) {
+		fputs(".TP\n.B ", out);
+		man_text(out, at->key);
+		fputc('\n', out);
+		man_text(out, at->meaning);
+		fputs(".\n.br\nValue: ", out);
+		man_text(out, config_type_text(at, must));
+		fprintf(out, "%s%s.\n", at->unit ? ", " : "", at->unit ? at->unit : "");
+		if (at->unbuilt)
+			fputs("Not built yet: any other than the default is refused.\n", out);
+		fputs(".br\nDefault: ", out);
+		man_json(out, at->fallback);
+		fputc('\n', out);
+	}
+	fputs(".SH SEE ALSO\n.BR dagfs (1)\n", out);
 }
 
 static void completion_options(FILE *out, const struct option_spec *specs)

@@ -306,16 +306,10 @@ static int open_parts(struct repo *repo, char **why)
 {
 	char *blocks = repo_file(repo->path, "store");
 	struct store_config config = { 0 };
-	bool ok = true;
 	int err;
 
-	config.map_bytes = config_size(repo->config, "Datastore.MapSize", 0, &ok);
-	config.quota_bytes = config_size(repo->config, "Datastore.StorageMax", 0, &ok);
-	if (!ok) {
-		*why = xstrdup("Datastore.MapSize and Datastore.StorageMax must be sizes like \"10GB\"");
-		err = -EINVAL;
-		goto out;
-	}
+	config.map_bytes = config_size(repo->config, "Datastore.MapSize");
+	config.quota_bytes = config_size(repo->config, "Datastore.StorageMax");
 	err = open_records(repo, why);
 	if (err)
 		goto out;
@@ -332,7 +326,7 @@ out:
 int repo_open(const char *path, struct repo **out, char **why)
 {
 	struct repo *repo = xnew(struct repo);
-	char *file = repo_file(path, "config.json");
+	char *file = repo_file(path, "config.json"), *wrong = NULL;
 	int err;
 
 	repo->path = xstrdup(path);
@@ -344,6 +338,9 @@ int repo_open(const char *path, struct repo **out, char **why)
 	} else {
 		err = config_load(file, &repo->config, why);
 	}
+	if (!err && (err = config_check(repo->config, &wrong)))
+		*why = xasprintf("%s: %s", file, wrong);
+	free(wrong);
 	if (!err)
 		err = load_identity(repo, why);
 	if (!err)

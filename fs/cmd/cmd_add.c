@@ -271,7 +271,7 @@ static int configure(struct add *add)
 	int code;
 
 	if (!profile)
-		profile = config_str(in->repo->config, "Import.Profile", "unixfs-v1-2025");
+		profile = config_str(in->repo->config, "Import.Profile");
 	if (import_profile(config, profile))
 		return cli_usage(in, "unknown profile '%s'", profile);
 	code = configure_names(add);

@@ -1,5 +1,6 @@
 /* init, id, version, config, help, completion. */
 #include "fs/cli.h"
+#include "fs/config_keys.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/wire/multibase.h"
@@ -188,11 +189,16 @@ const struct command cmd_version = {
 static const struct option_spec config_options[] = {
 	{ "json", 0, OPTION_FLAG, NULL, "VALUE is JSON", NULL },
 	{ "bool", 0, OPTION_FLAG, NULL, "VALUE is true or false", NULL },
+	{ "unset", 0, OPTION_FLAG, NULL, "remove KEY from the file: its default holds again", NULL },
 	{ 0 },
 };
 
-static void print_value(const json_t *value)
+static void print_value(struct invocation *in, const json_t *value)
 {
+	if (in->json && in->argc && strcmp(in->argv[0], "show")) { /* Kubo's form of one key */
+		cli_print_json(json_pack("{s:s, s:O}", "Key", in->argv[0], "Value", value));
+		return;
+	}
 	if (json_is_string(value)) {
 		puts(json_string_value(value));
 		return;
@@ -201,25 +207,52 @@ static void print_value(const json_t *value)
 	putchar('\n');
 }
 
-/* Text as the key's present type wants it; NULL with *why. */
-static json_t *value_of_text(struct invocation *in, const struct config *config, const char *key,
-			     const char *text, char **why)
+/* Text as the key's type wants it; what is not, config_set() will tell. NULL with *why. */
+static json_t *value_of_text(struct invocation *in, const char *key, const char *text, char **why)
 {
-	json_t *before = config_get(config, key), *value;
+	const struct config_key *known = config_key(key);
+	bool plain = known && (known->type == CONFIG_SIZE || known->type == CONFIG_DURATION ||
+			       known->type == CONFIG_CHOICE || known->type == CONFIG_TEXT);
 	json_error_t error;
+	json_t *value;
 
 	if (cli_flag(in, "bool") && strcmp(text, "true") && strcmp(text, "false")) {
 		*why = xasprintf("%s: '%s' is neither true nor false", key, text);
 		return NULL;
 	}
-	if (!cli_flag(in, "json") && !cli_flag(in, "bool") && (!before || json_is_string(before)))
-		return json_string(text);
+	if (plain && !cli_flag(in, "json") && !cli_flag(in, "bool")) {
+		value = json_string(text);
+		if (!value)
+			*why = xasprintf("%s: the value is no UTF-8", key);
+		return value;
+	}
 	value = json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error);
 	if (!value && !cli_flag(in, "json"))
-		return json_string(text); /* of the wrong type, as config_set() will tell */
+		value = json_string(text);
 	if (!value)
 		*why = xasprintf("%s: '%s' is not JSON: %s", key, text, error.text);
 	return value;
+}
+
+static int change(struct invocation *in, struct config *config, char **why)
+{
+	const char *key = in->argv[0];
+	json_t *value;
+	int err;
+
+	if (cli_flag(in, "unset")) {
+		err = config_unset(config, key);
+		if (err)
+			*why = xasprintf("the configuration does not say %s", key);
+		return err;
+	}
+	/* The name first: who mistypes it need not hear of the value. */
+	if (!config_key(key) && !config_is_section(key)) {
+		*why = config_unknown(key);
+		return -EINVAL;
+	}
+	value = value_of_text(in, key, in->argv[1], why);
+	return value ? config_set(config, key, value, why) : -EINVAL;
 }
 
 /* Two commands that set at once must not undo each other: locked from reading to renaming. */
@@ -227,18 +260,13 @@ static int set_value(struct invocation *in, const char *file, char **why)
 {
 	char *lock = repo_file(in->repo_path, "config.lock");
 	struct config *config = NULL;
-	json_t *value;
 	int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	int err = fd < 0 || flock(fd, LOCK_EX) ? -errno : 0;
 
 	if (!err)
 		err = config_load(file, &config, why);
-	if (!err) {
-		value = value_of_text(in, config, in->argv[0], in->argv[1], why);
-		err = value ? config_set(config, in->argv[0], value, why) : -EINVAL;
-	}
 	if (!err)
-		err = config_check(config, why);
+		err = change(in, config, why);
 	if (!err)
 		err = config_save(config);
 	if (err && !*why)
@@ -250,6 +278,7 @@ static int set_value(struct invocation *in, const char *file, char **why)
 	return err;
 }
 
+/* A key that the file does not say is shown as what holds. */
 static int get_value(struct invocation *in, const char *file, char **why)
 {
 	const char *key = in->argc ? in->argv[0] : "show";
@@ -259,12 +288,17 @@ static int get_value(struct invocation *in, const char *file, char **why)
 
 	if (err)
 		return err;
-	value = strcmp(key, "show") ? config_get(config, key) : config->root;
+	value = strcmp(key, "show") ? config_value(config, key) : config->root;
+	if (!value && config_key(key))
+		value = json_object_get(config->defaults, key);
 	if (value) {
-		print_value(value);
-	} else {
+		print_value(in, value);
+	} else if (config_is_section(key)) {
+		*why = xasprintf("the configuration says nothing of %s", key);
 		err = -ENOENT;
-		*why = xasprintf("no such key in the configuration: %s", key);
+	} else {
+		*why = config_unknown(key);
+		err = -ENOENT;
 	}
 	config_free(config);
 	return err;
@@ -273,8 +307,11 @@ static int get_value(struct invocation *in, const char *file, char **why)
 static int run_config(struct invocation *in)
 {
 	char *why = NULL, *file;
-	int err, code = cli_need_path(in);
+	int err, code;
 
+	if (cli_flag(in, "unset") && in->argc != 1)
+		return cli_usage(in, "--unset needs one key, and no value");
+	code = cli_need_path(in);
 	if (code)
 		return code;
 	file = repo_file(in->repo_path, "config.json");
@@ -282,7 +319,7 @@ static int run_config(struct invocation *in)
 		why = xasprintf("no repository at %s: run `dagfs init` first", in->repo_path);
 		err = -ENOENT;
 	} else {
-		err = in->argc == 2 ? set_value(in, file, &why) : get_value(in, file, &why);
+		err = in->argc == 2 || cli_flag(in, "unset") ? set_value(in, file, &why) : get_value(in, file, &why);
 	}
 	if (err)
 		code = cli_fail(in, 0, "%s", why);
@@ -297,9 +334,8 @@ const struct command cmd_config = {
 	0,
 	2,
 	"show the configuration, or show or set one key",
-	"Keys are dotted: Addresses.Swarm, Datastore.StorageMax, Routing.Type, Mounts.Timeout...\n"
-	"AutoNAT.ServiceMode: enabled tells other peers whether they can be reached, disabled does not.\n"
-	"`dagfs config show` prints all. A running daemon reads it when it starts.",
+	"Without KEY, or for the word show, all that the file says is shown. KEY may be a section, like Swarm. A running\n"
+	"daemon reads the configuration when it starts.",
 	config_options,
 	run_config,
 };
@@ -307,26 +343,29 @@ const struct command cmd_config = {
 /* ---- help, completion ---- */
 
 static const struct option_spec help_options[] = {
-	{ "man", 0, OPTION_FLAG, NULL, "print the man page (troff)", NULL },
+	{ "man", 0, OPTION_FLAG, NULL, "print the man page (troff); for config dagfs-config(5)", NULL },
 	{ 0 },
 };
 
 static int run_help(struct invocation *in)
 {
 	struct buf name = { 0 };
-	char *text;
-	int code;
+	char *text, safe[256];
+	int code = EXIT_OK;
 
 	if (cli_flag(in, "man")) {
-		help_man(stdout);
+		if (in->argc && (in->argc > 1 || strcmp(in->argv[0], "config")))
+			return cli_usage(in, "there are the man page of all, and that of config");
+		(in->argc ? help_man_config : help_man)(stdout);
 		return EXIT_OK;
 	}
 	for (int i = 0; i < in->argc; i++)
 		buf_printf(&name, "%s%s", i ? " " : "", in->argv[i]);
 	text = in->argc ? buf_take_text(&name) : NULL;
-	code = help_print(stdout, text);
-	if (code)
-		cli_fail(in, 0, "no such command: %s", text);
+	if (help_print(stdout, text)) {
+		cli_safe(safe, sizeof(safe), text, strlen(text));
+		code = cli_usage(in, "there is no such command: %s", safe);
+	}
 	free(text);
 	return code;
 }

@@ -120,11 +120,8 @@ static int take_options(struct invocation *in, json_t *args)
 	uint64_t ms = in->timeout_ms;
 	int code = EXIT_OK;
 
-	if (!in->globals[2]) { /* --timeout was not given: the configuration's */
-		bool ok = true;
-
-		ms = config_duration_ms(in->repo->config, "Mounts.Timeout", ms, &ok);
-	}
+	if (!in->globals[2]) /* --timeout was not given: the configuration's */
+		ms = config_duration_ms(in->repo->config, "Mounts.Timeout");
 	while (!code && (option = strsep(&rest, ","))) {
 		if (strncmp(option, "timeout=", 8) == 0) {
 			if (parse_duration_ms(option + 8, &ms))

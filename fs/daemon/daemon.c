@@ -91,13 +91,14 @@ static void stop_signals(struct daemon *daemon)
 
 /* ---- starting ---- */
 
+/* Values were checked at opening. What nothing reads is refused here: somebody relies on it. */
 static int check(struct daemon *daemon, char **why)
 {
 	char *message = NULL;
-	int err = config_check(daemon->repo->config, &message);
+	int err = config_check_names(daemon->repo->config, &message);
 
 	if (err)
-		*why = xasprintf("%s in config.json: %s", "bad value", message);
+		*why = xasprintf("%s: %s (`dagfs config --unset KEY` removes one)", daemon->repo->config->file, message);
 	free(message);
 	return err;
 }

@@ -11,21 +11,17 @@
 
 static uint64_t duration(const struct daemon *daemon, const char *key)
 {
-	bool ok = true;
-
-	return config_duration_ms(daemon->repo->config, key, 0, &ok);
+	return config_duration_ms(daemon->repo->config, key);
 }
 
 static size_t size(const struct daemon *daemon, const char *key)
 {
-	bool ok = true;
-
-	return (size_t)config_size(daemon->repo->config, key, 0, &ok);
+	return (size_t)config_size(daemon->repo->config, key);
 }
 
 static unsigned count(const struct daemon *daemon, const char *key)
 {
-	return (unsigned)config_int(daemon->repo->config, key, 0);
+	return (unsigned)config_int(daemon->repo->config, key);
 }
 
 static void start_swarm(struct daemon *daemon)
@@ -44,8 +40,8 @@ static void start_swarm(struct daemon *daemon)
 		.send_buffer_max = size(daemon, "Swarm.SendBuffer"),
 		.up_per_second = size(daemon, "Swarm.Bandwidth.Up"),
 		.down_per_second = size(daemon, "Swarm.Bandwidth.Down"),
-		.announce_loopback = config_bool(daemon->repo->config,
-						 "Routing.LoopbackAddressesOnLanDHT", false),
+		.announce_loopback =
+			config_bool(daemon->repo->config, "Routing.LoopbackAddressesOnLanDHT"),
 	};
 
 	daemon->swarm = swarm_new(daemon->loop, &daemon->random, daemon->repo->identity,
@@ -107,7 +103,7 @@ static enum kad_mode wan_mode(const char *type)
 
 static void start_routing(struct daemon *daemon)
 {
-	const char *type = config_str(daemon->repo->config, "Routing.Type", "auto");
+	const char *type = config_str(daemon->repo->config, "Routing.Type");
 	struct multiaddr *addrs = xcalloc(DAEMON_BOOTSTRAP_MAX, sizeof(*addrs));
 	size_t found = bootstrap_addrs(daemon, addrs), parts = 0;
 	struct router *list[2];
@@ -128,7 +124,7 @@ static void start_routing(struct daemon *daemon)
 	config.protocol = "/ipfs/lan/kad/1.0.0";
 	config.lan = true;
 	config.keep_loopback =
-		config_bool(daemon->repo->config, "Routing.LoopbackAddressesOnLanDHT", false);
+		config_bool(daemon->repo->config, "Routing.LoopbackAddressesOnLanDHT");
 	/* Neighbours can always reach us; who wants to be a client is one to them too. */
 	config.mode = config.mode == KAD_CLIENT ? KAD_CLIENT : KAD_SERVER;
 	config.bootstrap_count = 0;
@@ -157,7 +153,7 @@ void daemon_provide_changed(struct daemon *daemon)
 /* We ask whether we serve or not. */
 static void start_autonat(struct daemon *daemon)
 {
-	const char *mode = config_str(daemon->repo->config, "AutoNAT.ServiceMode", "enabled");
+	const char *mode = config_str(daemon->repo->config, "AutoNAT.ServiceMode");
 	struct autonat_config config = { .serve = strcmp(mode, "enabled") == 0 };
 
 	daemon->autonat = autonat_new(daemon->swarm, &config);

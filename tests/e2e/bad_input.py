@@ -44,7 +44,7 @@ COMMANDS = [
     (["--enc=xml", "id"], USAGE, r"--enc must be text or json"),
     (["--cid-base=base99", "id"], USAGE, r"--cid-base must be"),
     (["pin", "ls", "--type=frob"], USAGE, r"--type must be all, direct, recursive or indirect"),
-    (["help", "frob"], None, r"no such command: frob"),
+    (["help", "frob"], USAGE, r"there is no such command: frob"),
     (["completion", "fish"], USAGE, r"only bash"),
     # CIDs and paths
     (["cat", "frob"], FAILED, BAD_CID),
@@ -99,7 +99,7 @@ COMMANDS = [
     (["config", "--json", "Addresses.Swarm", '["/ip4/nothing"]'], FAILED,
      r"Addresses.Swarm must be a list of multiaddresses"),
     (["config", "--json", "Addresses.Swarm", "["], FAILED, r"Addresses.Swarm: '\[' is not JSON"),
-    (["config", "--json", "Bootstrap", '"x"'], FAILED, r"Bootstrap must be an array"),
+    (["config", "--json", "Bootstrap", '"x"'], FAILED, r"Bootstrap must be a list of multiaddresses"),
     (["config", "..", "x"], FAILED, r"no such place|no such key"),
 ]
 

@@ -75,7 +75,7 @@ static void init_and_open(void **state)
 	assert_int_equal(mode_of(scratch->path, ""), 0700);
 	assert_int_equal(repo_open(scratch->path, &repo, &why), 0);
 	peer_id_of_identity(&first, repo->identity);
-	assert_int_equal(config_int(repo->config, "Swarm.ConnectionsMax", 0), 1024);
+	assert_int_equal(config_int(repo->config, "Swarm.ConnectionsMax"), 1024);
 	repo_close(repo);
 	assert_int_equal(repo_open(scratch->path, &repo, &why), 0);
 	peer_id_of_identity(&second, repo->identity);
