@@ -165,6 +165,13 @@ bool cli_given(const struct invocation *in, const char *name)
 	return in->values[option_index(in, name)] != NULL;
 }
 
+void cli_imply(struct invocation *in, const char *name, const char *value)
+{
+	const char **slot = &in->values[option_index(in, name)];
+
+	*slot = *slot ? *slot : value;
+}
+
 const char *cli_text(const struct invocation *in, const char *name)
 {
 	size_t i = option_index(in, name);

@@ -113,6 +113,8 @@ bool cli_given(const struct invocation *in, const char *name);
 bool cli_flag(const struct invocation *in, const char *name);
 const char *cli_text(const struct invocation *in,
 		     const char *name); /* given, else fallback, else NULL */
+/* As if the option had been given with that value (borrowed), where it was not: for what a configuration says. */
+void cli_imply(struct invocation *in, const char *name, const char *value);
 /* LIST: the values in the order given, then NULL; *at begins as 0. */
 const char *cli_listed(const struct invocation *in, const char *name, size_t *at);
 int64_t cli_int(const struct invocation *in, const char *name); /* INT */

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define SETTINGS 10 /* options that the configuration may say */
 #define LINES_BYTES 65536 /* of output that wait for their blocks */
 
 static const struct option_spec options[] = {
@@ -71,6 +72,7 @@ struct add {
 	struct cid last;
 	struct buf lines; /* not yet printed */
 	size_t tried;	  /* bytes in lines when the disk last failed */
+	char said[SETTINGS][32]; /* values that the configuration says, as text */
 };
 
 /* Whoever reads a line may rely on it: none comes out before its block is on disk. While the disk
@@ -262,7 +264,52 @@ static int configure_choice(struct add *add)
 	return EXIT_OK;
 }
 
-/* The import as profile and options have it. 0 or an exit code. */
+/* Options that a key of the configuration says where the command line does not. */
+static const struct setting {
+	const char *option, *key;
+} settings[SETTINGS] = {
+	{ "cid-version", "Import.CidVersion" },
+	{ "hash", "Import.HashFunction" },
+	{ "raw-leaves", "Import.UnixFSRawLeaves" },
+	{ "chunker", "Import.UnixFSChunker" },
+	{ "max-file-links", "Import.UnixFSFileMaxLinks" },
+	{ "max-directory-links", "Import.UnixFSDirectoryMaxLinks" },
+	{ "max-hamt-fanout", "Import.UnixFSHAMTDirectoryMaxFanout" },
+	{ "hamt-threshold", "Import.UnixFSHAMTDirectorySizeThreshold" },
+	{ "hamt-estimate", "Import.UnixFSHAMTDirectorySizeEstimation" },
+	{ "trickle", "Import.UnixFSDAGLayout" },
+};
+
+/* As text of its option; written to out where the file has no text. */
+static const char *setting_text(const json_t *value, char out[static 32])
+{
+	const char *text = json_string_value(value);
+
+	if (json_is_boolean(value))
+		return json_is_true(value) ? "true" : "false";
+	if (text && (!strcmp(text, "trickle") || !strcmp(text, "balanced")))
+		return strcmp(text, "trickle") ? "false" : "true";
+	if (!text)
+		snprintf(out, 32, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	return text ? text : out;
+}
+
+/* `--profile` asks for just that profile, and a mode or time turns raw leaves off. */
+static void take_settings(struct add *add)
+{
+	struct invocation *in = add->in;
+	bool no_raw = cli_flag(in, "preserve-mode") || cli_flag(in, "preserve-mtime") || cli_given(in, "mode") ||
+		      cli_given(in, "mtime");
+
+	for (size_t i = 0; i < ARRAY_LEN(settings) && !cli_given(in, "profile"); i++) {
+		const json_t *value = config_get(in->repo->config, settings[i].key);
+
+		if (value && !(no_raw && strcmp(settings[i].option, "raw-leaves") == 0))
+			cli_imply(in, settings[i].option, setting_text(value, add->said[i]));
+	}
+}
+
+/* The import as profile, configuration and options have it. 0 or an exit code. */
 static int configure(struct add *add)
 {
 	struct invocation *in = add->in;
@@ -270,6 +317,7 @@ static int configure(struct add *add)
 	const char *profile = cli_text(in, "profile"), *why;
 	int code;
 
+	take_settings(add);
 	if (!profile)
 		profile = config_str(in->repo->config, "Import.Profile");
 	if (import_profile(config, profile))

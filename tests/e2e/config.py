@@ -25,11 +25,33 @@ REFUSED = [
     (["--bool", "Discovery.MDNS.Enabled", "true"], r"Discovery\.MDNS\.Enabled: .*not built"),
     (["--json", "Discovery.MDNS", '{"Enabled":true}'], r"Discovery\.MDNS\.Enabled: .*not built"),
     (["--json", "Discovery.MDNS", '{"Interval":10}'], r"no such key in the configuration: Discovery\.MDNS\.Interval"),
+    (["Import.CidVersion", "2"], r"Import\.CidVersion must be a whole number from 0 to 1"),
+    (["Import.UnixFSRawLeaves", "yes"], r"Import\.UnixFSRawLeaves must be true or false"),
     (["Swarm.ConnMgr.HighWater", "many"], r"Swarm\.ConnMgr\.HighWater must be a whole number"),
     (["--unset", "Mounts.Nothing"], r"does not say Mounts\.Nothing"),
     (["Mounts.Timeout", "\udcff"], r"Mounts\.Timeout: the value is no UTF-8"),
     (["Mo\x1b[31munts", "1"], r"Mo\\x1b\[31munts"),
 ]
+
+# Keys of Import, a value, and the option of `add` that says the same.
+IMPORT = [
+    ("Import.CidVersion", "0", "--cid-version=0"),
+    ("Import.HashFunction", "blake3", "--hash=blake3"),
+    ("Import.UnixFSRawLeaves", "false", "--raw-leaves=false"),
+    ("Import.UnixFSChunker", "size-1000", "--chunker=size-1000"),
+    ("Import.UnixFSFileMaxLinks", "7", "--max-file-links=7"),
+    ("Import.UnixFSDirectoryMaxLinks", "3", "--max-directory-links=3"),
+    ("Import.UnixFSHAMTDirectoryMaxFanout", "16", "--max-hamt-fanout=16"),
+    ("Import.UnixFSHAMTDirectorySizeThreshold", "100B", "--hamt-threshold=100B"),
+    ("Import.UnixFSHAMTDirectorySizeEstimation", "links", "--hamt-estimate=links"),
+    ("Import.UnixFSDAGLayout", "trickle", "--trickle"),
+]
+# What an option changes only where the first of these holds.
+BESIDE = {"Import.UnixFSHAMTDirectoryMaxFanout": ["Import.UnixFSHAMTDirectorySizeThreshold", "1B"],
+          "Import.UnixFSFileMaxLinks": ["Import.UnixFSChunker", "size-1000"],
+          "Import.UnixFSDAGLayout": ["Import.UnixFSChunker", "size-10"],
+          "Import.UnixFSHAMTDirectorySizeEstimation": ["Import.UnixFSHAMTDirectorySizeThreshold", "345B"]}
+
 
 def read(node):
     with open(os.path.join(node.repo, "config.json")) as config:
@@ -93,9 +115,28 @@ def by_hand(lab, node):
     lab.check("MDNS on is refused", done.code == 1 and "Discovery.MDNS.Enabled: finding peers by mDNS is not built" in done.err,
               str(done))
     write(node, {"Import": {"Profile": 5}})
-    done = node.call("add", "-Q", "/dev/null")
+    done = node.call("add", "-Q", lab.base + "/tree-1", "-r")
     lab.check("a value of the wrong type is told, not passed over",
               done.code == 1 and "Import.Profile must be one of: unixfs" in done.err, str(done))
+
+
+def importing(lab, node):
+    tree = lab.directory("tree")
+    for number in range(8):
+        with open(os.path.join(tree, "file-%d" % number), "wb") as out:
+            out.write(lab.random.randbytes(20000))
+    add = lambda *options: node.must("add", "-rnQ", "--cache=false", *options, tree).out
+    for key, value, option in IMPORT:
+        write(node, {})
+        if key in BESIDE:
+            node.must("config", *BESIDE[key])
+        plain, told = add(), add(option)
+        node.must("config", key, value)
+        said = add()
+        lab.check("%s is %s" % (key, option), said == told != plain, (plain, told, said))
+    write(node, {"Import": {"UnixFSRawLeaves": True, "Profile": "unixfs-v0-2015"}})
+    lab.check("--profile sets them aside", add("--profile=unixfs-v0-2015").startswith("Qm"))
+    lab.check("a mode turns raw leaves off", add("--preserve-mode").startswith("Qm"))
 
 
 def odd_surroundings(lab, node):
@@ -114,6 +155,7 @@ def odd_surroundings(lab, node):
 def scenario(lab):
     node = lab.node("n")
     refusals(lab, node)
+    importing(lab, node)
     by_hand(lab, node)
     known_keys(lab, node)
     odd_surroundings(lab, node)

@@ -107,6 +107,7 @@ static void what_the_file_does_not_say_comes_from_the_table(void **state)
 	assert_int_equal(config_duration_ms(config, "Swarm.DialTimeout"), 15000); /* of a wrong type */
 	assert_int_equal(config_size(config, "Swarm.StreamWindow"), 16 << 20);
 	assert_int_equal(json_array_size(config_get(config, "Addresses.Swarm")), 2);
+	assert_null(config_str(config, "Import.UnixFSChunker"));
 	assert_null(config_value(config, "Swarm.ConnMgr.HighWater"));
 	config_free(config);
 }
@@ -255,6 +256,8 @@ static void wrong_values_are_named(void **state)
 	refused("Swarm.Bandwidth.Down", json_string("10Mbit"), "a size");
 	refused("Swarm.ConnMgr.HighWater", json_integer(-1), "a whole number");
 	refused("Swarm.ConnMgr.HighWater", json_integer(1000001), "a whole number");
+	refused("Import.CidVersion", json_integer(2), "from 0 to 1");
+	refused("Import.UnixFSChunker", json_integer(2), "text");
 	refused("Addresses.Swarm", json_string("/ip4/1.2.3.4/tcp/1"), "multiaddresses");
 	refused("Bootstrap", json_pack("[s]", "nonsense"), "multiaddresses");
 	refused("Bootstrap", json_pack("[i]", 1), "multiaddresses");
