@@ -110,7 +110,7 @@ static int run(struct invocation *in)
 	catch_signals(&in->wait);
 	wait_start(&in->wait, 0);
 	code = in->command->run(in);
-	if (fflush(stdout) && code == EXIT_OK)
+	if ((fflush(stdout) || ferror(stdout)) && code == EXIT_OK)
 		code = cli_fail(in, -errno, "cannot write the output");
 	fetcher_free(in->fetcher);
 	control_close(in->control);

@@ -4,6 +4,7 @@
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -23,6 +24,14 @@ static const struct option_spec daemon_options[] = {
 	{ 0 },
 };
 
+/* Ours are closed by exec, those of the caller are not: one of ours would be written into. */
+static bool is_handed_over(int fd)
+{
+	int flags = fcntl(fd, F_GETFD);
+
+	return flags >= 0 && !(flags & FD_CLOEXEC);
+}
+
 static int run_daemon(struct invocation *in)
 {
 	struct daemon_options options = { .ready_fd = -1 };
@@ -34,8 +43,11 @@ static int run_daemon(struct invocation *in)
 	options.repo_path = in->repo_path;
 	options.offline = in->offline;
 	options.with_mounts = cli_flag(in, "with-mounts");
-	if (cli_given(in, "ready-fd"))
+	if (cli_given(in, "ready-fd")) {
 		options.ready_fd = (int)cli_int(in, "ready-fd");
+		if (!is_handed_over(options.ready_fd))
+			return cli_usage(in, "--ready-fd must be a descriptor that is open");
+	}
 	err = daemon_run(&options, &why);
 	if (err)
 		code = cli_fail(in, why ? 0 : err, "%s", why ? why : "the daemon failed");

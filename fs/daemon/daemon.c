@@ -9,6 +9,7 @@
 #include "net/base/trim.h"
 
 #include <signal.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -112,7 +113,11 @@ static void tell_ready(struct daemon *daemon)
 		printf("Swarm listening on %s\n", json_string_value(addr));
 	json_decref(addrs);
 	puts("Daemon is ready");
-	fflush(stdout);
+	if (fflush(stdout)) { /* nobody listens: no reason to end */
+		log_warn("daemon", "cannot write the output err=%s", err_text(errno));
+		__fpurge(stdout);
+		clearerr(stdout);
+	}
 	if (daemon->options->ready_fd >= 0) {
 		ssize_t n = write(daemon->options->ready_fd, "\n", 1);
 
