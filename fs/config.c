@@ -2,14 +2,13 @@
 #include "fs/config.h"
 
 #include "fs/config_keys.h"
-
+#include "fs/put_file.h"
 #include "net/base/alloc.h"
 #include "net/base/bytes.h"
 #include "net/base/err.h"
 
 #include <assert.h>
 #include <ctype.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -66,41 +65,13 @@ int config_load(const char *file, struct config **out, char **why)
 	return 0;
 }
 
-static int write_all(int fd, const char *at, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, at, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		at += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 int config_save(const struct config *config)
 {
 	char *text = json_dumps(config->root, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-	char *temp = xasprintf("%s.new.%d", config->file, (int)getpid());
-	int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	int err = fd < 0 ? -errno : 0;
+	char *line = xasprintf("%s\n", text);
+	int err = put_file(config->file, bytes_str(line), 0600);
 
-	if (!err)
-		err = write_all(fd, text, strlen(text));
-	if (!err)
-		err = write_all(fd, "\n", 1);
-	if (!err && fsync(fd))
-		err = -errno;
-	if (fd >= 0)
-		close(fd);
-	if (!err && rename(temp, config->file))
-		err = -errno;
-	if (err)
-		unlink(temp);
-	free(temp);
+	free(line);
 	free(text);
 	return err;
 }

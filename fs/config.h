@@ -18,7 +18,7 @@ struct config {
 struct config *config_new(const char *file, const char *profile);
 /* -ENOENT; -EBADMSG with a line and column in *why (malloc'd). */
 int config_load(const char *file, struct config **out, char **why);
-/* Atomic: temp file, fsync, rename. */
+/* As put_file(): whole, or as it was. */
 int config_save(const struct config *config);
 void config_free(struct config *config); /* NULL is ignored */
 
