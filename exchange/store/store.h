@@ -17,6 +17,7 @@
 struct store;
 
 #define STORE_QUEUE_MAX (64u << 20) /* bytes of blocks queued for the writer */
+#define STORE_PATH_MAX 4032 /* of the directory; files in it have 64 more, which is what the kernel takes */
 
 struct store_config {
 	uint64_t map_bytes;   /* most address space of one generation [chosen]: small ones fill up */
@@ -98,7 +99,7 @@ struct store_stat {
 	uint64_t disk_bytes;	/* used on disk */
 	uint64_t kept_blocks, kept_disk_bytes, cache_blocks, cache_disk_bytes; /* of these */
 	uint64_t quota_bytes;
-	char path[256];
+	char path[STORE_PATH_MAX];
 	unsigned version;
 };
 

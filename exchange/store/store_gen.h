@@ -15,7 +15,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define GEN_PATH_MAX 300
+#define GEN_PATH_MAX 4096
 #define GEN_RECORD_HEAD 8u
 #define GEN_RECENT_BITS (1u << 19)
 #define GEN_GROW_BYTES ((size_t)4 << 20) /* removing needs a few pages, even from a full map */

@@ -63,7 +63,7 @@ struct snapshot {
 struct store_lmdb {
 	struct store store;
 	struct store_config config;
-	char path[256];
+	char path[STORE_PATH_MAX];
 	struct store_shared *shared;
 	bool read_only; /* as the file system is: nothing is made, noted or taken in, and no thread of ours evicts */
 	struct store_queue *queue;
