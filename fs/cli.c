@@ -1,5 +1,6 @@
 /* Dispatch, and what commands share: the repository, the daemon, blocks, waiting, messages. */
 #include "fs/cli.h"
+#include "fs/repo_place.h"
 
 #include "net/base/alloc.h"
 #include "net/base/err.h"
@@ -435,30 +436,28 @@ int cli_resolve(struct invocation *in, struct blocks *blocks, const char *path, 
 
 static int lock_file(struct invocation *in, const char *name, bool exclusive)
 {
-	char *file = repo_file(in->repo_path, name);
-	int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int fd = repo_lock_file(in->repo_path, name);
 
 	if (fd < 0)
-		cli_fail(in, -errno, "cannot open %s", file);
+		cli_fail(in, fd, "cannot open %s/%s", in->repo_path, name);
 	while (fd >= 0 && flock(fd, exclusive ? LOCK_EX : LOCK_SH)) {
 		if (errno == EINTR && !cli_interrupted())
 			continue;
-		cli_fail(in, -errno, "cannot lock %s", file);
+		cli_fail(in, -errno, "cannot lock %s/%s", in->repo_path, name);
 		close(fd);
 		fd = -1;
 	}
-	free(file);
 	return fd;
 }
 
 int cli_gc_lock(struct invocation *in, bool exclusive)
 {
-	return lock_file(in, "gc.lock", exclusive);
+	return lock_file(in, REPO_GC_LOCK, exclusive);
 }
 
 int cli_gc_turn(struct invocation *in)
 {
-	return lock_file(in, "gc.turn", true);
+	return lock_file(in, REPO_GC_TURN, true);
 }
 
 void cli_provide_changed(struct invocation *in)

@@ -3,6 +3,7 @@
  *   store/         blocks (exchange/store)                     records/   small records (net/db/db)
  *   control.sock   while a daemon runs */
 #include "fs/repo.h"
+#include "fs/repo_place.h"
 
 #include "dag/dag.h"
 #include "net/base/alloc.h"
@@ -38,91 +39,6 @@ char *repo_file(const char *path, const char *name)
 	return xasprintf("%s/%s", path, name);
 }
 
-/* mkdir -p, each new folder for its owner only. */
-static int make_dirs(const char *path)
-{
-	char *part = xstrdup(path);
-	int err = 0;
-
-	for (char *at = part + 1; !err; at++) {
-		char c = *at;
-
-		if (c && c != '/')
-			continue;
-		*at = 0;
-		if (mkdir(part, 0700) && errno != EEXIST)
-			err = -errno;
-		*at = c;
-		if (!c)
-			break;
-	}
-	free(part);
-	return err;
-}
-
-static int write_identity(const char *file)
-{
-	struct identity *identity = identity_new();
-	struct buf proto = { 0 };
-	int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	int err = fd < 0 ? -errno : 0;
-
-	identity_encode(identity, &proto);
-	if (!err && write(fd, proto.at, proto.len) != (ssize_t)proto.len)
-		err = -EIO;
-	if (!err && fsync(fd))
-		err = -errno;
-	if (fd >= 0)
-		close(fd);
-	explicit_bzero(proto.at, proto.len);
-	buf_release(&proto);
-	identity_free(identity);
-	return err;
-}
-
-/* The configuration is written last: a repository without it is no repository, and init may be run again. */
-static int create_files(const char *path, const char *profile)
-{
-	char *key = repo_file(path, "identity.key"), *keystore = repo_file(path, "keystore");
-	char *file = repo_file(path, "config.json");
-	struct config *config = config_new(file, profile);
-	int err = 0;
-
-	if (access(key, F_OK))
-		err = write_identity(key);
-	if (!err && mkdir(keystore, 0700) && errno != EEXIST)
-		err = -errno;
-	if (!err)
-		err = config_save(config);
-	config_free(config);
-	free(file);
-	free(keystore);
-	free(key);
-	return err;
-}
-
-int repo_init(const char *path, const char *profile, char **why)
-{
-	char *file = repo_file(path, "config.json");
-	int err = 0;
-
-	if (strcmp(profile, "default") && strcmp(profile, "test")) {
-		*why = xasprintf("unknown profile '%s': there are default and test", profile);
-		err = -EINVAL;
-	} else if (access(file, F_OK) == 0) {
-		*why = xasprintf("there is a repository at %s already", path);
-		err = -EEXIST;
-	} else {
-		err = make_dirs(path);
-		if (!err)
-			err = create_files(path, profile);
-		if (err)
-			*why = xasprintf("cannot make a repository at %s: %s", path, err_text(err));
-	}
-	free(file);
-	return err;
-}
-
 static int load_identity(struct repo *repo, char **why)
 {
 	char *file = repo_file(repo->path, "identity.key");
@@ -133,7 +49,9 @@ static int load_identity(struct repo *repo, char **why)
 
 	if (!err)
 		repo->identity = identity_decode(bytes_of(proto, (size_t)len), &err);
-	if (err)
+	if (err == -ENOENT || len == 0)
+		*why = xasprintf("there is no identity in %s, the repository is half made: `dagfs init` completes it", file);
+	else if (err)
 		*why = xasprintf("cannot read the identity in %s: %s", file, err_text(err));
 	if (fd >= 0)
 		close(fd);
@@ -323,11 +241,24 @@ out:
 	return err;
 }
 
+int repo_make_parts(const char *path, struct config *config, char **why)
+{
+	struct repo repo = { .path = (char *)path, .config = config };
+	int err = open_parts(&repo, why);
+
+	store_close(repo.store);
+	db_close(repo.db);
+	return err;
+}
+
 int repo_open(const char *path, struct repo **out, char **why)
 {
+	int err = repo_place_check(path, why);
+
+	if (err)
+		return err;
 	struct repo *repo = xnew(struct repo);
 	char *file = repo_file(path, "config.json"), *wrong = NULL;
-	int err;
 
 	repo->path = xstrdup(path);
 	if (access(file, F_OK)) {

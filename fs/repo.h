@@ -18,9 +18,13 @@ struct repo {
 /* dir given with --repo, else $DAGFS_PATH, else $XDG_DATA_HOME/dagfs, else ~/.local/share/dagfs. malloc'd; NULL and a
  * message in *why (malloc'd) when none can be told. */
 char *repo_find(const char *given, char **why);
-/* Makes a new repository: -EEXIST when there is one. profile: "default" or "test". */
+/* Makes a new repository, or completes one that is half made: without a configuration or an identity, or where they are empty.
+ * profile: "default" or "test". -EEXIST when there is one; as repo_place_check(); -ENOSPC before anything is made when the disk
+ * has too little room; -errno. *why (malloc'd) tells. */
 int repo_init(const char *path, const char *profile, char **why);
-/* Opens everything. 0, -ENOENT (no repository: *why tells to run `dagfs init`), -errno. */
+/* For repo_init(): opens and closes what is made at the first opening. 0 or -errno. */
+int repo_make_parts(const char *path, struct config *config, char **why);
+/* Opens everything. 0, -ENOENT (no repository: *why tells to run `dagfs init`), as repo_place_check(), -errno. */
 int repo_open(const char *path, struct repo **out, char **why);
 void repo_close(struct repo *repo); /* waits for queued writes; NULL is ignored */
 /* When kept blocks were lost (store_lost()): pins are to be completed again. Done by repo_open(), and after store_check(). */

@@ -1,11 +1,11 @@
 /* init, id, version, config, help, completion. */
 #include "fs/cli.h"
 #include "fs/config_keys.h"
+#include "fs/repo_place.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/wire/multibase.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -258,10 +258,9 @@ static int change(struct invocation *in, struct config *config, char **why)
 /* Two commands that set at once must not undo each other: locked from reading to renaming. */
 static int set_value(struct invocation *in, const char *file, char **why)
 {
-	char *lock = repo_file(in->repo_path, "config.lock");
 	struct config *config = NULL;
-	int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	int err = fd < 0 || flock(fd, LOCK_EX) ? -errno : 0;
+	int fd = repo_lock_file(in->repo_path, REPO_CONFIG_LOCK);
+	int err = fd < 0 ? fd : flock(fd, LOCK_EX) ? -errno : 0;
 
 	if (!err)
 		err = config_load(file, &config, why);
@@ -274,7 +273,6 @@ static int set_value(struct invocation *in, const char *file, char **why)
 	config_free(config);
 	if (fd >= 0)
 		close(fd);
-	free(lock);
 	return err;
 }
 

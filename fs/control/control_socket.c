@@ -1,9 +1,10 @@
-/* sockaddr_un holds 107 bytes of path. A longer one is reached through a descriptor of the folder:
+/* In the repository's folder, or on a read-only file system in repo_run_dir(). sockaddr_un holds 107 bytes of path. A longer one is reached through a descriptor of the folder:
  * /proc/self/fd/N/control.sock. */
 #include "fs/control/control_socket.h"
 
 #include "fs/control.h"
 #include "fs/repo.h"
+#include "fs/repo_place.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 
@@ -18,7 +19,6 @@
 #include <unistd.h>
 
 #define SOCKET_NAME "control.sock"
-#define LOCK_NAME "daemon.lock"
 
 /* *dir_fd (-1: not needed) stays open while addr is used. */
 static int socket_addr(const char *repo_path, struct sockaddr_un *addr, int *dir_fd)
@@ -37,10 +37,10 @@ static int socket_addr(const char *repo_path, struct sockaddr_un *addr, int *dir
 	return 0;
 }
 
-int control_socket_connect(const char *repo_path)
+static int connect_in(const char *dir)
 {
 	struct sockaddr_un addr;
-	int dir_fd, fd = -1, err = socket_addr(repo_path, &addr, &dir_fd);
+	int dir_fd, fd = -1, err = socket_addr(dir, &addr, &dir_fd);
 
 	if (!err) {
 		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -55,16 +55,30 @@ int control_socket_connect(const char *repo_path)
 	return err ? err : fd;
 }
 
-/* The lock file tells the owner's pid, for messages: a full disk is no reason not to start. */
-int control_lock(const char *repo_path)
+int control_socket_connect(const char *repo_path)
 {
-	char *file = repo_file(repo_path, LOCK_NAME);
+	int fd = connect_in(repo_path);
+
+	if (fd == -ENOENT || fd == -ECONNREFUSED) {
+		char *dir = repo_run_dir(repo_path, false);
+		int other = dir ? connect_in(dir) : fd;
+
+		fd = other >= 0 ? other : fd;
+		free(dir);
+	}
+	return fd;
+}
+
+/* The lock file tells the owner's pid, for messages: a full disk is no reason not to start. */
+static int lock_in(const char *dir)
+{
+	char *file = repo_file(dir, REPO_DAEMON_LOCK);
 	int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	int err = fd < 0 ? -errno : 0;
 
 	if (!err && flock(fd, LOCK_EX | LOCK_NB))
 		err = errno == EWOULDBLOCK ? -EADDRINUSE : -errno;
-	if (!err && (ftruncate(fd, 0) || dprintf(fd, "%d\n", (int)getpid()) < 0) && errno != ENOSPC)
+	if (!err && (ftruncate(fd, 0) || dprintf(fd, "%d\n", (int)getpid()) < 0) && errno != ENOSPC && errno != EDQUOT)
 		err = -errno;
 	free(file);
 	if (err && fd >= 0)
@@ -72,27 +86,56 @@ int control_lock(const char *repo_path)
 	return err ? err : fd;
 }
 
+/* *pid: as it tells, 0 when it tells none. */
+static bool is_locked(const char *dir, int *pid)
+{
+	char *file = repo_file(dir, REPO_DAEMON_LOCK), text[32] = "";
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
+	bool is = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK;
+
+	*pid = is && read(fd, text, sizeof(text) - 1) > 0 ? atoi(text) : 0;
+	free(file);
+	if (fd >= 0)
+		close(fd);
+	return is;
+}
+
+/* The file system may have become read-only, or writable, while a daemon runs. */
+int control_lock(const char *repo_path)
+{
+	int pid, fd = lock_in(repo_path);
+	bool read_only = fd == -EROFS;
+	char *dir = repo_run_dir(repo_path, read_only);
+
+	if (read_only && is_locked(repo_path, &pid))
+		fd = -EADDRINUSE;
+	else if (read_only && dir)
+		fd = lock_in(dir);
+	else if (fd >= 0 && dir && is_locked(dir, &pid)) {
+		close(fd);
+		fd = -EADDRINUSE;
+	}
+	free(dir);
+	return fd;
+}
+
 int control_owner(const char *repo_path)
 {
-	char *file = repo_file(repo_path, LOCK_NAME), text[32] = "";
-	int fd = open(file, O_RDONLY | O_CLOEXEC), pid = 0;
+	int pid = 0;
+	char *dir = NULL;
 
-	free(file);
-	if (fd < 0)
-		return 0;
-	if (flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK &&
-	    read(fd, text, sizeof(text) - 1) > 0)
-		pid = atoi(text);
-	close(fd);
+	if (!is_locked(repo_path, &pid) && (dir = repo_run_dir(repo_path, false)))
+		is_locked(dir, &pid);
+	free(dir);
 	return pid;
 }
 
 /* Which file was bound, so that no other is removed in its place. */
-static int remember(const char *repo_path, struct control_socket *socket)
+static int remember(const char *dir, struct control_socket *socket)
 {
 	struct stat file;
 
-	socket->dir_fd = open(repo_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	socket->dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (socket->dir_fd < 0)
 		return -errno;
 	socket->bound = true;
@@ -103,10 +146,10 @@ static int remember(const char *repo_path, struct control_socket *socket)
 	return 0;
 }
 
-int control_socket_bind(const char *repo_path, struct control_socket *out)
+static int bind_in(const char *dir, struct control_socket *out)
 {
 	struct sockaddr_un addr;
-	int dir_fd, fd = -1, err = socket_addr(repo_path, &addr, &dir_fd);
+	int dir_fd, fd = -1, err = socket_addr(dir, &addr, &dir_fd);
 
 	*out = (struct control_socket){ 0 };
 	if (!err && unlink(addr.sun_path) && errno != ENOENT)
@@ -120,7 +163,7 @@ int control_socket_bind(const char *repo_path, struct control_socket *out)
 		     chmod(addr.sun_path, 0600)))
 		err = -errno;
 	if (!err)
-		err = remember(repo_path, out);
+		err = remember(dir, out);
 	if (err) {
 		control_socket_release(out);
 		if (fd >= 0)
@@ -129,6 +172,19 @@ int control_socket_bind(const char *repo_path, struct control_socket *out)
 	if (dir_fd >= 0)
 		close(dir_fd);
 	return err ? err : fd;
+}
+
+int control_socket_bind(const char *repo_path, struct control_socket *out)
+{
+	int fd = bind_in(repo_path, out);
+
+	if (fd == -EROFS) {
+		char *dir = repo_run_dir(repo_path, true);
+
+		fd = dir ? bind_in(dir, out) : fd;
+		free(dir);
+	}
+	return fd;
 }
 
 void control_socket_release(struct control_socket *socket)

@@ -3,6 +3,7 @@
  * loop, repository, lock. */
 #include "fs/daemon/daemon_pins.h"
 #include "fs/daemon/daemon_private.h"
+#include "fs/repo_place.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/base/log.h"
@@ -176,13 +177,24 @@ static int run_locked(const struct daemon_options *options, char **why)
 	return err;
 }
 
+static char *already_runs(const char *repo_path)
+{
+	int pid = control_owner(repo_path);
+
+	if (!pid) /* on a full disk it could not tell */
+		return xasprintf("a daemon runs for %s already", repo_path);
+	return xasprintf("a daemon runs for %s already (process %d)", repo_path, pid);
+}
+
 int daemon_run(const struct daemon_options *options, char **why)
 {
-	int err, lock_fd = control_lock(options->repo_path);
+	int lock_fd, err = repo_place_check(options->repo_path, why);
 
+	if (err)
+		return err;
+	lock_fd = control_lock(options->repo_path);
 	if (lock_fd == -EADDRINUSE)
-		*why = xasprintf("a daemon runs for %s already (process %d)", options->repo_path,
-				 control_owner(options->repo_path));
+		*why = already_runs(options->repo_path);
 	else if (lock_fd == -ENOENT)
 		*why = xasprintf("no repository at %s: run `dagfs init` first", options->repo_path);
 	else if (lock_fd < 0)

@@ -1,5 +1,6 @@
 /* A daemon in the background: this program again, in a session of its own. */
 #include "fs/daemon/daemon.h"
+#include "fs/repo_place.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 
@@ -97,14 +98,37 @@ static int spawn(const char *repo_path, bool offline, int log_fd, int *pid)
 	return err;
 }
 
+/* *file: where it is. A descriptor, or -errno. */
+static int open_log(const char *repo_path, char **file)
+{
+	const int flags = O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC;
+	char *dir = NULL;
+
+	*file = repo_file(repo_path, "daemon.log");
+	int fd = open(*file, flags, 0600), err = fd < 0 ? -errno : 0;
+
+	if (err == -EROFS && (dir = repo_run_dir(repo_path, true))) {
+		free(*file);
+		*file = repo_file(dir, "daemon.log");
+		fd = open(*file, flags, 0600);
+		err = fd < 0 ? -errno : 0;
+	}
+	free(dir);
+	return err ? err : fd;
+}
+
 int daemon_spawn(const char *repo_path, bool offline, char **why)
 {
-	char *file = repo_file(repo_path, "daemon.log"), *said;
-	int pid = -1, err, fd = open(file, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	char *file, *said;
+	int pid = -1, fd, err = repo_place_check(repo_path, why);
 	off_t from;
 
+	if (err)
+		return err;
+	fd = open_log(repo_path, &file);
+
 	if (fd < 0) {
-		err = -errno;
+		err = fd;
 		*why = err == -ENOENT
 			       ? xasprintf("no repository at %s: run `dagfs init` first", repo_path)
 			       : xasprintf("cannot write %s: %s", file, err_text(err));

@@ -125,6 +125,92 @@ static void broken_parts_are_told(void **state)
 	free(why);
 }
 
+static char *contents(const char *path, const char *name)
+{
+	char *file = repo_file(path, name), text[4096] = "";
+	FILE *in = fopen(file, "r");
+
+	assert_non_null(in);
+	size_t len = fread(text, 1, sizeof text - 1, in);
+
+	text[len] = 0;
+	fclose(in);
+	free(file);
+	return xstrdup(text);
+}
+
+static void half_made_repository_is_completed(void **state)
+{
+	struct scratch *scratch = *state;
+	char *identity = repo_file(scratch->path, "identity.key"), *config = repo_file(scratch->path, "config.json");
+	char *why = NULL, *before, *after;
+	struct repo *repo;
+
+	assert_int_equal(repo_init(scratch->path, "test", &why), 0);
+	before = contents(scratch->path, "identity.key");
+	/* Ended before the configuration was written: the identity stays. */
+	assert_int_equal(unlink(config), 0);
+	assert_int_equal(repo_init(scratch->path, "test", &why), 0);
+	after = contents(scratch->path, "identity.key");
+	assert_string_equal(before, after);
+	free(after);
+	/* Empty files, and what was beside them. */
+	overwrite(scratch->path, "config.json", "");
+	overwrite(scratch->path, "config.json.new", "{\"Addr");
+	overwrite(scratch->path, "identity.key", "");
+	overwrite(scratch->path, "identity.key.new", "half");
+	assert_int_equal(repo_init(scratch->path, "test", &why), 0);
+	assert_int_equal(repo_open(scratch->path, &repo, &why), 0);
+	repo_close(repo);
+	/* A whole configuration and no identity. */
+	assert_int_equal(truncate(identity, 0), 0);
+	assert_true(repo_open(scratch->path, &repo, &why) < 0);
+	assert_non_null(strstr(why, "dagfs init"));
+	free(why);
+	why = NULL;
+	assert_int_equal(repo_init(scratch->path, "test", &why), 0);
+	assert_int_equal(repo_open(scratch->path, &repo, &why), 0);
+	repo_close(repo);
+	assert_int_equal(repo_init(scratch->path, "test", &why), -EEXIST);
+	free(why);
+	free(before);
+	free(config);
+	free(identity);
+}
+
+static void too_long_path_is_refused_before_anything_is_made(void **state)
+{
+	struct scratch *scratch = *state;
+	char *why = NULL, *path = xasprintf("%s/%0*d", scratch->dir, 4000, 1);
+
+	assert_int_equal(repo_init(path, "test", &why), -ENAMETOOLONG);
+	assert_non_null(strstr(why, "bytes"));
+	free(why);
+	free(path);
+	assert_int_equal(rmdir(scratch->dir), 0);
+	assert_int_equal(mkdir(scratch->dir, 0700), 0);
+}
+
+static void root_makes_nothing_in_another_users_repository(void **state)
+{
+	struct scratch *scratch = *state;
+	char *why = NULL;
+	struct repo *repo;
+
+	if (geteuid() != 0) /* others have no right to it anyway */
+		return;
+	assert_int_equal(chown(scratch->dir, 65534, 65534), 0);
+	assert_int_equal(repo_init(scratch->dir, "test", &why), -EPERM);
+	assert_non_null(strstr(why, "65534"));
+	free(why);
+	assert_int_equal(rmdir(scratch->dir), 0); /* empty */
+	assert_int_equal(mkdir(scratch->dir, 0700), 0);
+	assert_int_equal(repo_init(scratch->path, "test", &why), 0);
+	assert_int_equal(chown(scratch->path, 65534, 65534), 0);
+	assert_int_equal(repo_open(scratch->path, &repo, &why), -EPERM);
+	free(why);
+}
+
 static void where_it_is(void **state)
 {
 	char *why = NULL, *path;
@@ -159,6 +245,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(init_and_open, setup, teardown),
 		cmocka_unit_test_setup_teardown(init_refuses, setup, teardown),
 		cmocka_unit_test_setup_teardown(broken_parts_are_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(half_made_repository_is_completed, setup, teardown),
+		cmocka_unit_test_setup_teardown(too_long_path_is_refused_before_anything_is_made, setup, teardown),
+		cmocka_unit_test_setup_teardown(root_makes_nothing_in_another_users_repository, setup, teardown),
 		cmocka_unit_test(where_it_is),
 	};
 
