@@ -171,6 +171,10 @@ static void op_lookup(fuse_req_t req, fuse_ino_t ino, const char *name)
 
 	if (!parent)
 		return;
+	if (strlen(name) > NAME_LEN_MAX) {
+		fuse_reply_err(req, ENAMETOOLONG);
+		return;
+	}
 	if (parent->kind == INODE_NAMESPACE) {
 		lookup_namespace(req, name);
 		return;
