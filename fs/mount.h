@@ -19,7 +19,7 @@ struct mount_config {
 	uint64_t timeout_ms;	/* longest wait for one block [MOUNT_TIMEOUT_MS] */
 	bool allow_other;
 	bool offline;		/* never ask the network: EHOSTUNREACH */
-	const char *options;	/* further mount(8) options, comma separated; may be NULL */
+	const char *options;	/* further -o options (mount_options.c), comma separated; may be NULL */
 };
 
 /* Mounts, and returns when the mount answers. Borrows store, fetcher (may be NULL) and db until mount_stop() or on_end.

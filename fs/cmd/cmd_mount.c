@@ -101,8 +101,7 @@ const struct command cmd_shutdown = {
 static const struct option_spec mount_options[] = {
 	{ "foreground", 'f', OPTION_FLAG, NULL, "stay until it is unmounted; Ctrl-C unmounts",
 	  NULL },
-	{ "options", 'o', OPTION_TEXT, "LIST", "mount options: timeout=30s, allow_other, ...",
-	  NULL },
+	{ "options", 'o', OPTION_TEXT, "LIST", "mount options, separated by commas", NULL },
 	{ 0 },
 };
 
@@ -290,7 +289,13 @@ const struct command cmd_mount = {
 	"MOUNTPOINT/ipfs/CID. Starts a\n"
 	"daemon in the background when none runs, which ends with its last mount. Without "
 	"arguments the\n"
-	"mounts are listed. With --offline nothing is fetched.",
+	"mounts are listed. With --offline nothing is fetched.\n"
+	"\n"
+	"Mount options: timeout=30s waits so long for a block, allow_other and allow_root let others "
+	"in,\n"
+	"nonempty covers a directory that has entries, suid shows stored set-user-id and "
+	"set-group-id bits,\n"
+	"max_read=BYTES limits one read; noexec and the like are the kernel's.",
 	mount_options,
 	run_mount,
 };

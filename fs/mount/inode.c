@@ -43,7 +43,7 @@ void tree_unref(struct tree *tree)
 
 /* ---- the table ---- */
 
-void inodes_init(struct inodes *inodes, uint32_t uid, uint32_t gid)
+void inodes_init(struct inodes *inodes, uint32_t uid, uint32_t gid, bool set_id)
 {
 	pthread_mutex_init(&inodes->lock, NULL);
 	inodes->cap = SLOTS_MIN;
@@ -53,6 +53,7 @@ void inodes_init(struct inodes *inodes, uint32_t uid, uint32_t gid)
 	inodes->view_count = inodes->view_weight = 0;
 	inodes->uid = uid;
 	inodes->gid = gid;
+	inodes->set_id = set_id;
 }
 
 static void inode_free(struct inode *inode)
@@ -274,7 +275,7 @@ void inode_attributes(const struct inodes *inodes, const struct inode *inode, st
 {
 	*st = (struct stat){
 		.st_ino = inode->ino,
-		.st_mode = mode_of(inode),
+		.st_mode = mode_of(inode) & ~(mode_t)(inodes->set_id ? 0 : S_ISUID | S_ISGID),
 		.st_nlink = 1, /* of a directory: how many are below it is not counted */
 		.st_uid = inodes->uid,
 		.st_gid = inodes->gid,

@@ -86,9 +86,11 @@ struct inodes {
 	struct list views;
 	size_t view_count, view_weight;
 	uint32_t uid, gid;
+	bool set_id;
 };
 
-void inodes_init(struct inodes *inodes, uint32_t uid, uint32_t gid);
+/* set_id: stored set-user-id and set-group-id bits are shown. */
+void inodes_init(struct inodes *inodes, uint32_t uid, uint32_t gid, bool set_id);
 /* All of it, whatever the kernel still counts. No view is in use. */
 void inodes_release(struct inodes *inodes);
 

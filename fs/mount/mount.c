@@ -12,7 +12,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define OPTIONS "ro,nosuid,nodev,noatime,default_permissions,subtype=dagfs,max_read=1048576"
+#define OPTIONS "ro,nodev,noatime,default_permissions,subtype=dagfs"
 
 /* ---- the roots ---- */
 
@@ -53,22 +53,25 @@ static int make_root(struct mount *mount, char **why)
 /* ---- the session ---- */
 
 /* The words of mount(8). Commas and backslashes in the source are escaped for the library. */
-static char *option_text(const struct mount_config *config)
+static char *option_text(const struct mount *mount, const struct mount_config *config)
 {
-	char *text = xasprintf(OPTIONS "%s%s%s", config->allow_other ? ",allow_other" : "",
-			       config->options && *config->options ? "," : "",
-			       config->options ? config->options : "");
-	char *source = xasprintf("fsname=%s", config->source ? config->source : "dagfs");
+	const struct mount_options *options = &mount->options;
+	char *text = xasprintf(OPTIONS ",%s,max_read=%u%s", options->suid ? "suid" : "nosuid",
+			       options->max_read, config->allow_other ? ",allow_other" : "");
+	char *source = xasprintf("fsname=%s", mount->source);
 
 	if (fuse_opt_add_opt_escaped(&text, source))
 		abort(); /* no memory */
+	char *all = xasprintf("%s%s", text, options->passed);
+
 	free(source);
-	return text;
+	free(text);
+	return all;
 }
 
 static int open_session(struct mount *mount, const struct mount_config *config, char **why)
 {
-	char *options = option_text(config);
+	char *options = option_text(mount, config);
 	char *argv[] = { "dagfs", "-o", options, NULL };
 	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
 	int err = 0;
@@ -110,7 +113,9 @@ static int answers(const struct mount *mount, char **why)
 
 /* ---- life ---- */
 
-static struct mount *mount_new(const struct mount_config *config, struct store *store,
+/* Takes what options hold. */
+static struct mount *mount_new(const struct mount_config *config,
+			       const struct mount_options *options, struct store *store,
 			       struct fetcher *fetcher, struct db *db)
 {
 	struct mount *mount = xnew(struct mount);
@@ -118,6 +123,7 @@ static struct mount *mount_new(const struct mount_config *config, struct store *
 	mount->point = xstrdup(config->mountpoint);
 	mount->source = xstrdup(config->source ? config->source : "dagfs");
 	mount->root = config->root;
+	mount->options = *options;
 	mount->timeout_ms = config->timeout_ms ? config->timeout_ms : MOUNT_TIMEOUT_MS;
 	mount->store = store;
 	mount->below = config->offline ? NULL : fetcher;
@@ -126,7 +132,7 @@ static struct mount *mount_new(const struct mount_config *config, struct store *
 	mount->stop_fd = -1;
 	pthread_mutex_init(&mount->lock, NULL);
 	mount_fetch_init(mount);
-	inodes_init(&mount->inodes, getuid(), getgid());
+	inodes_init(&mount->inodes, getuid(), getgid(), options->suid);
 	return mount;
 }
 
@@ -136,6 +142,7 @@ static void mount_free(struct mount *mount)
 	pthread_mutex_destroy(&mount->lock);
 	if (mount->stop_fd >= 0)
 		close(mount->stop_fd);
+	mount_options_release(&mount->options);
 	free(mount->point);
 	free(mount->source);
 	free(mount);
@@ -168,14 +175,21 @@ static int start_threads(struct mount *mount, char **why)
 int mount_start(const struct mount_config *config, struct store *store, struct fetcher *fetcher,
 		struct db *db, void (*on_end)(void *ctx), void *ctx, struct mount **out, char **why)
 {
+	struct mount_options options;
 	int err;
 
 	*why = NULL;
 	assert(config->mountpoint[0] == '/');
-	err = mount_point_check(config->mountpoint, store, why);
-	if (err)
+	err = mount_options_read(&options, config->options, why);
+	if (!err)
+		err = mount_point_check(config->mountpoint, store, why);
+	if (!err && !options.nonempty)
+		err = mount_point_check_empty(config->mountpoint, why);
+	if (err) {
+		mount_options_release(&options);
 		return err;
-	struct mount *mount = mount_new(config, store, fetcher, db);
+	}
+	struct mount *mount = mount_new(config, &options, store, fetcher, db);
 
 	mount->on_end = on_end;
 	mount->ctx = ctx;

@@ -5,6 +5,7 @@
 #include "net/base/err.h"
 #include "net/base/log.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <spawn.h>
@@ -65,6 +66,25 @@ static int unmount(const char *point, bool lazy)
 	if (geteuid() != 0)
 		return helper_unmount(point, lazy);
 	return umount2(point, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) ? -errno : 0;
+}
+
+int mount_point_check_empty(const char *point, char **why)
+{
+	DIR *dir = opendir(point);
+	struct dirent *entry;
+	bool empty = true;
+
+	if (!dir)
+		return 0; /* who may not look may not mount either: the kernel says it */
+	while (empty && (entry = readdir(dir)))
+		empty = !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..");
+	closedir(dir);
+	if (empty)
+		return 0;
+	*why = xasprintf("%s is not empty: mount elsewhere, or with -o nonempty to cover what is "
+			 "there",
+			 point);
+	return -ENOTEMPTY;
 }
 
 int mount_point_unmount(const char *point)

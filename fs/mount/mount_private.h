@@ -1,6 +1,7 @@
 /* Inside of a mount. Private to fs/mount*.c and fs/ops*.c.
  *
  *   mount.c          starting and stopping
+ *   mount_options.c  the words behind -o
  *   mount_point.c    is the mountpoint fit?
  *   mount_io.c       what the library leaves out of the first answer
  *   mount_threads.c  the threads that serve requests
@@ -72,11 +73,19 @@ struct ahead {
 	bool running;
 };
 
+struct mount_options {
+	bool nonempty; /* entries below the mountpoint may be covered */
+	bool suid;     /* show set-user-id and set-group-id bits, and let the kernel heed them */
+	unsigned max_read; /* bytes of one read */
+	char *passed;	   /* further ones, each with a comma before it */
+};
+
 struct mount {
 	struct fuse_session *session;
 	char *point, *source;
 	struct cid root; /* not set: namespace */
 	uint64_t timeout_ms;
+	struct mount_options options;
 	struct store *store;
 	struct fetcher *below; /* NULL: offline */
 	struct fetcher fetcher;
@@ -102,10 +111,19 @@ struct mount {
 	void *ctx;
 };
 
+/* ---- mount_options.c ---- */
+
+/* Reads a comma separated list (NULL: empty). 0, or -errno and *why (malloc'd), which names what is
+ * refused. */
+int mount_options_read(struct mount_options *options, const char *list, char **why);
+void mount_options_release(struct mount_options *options);
+
 /* ---- mount_point.c ---- */
 
 /* 0, or -errno and *why (malloc'd). A dead mount left there by a killed process is taken away. */
 int mount_point_check(const char *point, struct store *store, char **why);
+/* -ENOTEMPTY and *why when a mount would cover entries. */
+int mount_point_check_empty(const char *point, char **why);
 /* Unmount for good, without force: -EBUSY. */
 int mount_point_unmount(const char *point);
 

@@ -273,7 +273,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	mount->dirs_stay =
 		cid_is_set(&mount->root) && (conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT);
 	conn->want = (conn->want | (conn->capable & wanted)) & ~unwanted;
-	conn->max_read = MOUNT_REQUEST_MAX;
+	conn->max_read = mount->options.max_read; /* as the mount option, or the library refuses */
 	conn->max_write = MOUNT_REQUEST_MAX; /* also bounds the pages of a read */
 	conn->max_readahead = MOUNT_REQUEST_MAX;
 	conn->max_background = MOUNT_BACKGROUND_MAX;

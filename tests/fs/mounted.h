@@ -45,6 +45,7 @@ struct mounted {
 	struct far *far;
 	struct blocks blocks, far_blocks;
 	struct wait wait;
+	const char *options;
 	struct mount *mount;
 	atomic_uint ended;
 };
@@ -193,7 +194,8 @@ static inline void mounted_start(struct mounted *m, const struct cid *root, uint
 	struct mount_config config = { .mountpoint = m->point,
 				       .source = "test",
 				       .timeout_ms = timeout_ms,
-				       .offline = offline };
+				       .offline = offline,
+				       .options = m->options };
 	char *why = NULL;
 
 	if (root)

@@ -40,7 +40,7 @@ static int setup(void **state)
 {
 	struct table *t = xnew(struct table);
 
-	inodes_init(&t->inodes, 1000, 100);
+	inodes_init(&t->inodes, 1000, 100, false);
 	t->store = store_new_memory();
 	struct cid root = put_number(t, 0xffffffff);
 
@@ -179,14 +179,14 @@ static void attributes_are_shown_as_stored(void **state)
 	assert_int_equal(st.st_mtim.tv_sec, 0);
 	assert_int_equal(st.st_mtim.tv_nsec, 0);
 	assert_int_equal(st.st_ctim.tv_sec, 0);
-	stored.mode = 0640;
+	stored.mode = 07640;
 	stored.has_mtime = true;
 	stored.mtime = -5;
 	stored.mtime_nanos = 7;
 	inode_attributes(&t->inodes,
 			 inode_enter(&t->inodes, t->tree, &other, (struct place){ 0 }, &stored),
 			 &st);
-	assert_int_equal(st.st_mode, S_IFREG | 0640);
+	assert_int_equal(st.st_mode, S_IFREG | S_ISVTX | 0640);
 	assert_int_equal(st.st_mtim.tv_sec, -5);
 	assert_int_equal(st.st_mtim.tv_nsec, 7);
 }

@@ -167,6 +167,28 @@ static void bytes_of_large_files_are_right(void **state)
 	close(fd);
 }
 
+static void long_names_are_too_long(void **state)
+{
+	struct mounted *m = *state;
+	struct cid root = make_tree(&m->blocks);
+	static const char *const folders[] = { "", "ipfs/", "sub/" };
+	char name[300];
+
+	for (int tree = 0; tree < 2; tree++) {
+		mounted_start(m, tree ? &root : NULL, 0, true);
+		for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+			if (stat_errno(m, folders[i]))
+				continue;
+			int len = snprintf(name, sizeof name, "%s%0255d", folders[i], 0);
+
+			assert_int_equal(stat_errno(m, name), ENOENT);
+			strcpy(name + len, "0");
+			assert_int_equal(stat_errno(m, name), ENAMETOOLONG);
+		}
+		mounted_stop(m, false);
+	}
+}
+
 static void attributes_tell_of_blocks(void **state)
 {
 	struct mounted *m = *state;
@@ -318,6 +340,81 @@ static void unfit_mountpoints_are_refused(void **state)
 	assert_refused(m, m->point, m->local, -EBUSY);
 }
 
+static void directories_with_entries_need_nonempty(void **state)
+{
+	struct mounted *m = *state;
+	char file[64];
+
+	snprintf(file, sizeof file, "%s/file", m->point);
+	close(open(file, O_CREAT | O_WRONLY, 0600));
+	assert_refused(m, m->point, m->local, -ENOTEMPTY);
+	m->options = "nonempty";
+	mounted_start(m, NULL, 0, true);
+	assert_int_equal(stat_errno(m, "file"), ENOENT);
+	mounted_stop(m, false);
+	assert_int_equal(unlink(file), 0);
+}
+
+static void options_work_or_are_refused_by_name(void **state)
+{
+	struct mounted *m = *state;
+	static const char *const refused[] = { "rw", "max_read=4095", "max_read=1048577",
+					       "max_read=", "max_read=4096k", "unheard_of",
+					       "blkdev", "fd=3" };
+	struct cid root = make_tree(&m->blocks);
+
+	for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+		struct mount_config config = { .mountpoint = m->point, .options = refused[i] };
+		char name[32], *why = NULL;
+		struct mount *mount;
+
+		assert_true(mount_start(&config, m->local, NULL, NULL, NULL, m, &mount, &why) < 0);
+		snprintf(name, sizeof name, " %s", refused[i]);
+		if (!strstr(why, name))
+			fail_msg("%s: %s", refused[i], why);
+		free(why);
+	}
+	m->options = "ro,,noexec,max_read=8192,max_read=4096";
+	mounted_start(m, &root, 0, false);
+	struct statvfs fs;
+	uint8_t got[10000];
+
+	assert_int_equal(statvfs(m->point, &fs), 0);
+	assert_true(fs.f_flag & ST_NOEXEC && fs.f_flag & ST_NOSUID && fs.f_flag & ST_RDONLY);
+	int fd = open(IN(m, "big"), O_RDONLY | O_CLOEXEC);
+
+	assert_int_equal(read(fd, got, sizeof got), sizeof got);
+	for (size_t i = 0; i < sizeof got; i++)
+		assert_int_equal(got[i], file_byte(i));
+	close(fd);
+}
+
+static void set_id_bits_are_shown_when_asked_for(void **state)
+{
+	struct mounted *m = *state;
+	struct unixfs unixfs = { .type = UNIXFS_FILE, .mode = 06755 },
+		      dir = { .type = UNIXFS_DIRECTORY, .mode = 03755 };
+	struct child top[] = {
+		{ "dir", put_unixfs(&m->blocks, NULL, 0, &dir) },
+		{ "file", put_unixfs(&m->blocks, NULL, 0, &unixfs) },
+	};
+	struct cid root = put_dir(&m->blocks, top, ARRAY_LEN(top));
+	struct stat st;
+
+	mounted_start(m, &root, 0, false);
+	assert_int_equal(stat(IN(m, "file"), &st), 0);
+	assert_int_equal(st.st_mode, S_IFREG | 0755);
+	assert_int_equal(stat(IN(m, "dir"), &st), 0);
+	assert_int_equal(st.st_mode, S_IFDIR | S_ISVTX | 0755);
+	mounted_stop(m, false);
+	m->options = "suid";
+	mounted_start(m, &root, 0, false);
+	assert_int_equal(stat(IN(m, "file"), &st), 0);
+	assert_int_equal(st.st_mode, S_IFREG | 06755);
+	assert_int_equal(stat(IN(m, "dir"), &st), 0);
+	assert_int_equal(st.st_mode, S_IFDIR | 03755);
+}
+
 static void the_store_is_not_mounted_over(void **state)
 {
 	struct mounted *m = *state;
@@ -418,12 +515,16 @@ int main(void)
 		MOUNT_TEST(listed_numbers_are_those_of_stat),
 		MOUNT_TEST(nothing_can_be_written),
 		MOUNT_TEST(bytes_of_large_files_are_right),
+		MOUNT_TEST(long_names_are_too_long),
 		MOUNT_TEST(attributes_tell_of_blocks),
 		MOUNT_TEST(attributes_of_others_are_not_supported),
 		MOUNT_TEST(broken_children_do_not_hide_the_others),
 		MOUNT_TEST(the_namespace_shows_any_root),
 		MOUNT_TEST(large_directories_are_whole),
 		MOUNT_TEST(unfit_mountpoints_are_refused),
+		MOUNT_TEST(directories_with_entries_need_nonempty),
+		MOUNT_TEST(options_work_or_are_refused_by_name),
+		MOUNT_TEST(set_id_bits_are_shown_when_asked_for),
 		MOUNT_TEST(the_store_is_not_mounted_over),
 		MOUNT_TEST(files_and_absent_roots_are_refused),
 		MOUNT_TEST(busy_mounts_stay_unless_forced),
