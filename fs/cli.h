@@ -97,7 +97,9 @@ int cli_parse(struct invocation *in, int argc, char **argv, char **why);
 const struct command *cli_command(const char *name);
 /* Is it the first word, or words, of commands: "pin"? */
 bool cli_is_group(const char *words);
-/* How many edits lead from a to b, at most max + 1: for suggestions. */
+/* What to tell of words that name no command, with those that may have been meant (malloc'd). */
+char *cli_unknown_command(const char *given);
+/* How many edits lead from a to b, at most max + 1: for suggestions. Two neighbours that changed places are one. */
 unsigned cli_distance(const char *a, const char *b, unsigned max);
 
 /* Help of the whole program (what NULL), of a group or of a command. EXIT_OK; EXIT_USAGE, with nothing printed, when there

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #define DISTANCE_WORD_MAX 64
-#define SUGGEST_EDITS_MAX 3
 
 const struct command *cli_command(const char *name)
 {
@@ -19,32 +18,32 @@ const struct command *cli_command(const char *name)
 	return NULL;
 }
 
-/* Levenshtein, one row at a time. */
+/* Levenshtein, with two letters that changed places as one edit; row by row. */
 unsigned cli_distance(const char *a, const char *b, unsigned max)
 {
-	unsigned row[DISTANCE_WORD_MAX + 1];
+	unsigned rows[3][DISTANCE_WORD_MAX + 1];
 	size_t a_len = strlen(a), b_len = strlen(b);
 
 	if (a_len > DISTANCE_WORD_MAX || b_len > DISTANCE_WORD_MAX)
 		return max + 1;
 	for (size_t j = 0; j <= b_len; j++)
-		row[j] = (unsigned)j;
+		rows[0][j] = (unsigned)j;
 	for (size_t i = 1; i <= a_len; i++) {
-		unsigned diagonal = row[0];
+		unsigned *row = rows[i % 3], *above = rows[(i + 2) % 3], *two_above = rows[(i + 1) % 3];
 
 		row[0] = (unsigned)i;
 		for (size_t j = 1; j <= b_len; j++) {
-			unsigned best = diagonal + (a[i - 1] != b[j - 1]);
+			unsigned best = above[j - 1] + (a[i - 1] != b[j - 1]);
 
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			diagonal = row[j];
+			best = above[j] + 1 < best ? above[j] + 1 : best;
+			best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+			    two_above[j - 2] + 1 < best)
+				best = two_above[j - 2] + 1;
 			row[j] = best;
 		}
 	}
-	return row[b_len] > max ? max + 1 : row[b_len];
+	return rows[a_len % 3][b_len] > max ? max + 1 : rows[a_len % 3][b_len];
 }
 
 bool cli_is_group(const char *words)
@@ -57,26 +56,73 @@ bool cli_is_group(const char *words)
 	return false;
 }
 
-/* "unknown command", and the nearest there is. */
-static char *unknown_command(const char *given)
+/* ---- what may have been meant ---- */
+
+#define SUGGESTED_MAX 4
+#define SUGGEST_MIN 2 /* letters: of fewer, everything is one edit away */
+
+struct suggestions {
+	const char *given, *before; /* before: what stands before each name in the text, "--" */
+	struct bytes names[SUGGESTED_MAX];
+	size_t count, likely;
+};
+
+/* A name that the given word begins, or that is one edit away. */
+static void suggest(struct suggestions *s, struct bytes name)
 {
-	const char *best = NULL;
-	unsigned edits = SUGGEST_EDITS_MAX + 1;
-	char safe[128];
+	char text[DISTANCE_WORD_MAX];
+	size_t len = strlen(s->given), at = s->count;
 
-	for (const struct command *const *at = commands; *at; at++) {
-		unsigned distance = cli_distance(given, (*at)->name, SUGGEST_EDITS_MAX);
-		bool likelier = best && (*at)->name[0] == given[0] && best[0] != given[0];
-
-		if (distance < edits || (distance == edits && likelier)) {
-			best = (*at)->name;
-			edits = distance;
-		}
+	if (name.len >= sizeof(text) || !len || s->count == SUGGESTED_MAX)
+		return;
+	for (size_t i = 0; i < s->count; i++)
+		if (bytes_equal(s->names[i], name))
+			return;
+	memcpy(text, name.at, name.len);
+	text[name.len] = 0;
+	if (strncmp(text, s->given, len) && (len < SUGGEST_MIN || cli_distance(s->given, text, 1) > 1))
+		return;
+	/* Likeliest is that the end is missing, or something was added to it: such names stand first. */
+	if (strncmp(text, s->given, name.len < len ? name.len : len) == 0) {
+		at = s->likely++;
+		memmove(&s->names[at + 1], &s->names[at], (s->count - at) * sizeof(*s->names));
 	}
+	s->names[at] = name;
+	s->count++;
+}
+
+/* ": did you mean 'a', 'b' or 'c'?" (malloc'd); NULL when there is nothing to suggest. */
+static char *suggested(const struct suggestions *s)
+{
+	struct buf out = { 0 };
+
+	for (size_t i = 0; i < s->count; i++)
+		buf_printf(&out, "%s'%s%.*s'", !i ? ": did you mean " : i + 1 < s->count ? ", " : " or ", s->before,
+			   (int)s->names[i].len, (const char *)s->names[i].at);
+	if (!s->count)
+		return NULL;
+	buf_printf(&out, "?");
+	return buf_take_text(&out);
+}
+
+char *cli_unknown_command(const char *given)
+{
+	struct suggestions s = { .given = given, .before = "" };
+	size_t group = strcspn(given, " ");
+	char safe[128], *meant, *text;
+
+	for (const struct command *const *at = commands; *at; at++)
+		suggest(&s, bytes_of((*at)->name, given[group] ? strlen((*at)->name) : strcspn((*at)->name, " ")));
 	cli_safe(safe, sizeof(safe), given, strlen(given));
-	if (best)
-		return xasprintf("unknown command '%s': did you mean '%s'?", safe, best);
-	return xasprintf("unknown command '%s': `dagfs help` lists them", safe);
+	meant = suggested(&s);
+	if (meant)
+		text = xasprintf("there is no command '%s'%s", safe, meant);
+	else if (given[group])
+		text = xasprintf("there is no command '%s': `dagfs help %.*s` lists them", safe, (int)group, safe);
+	else
+		text = xasprintf("there is no command '%s': `dagfs help` lists them", safe);
+	free(meant);
+	return text;
 }
 
 struct parser {
@@ -123,21 +169,17 @@ static const struct option_spec *find_option(struct parser *p, const char *name,
 static int unknown_option(struct parser *p, const char *name, size_t len)
 {
 	const struct option_spec *specs = p->in->command ? p->in->command->options : NULL;
-	const char *best = NULL;
-	unsigned edits = SUGGEST_EDITS_MAX;
-	char text[DISTANCE_WORD_MAX];
+	char text[DISTANCE_WORD_MAX], *meant;
+	struct suggestions s = { .given = text, .before = "--" };
 
 	cli_safe(text, sizeof(text), name, len);
-	for (size_t i = 0; specs && specs[i].name; i++) {
-		unsigned distance = cli_distance(text, specs[i].name, SUGGEST_EDITS_MAX);
-
-		if (distance < edits) {
-			best = specs[i].name;
-			edits = distance;
-		}
-	}
-	*p->why = best ? xasprintf("unknown option '--%s': did you mean '--%s'?", text, best)
-		       : xasprintf("unknown option '%s%s'", len > 1 ? "--" : "-", text);
+	for (; specs && specs->name; specs++)
+		suggest(&s, bytes_str(specs->name));
+	for (specs = cli_globals; specs->name; specs++)
+		suggest(&s, bytes_str(specs->name));
+	meant = len > 1 ? suggested(&s) : NULL;
+	*p->why = xasprintf("there is no option '%s%s'%s", len > 1 ? "--" : "-", text, meant ? meant : "");
+	free(meant);
 	return -EINVAL;
 }
 
@@ -264,7 +306,7 @@ static int command_words(struct parser *p)
 		used = 1;
 	}
 	if (!used) {
-		*p->why = unknown_command(*name ? name : p->argv[0]);
+		*p->why = cli_unknown_command(*name ? name : p->argv[0]);
 		return -EINVAL;
 	}
 	p->argv += used;

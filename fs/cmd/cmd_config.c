@@ -348,7 +348,7 @@ static const struct option_spec help_options[] = {
 static int run_help(struct invocation *in)
 {
 	struct buf name = { 0 };
-	char *text, safe[256];
+	char *text, *why = NULL;
 	int code = EXIT_OK;
 
 	if (cli_flag(in, "man")) {
@@ -361,9 +361,10 @@ static int run_help(struct invocation *in)
 		buf_printf(&name, "%s%s", i ? " " : "", in->argv[i]);
 	text = in->argc ? buf_take_text(&name) : NULL;
 	if (help_print(stdout, text)) {
-		cli_safe(safe, sizeof(safe), text, strlen(text));
-		code = cli_usage(in, "there is no such command: %s", safe);
+		why = cli_unknown_command(text);
+		code = cli_usage(in, "%s", why);
 	}
+	free(why);
 	free(text);
 	return code;
 }

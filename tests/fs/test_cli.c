@@ -151,14 +151,25 @@ static void global_options_anywhere(void **state)
 static void mistakes_are_named(void **state)
 {
 	(void)state;
-	expect_error("pni add x", "did you mean");
+	expect_error("pni add x", "did you mean 'pin'?");
+	expect_error("pinn", "did you mean 'pin' or 'ping'?");
+	expect_error("pinn add x", "did you mean 'pin' or 'ping'?");
+	expect_error("swarm pers", "did you mean 'swarm peers'?");
+	expect_error("rep", "did you mean 'repo'?");
+	expect_error("bitswapp stat", "did you mean 'bitswap'?");
+	expect_error("routing find", "did you mean 'routing findprovs' or 'routing findpeer'?");
+	expect_error("caat", "did you mean 'cat'?");
+	expect_error("caaat", "there is no command 'caaat': `dagfs help` lists them");
+	expect_error("q", "there is no command 'q': `dagfs help` lists them");
+	expect_error("xs", "did you mean 'ls'?");
+	expect_error("swarm x", "there is no command 'swarm x': `dagfs help swarm` lists them");
 	expect_error("cta x", "did you mean 'cat'");
-	expect_error("qqqqqqqqq", "unknown command 'qqqqqqqqq'");
+	expect_error("qqqqqqqqq", "there is no command 'qqqqqqqqq'");
 	expect_error("pin ad x", "did you mean 'pin add'");
-	expect_error("swarm zzzzzzz", "unknown command");
+	expect_error("swarm zzzzzzz", "there is no command");
 	expect_error("add --recursiv x", "did you mean '--recursive'");
-	expect_error("add --xyzzy x", "unknown option '--xyzzy'");
-	expect_error("add -X x", "unknown option '-X'");
+	expect_error("add --xyzzy x", "there is no option '--xyzzy'");
+	expect_error("add -X x", "there is no option '-X'");
 	expect_error("ping -n x P", "--count must be a whole number");
 	expect_error("ping --count= P", "--count must be a whole number");
 	expect_error("ping P -n", "--count needs a value");
@@ -239,6 +250,10 @@ static void distances(void **state)
 	assert_int_equal(cli_distance("cat", "cat", 3), 0);
 	assert_int_equal(cli_distance("cat", "cut", 3), 1);
 	assert_int_equal(cli_distance("cat", "ca", 3), 1);
+	assert_int_equal(cli_distance("cat", "cta", 3), 1);
+	assert_int_equal(cli_distance("abcd", "badc", 3), 2);
+	assert_int_equal(cli_distance("", "abc", 3), 3);
+	assert_int_equal(cli_distance("abc", "", 3), 3);
 	assert_int_equal(cli_distance("kitten", "sitting", 3), 3);
 	assert_int_equal(cli_distance("kitten", "sitting", 2), 3);
 	memset(word, 'a', 99);
