@@ -164,7 +164,28 @@ struct swarm_op *swarm_connect_heard(struct swarm *swarm, const struct peer_id *
 				     const struct multiaddr *addrs, size_t addr_count,
 				     uint64_t deadline_ms, swarm_done_fn *done, void *ctx);
 
-/* One echo of /ipfs/ping/1.0.0. */
+/* An address that was tried for a person, and how that ended. */
+struct swarm_tried {
+	struct multiaddr addr; /* without /p2p */
+	/* As below. -EAGAIN: too many attempts at its IP address lately; -EPROTONOSUPPORT: no transport for it;
+	 * -ECANCELED: the time was over before its turn came. */
+	int err;
+	struct peer_id answered; /* -EKEYREJECTED: who it says to be; not set: not known */
+};
+
+/* swarm_connect() for a person. Nothing is refused by back-off, also not what is known of peer; the
+ * addresses given are remembered. A connection that is there already is good when it gives a sign of life
+ * within SWARM_PROBE_MS, or a third of the time left. If it gives none, peer is dialled anew, and the silent
+ * connection ends when the new one is up.
+ * asked(ctx, err, tried, count) as swarm_done_fn, with what was tried when err is set: borrowed for the call.
+ * -EINVAL: peer is ourselves. -EMFILE: too many connections. */
+#define SWARM_PROBE_MS 3000
+typedef void swarm_asked_fn(void *ctx, int err, const struct swarm_tried *tried, size_t count);
+struct swarm_op *swarm_connect_asked(struct swarm *swarm, const struct peer_id *peer,
+				     const struct multiaddr *addrs, size_t addr_count,
+				     uint64_t deadline_ms, swarm_asked_fn *asked, void *ctx);
+
+/* One echo of /ipfs/ping/1.0.0, for a person: dialling does not back off. */
 typedef void swarm_ping_fn(void *ctx, int err, uint64_t rtt_us);
 struct swarm_op *swarm_ping(struct swarm *swarm, const struct peer_id *peer, uint64_t deadline_ms,
 			    swarm_ping_fn *done, void *ctx);

@@ -36,6 +36,27 @@ static void print_lines(const json_t *list, const char *indent)
 
 /* ---- swarm ---- */
 
+static int keep_tried(void *ctx, json_t *tried)
+{
+	return json_array_append(ctx, tried);
+}
+
+/* What was tried, below the error. */
+static void print_tried(const json_t *list)
+{
+	char addr[MULTIADDR_TEXT_MAX], why[256];
+	const json_t *tried;
+	size_t i;
+
+	json_array_foreach(list, i, tried)
+	{
+		const char *at = member(tried, "Addr"), *text = member(tried, "Error");
+
+		fprintf(stderr, "  * [%s] %s\n", cli_safe(addr, sizeof(addr), at, strlen(at)),
+			cli_safe(why, sizeof(why), text, strlen(text)));
+	}
+}
+
 static int run_connect(struct invocation *in)
 {
 	int failed = cli_need_daemon(in);
@@ -43,8 +64,9 @@ static int run_connect(struct invocation *in)
 	for (int i = 0; i < in->argc && (!failed || in->control); i++) {
 		const char *addr = in->argv[i], *id = strrchr(addr, '/');
 		char *why = NULL, safe[512];
+		json_t *tried = json_array();
 		int err = control_call(in->control, "swarm.connect", timed(in, "addr", addr),
-				       cli_wait_call(in), NULL, NULL, NULL, &why);
+				       cli_wait_call(in), keep_tried, tried, NULL, &why);
 
 		id = id ? id + 1 : addr;
 		if (!err)
@@ -54,6 +76,8 @@ static int run_connect(struct invocation *in)
 					  cli_safe(safe, sizeof(safe), why, strlen(why)));
 		else
 			failed = cli_fail(in, err, "connect %s failure", id);
+		print_tried(tried);
+		json_decref(tried);
 		free(why);
 		if (err == -EINTR)
 			return EXIT_INTERRUPTED;

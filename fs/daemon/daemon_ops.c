@@ -74,11 +74,57 @@ static bool need_router(struct daemon *daemon, struct control_request *request)
 
 /* ---- swarm ---- */
 
-static void on_connected(void *ctx, int err)
+/* Why an address did not do, for a person. */
+static char *tried_text(const struct swarm_tried *tried, const struct peer_id *self)
+{
+	char id[PEER_ID_TEXT_MAX];
+
+	switch (tried->err) {
+	case -EAGAIN:
+		return xasprintf("not tried: too many attempts at this IP address in the last minute");
+	case -EPROTONOSUPPORT:
+		return xasprintf("no way to dial it: another transport, or a protocol not spoken here");
+	case -ECANCELED:
+		return xasprintf("not tried: the time was over");
+	case -ENOENT:
+		return xasprintf("the name has no address of this peer");
+	case -EKEYREJECTED:
+		if (peer_id_equal(&tried->answered, self))
+			return xasprintf("this node itself answered, or one with the same identity");
+		if (peer_id_is_set(&tried->answered))
+			return xasprintf("another peer answered: %s", peer_id_text(&tried->answered, id));
+		return xasprintf("another peer answered");
+	}
+	return xasprintf("%s", err_text(tried->err));
+}
+
+static const char *connect_why(int err, size_t tried)
+{
+	switch (err) {
+	case -EHOSTUNREACH:
+		return "no address known for this peer";
+	case -EMFILE:
+		return "too many connections (Swarm.ConnectionsMax, or the limit of open files)";
+	case -ETIMEDOUT:
+		return tried ? "no address answered in time" : "no answer in time";
+	}
+	return tried ? "no address answered" : err_text(err);
+}
+
+static void on_connected(void *ctx, int err, const struct swarm_tried *tried, size_t count)
 {
 	struct op *op = ctx;
+	const struct peer_id *self = swarm_self(op->daemon->swarm);
 
-	op_end(op, err, NULL, NULL);
+	for (size_t i = 0; err && i < count; i++) {
+		char addr[MULTIADDR_TEXT_MAX], *why = tried_text(&tried[i], self);
+
+		control_item(op->request, json_pack("{s:s, s:s}", "Addr",
+						    multiaddr_text(&tried[i].addr, addr), "Error",
+						    why));
+		free(why);
+	}
+	op_end(op, err, NULL, err ? connect_why(err, count) : NULL);
 }
 
 void daemon_call_connect(void *ctx, struct control_request *request, json_t *args)
@@ -94,9 +140,15 @@ void daemon_call_connect(void *ctx, struct control_request *request, json_t *arg
 			     "an address that ends with /p2p/PEER is needed");
 		return;
 	}
+	if (peer_id_equal(&peer, swarm_self(daemon->swarm))) {
+		control_done(request, -EINVAL, NULL,
+			     "this is the peer id of this node itself: it cannot connect to itself, "
+			     "nor to a node that uses a copy of its identity");
+		return;
+	}
 	op = op_new(daemon, request);
-	op->swarm_op = swarm_connect(daemon->swarm, &peer, &addr, addr.len ? 1 : 0,
-				     deadline_of(daemon, args), on_connected, op);
+	op->swarm_op = swarm_connect_asked(daemon->swarm, &peer, &addr, addr.len ? 1 : 0,
+					   deadline_of(daemon, args), on_connected, op);
 	if (!op->swarm_op)
 		op_end(op, -EAGAIN, NULL, NULL);
 }

@@ -60,13 +60,16 @@ static void upgrade_end(struct upgrade *upgrade, int err)
 	void *ctx = upgrade->ctx;
 	struct secured secured = { 0 };
 
+	if (err == -EKEYREJECTED)
+		secured.peer = upgrade->secured.noise ? *noise_peer(upgrade->secured.noise)
+						      : upgrade->secured.peer;
 	if (!err) {
 		secured = upgrade->secured;
 		upgrade->secured = (struct secured){ 0 };
 		secured.conn->events = NULL;
 	}
 	upgrade_cancel(upgrade);
-	done(ctx, err, err ? NULL : &secured);
+	done(ctx, err, err && err != -EKEYREJECTED ? NULL : &secured);
 }
 
 /* Send out; encrypted as soon as the channel is. */

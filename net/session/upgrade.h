@@ -11,8 +11,8 @@
 #define UPGRADE_RAW_MAX (2 * 65537u) /* bytes not understood yet: one frame and what came with it */
 
 struct upgrade;
-/* err 0: the callee owns *secured and moves it away; it sets the conn's events before it returns.
- */
+/* err 0: the callee owns *secured and moves it away; it sets the conn's events before it returns. -EKEYREJECTED:
+ * only secured->peer is set, to whom the other says to be (perhaps nobody). Other errors: NULL. */
 typedef void upgrade_done_fn(void *ctx, int err, struct secured *secured);
 
 /* Takes conn. securities: those we offer, in order of preference (at most SECURITIES_MAX), borrowed until

@@ -38,6 +38,9 @@ struct dial {
 	struct timer deadline, stagger;
 	bool asked;   /* the finder, once */
 	bool finding; /* its answer is awaited */
+	bool by_user; /* a person waits: known addresses do not back off */
+	struct swarm_tried *tried; /* noted while by_user is set */
+	size_t tried_count;
 	bool backed_off; /* an address was left alone, by dial_limit */
 	int err;      /* the most telling so far */
 };
@@ -46,6 +49,7 @@ struct dial {
 struct lookup {
 	struct dial *dial;
 	struct resolve *resolve;
+	struct multiaddr addr;
 	bool explicit;
 };
 
@@ -81,6 +85,48 @@ int dial_rank(struct swarm *swarm, const struct multiaddr *addr)
 	return rank + (multiaddr_find(addr, MA_IP6, &part) ? 1 : 0);
 }
 
+/* ---- what a person hears ---- */
+
+static void note_tried(struct dial *dial, const struct multiaddr *addr, int err,
+		       const struct peer_id *answered)
+{
+	struct swarm_tried tried = { .addr = *addr, .err = err };
+
+	if (!dial->by_user)
+		return;
+	if (answered)
+		tried.answered = *answered;
+	for (size_t i = 0; i < dial->tried_count; i++)
+		if (multiaddr_equal(&dial->tried[i].addr, addr)) {
+			dial->tried[i] = tried; /* the last word */
+			return;
+		}
+	if (dial->tried_count == DIAL_TRIED_MAX)
+		return;
+	if (!dial->tried)
+		dial->tried = xcalloc(DIAL_TRIED_MAX, sizeof(tried));
+	dial->tried[dial->tried_count++] = tried;
+}
+
+void dial_tell(struct swarm_op *op)
+{
+	struct dial *dial = op->dial;
+
+	for (size_t i = 0; i < dial->attempt_count; i++)
+		note_tried(dial, &dial->attempts[i]->addr, -ETIMEDOUT, NULL);
+	for (size_t i = dial->next; i < dial->ranked_count; i++)
+		note_tried(dial, &dial->ranked[i]->addr, -ECANCELED, NULL);
+	free(op->tried);
+	op->tried = NULL;
+	op->tried_count = dial->tried_count;
+	if (dial->tried_count == 0)
+		return;
+	op->tried = xcalloc(dial->tried_count, sizeof(*op->tried));
+	memcpy(op->tried, dial->tried, dial->tried_count * sizeof(*op->tried));
+}
+
+/* ---- candidates in their order ---- */
+
 /* Into its place by rank, behind equals, among those not tried yet. */
 static void insert(struct dial *dial, struct candidate *candidate)
 {
@@ -93,9 +139,41 @@ static void insert(struct dial *dial, struct candidate *candidate)
 	dial->ranked[at] = candidate;
 }
 
+static bool is_tried_now(const struct dial *dial, const struct multiaddr *addr)
+{
+	for (size_t i = 0; i < dial->attempt_count; i++)
+		if (multiaddr_equal(&dial->attempts[i]->addr, addr))
+			return true;
+	return false;
+}
+
+/* Known as a candidate: true. One that has failed is tried again if again is set. */
+static bool is_candidate(struct dial *dial, const struct multiaddr *addr, bool explicit, bool again)
+{
+	size_t at = 0;
+
+	while (at < dial->ranked_count && !multiaddr_equal(&dial->ranked[at]->addr, addr))
+		at++;
+	if (at == dial->ranked_count)
+		return false;
+	struct candidate *candidate = dial->ranked[at];
+
+	candidate->explicit |= explicit;
+	if (at < dial->next && again && !is_tried_now(dial, addr)) {
+		memmove(&dial->ranked[at], &dial->ranked[at + 1],
+			(dial->ranked_count - at - 1) * sizeof(dial->ranked[0]));
+		dial->ranked_count--;
+		dial->next--;
+		insert(dial, candidate);
+	}
+	return true;
+}
+
 static void start_lookup(struct dial *dial, const struct multiaddr *addr, bool explicit);
 
-static void add_candidate(struct dial *dial, const struct multiaddr *given, bool explicit)
+/* explicit: the user's. again: also when it was tried in this dial. */
+static void add_candidate(struct dial *dial, const struct multiaddr *given, bool explicit,
+			  bool again)
 {
 	struct dials *dials = dial->dials;
 	struct multiaddr addr = *given;
@@ -110,14 +188,12 @@ static void add_candidate(struct dial *dial, const struct multiaddr *given, bool
 	}
 	int rank = dial_rank(dials->swarm, &addr);
 
-	if (rank < 0 || dial->ranked_count == DIAL_ADDRS_MAX)
+	if (rank < 0)
+		note_tried(dial, &addr, -EPROTONOSUPPORT, NULL);
+	if (rank < 0 || is_candidate(dial, &addr, explicit, again) ||
+	    dial->ranked_count == DIAL_ADDRS_MAX)
 		return;
-	for (size_t i = 0; i < dial->ranked_count; i++)
-		if (multiaddr_equal(&dial->ranked[i]->addr, &addr)) {
-			dial->ranked[i]->explicit |= explicit;
-			return;
-		}
-	if (!explicit && dial_limit_backs_off(dials->limit, &dial->peer, &addr,
+	if (!explicit && !dial->by_user && dial_limit_backs_off(dials->limit, &dial->peer, &addr,
 					      swarm_now(dials->swarm))) {
 		dial->backed_off = true;
 		return;
@@ -141,12 +217,14 @@ static void on_resolved(void *ctx, int err, const struct multiaddr *addrs, size_
 	for (size_t i = 0; i < dial->lookup_count; i++)
 		if (dial->lookups[i] == lookup)
 			dial->lookups[i] = dial->lookups[--dial->lookup_count];
+	if (err || count == 0)
+		note_tried(dial, &lookup->addr, err ? err : -ENOENT, NULL);
 	free(lookup);
 	if (err && !dial->err)
 		dial->err = err == -ENOENT ? -EHOSTUNREACH : err;
 	for (size_t i = 0; i < count; i++)
 		if (!resolve_wanted(&addrs[i]))
-			add_candidate(dial, &addrs[i], explicit);
+			add_candidate(dial, &addrs[i], explicit, false);
 	dial_go(dial);
 }
 
@@ -159,6 +237,7 @@ static void start_lookup(struct dial *dial, const struct multiaddr *addr, bool e
 		return;
 	lookup = xnew(struct lookup);
 	lookup->dial = dial;
+	lookup->addr = *addr;
 	lookup->explicit = explicit;
 	lookup->resolve = resolve_start(dial->dials->swarm->resolver, addr, &dial->peer, !explicit,
 					dial->deadline.at_ms, on_resolved, lookup);
@@ -196,6 +275,7 @@ static void dial_free(struct dial *dial)
 	}
 	for (size_t i = 0; i < dial->ranked_count; i++)
 		free(dial->ranked[i]);
+	free(dial->tried);
 	map_remove(&dial->dials->dials, peer_id_bytes(&dial->peer));
 	free(dial);
 }
@@ -211,6 +291,8 @@ static void dial_fail(struct dial *dial, int err)
 	while (!list_empty(&dial->ops)) {
 		struct swarm_op *op = list_first(&dial->ops, struct swarm_op, dial_node);
 
+		if (op->asked)
+			dial_tell(op);
 		list_remove(&op->dial_node);
 		list_add_tail(&ops, &op->dial_node);
 		op->dial = NULL;
@@ -225,7 +307,8 @@ static void dial_fail(struct dial *dial, int err)
 	}
 }
 
-static void attempt_failed(struct attempt *attempt, int err)
+/* answered: who it was instead, when that is known. */
+static void attempt_failed(struct attempt *attempt, int err, const struct peer_id *answered)
 {
 	struct dial *dial = attempt->dial;
 	struct dials *dials = dial->dials;
@@ -234,6 +317,7 @@ static void attempt_failed(struct attempt *attempt, int err)
 	log_debug("swarm", "attempt failed addr=%s err=%d", multiaddr_text(&attempt->addr, text),
 		  err);
 	dial_limit_failed(dials->limit, &dial->peer, &attempt->addr, swarm_now(dials->swarm));
+	note_tried(dial, &attempt->addr, err, answered);
 	if (err == -EKEYREJECTED)
 		peerstore_drop(dials->swarm->peerstore, &dial->peer, &attempt->addr);
 	/* That somebody else answered tells more than that another address is dead. */
@@ -254,7 +338,7 @@ static void on_upgraded(void *ctx, int err, struct secured *secured)
 
 	attempt->upgrade = NULL;
 	if (err) {
-		attempt_failed(attempt, err);
+		attempt_failed(attempt, err, secured ? &secured->peer : NULL);
 		return;
 	}
 	dial_limit_reached(dials->limit, &dial->peer, &attempt->addr);
@@ -270,7 +354,7 @@ static void on_connected(void *ctx, int err, struct conn *conn)
 
 	attempt->connect = NULL;
 	if (err) {
-		attempt_failed(attempt, err);
+		attempt_failed(attempt, err, NULL);
 		return;
 	}
 	attempt->upgrade =
@@ -337,6 +421,7 @@ static void skip_limited(struct dial *dial)
 	while (dial->next < dial->ranked_count && !dial->ranked[dial->next]->explicit &&
 	       !dial_limit_room(dials->limit, &dial->ranked[dial->next]->addr,
 				swarm_now(dials->swarm))) {
+		note_tried(dial, &dial->ranked[dial->next]->addr, -EAGAIN, NULL);
 		dial->next++;
 		dial->backed_off = true;
 	}
@@ -354,7 +439,7 @@ static void dial_go(struct dial *dial)
 		const struct candidate *candidate = dial->ranked[dial->next];
 		uint64_t delay = candidate->rank < 4 ? DIAL_STAGGER_LOCAL_MS : DIAL_STAGGER_MS;
 
-		if (dials->attempt_count < DIAL_ATTEMPTS_MAX) {
+		if (candidate->explicit || dials->attempt_count < DIAL_ATTEMPTS_MAX) {
 			dial->next++;
 			attempt_start(dial, candidate);
 		} else {
@@ -383,26 +468,36 @@ void dial_found(struct dials *dials, const struct peer_id *peer, int err,
 		return;
 	dial->finding = false;
 	for (size_t i = 0; !err && i < info->addr_count; i++)
-		add_candidate(dial, &info->addrs[i], false);
+		add_candidate(dial, &info->addrs[i], false, false);
 	dial_go(dial);
 }
 
 /* ---- operations ---- */
 
-static void add_known(struct dial *dial)
+static void add_known(struct dial *dial, bool again)
 {
 	struct multiaddr *addrs = xcalloc(SWARM_PEER_ADDRS_MAX, sizeof(*addrs));
 	size_t count = peerstore_addrs(dial->dials->swarm->peerstore, &dial->peer, addrs,
 				       SWARM_PEER_ADDRS_MAX);
 
 	for (size_t i = 0; i < count; i++)
-		add_candidate(dial, &addrs[i], false);
+		add_candidate(dial, &addrs[i], false, again);
 	free(addrs);
 }
 
 static void on_start(void *ctx)
 {
 	dial_go(ctx);
+}
+
+static int has_room(const struct dials *dials, bool by_user)
+{
+	const struct swarm *swarm = dials->swarm;
+	size_t extra = by_user ? SWARM_ASKED_EXTRA : 0;
+
+	if (swarm->conn_count >= swarm->config.connections_max + extra)
+		return by_user ? -EMFILE : -EAGAIN;
+	return dials->dials.count >= DIALS_MAX + extra ? -EAGAIN : 0;
 }
 
 int dial_join(struct dials *dials, struct swarm_op *op)
@@ -412,26 +507,28 @@ int dial_join(struct dials *dials, struct swarm_op *op)
 	bool fresh = !dial;
 
 	if (fresh) {
-		const struct swarm *swarm = dials->swarm;
+		int err = has_room(dials, op->by_user);
 
-		if (dials->dials.count >= DIALS_MAX ||
-		    swarm->conn_count >= swarm->config.connections_max)
-			return -EAGAIN;
+		if (err)
+			return err;
 		dial = xnew(struct dial);
 		dial->dials = dials;
 		dial->peer = op->peer;
 		list_init(&dial->ops);
 		map_set(&dials->dials, peer_id_bytes(&dial->peer), dial);
+	}
+	/* A person has the whole time, also when others began long ago. */
+	if (fresh || op->by_user)
 		timer_start(timers, &dial->deadline, dials->swarm->config.dial_timeout_ms,
 			    on_deadline, dial);
-	}
+	dial->by_user |= op->by_user;
 	op->dial = dial;
 	list_add_tail(&dial->ops, &op->dial_node);
 	for (size_t i = 0; i < op->addr_count; i++)
-		add_candidate(dial, &op->addrs[i], !op->heard);
-	if (fresh)
-		add_known(dial);
-	if (fresh || op->addr_count > 0)
+		add_candidate(dial, &op->addrs[i], !op->heard, op->by_user);
+	if (fresh || op->by_user)
+		add_known(dial, op->by_user);
+	if (fresh || op->by_user || op->addr_count > 0)
 		timer_start(timers, &dial->stagger, 0, on_start, dial);
 	return 0;
 }

@@ -40,6 +40,7 @@
 #define SWARM_WRITE_TIMEOUT_MS 10000 /* a peer that takes nothing for so long is dead */
 #define SWARM_CHECK_MS 10000	    /* connections are counted and trimmed this often */
 #define SWARM_CHECK_MIN_MS 100
+#define SWARM_ASKED_EXTRA 16	    /* connections above the limit, for what a person asks for */
 
 /* Codes of wire/transport section 5. */
 enum { CODE_NONE = 0, CODE_NEGOTIATION = 0x1000, CODE_STREAM_NEGOTIATION = 0x1001,
@@ -92,6 +93,7 @@ struct swarm {
 	bool telling;
 	struct list ops;      /* struct swarm_op.node */
 	size_t op_count;
+	size_t probe_count;   /* operations with probing set */
 	struct list dirty;    /* connections with something to flush or to end */
 	struct timer flush, check;
 	struct rate up, down;
@@ -142,6 +144,7 @@ struct swarm_conn {
 	struct rate_turn up_turn, down_turn; /* waiting to write, to be read */
 	uint64_t since_ms;
 	uint64_t latency_us;
+	uint64_t heard_ms;    /* when bytes came last */
 	size_t stalled;	      /* bytes queued when progress was last seen */
 	uint64_t stalled_at;  /* when that was; 0: nothing was queued */
 	int fail;	      /* set: ends at the next flush, streams get this error */
@@ -184,12 +187,18 @@ struct swarm_op {
 	struct multiaddr *addrs; /* given ones */
 	size_t addr_count;
 	bool heard; /* by others, not by the user */
+	bool by_user; /* who waits for it, and hears what was tried */
+	bool probing; /* a connection is there and has given no sign of life since probed_ms */
+	uint64_t probed_ms;
+	struct swarm_tried *tried;
+	size_t tried_count;
 	char *protocols[SWARM_PROTOCOLS_PER_OP_MAX];
 	size_t protocol_count;
 	uint8_t ping[32];
 	size_t ping_got;
 	uint64_t ping_us;
 	swarm_done_fn *done;
+	swarm_asked_fn *asked;
 	swarm_opened_fn *opened;
 	swarm_ping_fn *pinged;
 	void *ctx;
@@ -253,6 +262,10 @@ void swarm_op_pinged(struct swarm_op *op, uint64_t rtt_us);
 void swarm_op_dialed(struct swarm_op *op, int err);
 /* The peer is connected: operations that waited for a dial go on. */
 void swarm_ops_connected(struct swarm *swarm, const struct peer_id *peer);
+/* Bytes came from peer: those that waited for a sign of life end well. */
+void swarm_ops_heard(struct swarm *swarm, const struct peer_id *peer);
+/* Its last connection has gone: those begin to dial. */
+void swarm_ops_lost(struct swarm *swarm, const struct peer_id *peer);
 
 /* ---- stream.c ---- */
 /* Open a stream and settle on a protocol; ready(ctx, err, stream) runs once, later, unless lazy:

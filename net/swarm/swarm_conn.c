@@ -147,6 +147,8 @@ static void teardown(struct swarm_conn *conn)
 	buf_release(&conn->tx);
 	free(conn);
 	swarm_update_hold(swarm);
+	if (last && swarm->probe_count > 0)
+		swarm_ops_lost(swarm, &id);
 	if (last)
 		swarm_tell(swarm, NEWS_DISCONNECTED, &id);
 }
@@ -245,9 +247,12 @@ static void on_data(void *ctx, uint8_t *at, size_t len)
 	if (conn->fail)
 		return;
 	conn->secured.bytes_in += len;
+	conn->heard_ms = swarm_now(conn->swarm);
 	if (rate_limited(&conn->swarm->down))
 		spend_down(conn, len);
 	receive(conn, at, len);
+	if (conn->swarm->probe_count > 0 && !conn->fail)
+		swarm_ops_heard(conn->swarm, &conn->peer->id);
 	settle(conn);
 }
 

@@ -10,6 +10,7 @@
 
 /*
  * start -> on_soon -> [dial -> swarm_op_dialed] -> run -> [stream_open -> on_ready] -> swarm_op_end
+ * A person's connect that finds a connection: [probe -> swarm_ops_heard, or on_silent -> dial].
  * The deadline may cut in anywhere; swarm_cancel() undoes whatever is set.
  */
 
@@ -23,11 +24,13 @@ static void op_release(struct swarm_op *op)
 	dial_leave(op);
 	list_remove(&op->node);
 	swarm->op_count--;
+	swarm->probe_count -= op->probing;
 	if (op->stream)
 		stream_reset(op->stream, CODE_NONE);
 	for (size_t i = 0; i < op->protocol_count; i++)
 		free(op->protocols[i]);
 	free(op->addrs);
+	free(op->tried);
 	free(op);
 }
 
@@ -39,6 +42,8 @@ void swarm_cancel(struct swarm_op *op)
 
 static void op_finish(struct swarm_op *op, int err, uint64_t rtt_us)
 {
+	if (err && op->asked && op->dial)
+		dial_tell(op);
 	struct swarm_op end = *op;
 	struct stream *stream = op->stream;
 	const char *protocol = NULL;
@@ -47,10 +52,15 @@ static void op_finish(struct swarm_op *op, int err, uint64_t rtt_us)
 		protocol = stream_protocol(stream);
 		op->stream = NULL; /* it goes to the owner */
 	}
+	op->tried = NULL;
 	op_release(op);
 	switch (end.kind) {
 	case OP_CONNECT:
-		end.done(end.ctx, err);
+		if (end.asked)
+			end.asked(end.ctx, err, end.tried, end.tried_count);
+		else
+			end.done(end.ctx, err);
+		free(end.tried);
 		break;
 	case OP_PING:
 		end.pinged(end.ctx, err, rtt_us);
@@ -122,6 +132,82 @@ static void open_stream(struct swarm_op *op, struct swarm_conn *conn)
 		on_ready(op, 0, op->stream);
 }
 
+static void join_dial(struct swarm_op *op)
+{
+	int err = dial_join(op->swarm->dials, op);
+
+	if (err)
+		swarm_op_end(op, err);
+}
+
+static void on_silent(void *ctx)
+{
+	join_dial(ctx);
+}
+
+/* A connection may be dead without anybody having noticed: a person is told what is so. */
+static void probe(struct swarm_op *op, struct peer *peer)
+{
+	struct swarm *swarm = op->swarm;
+	uint64_t now = swarm_now(swarm), wait_ms = SWARM_PROBE_MS;
+
+	/* Whoever has little time has some left to dial. */
+	if (op->deadline.at_ms < now + 3 * wait_ms)
+		wait_ms = op->deadline.at_ms > now ? (op->deadline.at_ms - now) / 3 : 0;
+	op->probing = true;
+	op->probed_ms = now;
+	swarm->probe_count++;
+	list_for_each(conn, &peer->conns, struct swarm_conn, peer_node)
+	{
+		yamux_ping(conn->yamux, swarm_conn_now_us(conn));
+		swarm_conn_dirty(conn);
+	}
+	timer_start(swarm->timers, &op->soon, wait_ms, on_silent, op);
+}
+
+static struct swarm_op *next_probing(struct swarm *swarm, const struct peer_id *peer)
+{
+	list_for_each(op, &swarm->ops, struct swarm_op, node)
+		if (op->probing && peer_id_equal(&op->peer, peer))
+			return op;
+	return NULL;
+}
+
+static void probe_over(struct swarm_op *op)
+{
+	op->swarm->probe_count -= op->probing;
+	op->probing = false;
+}
+
+void swarm_ops_heard(struct swarm *swarm, const struct peer_id *id)
+{
+	struct peer_id peer = *id;
+	struct swarm_op *op;
+
+	/* Each may start and end others: always the first that still waits. */
+	while ((op = next_probing(swarm, &peer)) != NULL)
+		swarm_op_end(op, 0);
+}
+
+void swarm_ops_lost(struct swarm *swarm, const struct peer_id *peer)
+{
+	struct swarm_op *op;
+
+	while ((op = next_probing(swarm, peer)) != NULL) {
+		probe_over(op);
+		if (!op->dial)
+			timer_start(swarm->timers, &op->soon, 0, op_start, op);
+	}
+}
+
+/* A new connection is up: those that have been silent since are dead. */
+static void end_silent(struct swarm_op *op, struct peer *peer)
+{
+	list_for_each(conn, &peer->conns, struct swarm_conn, peer_node)
+		if (conn->since_ms < op->probed_ms && conn->heard_ms <= op->probed_ms)
+			swarm_conn_fail(conn, -ETIMEDOUT, CODE_NONE);
+}
+
 static void run(struct swarm_op *op, struct swarm_conn *conn)
 {
 	if (op->kind == OP_CONNECT)
@@ -137,6 +223,10 @@ static void op_start(void *ctx)
 	struct swarm_conn *conn = swarm_peer_conn(swarm_peer_get(swarm, &op->peer));
 	int err;
 
+	if (conn && op->asked && !swarm->closing) {
+		probe(op, conn->peer);
+		return;
+	}
 	if (conn) {
 		run(op, conn);
 		return;
@@ -148,16 +238,21 @@ static void op_start(void *ctx)
 	else if (peer_id_equal(&op->peer, &swarm->self) || !peer_id_is_set(&op->peer))
 		err = -EINVAL;
 	else
-		err = dial_join(swarm->dials, op);
+		err = 0;
 	if (err)
 		swarm_op_end(op, err);
+	else
+		join_dial(op);
 }
 
 void swarm_op_dialed(struct swarm_op *op, int err)
 {
-	struct swarm_conn *conn = swarm_peer_conn(swarm_peer_get(op->swarm, &op->peer));
+	struct peer *peer = swarm_peer_get(op->swarm, &op->peer);
+	struct swarm_conn *conn = swarm_peer_conn(peer);
 
-	if (conn)
+	if (conn && op->probing && !err)
+		end_silent(op, peer);
+	if (conn && !(op->probing && err))
 		run(op, conn);
 	else
 		swarm_op_end(op, err ? err : -EPIPE);
@@ -211,6 +306,20 @@ struct swarm_op *swarm_connect(struct swarm *swarm, const struct peer_id *peer,
 	return op;
 }
 
+struct swarm_op *swarm_connect_asked(struct swarm *swarm, const struct peer_id *peer,
+				     const struct multiaddr *addrs, size_t addr_count,
+				     uint64_t deadline_ms, swarm_asked_fn *asked, void *ctx)
+{
+	struct swarm_op *op =
+		swarm_connect(swarm, peer, addrs, addr_count, deadline_ms, NULL, ctx);
+
+	op->asked = asked;
+	op->by_user = true;
+	for (size_t i = 0; i < op->addr_count; i++)
+		swarm_add_addr(swarm, peer, &op->addrs[i], PEERSTORE_RECENT_MS);
+	return op;
+}
+
 struct swarm_op *swarm_connect_heard(struct swarm *swarm, const struct peer_id *peer,
 				     const struct multiaddr *addrs, size_t addr_count,
 				     uint64_t deadline_ms, swarm_done_fn *done, void *ctx)
@@ -246,6 +355,7 @@ struct swarm_op *swarm_ping(struct swarm *swarm, const struct peer_id *peer, uin
 	struct swarm_op *op = swarm_op_new(swarm, OP_PING, peer, deadline_ms, ctx);
 
 	op->pinged = done;
+	op->by_user = true;
 	add_protocol(op, PING_PROTOCOL);
 	return op;
 }

@@ -2,6 +2,7 @@
  * once. */
 #include "net/swarm/dial.h"
 #include "net/swarm/dial_limit.h"
+#include "tests/net/raw_listener.h"
 #include "tests/net/swarm_lab.h"
 
 #include <errno.h>
@@ -30,21 +31,6 @@ static int dial(struct lab *lab, struct swarm *from, const struct peer_id *to,
 	return outcome.err;
 }
 
-/* A listening socket of our own that nobody answers on. */
-static int raw_listener(struct multiaddr *addr)
-{
-	struct sockaddr_in in = { .sin_family = AF_INET,
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(in);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	assert_int_equal(bind(fd, (struct sockaddr *)&in, sizeof(in)), 0);
-	assert_int_equal(listen(fd, 16), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&in, &len), 0);
-	assert_int_equal(multiaddr_from_sockaddr(addr, (struct sockaddr *)&in), 0);
-	return fd;
-}
-
 static int raw_connect(const struct multiaddr *addr)
 {
 	struct sockaddr_storage to;
@@ -53,15 +39,6 @@ static int raw_connect(const struct multiaddr *addr)
 	assert_int_equal(multiaddr_to_sockaddr(addr, &to), 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(struct sockaddr_in)), 0);
 	return fd;
-}
-
-/* An address where nothing listens. */
-static struct multiaddr dead_addr(void)
-{
-	struct multiaddr addr;
-
-	close(raw_listener(&addr));
-	return addr;
 }
 
 static void refused_unknown_and_self(void **state)
