@@ -30,7 +30,7 @@ struct secure_ops {
 	/* Decrypts the first whole frame of [at, at + len) in place. Returns the bytes used, with *plain
 	 * borrowed from at (it may be empty); 0: more is needed; -EBADMSG. */
 	ssize_t (*open)(struct secure *secure, uint8_t *at, size_t len, struct bytes *plain);
-	/* The proven peer, after completion. */
+	/* The proven peer, after completion. After -EKEYREJECTED: whom the other says to be, or zero. */
 	const struct peer_id *(*peer)(const struct secure *secure);
 	/* The muxer that the handshake agreed on, after completion; NULL: multistream must settle it. */
 	const char *(*muxer)(const struct secure *secure);

@@ -60,9 +60,8 @@ static void upgrade_end(struct upgrade *upgrade, int err)
 	void *ctx = upgrade->ctx;
 	struct secured secured = { 0 };
 
-	if (err == -EKEYREJECTED)
-		secured.peer = upgrade->secured.noise ? *noise_peer(upgrade->secured.noise)
-						      : upgrade->secured.peer;
+	if (err == -EKEYREJECTED && upgrade->secured.secure)
+		secured.peer = *upgrade->secured.secure->ops->peer(upgrade->secured.secure);
 	if (!err) {
 		secured = upgrade->secured;
 		upgrade->secured = (struct secured){ 0 };
