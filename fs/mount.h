@@ -19,6 +19,9 @@ struct mount_config {
 	uint64_t timeout_ms;	/* longest wait for one block [MOUNT_TIMEOUT_MS] */
 	bool allow_other;
 	bool offline;		/* never ask the network: EHOSTUNREACH */
+	/* Runs once on a thread of the mount when the mount has left the mount table (umount -l):
+	 * what is in use below it is served on until on_end. May be NULL. */
+	void (*on_detached)(void *ctx);
 	const char *options;	/* further -o options (mount_options.c), comma separated; may be NULL */
 };
 

@@ -27,24 +27,33 @@ struct daemon_mount {
 	struct mount_config config;
 	struct mount *mount;
 	bool ended; /* unmounted from outside */
+	bool detached; /* nobody reaches it by name: served on, but not told of */
 	bool force;
 	struct control_request *request; /* who waits for the present step; may be NULL */
 	struct control_request *waiter;	 /* who waits for its end; may be NULL */
 	pthread_t thread;		 /* of the present step */
-	struct inbox_item step, end;
+	struct inbox_item step, end, detach;
 	int err;
 	char *why;
 };
+
+static void end_waiting(struct daemon_mount *mount)
+{
+	struct control_request *waiter = mount->waiter;
+
+	mount->waiter = NULL;
+	if (!waiter)
+		return;
+	control_on_cancel(waiter, NULL, NULL);
+	control_done(waiter, 0, NULL, NULL);
+}
 
 static void mount_free(struct daemon_mount *mount)
 {
 	struct daemon *daemon = mount->daemon;
 
 	list_remove(&mount->node);
-	if (mount->waiter) {
-		control_on_cancel(mount->waiter, NULL, NULL);
-		control_done(mount->waiter, 0, NULL, NULL);
-	}
+	end_waiting(mount);
 	free(mount->mountpoint);
 	free(mount->source);
 	free(mount->options);
@@ -131,6 +140,23 @@ static void on_end(void *ctx)
 	loop_post(mount->daemon->loop, &mount->end);
 }
 
+static void on_left_table(struct inbox_item *item)
+{
+	struct daemon_mount *mount = container_of(item, struct daemon_mount, detach);
+
+	mount->detached = true;
+	end_waiting(mount);
+}
+
+/* A thread of the mount. */
+static void on_detached(void *ctx)
+{
+	struct daemon_mount *mount = ctx;
+
+	mount->detach.run = on_left_table;
+	loop_post(mount->daemon->loop, &mount->detach);
+}
+
 void daemon_mounts_stop(struct daemon *daemon)
 {
 	list_for_each_safe(mount, &daemon->mounts, struct daemon_mount,
@@ -175,7 +201,8 @@ static void *run_start(void *ctx)
 static struct daemon_mount *find_mount(struct daemon *daemon, const char *mountpoint)
 {
 	list_for_each(mount, &daemon->mounts, struct daemon_mount,
-		      node) if (strcmp(mount->mountpoint, mountpoint) == 0) return mount;
+		      node) if (!mount->detached &&
+				strcmp(mount->mountpoint, mountpoint) == 0) return mount;
 	return NULL;
 }
 
@@ -207,6 +234,7 @@ static struct daemon_mount *mount_new(struct daemon *daemon, const json_t *args)
 	config->mountpoint = mount->mountpoint;
 	config->source = mount->source ? mount->source : "dagfs";
 	config->options = mount->options;
+	config->on_detached = on_detached;
 	config->timeout_ms = (uint64_t)json_integer_value(json_object_get(args, "timeout_ms"));
 	config->allow_other = json_is_true(json_object_get(args, "allow_other"));
 	config->offline = json_is_true(json_object_get(args, "offline"));
@@ -292,7 +320,7 @@ void daemon_call_mounts(void *ctx, struct control_request *request, json_t *args
 
 	(void)args;
 	list_for_each(mount, &daemon->mounts, struct daemon_mount,
-		      node) if (mount->state == MOUNT_RUNNING)
+		      node) if (mount->state == MOUNT_RUNNING && !mount->detached)
 		control_item(request, json_pack("{s:s, s:s}", "Mountpoint", mount->mountpoint,
 						"Source", mount->config.source));
 	control_done(request, 0, NULL, NULL);

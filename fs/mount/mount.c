@@ -98,7 +98,7 @@ static int open_session(struct mount *mount, const struct mount_config *config, 
 }
 
 /* The kernel asks our threads; this is none of them. */
-static int answers(const struct mount *mount, char **why)
+static int answers(struct mount *mount, char **why)
 {
 	struct stat st;
 	int err = stat(mount->point, &st) ? -errno : 0;
@@ -108,6 +108,8 @@ static int answers(const struct mount *mount, char **why)
 	if (err)
 		*why = xasprintf("mounted on %s, but it does not answer: %s", mount->point,
 				 err_text(err));
+	else
+		mount_watch_start(mount, st.st_dev);
 	return err;
 }
 
@@ -129,7 +131,8 @@ static struct mount *mount_new(const struct mount_config *config,
 	mount->below = config->offline ? NULL : fetcher;
 	mount->db = db;
 	mount->parked_end = &mount->parked;
-	mount->stop_fd = -1;
+	mount->stop_fd = mount->table_fd = -1;
+	mount->on_detached = config->on_detached;
 	pthread_mutex_init(&mount->lock, NULL);
 	mount_fetch_init(mount);
 	inodes_init(&mount->inodes, getuid(), getgid(), options->suid);
@@ -142,17 +145,22 @@ static void mount_free(struct mount *mount)
 	pthread_mutex_destroy(&mount->lock);
 	if (mount->stop_fd >= 0)
 		close(mount->stop_fd);
+	if (mount->table_fd >= 0)
+		close(mount->table_fd);
 	mount_options_release(&mount->options);
 	free(mount->point);
 	free(mount->source);
 	free(mount);
 }
 
-/* Closing the session unmounts, lazily, unless that happened before. */
+/* Closing the session unmounts, lazily, unless that happened before. By name: when it was detached
+ * there may be another mount by now. */
 static void shut(struct mount *mount)
 {
 	mount_ahead_stop(mount);
 	mount_threads_stop(mount);
+	if (mount->detached)
+		mount_watch_let_go(mount);
 	fuse_session_unmount(mount->session);
 	fuse_session_destroy(mount->session);
 	pthread_key_delete(mount->self);
@@ -161,8 +169,10 @@ static void shut(struct mount *mount)
 
 static int start_threads(struct mount *mount, char **why)
 {
-	int err = mount_threads_start(mount);
+	int err;
 
+	mount_watch_open(mount);
+	err = mount_threads_start(mount);
 	if (!err)
 		err = mount_ahead_start(mount);
 	if (err) {
@@ -229,16 +239,17 @@ int mount_stop(struct mount *mount, bool force)
 	int err = 0;
 
 	pthread_mutex_lock(&mount->lock);
-	bool ended = mount->ended;
+	bool gone = mount->ended || mount->detached;
 
 	mount->unmounting = true;
 	pthread_mutex_unlock(&mount->lock);
-	if (!ended)
+	if (!gone)
 		err = mount_point_unmount(mount->point);
 	if (err && !force && err == -EBUSY) {
 		pthread_mutex_lock(&mount->lock);
 		mount->unmounting = false;
 		pthread_mutex_unlock(&mount->lock);
+		mount_watch_look(mount); /* nobody was told meanwhile */
 		return err;
 	}
 	log_info("mount", "unmounted at=%s%s", mount->point, err ? " busy" : "");

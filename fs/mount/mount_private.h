@@ -3,6 +3,7 @@
  *   mount.c          starting and stopping
  *   mount_options.c  the words behind -o
  *   mount_point.c    is the mountpoint fit?
+ *   mount_watch.c    is it still in the mount table?
  *   mount_io.c       what the library leaves out of the first answer
  *   mount_threads.c  the threads that serve requests
  *   mount_fetch.c    waiting for blocks: deadlines, interrupts, and who else serves meanwhile
@@ -93,6 +94,7 @@ struct mount {
 	struct inodes inodes;
 	pthread_key_t self;  /* struct worker of this thread */
 	int stop_fd;	     /* readable when all threads are to end */
+	int table_fd;	     /* says when the mount table changed; -1: nobody does */
 	atomic_bool greeted; /* INIT was answered; nothing else is before it */
 	bool dirs_stay;	     /* directories are opened without asking, and listed once */
 
@@ -105,9 +107,11 @@ struct mount {
 	bool stopping;	 /* mount_stop() goes on: no thread starts, no wait begins */
 	bool unmounting; /* by ourselves: on_end is not told */
 	bool ended;	 /* the kernel let go of the mount */
+	bool detached;	 /* it is not in the mount table: not to be unmounted by name */
+	dev_t dev;	 /* 0: not known yet */
 	struct ahead ahead;
 
-	void (*on_end)(void *ctx);
+	void (*on_end)(void *ctx), (*on_detached)(void *ctx);
 	void *ctx;
 };
 
@@ -126,6 +130,17 @@ int mount_point_check(const char *point, struct store *store, char **why);
 int mount_point_check_empty(const char *point, char **why);
 /* Unmount for good, without force: -EBUSY. */
 int mount_point_unmount(const char *point);
+
+/* ---- mount_watch.c ---- */
+
+/* Before there are threads. */
+void mount_watch_open(struct mount *mount);
+/* The mounted device is dev. */
+void mount_watch_start(struct mount *mount, dev_t dev);
+/* Looks into the mount table, and tells on_detached once when the mount has left it. */
+void mount_watch_look(struct mount *mount);
+/* Closes the device so that the library unmounts nothing. No thread uses it any more. */
+void mount_watch_let_go(struct mount *mount);
 
 /* ---- mount_threads.c ---- */
 

@@ -105,16 +105,19 @@ static void serve_parked(struct worker *worker)
 }
 
 /* True when there may be a request; false when the mount is to stop. */
-static bool wait_for_request(const struct mount *mount)
+static bool wait_for_request(struct mount *mount)
 {
-	struct pollfd fds[2] = {
+	struct pollfd fds[] = {
 		{ .fd = fuse_session_fd(mount->session), .events = POLLIN },
 		{ .fd = mount->stop_fd, .events = POLLIN },
+		{ .fd = mount->table_fd, .events = POLLPRI },
 	};
 
-	while (poll(fds, 2, -1) < 0)
+	while (poll(fds, ARRAY_LEN(fds), -1) < 0)
 		if (errno != EINTR)
 			return false;
+	if (fds[2].revents)
+		mount_watch_look(mount);
 	return !fds[1].revents;
 }
 

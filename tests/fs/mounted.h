@@ -47,7 +47,7 @@ struct mounted {
 	struct wait wait;
 	const char *options;
 	struct mount *mount;
-	atomic_uint ended;
+	atomic_uint ended, detached;
 };
 
 static inline void *far_open(struct fetcher *fetcher)
@@ -187,6 +187,13 @@ static inline void mounted_end(void *ctx)
 	atomic_fetch_add(&m->ended, 1);
 }
 
+static inline void mounted_detached(void *ctx)
+{
+	struct mounted *m = ctx;
+
+	atomic_fetch_add(&m->detached, 1);
+}
+
 /* root NULL: the namespace. */
 static inline void mounted_start(struct mounted *m, const struct cid *root, uint64_t timeout_ms,
 				 bool offline)
@@ -195,7 +202,8 @@ static inline void mounted_start(struct mounted *m, const struct cid *root, uint
 				       .source = "test",
 				       .timeout_ms = timeout_ms,
 				       .offline = offline,
-				       .options = m->options };
+				       .options = m->options,
+				       .on_detached = mounted_detached };
 	char *why = NULL;
 
 	if (root)

@@ -480,6 +480,52 @@ static void unmounting_from_outside_is_told(void **state)
 }
 
 /* A process that was killed leaves a dead mount behind. */
+static void lazily_unmounted_is_told_while_in_use(void **state)
+{
+	struct mounted *m = *state;
+	struct cid root = make_tree(&m->blocks);
+	char got[5];
+
+	mounted_start(m, &root, 0, false);
+	int fd = open(m->point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct mount *detached = m->mount;
+
+	assert_true(fd >= 0);
+	assert_int_equal(umount2(m->point, MNT_DETACH), 0);
+	while (!atomic_load(&m->detached))
+		sched_yield();
+	assert_int_equal(m->ended, 0);
+	/* Another one at its place outlives it, and meanwhile what is in use is served. */
+	mounted_start(m, &root, 0, false);
+	int below = openat(fd, "sub/a", O_RDONLY | O_CLOEXEC);
+
+	assert_int_equal(read(below, got, sizeof got), sizeof got);
+	assert_memory_equal(got, "alpha", sizeof got);
+	close(below);
+	assert_int_equal(mount_stop(detached, true), 0);
+	assert_int_equal(faccessat(fd, "none", F_OK, 0), -1);
+	assert_int_equal(errno, ENOTCONN);
+	close(fd);
+	assert_text(m, "sub/a", "alpha");
+	assert_int_equal(m->detached, 1);
+}
+
+static void detached_mounts_end_with_their_last_user(void **state)
+{
+	struct mounted *m = *state;
+
+	mounted_start(m, NULL, 0, false);
+	int fd = open(m->point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	assert_int_equal(umount2(m->point, MNT_DETACH), 0);
+	while (!atomic_load(&m->detached))
+		sched_yield();
+	close(fd);
+	while (!atomic_load(&m->ended))
+		sched_yield();
+	mounted_stop(m, false);
+}
+
 static void dead_mounts_are_taken_away(void **state)
 {
 	struct mounted *m = *state;
@@ -529,6 +575,8 @@ int main(void)
 		MOUNT_TEST(files_and_absent_roots_are_refused),
 		MOUNT_TEST(busy_mounts_stay_unless_forced),
 		MOUNT_TEST(unmounting_from_outside_is_told),
+		MOUNT_TEST(lazily_unmounted_is_told_while_in_use),
+		MOUNT_TEST(detached_mounts_end_with_their_last_user),
 		MOUNT_TEST(dead_mounts_are_taken_away),
 	};
 
