@@ -57,8 +57,10 @@ void engine_worth_look(struct engine_peer *peer)
 	}
 	peer->worth_from = from;
 	peer->worth_to = to;
-	list_remove(&peer->worthy_node);
-	if (from || to)
+	/* Where it is: whoever walks the list would meet it again at its end. */
+	if (!from && !to)
+		list_remove(&peer->worthy_node);
+	else if (list_empty(&peer->worthy_node))
 		list_add_tail(&exchange->worthy, &peer->worthy_node);
 	if (!list_empty(&exchange->worthy) && !timer_running(&exchange->worth))
 		timer_start(exchange->timers, &exchange->worth, LOOK_MS, on_look, exchange);
