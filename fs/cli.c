@@ -102,6 +102,19 @@ static void release_signals(void)
 	signal_wait = NULL;
 }
 
+/* Whoever reads less than was printed must be told: an exit code of 0 says that all of it came. An error of an earlier
+ * write sticks to the stream, its reason is gone by then. */
+static int end_output(struct invocation *in, int code)
+{
+	bool failed = ferror(stdout);
+
+	errno = 0;
+	failed = fflush(stdout) || failed;
+	if (!failed || code != EXIT_OK)
+		return code;
+	return cli_fail(in, 0, "cannot write the output: %s", errno ? strerror(errno) : "an earlier part failed");
+}
+
 static int run(struct invocation *in)
 {
 	int code, err = wait_init(&in->wait);
@@ -138,13 +151,13 @@ int cli_run(int argc, char **argv)
 	}
 	if (in.version && !in.command) {
 		printf("dagfs version %s\n", CLI_VERSION);
-		return EXIT_OK;
+		return end_output(&in, EXIT_OK);
 	}
 	if (in.help || !in.command) {
 		const char *what = in.command ? in.command->name : in.group;
 
 		help_print(in.help ? stdout : stderr, what);
-		return in.help ? EXIT_OK : EXIT_USAGE;
+		return in.help ? end_output(&in, EXIT_OK) : EXIT_USAGE;
 	}
 	return run(&in);
 }
