@@ -3,6 +3,7 @@
  * are always waited for. */
 #include "exchange/store/store_dir.h"
 
+#include "net/base/err.h"
 #include "net/base/log.h"
 
 #include <dirent.h>
@@ -41,20 +42,21 @@ static void drop_unsettled(struct store_lmdb *lmdb)
 	unsigned number;
 
 	while (dir && (entry = readdir(dir))) {
-		char path[GEN_PATH_MAX], dead[GEN_PATH_MAX];
+		struct path path;
 
 		if (sscanf(entry->d_name, "cache-%u", &number) != 1)
 			continue;
-		snprintf(path, sizeof path, "%s/cache-%06u", lmdb->path, number);
-		snprintf(dead, sizeof dead, "%s/dead-%06u", lmdb->path, number);
-		if (gen_dir_is_settled(path))
+		path = dir_path(lmdb, "cache", number);
+		if (gen_dir_is_settled(path.text))
 			continue;
 		log_warn("store",
 			 "%s was being written when the system ended: it is dropped, only cached blocks are "
 			 "lost",
-			 path);
-		if (rename(path, dead))
-			log_error("store", "cannot rename %s", path);
+			 path.text);
+		int err = dir_bury(lmdb, &(struct name){ .class = GEN_CACHE, .number = number });
+
+		if (err)
+			log_error("store", "cannot drop %s: %s", path.text, err_text(err));
 	}
 	if (dir)
 		closedir(dir);

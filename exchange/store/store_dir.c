@@ -48,12 +48,30 @@ int dir_sync(const struct store_lmdb *lmdb)
 	return lmdb_dir_sync(lmdb->path);
 }
 
+/* The paths that we know lead to the directory that was opened. When it was moved they may lead to another store. */
+static bool is_in_place(const struct store_lmdb *lmdb)
+{
+	struct stat opened, named;
+
+	return !fstat(lmdb->dir_fd, &opened) && !stat(lmdb->path, &named) && opened.st_dev == named.st_dev &&
+	       opened.st_ino == named.st_ino;
+}
+
 /* A descriptor whose close() ends the lock, or -errno. */
-int dir_lock(const struct store_lmdb *lmdb, const char *name, int how)
+int dir_lock(struct store_lmdb *lmdb, const char *name, int how)
 {
 	int flags = lmdb->read_only ? O_RDONLY : O_RDWR | O_CREAT;
+
+	if (!is_in_place(lmdb)) {
+		if (!atomic_exchange(&lmdb->moved, true))
+			log_error("store", "%s was moved or removed while it was open: this process must be started again",
+				  lmdb->path);
+		return -ESTALE;
+	}
 	int fd = open(dir_path(lmdb, name, 0).text, flags | O_CLOEXEC, 0600);
 
+	if (fd < 0 && errno == ENOENT && lmdb->read_only) /* where it was never made */
+		fd = open(lmdb->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	while (flock(fd, how)) {
@@ -159,6 +177,12 @@ static int newest_first(const void *a, const void *b)
 	return left->number > right->number ? -1 : left->number < right->number;
 }
 
+/* Its files may still lie under its name: see dir_bury(). */
+static bool is_dead(const struct store_lmdb *lmdb, unsigned number)
+{
+	return access(dir_path(lmdb, "dead", number).text, F_OK) == 0;
+}
+
 /* The generations in the directory; free(*out). */
 int dir_names(const struct store_lmdb *lmdb, struct name **out, size_t *count)
 {
@@ -171,7 +195,7 @@ int dir_names(const struct store_lmdb *lmdb, struct name **out, size_t *count)
 	while (!err && (entry = readdir(dir)))
 		if (*count == GENS_MAX)
 			err = -EAGAIN;
-		else if (parse_name(entry->d_name, &names[*count]))
+		else if (parse_name(entry->d_name, &names[*count]) && !is_dead(lmdb, names[*count].number))
 			++*count;
 	if (dir)
 		closedir(dir);
@@ -252,7 +276,7 @@ int store_dir_gens(struct store_lmdb *lmdb, struct gens **out)
 		atomic_fetch_add(&lmdb->current->refs, 1);
 	}
 	pthread_mutex_unlock(&lmdb->lists);
-	if (err)
+	if (err && err != -ESTALE)
 		log_error("store", "cannot read the generations of %s: %s", lmdb->path,
 			  err_text(err));
 	if (changed)
@@ -273,6 +297,54 @@ void dir_delete(const char *dir)
 	}
 	if (rmdir(dir) && errno != ENOENT)
 		log_warn("store", "cannot remove %s: %s", dir, err_text(-errno));
+}
+
+int dir_bury(const struct store_lmdb *lmdb, const struct name *name)
+{
+	struct path from = dir_path(lmdb, dir_class_names[name->class], name->number);
+	struct path dead = dir_path(lmdb, "dead", name->number);
+
+	if (!rename(from.text, dead.text))
+		return 0;
+	return mkdir(dead.text, 0700) && errno != EEXIST ? -errno : 0;
+}
+
+void dir_delete_dead(const struct store_lmdb *lmdb, unsigned number)
+{
+	for (unsigned class = 0; class < GEN_CLASSES; class++) {
+		struct path path = dir_path(lmdb, dir_class_names[class], number);
+
+		if (access(path.text, F_OK))
+			continue;
+		dir_delete(path.text);
+		if (!access(path.text, F_OK))
+			return; /* the mark stays as long as it does */
+	}
+	dir_delete(dir_path(lmdb, "dead", number).text);
+}
+
+bool dir_may_go(const struct store_lmdb *lmdb, const struct gen *gen)
+{
+	return !access(lmdb->path, W_OK | X_OK) && !access(gen->path, W_OK | X_OK);
+}
+
+int dir_move(const char *from, const char *to)
+{
+	static const char *const names[] = { "lock.mdb", "settled", "data.mdb" };
+	char old[GEN_PATH_MAX + 16], new[GEN_PATH_MAX + 16];
+
+	if (!rename(from, to))
+		return 0;
+	if (errno != EXDEV || (mkdir(to, 0700) && errno != EEXIST))
+		return -errno;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		snprintf(old, sizeof old, "%s/%s", from, names[i]);
+		snprintf(new, sizeof new, "%s/%s", to, names[i]);
+		if (rename(old, new) && errno != ENOENT)
+			return -errno;
+	}
+	dir_delete(from);
+	return 0;
 }
 
 void dir_changing(struct store_lmdb *lmdb)
@@ -341,7 +413,7 @@ int store_dir_roll(struct store_lmdb *lmdb, enum gen_class class, struct gen *la
 
 int store_dir_remove(struct store_lmdb *lmdb, struct gen *gen)
 {
-	struct path dead = dir_path(lmdb, "dead", gen->number);
+	const struct name name = { .class = gen->class, .number = gen->number };
 	int err;
 
 	pthread_mutex_lock(&lmdb->lists);
@@ -350,11 +422,11 @@ int store_dir_remove(struct store_lmdb *lmdb, struct gen *gen)
 	err = fd < 0 ? fd : 0;
 	if (!err) {
 		dir_changing(lmdb);
-		err = rename(gen->path, dead.text) ? -errno : 0;
+		err = dir_bury(lmdb, &name);
 	}
 	if (!err) {
 		err = dir_reload(lmdb);
-		dir_delete(dead.text);
+		dir_delete_dead(lmdb, name.number);
 	}
 	if (fd >= 0)
 		close(fd);

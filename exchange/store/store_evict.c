@@ -1,4 +1,4 @@
-#include "exchange/store/store_lmdb.h"
+#include "exchange/store/store_dir.h"
 
 #include "net/base/err.h"
 #include "net/base/log.h"
@@ -44,9 +44,9 @@ static int evict(struct store_lmdb *lmdb, struct gens *gens)
 	struct gen *oldest = gens->at[gens->count - 1];
 	struct eviction eviction = { .lmdb = lmdb, .budget = gen_used(oldest) / 2 };
 	uint64_t most = lmdb->config.quota_bytes + 2 * store_dir_limit(lmdb, gens, GEN_CACHE);
-	int err = 0;
+	int err = dir_may_go(lmdb, oldest) ? 0 : -EACCES;
 
-	if (oldest == gens_newest(gens, GEN_CACHE))
+	if (!err && oldest == gens_newest(gens, GEN_CACHE))
 		err = store_dir_roll(lmdb, GEN_CACHE, oldest);
 	/* When more comes in than we can copy, nothing is copied. */
 	if (!err && gens_used(gens, GEN_CACHE) < most)
@@ -70,8 +70,13 @@ static int evict_oldest(struct store_lmdb *lmdb)
 		gens_unref(gens);
 	}
 	close(fd);
-	if (err && err != -EALREADY && err != -ECANCELED)
+	if (err == -EALREADY || err == -ECANCELED)
+		return err;
+	/* Every batch that is cached tries it again. */
+	if (err && err != atomic_exchange(&lmdb->evict_err, err))
 		log_error("store", "cannot evict: %s", err_text(err));
+	else if (!err)
+		atomic_store(&lmdb->evict_err, 0);
 	return err;
 }
 

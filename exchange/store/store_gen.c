@@ -514,10 +514,10 @@ static int open_gen(struct gen *gen, const struct gen_config *config)
 
 	/* LMDB would make an empty environment of an empty file. */
 	snprintf(file, sizeof file, "%s/data.mdb", gen->path);
-	if (!config->create && stat(file, &on_disk))
+	if (!config->create && stat(file, &on_disk) && errno != ENOENT)
 		return errno;
-	if (!config->create && on_disk.st_size == 0) {
-		log_error("store", "%s is empty", file);
+	if (!config->create && (access(file, F_OK) || on_disk.st_size == 0)) {
+		log_error("store", "%s is missing or empty", file);
 		return EIO;
 	}
 	bool no_sync = config->no_sync || gen->class == GEN_CACHE;

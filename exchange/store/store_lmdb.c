@@ -535,6 +535,7 @@ int store_open_lmdb(const char *dir, const struct store_config *config, struct s
 
 	lmdb->store.ops = &lmdb_ops;
 	lmdb->config = *config;
+	lmdb->dir_fd = -1;
 	memcpy(lmdb->path, dir, len + 1);
 	lmdb->missing = xcalloc(QUEUE_BATCH_MAX, sizeof(struct queue_item *));
 	pthread_mutex_init(&lmdb->lists, NULL);

@@ -65,6 +65,8 @@ struct store_lmdb {
 	struct store_config config;
 	char path[STORE_PATH_MAX];
 	struct store_shared *shared;
+	int dir_fd;	   /* the directory itself, wherever it is moved; -1: not open */
+	atomic_bool moved; /* that was told */
 	bool read_only; /* as the file system is: nothing is made, noted or taken in, and no thread of ours evicts */
 	struct store_queue *queue;
 	pthread_mutex_t lists; /* guards current */
@@ -73,6 +75,7 @@ struct store_lmdb {
 	pthread_t janitor;
 	int sweep_fd; /* of the janitor's lock, while this process sweeps */
 	atomic_bool closing;
+	atomic_int evict_err; /* of the last eviction: told once */
 	atomic_bool cached; /* this process added to the cache */
 	struct queue_item **missing; /* committer's: of a batch, what is not stored yet */
 	/* Tags of records whose checksum this process has seen to be right. Lossy: one that was

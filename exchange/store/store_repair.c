@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -31,6 +32,16 @@ static int open_data(const char *path)
 	int fd = open(file, O_RDONLY | O_CLOEXEC);
 
 	return fd < 0 ? -errno : fd;
+}
+
+/* Nothing to read, and LMDB would make an environment of it. */
+static bool is_missing(const char *path)
+{
+	char file[GEN_PATH_MAX + 16];
+	struct stat on_disk;
+
+	snprintf(file, sizeof file, "%s/data.mdb", path);
+	return stat(file, &on_disk) ? errno == ENOENT : on_disk.st_size == 0;
 }
 
 static int check_file(const char *path)
@@ -51,6 +62,9 @@ static int check_closed(const char *path)
 {
 	MDB_env *env;
 	MDB_txn *txn = NULL;
+
+	if (is_missing(path))
+		return -EIO;
 	int rc = mdb_env_create(&env);
 
 	if (rc)
@@ -97,12 +111,13 @@ static int set_aside(struct store_lmdb *lmdb, const struct name *name)
 {
 	bool kept = name->class == GEN_KEPT;
 	struct path from = dir_path(lmdb, dir_class_names[name->class], name->number);
-	struct path to = dir_path(lmdb, kept ? "bad" : "dead", name->number);
+	bool save = kept && !is_missing(from.text);
 	int err = kept ? note_lost(lmdb) : 0;
 
 	dir_changing(lmdb);
-	if (!err && rename(from.text, to.text))
-		err = -errno;
+	if (!err)
+		err = save ? dir_move(from.text, dir_path(lmdb, "bad", name->number).text) :
+			     dir_bury(lmdb, name);
 	if (!err)
 		err = dir_sync(lmdb);
 	if (err) {
@@ -110,9 +125,9 @@ static int set_aside(struct store_lmdb *lmdb, const struct name *name)
 		return err;
 	}
 	log_warn("store", "%s is damaged and set aside%s", from.text,
-		 kept ? "" : ": only cached blocks are lost");
-	if (!kept)
-		dir_delete(to.text);
+		 !kept ? ": only cached blocks are lost" : save ? "" : ": there is nothing to be read");
+	if (!save)
+		dir_delete_dead(lmdb, name->number);
 	return 0;
 }
 
@@ -201,9 +216,10 @@ static int save_block(void *ctx, const struct lmdb_found *found)
 static void leave(const struct store_lmdb *lmdb, const char *path, unsigned number)
 {
 	struct path to = dir_path(lmdb, "damaged", number);
+	int err = dir_move(path, to.text);
 
-	if (rename(path, to.text))
-		log_error("store", "cannot rename %s: %s", path, err_text(-errno));
+	if (err)
+		log_error("store", "cannot rename %s: %s", path, err_text(err));
 	else
 		log_warn("store", "%s holds nothing that can be read; remove it when you do not need it", to.text);
 }
@@ -216,6 +232,10 @@ static int salvage_one(struct store_lmdb *lmdb, unsigned number, uint64_t *saved
 	struct lmdb_tally tally;
 	int fd = open_data(path);
 
+	if (fd == -ENOENT) { /* a crash came before the file did */
+		dir_delete(path);
+		return 0;
+	}
 	if (fd < 0)
 		return fd;
 	log_info("store", "looking for blocks in %s", path);

@@ -2,6 +2,7 @@
 
 #include "net/base/err.h"
 #include "net/base/log.h"
+#include "net/base/wait.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -25,7 +26,7 @@ static void remove_leftovers(const struct store_lmdb *lmdb)
 		if (sscanf(entry->d_name, "new-%u", &number) == 1)
 			dir_delete(dir_path(lmdb, "new", number).text);
 		else if (sscanf(entry->d_name, "dead-%u", &number) == 1)
-			dir_delete(dir_path(lmdb, "dead", number).text);
+			dir_delete_dead(lmdb, number);
 	if (dir)
 		closedir(dir);
 }
@@ -109,40 +110,103 @@ static int name_taken(struct store_lmdb *lmdb)
 		}
 		if (lmdb->shared)
 			dir_changing(lmdb);
-		if (rename(from.text, dir_path(lmdb, "kept", number).text))
-			err = -errno;
-		else
-			any = true;
+		err = dir_move(from.text, dir_path(lmdb, "kept", number).text);
+		any = any || !err;
 	}
 	if (dir)
 		closedir(dir);
 	return err || !any ? err : dir_sync(lmdb);
 }
 
+/* What a state file says at its beginning. */
+static int fresh_state(const struct store_lmdb *lmdb, struct store_shared *fresh)
+{
+	unsigned next = 0;
+	int err = next_number(lmdb, &next);
+
+	*fresh = (struct store_shared){ .magic = MAGIC, .version = STORE_VERSION };
+	atomic_init(&fresh->next_number, next);
+	/* Those that know an older state see that the list changed. */
+	atomic_init(&fresh->list, monotonic_ms());
+	return err;
+}
+
+static int write_to(const struct store_lmdb *lmdb, int fd, const struct store_shared *state)
+{
+	ssize_t len = pwrite(fd, state, sizeof *state, 0);
+
+	if (len != sizeof *state)
+		return len < 0 ? -errno : -ENOSPC;
+	return !lmdb->config.no_sync && fsync(fd) ? -errno : 0;
+}
+
 static int write_state(struct store_lmdb *lmdb)
 {
-	struct store_shared fresh = { .magic = MAGIC, .version = STORE_VERSION };
 	struct path making = dir_path(lmdb, "state.new", 0);
-	unsigned next;
-	int err = next_number(lmdb, &next);
+	struct store_shared fresh;
+	int err = fresh_state(lmdb, &fresh);
 
 	if (err)
 		return err;
-	atomic_init(&fresh.next_number, next);
 	int fd = open(making.text, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return -errno;
-	ssize_t len = write(fd, &fresh, sizeof fresh);
-
-	if (len != sizeof fresh)
-		err = len < 0 ? -errno : -ENOSPC;
-	else if (!lmdb->config.no_sync && fsync(fd))
-		err = -errno;
+	err = write_to(lmdb, fd, &fresh);
 	close(fd);
 	if (!err && rename(making.text, dir_path(lmdb, "state", 0).text))
 		err = -errno;
+	if (err)
+		unlink(making.text);
 	return err ? err : dir_sync(lmdb);
+}
+
+/* Written anew where it is: other processes may have it mapped. All it says can be told from the directory. */
+static int heal_state(struct store_lmdb *lmdb, int fd)
+{
+	struct store_shared fresh;
+	int err = fresh_state(lmdb, &fresh);
+
+	if (!err)
+		err = write_to(lmdb, fd, &fresh);
+	if (!err && ftruncate(fd, sizeof fresh))
+		err = -errno;
+	if (!err)
+		log_warn("store", "%s/state was damaged and is made anew", lmdb->path);
+	return err;
+}
+
+/* On a read-only file system, where none can be read: this process's own. */
+static int map_own_state(struct store_lmdb *lmdb)
+{
+	void *at = mmap(NULL, sizeof(struct store_shared), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (at == MAP_FAILED)
+		return -errno;
+	lmdb->shared = at;
+	return fresh_state(lmdb, at);
+}
+
+static bool is_state(int fd)
+{
+	struct store_shared state;
+
+	return pread(fd, &state, sizeof state, 0) == sizeof state && state.magic == MAGIC;
+}
+
+static int take_version(struct store_lmdb *lmdb)
+{
+	if (lmdb->shared->version == STORE_VERSION_SAME && lmdb->read_only)
+		return 0;
+	if (lmdb->shared->version == STORE_VERSION_SAME) {
+		lmdb->shared->version = STORE_VERSION;
+		return msync(lmdb->shared, sizeof(struct store_shared), MS_SYNC) ? -errno : 0;
+	}
+	if (lmdb->shared->version == STORE_VERSION)
+		return 0;
+	log_error("store", "%s has layout version %u; this program knows version %d", lmdb->path,
+		  lmdb->shared->version, STORE_VERSION);
+	return -EIO;
 }
 
 /* -ENOENT: there is none. */
@@ -152,35 +216,28 @@ static int map_state(struct store_lmdb *lmdb)
 	int how = lmdb->read_only ? MAP_PRIVATE : MAP_SHARED;
 	int fd = open(dir_path(lmdb, "state", 0).text,
 		      (lmdb->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
-	struct stat stat;
+	int err = fd < 0 ? -errno : 0;
+	bool damaged = !err && !is_state(fd);
 
-	if (fd < 0)
-		return -errno;
-	bool whole = !fstat(fd, &stat) && stat.st_size >= (off_t)sizeof(struct store_shared);
+	if (lmdb->read_only && (damaged || err == -ENOENT)) {
+		if (fd >= 0)
+			close(fd);
+		return map_own_state(lmdb);
+	}
+	if (damaged)
+		err = heal_state(lmdb, fd);
 	void *at = MAP_FAILED;
 
-	if (whole)
+	if (!err) {
 		at = mmap(NULL, sizeof(struct store_shared), PROT_READ | PROT_WRITE, how, fd, 0);
-	close(fd);
-	if (at == MAP_FAILED) {
-		log_error("store", "%s/state is damaged", lmdb->path);
-		return -EIO;
+		err = at == MAP_FAILED ? -errno : 0;
 	}
+	if (fd >= 0)
+		close(fd);
+	if (err)
+		return err;
 	lmdb->shared = at;
-	if (lmdb->shared->magic == MAGIC && lmdb->shared->version == STORE_VERSION_SAME) {
-		if (lmdb->read_only)
-			return 0;
-		lmdb->shared->version = STORE_VERSION;
-		return msync(at, sizeof(struct store_shared), MS_SYNC) ? -errno : 0;
-	}
-	if (lmdb->shared->magic == MAGIC && lmdb->shared->version == STORE_VERSION)
-		return 0;
-	if (lmdb->shared->magic == MAGIC)
-		log_error("store", "%s has layout version %u; this program knows version %d",
-			  lmdb->path, lmdb->shared->version, STORE_VERSION);
-	else
-		log_error("store", "%s/state is damaged", lmdb->path);
-	return -EIO;
+	return take_version(lmdb);
 }
 
 /* The generations; without those that are damaged. */
@@ -240,6 +297,9 @@ static void end_dead_sweep(struct store_lmdb *lmdb)
 
 int store_dir_open(struct store_lmdb *lmdb)
 {
+	lmdb->dir_fd = open(lmdb->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (lmdb->dir_fd < 0)
+		return -errno;
 	pthread_mutex_lock(&lmdb->lists);
 	int fd = dir_lock(lmdb, "lock", LOCK_EX);
 
@@ -261,4 +321,6 @@ void store_dir_close(struct store_lmdb *lmdb)
 	gens_unref(lmdb->current);
 	if (lmdb->shared)
 		munmap(lmdb->shared, sizeof *lmdb->shared);
+	if (lmdb->dir_fd >= 0)
+		close(lmdb->dir_fd);
 }

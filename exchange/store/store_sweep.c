@@ -1,4 +1,6 @@
-#include "exchange/store/store_lmdb.h"
+#include "exchange/store/store_dir.h"
+
+#include "net/base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -187,6 +189,10 @@ static int sweep_gen(struct sweep *sweep, struct gen *gen, bool small)
 
 	if (err || (!weight.garbage && !small))
 		return err;
+	if (!dir_may_go(sweep->lmdb, gen)) {
+		log_error("store", "%s cannot be deleted, so nothing is copied out of it: its rights do not allow it", gen->path);
+		return -EACCES;
+	}
 	if (!has_room(gen, weight.live_bytes)) {
 		if (!weight.garbage)
 			return 0;

@@ -432,6 +432,24 @@ static void leftovers_are_removed(void **state)
 	store_close(store);
 }
 
+/* Where a directory cannot be renamed a mark tells that it is out: a process died after it made that. */
+static void marked_generation_is_gone(void **state)
+{
+	struct store *store = scratch_store(&quick);
+	char dir[64], path[128];
+
+	(void)state;
+	put_many(store, 0, 3, STORE_KEEP);
+	store_close(store);
+	snprintf(path, sizeof path, "%s/dead-000001", scratch_dir(dir));
+	assert_int_equal(mkdir(path, 0700), 0);
+	store = scratch_store(&quick);
+	assert_false(holds(store, 2));
+	assert_int_equal(count_paths("dead-*"), 0);
+	assert_int_equal(count_paths("kept-*"), 0);
+	store_close(store);
+}
+
 /* ---- processes ---- */
 
 /* Of the blocks below, which are kept and never swept. */
@@ -683,6 +701,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(newer_versions_are_refused, clean),
 		cmocka_unit_test_teardown(a_file_cut_off_gives_what_is_whole, clean),
 		cmocka_unit_test_teardown(leftovers_are_removed, clean),
+		cmocka_unit_test_teardown(marked_generation_is_gone, clean),
 		cmocka_unit_test_teardown(threads_go_on_beside_sweeps, clean),
 		cmocka_unit_test_teardown(killed_beside_sweeps_nothing_kept_is_lost, clean),
 		cmocka_unit_test_teardown(what_another_process_died_of_making_is_seen, clean),

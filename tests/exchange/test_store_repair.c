@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #define BLOCKS 300
 #define PAGE 4096
@@ -45,6 +46,22 @@ static void fill(unsigned flags)
 		block_unref(block);
 	}
 	store_close(store);
+}
+
+static void put_one(struct store *store, uint64_t i)
+{
+	struct block *block = numbered(i, 1000);
+
+	assert_int_equal(store_put(store, block, STORE_KEEP | STORE_WAIT, NULL, NULL), 0);
+	assert_int_equal(store_sync(store), 0);
+	block_unref(block);
+}
+
+static int keep_nothing(void *ctx, struct bytes multihash)
+{
+	(void)ctx;
+	(void)multihash;
+	return 0;
 }
 
 /* How many are there; those that are, are right. */
@@ -234,8 +251,133 @@ static void a_damaged_cache_goes(void **state)
 	store_close(store);
 }
 
-int main(void)
+static void check_state_is_healed(const char *noise, size_t len)
 {
+	char dir[64], file[96];
+
+	snprintf(file, sizeof file, "%s/state", scratch_dir(dir));
+	FILE *out = fopen(file, "w");
+
+	assert_non_null(out);
+	fwrite(noise, 1, len, out);
+	fclose(out);
+	struct store *store = scratch_store(&quick);
+
+	assert_int_equal(count_good(store), GOOD);
+	put_one(store, BLOCKS + len);
+	store_close(store);
+	store = scratch_store(&quick);
+	assert_int_equal(count_good(store), GOOD);
+	store_close(store);
+}
+
+static void damaged_state_is_made_anew(void **state)
+{
+	(void)state;
+	fill(STORE_KEEP);
+	check_state_is_healed("", 0);
+	check_state_is_healed("noise that is too short", 23);
+	check_state_is_healed("noise that is as long as a whole one, and a little longer than it", 65);
+}
+
+/* What another process has open while it is healed. */
+static void healed_state_stays_shared(void **state)
+{
+	char dir[64], file[96];
+
+	(void)state;
+	fill(STORE_KEEP);
+	snprintf(file, sizeof file, "%s/state", scratch_dir(dir));
+	struct store *before = scratch_store(&quick);
+	int fd = open(file, O_WRONLY);
+
+	assert_int_equal(pwrite(fd, "noise", 5, 0), 5);
+	close(fd);
+	pid_t child = fork();
+
+	if (child == 0)
+		execl("/proc/self/exe", "healer", dir, NULL);
+	int status;
+
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	struct block *block = numbered(BLOCKS + 1, 1000);
+
+	assert_true(store_has(before, cid_hash_bytes(&block->cid)));
+	block_unref(block);
+	store_close(before);
+}
+
+static void check_missing_data(bool cut)
+{
+	char dir[64], file[96];
+
+	fill(STORE_KEEP);
+	snprintf(file, sizeof file, "%s/kept-000001/data.mdb", scratch_dir(dir));
+	assert_int_equal(cut ? truncate(file, 0) : unlink(file), 0);
+	struct store *store = scratch_store(&quick);
+
+	assert_int_equal(count_good(store), 0);
+	assert_true(store_lost(store, false));
+	put_one(store, 1);
+	store_close(store);
+	scratch_remove();
+}
+
+static void missing_or_empty_data_loses_its_blocks_alone(void **state)
+{
+	(void)state;
+	check_missing_data(false);
+	check_missing_data(true);
+}
+
+/* Another store lies where this one was. */
+static void moved_store_leaves_the_other_alone(void **state)
+{
+	char dir[64], moved[96];
+	struct store *store, *other;
+	const struct store_sweep_fns none = { .keep = keep_nothing };
+	uint64_t removed, freed;
+
+	(void)state;
+	fill(STORE_KEEP);
+	store = scratch_store(&quick);
+	snprintf(moved, sizeof moved, "%s-moved", scratch_dir(dir));
+	assert_int_equal(rename(dir, moved), 0);
+	other = scratch_store(&quick);
+	put_one(other, 7);
+	assert_int_equal(store_sweep(store, &none, NULL, &removed, &freed), -ESTALE);
+	assert_int_equal(count_good(store), GOOD);
+	struct block *block = numbered(7, 1000);
+
+	assert_true(store_has(other, cid_hash_bytes(&block->cid)));
+	block_unref(block);
+	store_close(other);
+	store_close(store);
+	scratch_remove();
+	assert_int_equal(rename(moved, dir), 0);
+}
+
+static int heal(const char *dir)
+{
+	struct store *store;
+
+	if (store_open_lmdb(dir, &quick, &store))
+		return 1;
+	struct block *block = numbered(BLOCKS + 1, 1000);
+	int err = store_put(store, block, STORE_KEEP | STORE_WAIT, NULL, NULL);
+
+	if (!err)
+		err = store_sync(store);
+	block_unref(block);
+	store_close(store);
+	return err != 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && !strcmp(argv[0], "healer"))
+		return heal(argv[1]);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(a_good_file_passes, clean),
 		cmocka_unit_test_teardown(no_page_is_believed, clean),
@@ -243,6 +385,10 @@ int main(void)
 		cmocka_unit_test_teardown(a_check_sets_aside_and_saves, clean),
 		cmocka_unit_test_teardown(without_first_pages, clean),
 		cmocka_unit_test_teardown(a_damaged_cache_goes, clean),
+		cmocka_unit_test_teardown(damaged_state_is_made_anew, clean),
+		cmocka_unit_test_teardown(healed_state_stays_shared, clean),
+		cmocka_unit_test_teardown(missing_or_empty_data_loses_its_blocks_alone, clean),
+		cmocka_unit_test_teardown(moved_store_leaves_the_other_alone, clean),
 	};
 
 	return cmocka_run_group_tests_name("exchange/store_repair", tests, NULL, NULL);
