@@ -3,6 +3,7 @@
 #include "net/wire/key.h"
 
 #include "net/base/alloc.h"
+#include "net/wire/der.h"
 #include "net/wire/pb.h"
 
 #include <assert.h>
@@ -20,34 +21,6 @@
 #define RSA_EXPONENT_MAX INT32_MAX
 #define SECP256K1_LEN 33
 #define SECP256K1_FULL_LEN 65
-
-enum { DER_INTEGER = 0x02, DER_BITS = 0x03, DER_SEQUENCE = 0x30 };
-
-/* The value of the element at the front of *in, which moves behind it. Shortest lengths only; a bad
- * one yields false. */
-static bool der_take(struct bytes *in, uint8_t tag, struct bytes *value)
-{
-	size_t head = 2, len;
-
-	if (in->len < 2 || in->at[0] != tag)
-		return false;
-	len = in->at[1];
-	if (len & 0x80) {
-		size_t more = len & 0x7f;
-
-		if (more < 1 || more > 2 || in->len < head + more || in->at[2] == 0)
-			return false;
-		len = more == 1 ? in->at[2] : (size_t)in->at[2] << 8 | in->at[3];
-		if (len < 0x80)
-			return false;
-		head += more;
-	}
-	if (len > in->len - head)
-		return false;
-	*value = bytes_of(in->at + head, len);
-	*in = bytes_skip(*in, head + len);
-	return true;
-}
 
 /* A positive integer without its sign byte. */
 static bool der_take_positive(struct bytes *in, struct bytes *value)
