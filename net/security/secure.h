@@ -60,6 +60,9 @@ struct security {
 /* Noise XX with the libp2p payload. Borrows identity and random for its life. */
 struct security *security_noise_new(const struct identity *identity, struct random *random);
 
+/* TLS 1.3 with the libp2p certificate, which is made here and signed by identity. NULL: OpenSSL failed. */
+struct security *security_tls_new(const struct identity *identity);
+
 /* What a swarm offers if it is not told otherwise, in order of preference. Returns how many; the caller
  * frees them. */
 size_t securities_default(struct security *out[static SECURITIES_MAX],

@@ -125,7 +125,7 @@ static void garbage_ends_a_dial(void **state)
 		"close\r\n\r\n400",
 		"\xff\xff\xff\xff\xff\xff",
 		"\x13/multistream/9.0.0\n",
-		"\x13/multistream/1.0.0\n\x03na\n",
+		"\x13/multistream/1.0.0\n\x03na\n\x03na\n", /* to each of our securities */
 		"",
 	};
 	struct lab *lab = lab_new();

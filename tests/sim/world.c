@@ -113,12 +113,16 @@ static void make_swarm(struct node *node)
 {
 	struct world *world = node->world;
 	struct transport *transports[] = { &node->host->transport };
+	/* Never used, as links prove identities; without it each node would make a certificate. */
+	struct security *securities[] = { security_noise_new(node->identity, &node->random) };
 	struct swarm_config config = {
 		.low_water = node->config.low_water,
 		.high_water = node->config.high_water,
 		.keepalive_ms = node->config.keepalive_ms,
 		.transports = transports,
 		.transport_count = ARRAY_LEN(transports),
+		.securities = securities,
+		.security_count = ARRAY_LEN(securities),
 	};
 
 	node->swarm = swarm_new(world->loop, &node->random, node->identity, NULL, &config);
