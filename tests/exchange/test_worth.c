@@ -77,42 +77,11 @@ static void who_only_wants_what_we_lack_is_hardly_worth_more(void **state)
 	stop(f);
 }
 
-static int count_marked(void *ctx, const struct swarm_peer *peer)
-{
-	*(unsigned *)ctx += peer->worth > 0;
-	return 0;
-}
-
-/* Longer than it takes until it is looked whether they are still at work. */
-static void several_are_looked_at_again(void **state)
-{
-	struct fixture *f = start(3);
-	struct exchange_session *session = exchange_session_new(f->nodes[0].exchange);
-	unsigned marked = 0;
-
-	(void)state;
-	for (unsigned i = 1; i < 3; i++) {
-		struct block *block = numbered(i, 1000);
-
-		assert_int_equal(lab_connect(f->lab, f->nodes[0].swarm, f->nodes[i].swarm), 0);
-		put(&f->nodes[i], block);
-		assert_non_null(get(f, session, &block->cid));
-		until(f, i);
-		block_unref(block);
-	}
-	lab_run(f->lab, 10500);
-	swarm_each_peer(f->nodes[0].swarm, count_marked, &marked);
-	assert_int_equal(marked, 2);
-	exchange_session_free(session);
-	stop(f);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_brings_and_who_is_served_is_worth_more),
 		cmocka_unit_test(who_only_wants_what_we_lack_is_hardly_worth_more),
-		cmocka_unit_test(several_are_looked_at_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
