@@ -5,6 +5,7 @@ Prints what it found; exit code 1 when it found a difference.
     random FILE LIKE N SEED      N reads at random offsets of FILE give the bytes of LIKE
     parallel FILE LIKE N SEED    the same by 8 processes at once
     mmap FILE LIKE N SEED        the same through a memory map
+    numbers DIR                  listed numbers below DIR are those of lstat()
     xattr FILE                   its extended attributes as JSON
     errno FILE                   reads FILE whole: JSON {"errno": NAME or "", "bytes", "seconds"}
     write PATH                   tries to change what is there in eight ways: JSON {way: errno name}"""
@@ -86,6 +87,14 @@ def read_mapped(path, like, count, seed):
                     fail("%d mapped bytes at %d differ" % (length, offset))
 
 
+def numbers(top):
+    for folder, _, _ in os.walk(top):
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.inode() != os.lstat(entry.path).st_ino:
+                    fail("%r is listed as %d" % (entry.path, entry.inode()))
+
+
 def xattr(path):
     print(json.dumps({name: os.getxattr(path, name, follow_symlinks=False).decode(errors="replace")
                       for name in ATTRIBUTES}))
@@ -130,7 +139,7 @@ def main(words):
     if words[0] in with_counts:
         with_counts[words[0]](words[1], words[2], int(words[3]), int(words[4]))
     else:
-        {"tree": tree, "xattr": xattr, "errno": read_whole, "write": change}[words[0]](words[1])
+        {"tree": tree, "numbers": numbers, "xattr": xattr, "errno": read_whole, "write": change}[words[0]](words[1])
 
 
 if __name__ == "__main__":
