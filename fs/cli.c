@@ -357,10 +357,18 @@ bool cli_daemon(struct invocation *in)
 {
 	if (!in->control_tried && !in->offline) {
 		in->control_tried = true;
-		if (control_connect(in->repo_path, &in->control))
+		in->control_err = control_reach(in->repo_path, cli_wait(in), &in->control);
+		if (in->control_err)
 			in->control = NULL;
 	}
 	return in->control != NULL;
+}
+
+void cli_drop_daemon(struct invocation *in)
+{
+	control_close(in->control);
+	in->control = NULL;
+	in->control_tried = false;
 }
 
 int cli_need_daemon(struct invocation *in)
@@ -372,6 +380,8 @@ int cli_need_daemon(struct invocation *in)
 	if (in->offline)
 		return cli_fail(in, 0, "dagfs %s needs the daemon: not with --offline",
 				in->command->name);
+	if (in->control_err != -ENOENT)
+		return cli_fail(in, in->control_err, "cannot reach the daemon of %s", in->repo_path);
 	return cli_fail(in, 0, "no daemon runs for %s: start one with `dagfs daemon`",
 			in->repo_path);
 }
@@ -380,9 +390,19 @@ int cli_call(struct invocation *in, const char *cmd, json_t *args,
 	     int (*item)(void *ctx, json_t *value), void *ctx, json_t **result)
 {
 	char *why = NULL, safe[512];
-	int err = control_call(in->control, cmd, args, cli_wait_call(in), item, ctx, result, &why);
-	int code = EXIT_OK;
+	int code = EXIT_OK, err;
 
+	err = control_call(in->control, cmd, json_incref(args), cli_wait_call(in), item, ctx, result, &why);
+	if (err && control_gone(in->control)) { /* the next one, when it was ending */
+		free(why);
+		why = NULL;
+		cli_drop_daemon(in);
+		code = cli_need_daemon(in);
+		err = code ? 0 :
+			     control_call(in->control, cmd, json_incref(args), cli_wait_call(in), item, ctx, result,
+					  &why);
+	}
+	json_decref(args);
 	if (err && why)
 		code = cli_fail(in, 0, "%s", cli_safe(safe, sizeof(safe), why, strlen(why)));
 	else if (err)

@@ -79,6 +79,7 @@ struct invocation {
 	struct repo *repo;
 	struct control *control;
 	bool control_tried;
+	int control_err; /* why there is no control: -ENOENT when no daemon runs */
 	struct fetcher *fetcher;
 	struct wait wait; /* cancelled by SIGINT and SIGTERM */
 };
@@ -143,8 +144,10 @@ bool cli_interrupted(void);
  */
 int cli_need_path(struct invocation *in);
 int cli_need_repo(struct invocation *in);
-/* The daemon when one runs and --offline is not given: true. */
+/* The daemon when one runs and --offline is not given: true. One that starts or ends is waited for, as long as --timeout says. */
 bool cli_daemon(struct invocation *in);
+/* The one that was found has gone: the next cli_daemon() looks again. */
+void cli_drop_daemon(struct invocation *in);
 int cli_need_daemon(struct invocation *in);
 /* control_call() with the command's timeout beyond extra_ms, errors told. 0 or an exit code. args
  * is taken. *result may be NULL. */

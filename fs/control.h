@@ -46,8 +46,9 @@ enum control_kind {
 /* Become the one daemon of the repository, for as long as the returned descriptor is open:
  * -EADDRINUSE when another process is. Any thread. */
 int control_lock(const char *repo_path);
-/* The process id of the daemon that owns the repository, 0 when none runs. Any thread. */
-int control_owner(const char *repo_path);
+/* Does a daemon own the repository, be it just starting or ending? *pid: its process id, 0 when that is not known (it
+ * began just now, or on a full disk). Takes nothing: a daemon that starts is not disturbed. Any thread. */
+bool control_owned(const char *repo_path, int *pid);
 
 /* ---- client: any one thread at a time, blocking ---- */
 
@@ -55,12 +56,17 @@ struct control;
 
 /* Connects to the daemon of the repository. -ECONNREFUSED / -ENOENT: none runs. */
 int control_connect(const char *repo_path, struct control **out);
+/* The same, but waits for a daemon that starts, and for one that ends. -ENOENT: none runs, now; -ETIMEDOUT, -EINTR: as wait
+ * says; -errno. */
+int control_reach(const char *repo_path, struct wait *wait, struct control **out);
 void control_close(struct control *control); /* NULL is ignored */
 /* One command. args is taken. *result is owned by the caller (may be NULL on error). item (may be
  * NULL) gets streamed values, borrowed. Non-zero from item cancels. On failure *why (malloc'd) has
  * the daemon's message and -errno its errno. */
 int control_call(struct control *control, const char *cmd, json_t *args, struct wait *wait,
 		 int (*item)(void *ctx, json_t *value), void *ctx, json_t **result, char **why);
+/* Did the daemon end before it answered anything of the last call? Then it may be asked again, of the next one. */
+bool control_gone(const struct control *control);
 /* A fetcher that asks the daemon: opens connections of its own, so many threads may use it. */
 struct fetcher *fetcher_of_control(const char *repo_path);
 
@@ -85,6 +91,9 @@ struct control_command {
 int control_server_start(struct loop *loop, const char *repo_path, struct exchange *exchange,
 			 struct store *store, const struct control_command *commands, void *ctx,
 			 struct control_server **out);
+/* idle(ctx) is told whenever the last client has gone. It may be within a client's call: stop nothing there, but later. */
+void control_server_on_idle(struct control_server *server, void (*idle)(void *ctx));
+unsigned control_server_clients(const struct control_server *server);
 /* Clients are cut off and their calls cancelled: each control_done() must still come. Before
  * exchange_free(). NULL is ignored. */
 void control_server_stop(struct control_server *server);

@@ -33,6 +33,8 @@ int mount_start(const struct mount_config *config, struct store *store, struct f
 /* Unmounts (lazily when busy and force), ends waiting operations with EINTR, joins, frees. -EBUSY when open files keep it
  * and !force: still mounted. */
 int mount_stop(struct mount *mount, bool force);
+/* Is a dagfs mounted right there, by whatever process? From the kernel's list: the mount is not asked. */
+bool mount_is_at(const char *point);
 const char *mount_point(const struct mount *mount);
 const char *mount_source(const struct mount *mount);
 const struct cid *mount_root(const struct mount *mount);

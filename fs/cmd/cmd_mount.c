@@ -1,16 +1,20 @@
 /* mount, umount, daemon, shutdown. */
 #include "fs/daemon/daemon.h"
 
+#include "fs/mount.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#define DAEMON_WAIT_MS 30000 /* for one that starts or ends */
+#define STARTS_MAX 16	     /* daemons that came and went before a mount was made */
 #define SHUTDOWN_MS 10000
 #define SHUTDOWN_LOOK_MS 20
 #define UMOUNT_MS 30000
@@ -32,6 +36,17 @@ static bool is_handed_over(int fd)
 	return flags >= 0 && !(flags & FD_CLOEXEC);
 }
 
+/* To who started it and waits at the other end. */
+static void tell_reason(int ready_fd, int err, const char *why)
+{
+	char *text = xasprintf("%d %s", -err, why);
+	size_t len = strlen(text);
+	ssize_t n = ready_fd < 0 ? 0 : write(ready_fd, text, len < DAEMON_REASON_MAX ? len : DAEMON_REASON_MAX);
+
+	(void)n; /* it may have gone: then there is only the log */
+	free(text);
+}
+
 static int run_daemon(struct invocation *in)
 {
 	struct daemon_options options = { .ready_fd = -1 };
@@ -48,9 +63,14 @@ static int run_daemon(struct invocation *in)
 		if (!is_handed_over(options.ready_fd))
 			return cli_usage(in, "--ready-fd must be a descriptor that is open");
 	}
+	options.wait = &in->wait;
+	wait_start(&in->wait, DAEMON_WAIT_MS);
+	signal(SIGPIPE, SIG_IGN);
 	err = daemon_run(&options, &why);
-	if (err)
+	if (err) {
 		code = cli_fail(in, why ? 0 : err, "%s", why ? why : "the daemon failed");
+		tell_reason(options.ready_fd, err, why ? why : err_text(err));
+	}
 	free(why);
 	return code;
 }
@@ -72,8 +92,9 @@ static int await_end(struct invocation *in)
 {
 	uint64_t until_ms = monotonic_ms() + SHUTDOWN_MS;
 	struct timespec nap = { .tv_nsec = SHUTDOWN_LOOK_MS * 1000000 };
+	int pid;
 
-	while (control_owner(in->repo_path)) {
+	while (control_owned(in->repo_path, &pid)) {
 		if (cli_interrupted())
 			return EXIT_INTERRUPTED;
 		if (monotonic_ms() >= until_ms)
@@ -85,10 +106,18 @@ static int await_end(struct invocation *in)
 
 static int run_shutdown(struct invocation *in)
 {
-	int code = cli_need_daemon(in);
+	int pid, err, code = cli_need_path(in);
+	char *why = NULL;
 
-	if (!code)
-		code = cli_call(in, "shutdown", NULL, NULL, NULL, NULL);
+	/* One that ends already has no socket. */
+	if (!code && (in->offline || !control_owned(in->repo_path, &pid)))
+		code = cli_need_daemon(in);
+	if (code || !cli_daemon(in))
+		return code ? code : await_end(in);
+	err = control_call(in->control, "shutdown", NULL, cli_wait_call(in), NULL, NULL, NULL, &why);
+	if (err && !control_gone(in->control))
+		code = cli_fail(in, why ? 0 : err, "%s", why ? why : "shutdown");
+	free(why);
 	return code ? code : await_end(in);
 }
 
@@ -176,31 +205,31 @@ static int take_source(struct invocation *in, const char *source, json_t *args)
 	return EXIT_OK;
 }
 
-/* Started here, so that nothing is left behind when it is not used. */
+/* Started here, so that nothing is left behind when it is not used. Others may do the same just now, and one may be ending
+ * since its last mount went: both are waited for. */
 static int need_mount_daemon(struct invocation *in, bool *started)
 {
-	char *why = NULL;
-	int err, code = cli_need_path(in);
+	for (int i = 0; i < STARTS_MAX; i++) {
+		char *why = NULL;
+		int err, code = EXIT_OK;
 
-	if (code)
-		return code;
-	if (!in->offline && cli_daemon(in))
-		return EXIT_OK;
-	if (control_owner(in->repo_path) == 0) {
+		wait_start(&in->wait, DAEMON_WAIT_MS);
+		err = cli_interrupted() ? -EINTR : control_reach(in->repo_path, &in->wait, &in->control);
+		in->control_tried = true;
+		if (err != -ENOENT)
+			return err ? cli_fail(in, err, "cannot reach the daemon of %s", in->repo_path) : EXIT_OK;
 		err = daemon_spawn(in->repo_path, in->offline, &why);
-		if (err)
+		if (err && err != -EADDRINUSE)
 			code = cli_fail(in, err == -EINTR ? err : 0, "%s", why);
+		*started = *started || !err;
 		free(why);
 		if (code)
 			return code;
-		*started = true;
 	}
-	if (control_connect(in->repo_path, &in->control))
-		return cli_fail(in, 0, "the daemon does not answer");
-	in->control_tried = true;
-	return EXIT_OK;
+	return cli_fail(in, 0, "the daemon of %s ends again and again: see daemon.log there", in->repo_path);
 }
 
+/* -ENOENT: the daemon has nothing there; -EPIPE: it has gone; other errors are told. */
 static int umount_call(struct invocation *in, const char *mountpoint, bool force)
 {
 	json_t *args = json_pack("{s:s, s:b}", "mountpoint", mountpoint, "force", (int)force);
@@ -209,7 +238,9 @@ static int umount_call(struct invocation *in, const char *mountpoint, bool force
 
 	wait_start(&in->wait, UMOUNT_MS);
 	err = control_call(in->control, "umount", args, &in->wait, NULL, NULL, NULL, &why);
-	if (err && err != -ENOENT)
+	if (err && control_gone(in->control))
+		err = -EPIPE;
+	else if (err && err != -ENOENT)
 		cli_fail(in, why ? 0 : err, "cannot unmount %s%s%s", mountpoint, why ? ": " : "",
 			 why ? why : "");
 	free(why);
@@ -232,7 +263,28 @@ static int stay(struct invocation *in, const char *mountpoint)
 	return err ? EXIT_FAILED : EXIT_OK;
 }
 
-static int mount_it(struct invocation *in)
+/* When the daemon ends meanwhile, the next one mounts it. */
+static int call_mount(struct invocation *in, json_t *args, bool *started)
+{
+	for (int i = 0;; i++) {
+		char *why = NULL;
+		int code = EXIT_OK, err = control_call(in->control, "mount", json_incref(args), cli_wait_call(in), NULL,
+						       NULL, NULL, &why);
+		bool again = err && control_gone(in->control) && i < STARTS_MAX;
+
+		if (err && !again)
+			code = cli_fail(in, why ? 0 : err, "%s", why ? why : "mount");
+		free(why);
+		if (!again)
+			return err == -EINTR ? EXIT_INTERRUPTED : code;
+		cli_drop_daemon(in);
+		code = need_mount_daemon(in, started);
+		if (code)
+			return code;
+	}
+}
+
+static int mount_it(struct invocation *in, bool *started)
 {
 	const char *source = in->argc == 2 ? in->argv[0] : NULL;
 	const char *point = in->argv[in->argc - 1];
@@ -252,7 +304,7 @@ static int mount_it(struct invocation *in)
 	if (!code && source)
 		code = take_source(in, source, args);
 	if (!code)
-		code = cli_call(in, "mount", json_incref(args), NULL, NULL, NULL);
+		code = call_mount(in, args, started);
 	if (!code && cli_flag(in, "foreground"))
 		code = stay(in, real);
 	json_decref(args);
@@ -268,9 +320,11 @@ static int run_mount(struct invocation *in)
 
 	if (!in->argc)
 		return list_mounts(in);
-	code = need_mount_daemon(in, &started);
+	code = cli_need_path(in);
 	if (!code)
-		code = mount_it(in);
+		code = need_mount_daemon(in, &started);
+	if (!code)
+		code = mount_it(in, &started);
 	if (code && started && in->control) {
 		wait_start(&in->wait, UMOUNT_MS);
 		control_call(in->control, "shutdown-idle", NULL, &in->wait, NULL, NULL, NULL, &why);
@@ -329,6 +383,15 @@ static int umount_by_hand(struct invocation *in, const char *mountpoint)
 			mountpoint);
 }
 
+/* A daemon that ends takes its mounts away itself. */
+static int umount_after_end(struct invocation *in, const char *path)
+{
+	cli_drop_daemon(in);
+	if (cli_daemon(in))
+		return umount_call(in, path, cli_flag(in, "force"));
+	return mount_is_at(path) ? -ENOENT : 0;
+}
+
 static int umount_one(struct invocation *in, const char *point)
 {
 	char *real = realpath(point, NULL);
@@ -337,10 +400,14 @@ static int umount_one(struct invocation *in, const char *point)
 
 	if (cli_daemon(in))
 		err = umount_call(in, path, cli_flag(in, "force"));
+	else if (in->control_err == -EINTR)
+		err = -EINTR;
+	if (err == -EPIPE)
+		err = umount_after_end(in, path);
 	if (err == -ENOENT)
 		code = umount_by_hand(in, path);
 	else if (err)
-		code = EXIT_FAILED;
+		code = err == -EINTR ? EXIT_INTERRUPTED : EXIT_FAILED;
 	free(real);
 	return code;
 }

@@ -12,11 +12,13 @@
 #include <unistd.h>
 
 #define READ_BYTES 65536
+#define LOOK_MS 10 /* how often to look again for a daemon that starts or ends */
 
 struct control {
 	int fd;
 	uint32_t next_id;
 	struct buf in;
+	bool gone; /* the last call broke off before any part of an answer */
 };
 
 int control_connect(const char *repo_path, struct control **out)
@@ -28,6 +30,38 @@ int control_connect(const char *repo_path, struct control **out)
 	*out = xnew(struct control);
 	(*out)->fd = fd;
 	return 0;
+}
+
+/* A while, or until the wait ends. */
+static int nap(struct wait *wait)
+{
+	struct pollfd ready = { .fd = wait->fd, .events = POLLIN };
+	int err = wait_check(wait);
+
+	if (!err && poll(&ready, 1, LOOK_MS) > 0)
+		err = wait_sleep(wait); /* takes the wake-up */
+	return err;
+}
+
+/* The order matters: one that binds its socket between the two looks holds the lock at the second. */
+int control_reach(const char *repo_path, struct wait *wait, struct control **out)
+{
+	for (;;) {
+		int pid, err = control_connect(repo_path, out);
+
+		if (err != -ENOENT && err != -ECONNREFUSED)
+			return err;
+		if (!control_owned(repo_path, &pid))
+			return -ENOENT;
+		err = nap(wait);
+		if (err)
+			return err;
+	}
+}
+
+bool control_gone(const struct control *control)
+{
+	return control->gone;
 }
 
 void control_close(struct control *control)
@@ -186,6 +220,7 @@ int control_call(struct control *control, const char *cmd, json_t *args, struct 
 {
 	uint32_t id = ++control->next_id;
 	int err = send_call(control, id, cmd, args, wait);
+	bool answered = false;
 
 	*why = NULL;
 	if (result)
@@ -198,6 +233,7 @@ int control_call(struct control *control, const char *cmd, json_t *args, struct 
 		if (err)
 			break;
 		if (frame.id == id) {
+			answered = true;
 			err = take_frame(&frame, item, ctx, result, why);
 			buf_consume(&control->in, used);
 			if (err == 0)
@@ -211,6 +247,7 @@ int control_call(struct control *control, const char *cmd, json_t *args, struct 
 	if (err == -EINTR || err == -ETIMEDOUT || err == -ECANCELED)
 		send_cancel(control, id);
 	/* Not when it told why itself: those may be errors of its own connections. */
+	control->gone = !answered && (err == -EPIPE || err == -ECONNRESET);
 	if (!*why && (err == -EPIPE || err == -ECONNRESET))
 		*why = xstrdup("the daemon is gone");
 	return err;

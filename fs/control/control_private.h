@@ -27,6 +27,7 @@ struct control_server {
 	void *ctx;
 	struct list clients;
 	unsigned client_count;
+	void (*idle)(void *ctx); /* may be NULL */
 };
 
 struct control_client {

@@ -95,6 +95,8 @@ static void client_close(struct control_client *client)
 	control_client_drop(client);
 	list_remove(&client->node);
 	client->server->client_count--;
+	if (!client->server->client_count && client->server->idle)
+		client->server->idle(client->server->ctx);
 	uv_close((uv_handle_t *)&client->pipe, on_client_closed);
 }
 
@@ -228,10 +230,21 @@ int control_server_start(struct loop *loop, const char *repo_path, struct exchan
 	return 0;
 }
 
+void control_server_on_idle(struct control_server *server, void (*idle)(void *ctx))
+{
+	server->idle = idle;
+}
+
+unsigned control_server_clients(const struct control_server *server)
+{
+	return server->client_count;
+}
+
 void control_server_stop(struct control_server *server)
 {
 	if (!server)
 		return;
+	server->idle = NULL;
 	list_for_each_safe(client, &server->clients, struct control_client, node)
 		client_close(client);
 	control_socket_release(&server->socket);

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -69,15 +68,26 @@ int control_socket_connect(const char *repo_path)
 	return fd;
 }
 
+/* Of the whole file, and of the descriptor, not the process. Unlike flock(2) it can be asked for without being taken: who only
+ * looks would keep a daemon that starts at that moment from it. */
+static int lock_call(int fd, int command, short type, struct flock *lock)
+{
+	*lock = (struct flock){ .l_type = type, .l_whence = SEEK_SET };
+	return fcntl(fd, command, lock) ? -errno : 0;
+}
+
 /* The lock file tells the owner's pid, for messages: a full disk is no reason not to start. */
 static int lock_in(const char *dir)
 {
 	char *file = repo_file(dir, REPO_DAEMON_LOCK);
 	int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	int err = fd < 0 ? -errno : 0;
+	struct flock lock;
 
-	if (!err && flock(fd, LOCK_EX | LOCK_NB))
-		err = errno == EWOULDBLOCK ? -EADDRINUSE : -errno;
+	if (!err)
+		err = lock_call(fd, F_OFD_SETLK, F_WRLCK, &lock);
+	if (err == -EAGAIN || err == -EACCES)
+		err = fd < 0 ? err : -EADDRINUSE;
 	if (!err && (ftruncate(fd, 0) || dprintf(fd, "%d\n", (int)getpid()) < 0) && errno != ENOSPC && errno != EDQUOT)
 		err = -errno;
 	free(file);
@@ -91,7 +101,8 @@ static bool is_locked(const char *dir, int *pid)
 {
 	char *file = repo_file(dir, REPO_DAEMON_LOCK), text[32] = "";
 	int fd = open(file, O_RDONLY | O_CLOEXEC);
-	bool is = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK;
+	struct flock lock;
+	bool is = fd >= 0 && !lock_call(fd, F_OFD_GETLK, F_RDLCK, &lock) && lock.l_type != F_UNLCK;
 
 	*pid = is && read(fd, text, sizeof(text) - 1) > 0 ? atoi(text) : 0;
 	free(file);
@@ -119,15 +130,15 @@ int control_lock(const char *repo_path)
 	return fd;
 }
 
-int control_owner(const char *repo_path)
+bool control_owned(const char *repo_path, int *pid)
 {
-	int pid = 0;
 	char *dir = NULL;
+	bool is = is_locked(repo_path, pid);
 
-	if (!is_locked(repo_path, &pid) && (dir = repo_run_dir(repo_path, false)))
-		is_locked(dir, &pid);
+	if (!is && (dir = repo_run_dir(repo_path, false)))
+		is = is_locked(dir, pid);
 	free(dir);
-	return pid;
+	return is;
 }
 
 /* Which file was bound, so that no other is removed in its place. */

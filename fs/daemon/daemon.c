@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define STOP_MS 5000
+#define UNUSED_MS 2000 /* who started it for a mount comes within that time */
 
 /* ---- stopping ---- */
 
@@ -40,6 +41,7 @@ void daemon_stop(struct daemon *daemon)
 	if (daemon->stopping)
 		return;
 	daemon->stopping = true;
+	timer_stop(loop_timers(daemon->loop), &daemon->idle);
 	timer_start(loop_timers(daemon->loop), &daemon->deadline, STOP_MS, on_stop_deadline,
 		    daemon);
 	control_server_stop(daemon->control);
@@ -59,8 +61,31 @@ void daemon_mounts_gone(struct daemon *daemon)
 {
 	if (daemon->stopping)
 		daemon_part_gone(daemon);
-	else if (daemon->options->with_mounts && daemon->had_mount)
+	else
+		daemon_look_idle(daemon);
+}
+
+static bool is_idle(const struct daemon *daemon)
+{
+	return daemon->options->with_mounts && !daemon->stopping && list_empty(&daemon->mounts) &&
+	       !control_server_clients(daemon->control);
+}
+
+static void on_idle(void *ctx)
+{
+	struct daemon *daemon = ctx;
+
+	if (is_idle(daemon))
 		daemon_stop(daemon);
+}
+
+void daemon_look_idle(void *ctx)
+{
+	struct daemon *daemon = ctx;
+
+	if (is_idle(daemon))
+		timer_start(loop_timers(daemon->loop), &daemon->idle, daemon->had_mount ? 0 : UNUSED_MS, on_idle,
+			    daemon);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -143,8 +168,11 @@ static int run_parts(struct daemon *daemon, char **why)
 		daemon_pins_start(daemon);
 	if (err)
 		daemon_stop(daemon);
-	else
+	else {
+		control_server_on_idle(daemon->control, daemon_look_idle);
+		daemon_look_idle(daemon);
 		tell_ready(daemon);
+	}
 	if (cli_interrupted()) /* before the loop took the signals over */
 		daemon_stop(daemon);
 	loop_run(daemon->loop);
@@ -179,11 +207,28 @@ static int run_locked(const struct daemon_options *options, char **why)
 
 static char *already_runs(const char *repo_path)
 {
-	int pid = control_owner(repo_path);
+	int pid = 0;
 
+	control_owned(repo_path, &pid);
 	if (!pid) /* on a full disk it could not tell */
 		return xasprintf("a daemon runs for %s already", repo_path);
 	return xasprintf("a daemon runs for %s already (process %d)", repo_path, pid);
+}
+
+/* One that ends is waited for; one that answers stays the only one. */
+static int take_lock(const struct daemon_options *options)
+{
+	struct control *other = NULL;
+	int err, fd;
+
+	do {
+		fd = control_lock(options->repo_path);
+		if (fd != -EADDRINUSE)
+			return fd;
+		err = control_reach(options->repo_path, options->wait, &other);
+		control_close(other);
+	} while (err == -ENOENT);
+	return err == -EINTR ? err : -EADDRINUSE;
 }
 
 int daemon_run(const struct daemon_options *options, char **why)
@@ -192,7 +237,7 @@ int daemon_run(const struct daemon_options *options, char **why)
 
 	if (err)
 		return err;
-	lock_fd = control_lock(options->repo_path);
+	lock_fd = take_lock(options);
 	if (lock_fd == -EADDRINUSE)
 		*why = already_runs(options->repo_path);
 	else if (lock_fd == -ENOENT)

@@ -11,14 +11,19 @@ struct daemon_options {
 	bool with_mounts; /* started by `mount`: ends with its last mount */
 	bool offline;	  /* no listening, no routing: only what is stored */
 	int ready_fd;	  /* gets one byte when it is ready, then closed; -1: none */
+	struct wait *wait; /* how long a daemon that ends is waited for */
 };
+
+/* What goes through ready_fd: a newline when it is ready, else "ERRNO TEXT", which is cut at so many bytes. */
+#define DAEMON_REASON_MAX 1024
+
 
 /* Prints addresses and "Daemon is ready". 0, or -errno with *why (malloc'd). */
 int daemon_run(const struct daemon_options *options, char **why);
 
 /* Starts `dagfs daemon` in the background by running this program again, and waits until it is
  * ready: before any thread is started or store opened. Its messages go to daemon.log in the
- * repository. 0, or -errno with *why (malloc'd). */
+ * repository. 0; -EADDRINUSE: another one was first; -errno; with *why (malloc'd). */
 int daemon_spawn(const char *repo_path, bool offline, char **why);
 
 #endif

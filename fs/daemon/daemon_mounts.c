@@ -1,9 +1,8 @@
 /* Mounts of the daemon. Mounting and unmounting block, so each runs on a thread that lives for that
- * long and posts back.
+ * long and posts back. One mount at a time has a mountpoint; others wait for what becomes of it.
  *
- *   STARTING --mounted--> RUNNING --umount, unmounted from outside, daemon stops--> STOPPING -->
- * gone
- *       \--failed--> gone                ^------------------ busy --------------------/
+ *   WAITING --the place is free--> STARTING --mounted--> RUNNING --umount, unmounted from outside, daemon stops--> STOPPING --> gone
+ *       \--taken--> gone               \--failed--> gone    ^------------------ busy --------------------/
  */
 #include "fs/daemon/daemon_private.h"
 #include "fs/mount.h"
@@ -17,7 +16,7 @@
 
 #define MOUNTS_MAX 64
 
-enum mount_state { MOUNT_STARTING, MOUNT_RUNNING, MOUNT_STOPPING };
+enum mount_state { MOUNT_WAITING, MOUNT_STARTING, MOUNT_RUNNING, MOUNT_STOPPING };
 
 struct daemon_mount {
 	struct list node;
@@ -26,41 +25,62 @@ struct daemon_mount {
 	char *mountpoint, *source, *options;
 	struct mount_config config;
 	struct mount *mount;
-	bool ended; /* unmounted from outside */
-	bool detached; /* nobody reaches it by name: served on, but not told of */
-	bool force;
-	struct control_request *request; /* who waits for the present step; may be NULL */
-	struct control_request *waiter;	 /* who waits for its end; may be NULL */
+	bool ended;			 /* unmounted from outside */
+	bool detached;			 /* nobody reaches it by name: served on, but not told of */
+	bool force;			 /* of the present step */
+	bool want_force;		 /* some umount asked for it */
+	struct control_request *request; /* who waits for the mount; may be NULL */
+	struct list waiters;		 /* struct waiter */
 	pthread_t thread;		 /* of the present step */
 	struct inbox_item step, end, detach;
 	int err;
 	char *why;
 };
 
-static void end_waiting(struct daemon_mount *mount)
-{
-	struct control_request *waiter = mount->waiter;
+/* A call that waits for the end of a mount: it asked for that (umount), or it only waits (mount -f). */
+struct waiter {
+	struct list node;
+	struct control_request *request;
+	bool umount;
+};
 
-	mount->waiter = NULL;
-	if (!waiter)
-		return;
-	control_on_cancel(waiter, NULL, NULL);
-	control_done(waiter, 0, NULL, NULL);
+static void waiter_end(struct waiter *waiter, int err, const char *message)
+{
+	list_remove(&waiter->node);
+	control_on_cancel(waiter->request, NULL, NULL);
+	control_done(waiter->request, err, NULL, message);
+	free(waiter);
 }
 
-static void mount_free(struct daemon_mount *mount)
+static struct waiter *waiter_add(struct daemon_mount *mount, struct control_request *request, bool umount)
 {
-	struct daemon *daemon = mount->daemon;
+	struct waiter *waiter = xnew(struct waiter);
 
-	list_remove(&mount->node);
-	end_waiting(mount);
-	free(mount->mountpoint);
-	free(mount->source);
-	free(mount->options);
-	free(mount->why);
-	free(mount);
-	if (list_empty(&daemon->mounts))
-		daemon_mounts_gone(daemon);
+	waiter->request = request;
+	waiter->umount = umount;
+	list_add_tail(&mount->waiters, &waiter->node);
+	return waiter;
+}
+
+static bool umount_is_wanted(struct daemon_mount *mount)
+{
+	list_for_each(waiter, &mount->waiters, struct waiter, node) if (waiter->umount) return true;
+	return false;
+}
+
+/* For who only waits. */
+static void end_waiting(struct daemon_mount *mount)
+{
+	list_for_each_safe(waiter, &mount->waiters, struct waiter, node) if (!waiter->umount)
+		waiter_end(waiter, 0, NULL);
+}
+
+/* Unmounting failed: who only waits goes on waiting. */
+static void refuse_umounts(struct daemon_mount *mount, int err, const char *message)
+{
+	mount->want_force = false;
+	list_for_each_safe(waiter, &mount->waiters, struct waiter, node) if (waiter->umount)
+		waiter_end(waiter, err, message);
 }
 
 /* The request's end; NULL when nobody waits. */
@@ -75,6 +95,62 @@ static void reply(struct daemon_mount *mount, int err, const char *message)
 	control_done(request, err, NULL, message);
 }
 
+/* umount_err: for who wanted it unmounted. */
+static void mount_drop(struct daemon_mount *mount, int umount_err)
+{
+	list_remove(&mount->node);
+	end_waiting(mount);
+	refuse_umounts(mount, umount_err, NULL);
+	free(mount->mountpoint);
+	free(mount->source);
+	free(mount->options);
+	free(mount->why);
+	free(mount);
+}
+
+/* One that waits for the place, or the one that has it. */
+static struct daemon_mount *find_mount(struct daemon *daemon, const char *mountpoint, bool waiting)
+{
+	list_for_each(mount, &daemon->mounts, struct daemon_mount,
+		      node) if (!mount->detached && (mount->state == MOUNT_WAITING) == waiting &&
+				!strcmp(mount->mountpoint, mountpoint)) return mount;
+	return NULL;
+}
+
+static void start(struct daemon_mount *mount);
+
+/* The next one's turn, when nobody has the place. */
+static void start_next(struct daemon *daemon, const char *mountpoint)
+{
+	struct daemon_mount *next = find_mount(daemon, mountpoint, true);
+
+	if (next && !daemon->stopping && !find_mount(daemon, mountpoint, false))
+		start(next);
+}
+
+static void mount_free(struct daemon_mount *mount, int umount_err)
+{
+	struct daemon *daemon = mount->daemon;
+	char *mountpoint = xstrdup(mount->mountpoint);
+
+	mount_drop(mount, umount_err);
+	start_next(daemon, mountpoint);
+	free(mountpoint);
+	if (list_empty(&daemon->mounts))
+		daemon_mounts_gone(daemon);
+}
+
+/* The place is taken and stays so. */
+static void refuse_waiting(struct daemon *daemon, const char *mountpoint)
+{
+	struct daemon_mount *mount;
+
+	while ((mount = find_mount(daemon, mountpoint, true))) {
+		reply(mount, -EBUSY, "something of dagfs is mounted there already");
+		mount_drop(mount, 0);
+	}
+}
+
 /* ---- stopping ---- */
 
 static void stop(struct daemon_mount *mount, bool force);
@@ -85,16 +161,18 @@ static void on_stopped(struct inbox_item *item)
 
 	pthread_join(mount->thread, NULL);
 	if (!mount->err) {
-		reply(mount, 0, NULL);
-		mount_free(mount);
+		mount_free(mount, 0);
 		return;
 	}
 	mount->state = MOUNT_RUNNING;
-	reply(mount, mount->err,
-	      mount->err == -EBUSY ? "files are open below the mountpoint: close them, or --force"
-				   : NULL);
-	if (mount->daemon->stopping || mount->ended)
+	if (mount->daemon->stopping || mount->ended || (mount->want_force && !mount->force)) {
 		stop(mount, true);
+		return;
+	}
+	refuse_umounts(mount, mount->err,
+		       mount->err == -EBUSY ? "files are open below the mountpoint: close them, or --force" : NULL);
+	if (!mount->detached)
+		refuse_waiting(mount->daemon, mount->mountpoint);
 }
 
 static void *run_stop(void *ctx)
@@ -117,7 +195,7 @@ static void stop(struct daemon_mount *mount, bool force)
 	if (!err)
 		return;
 	mount->state = MOUNT_RUNNING;
-	reply(mount, err, NULL);
+	refuse_umounts(mount, err, NULL);
 	log_error("daemon", "cannot unmount mountpoint=%s err=%s", mount->mountpoint,
 		  err_text(err));
 }
@@ -146,6 +224,7 @@ static void on_left_table(struct inbox_item *item)
 
 	mount->detached = true;
 	end_waiting(mount);
+	start_next(mount->daemon, mount->mountpoint);
 }
 
 /* A thread of the mount. */
@@ -157,10 +236,18 @@ static void on_detached(void *ctx)
 	loop_post(mount->daemon->loop, &mount->detach);
 }
 
+/* Clients are cut off already: who waits with a mount finds that out, and goes to the next daemon. */
 void daemon_mounts_stop(struct daemon *daemon)
 {
-	list_for_each_safe(mount, &daemon->mounts, struct daemon_mount,
-			   node) if (mount->state == MOUNT_RUNNING) stop(mount, true);
+	list_for_each_safe(mount, &daemon->mounts, struct daemon_mount, node)
+	{
+		if (mount->state == MOUNT_RUNNING) {
+			stop(mount, true);
+		} else if (mount->state == MOUNT_WAITING) {
+			reply(mount, -ECANCELED, NULL);
+			mount_drop(mount, 0);
+		}
+	}
 }
 
 /* ---- starting ---- */
@@ -175,14 +262,16 @@ static void on_started(struct inbox_item *item)
 	pthread_join(mount->thread, NULL);
 	if (mount->err) {
 		reply(mount, mount->err, mount->why);
-		mount_free(mount);
+		mount_free(mount, -ENOENT);
 		return;
 	}
 	daemon->had_mount = true;
 	mount->state = MOUNT_RUNNING;
 	reply(mount, unwanted ? -ECANCELED : 0, NULL);
-	if (unwanted)
-		stop(mount, true);
+	if (unwanted || umount_is_wanted(mount))
+		stop(mount, unwanted || mount->want_force);
+	else
+		refuse_waiting(daemon, mount->mountpoint);
 }
 
 static void *run_start(void *ctx)
@@ -198,12 +287,31 @@ static void *run_start(void *ctx)
 	return NULL;
 }
 
-static struct daemon_mount *find_mount(struct daemon *daemon, const char *mountpoint)
+static void start(struct daemon_mount *mount)
 {
-	list_for_each(mount, &daemon->mounts, struct daemon_mount,
-		      node) if (!mount->detached &&
-				strcmp(mount->mountpoint, mountpoint) == 0) return mount;
-	return NULL;
+	int err;
+
+	mount->state = MOUNT_STARTING;
+	control_on_cancel(mount->request, NULL, NULL);
+	err = thread_start(&mount->thread, run_start, mount);
+	if (err) {
+		reply(mount, err, NULL);
+		mount_free(mount, -ENOENT);
+	}
+}
+
+static void on_waiting_cancelled(void *ctx)
+{
+	struct daemon_mount *mount = ctx;
+
+	reply(mount, -ECANCELED, NULL);
+	mount_free(mount, 0);
+}
+
+/* Unmounted from outside, and our threads have not been told yet? */
+static bool is_in_place(const struct daemon_mount *mount)
+{
+	return mount->state == MOUNT_RUNNING && !mount->ended && mount_is_at(mount->mountpoint);
 }
 
 static unsigned mounts_count(const struct daemon *daemon)
@@ -234,12 +342,13 @@ static struct daemon_mount *mount_new(struct daemon *daemon, const json_t *args)
 	config->mountpoint = mount->mountpoint;
 	config->source = mount->source ? mount->source : "dagfs";
 	config->options = mount->options;
-	config->on_detached = on_detached;
 	config->timeout_ms = (uint64_t)json_integer_value(json_object_get(args, "timeout_ms"));
 	config->allow_other = json_is_true(json_object_get(args, "allow_other"));
 	config->offline = json_is_true(json_object_get(args, "offline"));
+	config->on_detached = on_detached;
 	if (root && cid_from_text(&config->root, root))
 		config->root.len = 0;
+	list_init(&mount->waiters);
 	list_add_tail(&daemon->mounts, &mount->node);
 	return mount;
 }
@@ -249,69 +358,59 @@ void daemon_call_mount(void *ctx, struct control_request *request, json_t *args)
 	struct daemon *daemon = ctx;
 	const char *mountpoint = json_string_value(json_object_get(args, "mountpoint"));
 	const char *root = json_string_value(json_object_get(args, "root"));
-	struct daemon_mount *mount;
+	struct daemon_mount *mount, *before;
 	struct cid cid;
-	int err;
 
 	if (!mountpoint || mountpoint[0] != '/' || (root && cid_from_text(&cid, root))) {
 		control_done(request, -EINVAL, NULL, "mount: bad arguments");
 		return;
 	}
-	if (find_mount(daemon, mountpoint) || mounts_count(daemon) >= MOUNTS_MAX) {
+	before = find_mount(daemon, mountpoint, false);
+	if ((before && is_in_place(before)) || mounts_count(daemon) >= MOUNTS_MAX) {
 		control_done(request, -EBUSY, NULL,
-			     find_mount(daemon, mountpoint)
-				     ? "something of dagfs is mounted there already"
-				     : "too many mounts");
+			     before ? "something of dagfs is mounted there already" : "too many mounts");
 		return;
 	}
 	mount = mount_new(daemon, args);
 	mount->request = request;
-	err = thread_start(&mount->thread, run_start, mount);
-	if (err) {
-		reply(mount, err, NULL);
-		mount_free(mount);
-	}
+	if (before)
+		control_on_cancel(request, on_waiting_cancelled, mount);
+	else
+		start(mount);
 }
 
 /* ---- umount, waiting, listing ---- */
 
+/* While it is being mounted or unmounted, that is waited for. */
 void daemon_call_umount(void *ctx, struct control_request *request, json_t *args)
 {
 	const char *mountpoint = json_string_value(json_object_get(args, "mountpoint"));
-	struct daemon_mount *mount = mountpoint ? find_mount(ctx, mountpoint) : NULL;
+	struct daemon_mount *mount = mountpoint ? find_mount(ctx, mountpoint, false) : NULL;
 
 	if (!mount) {
 		control_done(request, -ENOENT, NULL, "the daemon has mounted nothing there");
-	} else if (mount->state != MOUNT_RUNNING) {
-		control_done(request, -EBUSY, NULL, "it is being mounted or unmounted just now");
-	} else {
-		mount->request = request;
-		stop(mount, json_is_true(json_object_get(args, "force")));
+		return;
 	}
+	waiter_add(mount, request, true);
+	mount->want_force |= json_is_true(json_object_get(args, "force"));
+	if (mount->state == MOUNT_RUNNING)
+		stop(mount, mount->want_force);
 }
 
 static void on_wait_cancelled(void *ctx)
 {
-	struct daemon_mount *mount = ctx;
-	struct control_request *waiter = mount->waiter;
-
-	mount->waiter = NULL;
-	control_done(waiter, -ECANCELED, NULL, NULL);
+	waiter_end(ctx, -ECANCELED, NULL);
 }
 
 void daemon_call_mount_wait(void *ctx, struct control_request *request, json_t *args)
 {
 	const char *mountpoint = json_string_value(json_object_get(args, "mountpoint"));
-	struct daemon_mount *mount = mountpoint ? find_mount(ctx, mountpoint) : NULL;
+	struct daemon_mount *mount = mountpoint ? find_mount(ctx, mountpoint, false) : NULL;
 
-	if (!mount) {
+	if (!mount)
 		control_done(request, 0, NULL, NULL); /* it has gone already */
-	} else if (mount->waiter) {
-		control_done(request, -EBUSY, NULL, "somebody waits for it already");
-	} else {
-		mount->waiter = request;
-		control_on_cancel(request, on_wait_cancelled, mount);
-	}
+	else
+		control_on_cancel(request, on_wait_cancelled, waiter_add(mount, request, false));
 }
 
 void daemon_call_mounts(void *ctx, struct control_request *request, json_t *args)

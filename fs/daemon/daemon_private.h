@@ -25,9 +25,10 @@ struct daemon {
 	struct control_server *control;
 	uv_signal_t signals[2];
 	struct timer deadline;	  /* of stopping */
+	struct timer idle;	  /* with_mounts: nobody needs it */
 	struct list mounts;	  /* struct daemon_mount */
 	struct daemon_pins *pins; /* NULL: not started, or ended */
-	bool stopping, had_mount;
+	bool stopping, had_mount; /* had_mount: or `mount` gave up: it may end at once */
 };
 
 /* daemon.c */
@@ -37,6 +38,9 @@ void daemon_stop(struct daemon *daemon);
 void daemon_part_gone(struct daemon *daemon);
 /* After the last mount went, while stopping or not. */
 void daemon_mounts_gone(struct daemon *daemon);
+/* A daemon that `mount` started ends, soon, when it has neither mounts nor clients: who has just unmounted is answered, and
+ * who is about to mount finds it. */
+void daemon_look_idle(void *daemon);
 
 /* daemon_net.c: swarm, routing, exchange from the configuration. -errno with *why. */
 int daemon_net_start(struct daemon *daemon, char **why);

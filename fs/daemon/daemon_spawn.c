@@ -59,29 +59,51 @@ static char *log_since(int fd, off_t from)
 	return xasprintf("%s", strncmp(text, "Error: ", 7) ? text : text + 7);
 }
 
-/* One byte when it is ready; the end of the pipe when it is no more. */
-static int wait_ready(int fd)
+/* 0 when it is ready, else why not, with *why in its own words when it could tell them. */
+static int take_reason(const char *text, char **why)
+{
+	char *rest = NULL;
+	long number = strtol(text, &rest, 10);
+
+	if (text[0] == '\n')
+		return 0;
+	if (number <= 0 || number > 4095 || *rest != ' ')
+		return -ECHILD;
+	*why = xstrdup(rest + 1);
+	return (int)-number;
+}
+
+/* The pipe ends when the daemon is ready, or is no more. */
+static int wait_ready(int fd, char **why)
 {
 	struct pollfd ready = { .fd = fd, .events = POLLIN };
 	uint64_t until_ms = monotonic_ms() + READY_MS;
-	char byte;
+	char text[DAEMON_REASON_MAX + 1];
+	size_t len = 0;
 
-	for (;;) {
+	while (len < DAEMON_REASON_MAX) {
 		uint64_t now_ms = monotonic_ms();
 		int n = poll(&ready, 1, now_ms < until_ms ? (int)(until_ms - now_ms) : 0);
 
 		if (n == 0)
 			return -ETIMEDOUT;
-		if (n > 0)
-			return read(fd, &byte, 1) == 1 ? 0 : -ECHILD;
-		if (errno != EINTR)
+		if (n > 0) {
+			ssize_t got = read(fd, text + len, DAEMON_REASON_MAX - len);
+
+			if (got <= 0)
+				break;
+			len += (size_t)got;
+		} else if (errno != EINTR) {
 			return -errno;
-		if (cli_interrupted())
+		} else if (cli_interrupted()) {
 			return -EINTR;
+		}
 	}
+	text[len] = 0;
+	return take_reason(text, why);
 }
 
-static int spawn(const char *repo_path, bool offline, int log_fd, int *pid)
+static int spawn(const char *repo_path, bool offline, int log_fd, int *pid, char **why)
 {
 	int pipe_fds[2], err;
 
@@ -93,7 +115,7 @@ static int spawn(const char *repo_path, bool offline, int log_fd, int *pid)
 	err = *pid < 0 ? -errno : 0;
 	close(pipe_fds[1]);
 	if (!err)
-		err = wait_ready(pipe_fds[0]);
+		err = wait_ready(pipe_fds[0], why);
 	close(pipe_fds[0]);
 	return err;
 }
@@ -136,13 +158,13 @@ int daemon_spawn(const char *repo_path, bool offline, char **why)
 		return err;
 	}
 	from = lseek(fd, 0, SEEK_END);
-	err = spawn(repo_path, offline, fd, &pid);
+	err = spawn(repo_path, offline, fd, &pid, why);
 	if (err) {
-		if (pid > 0 && err != -ECHILD)
+		if (pid > 0 && (err == -ETIMEDOUT || err == -EINTR))
 			kill(pid, SIGTERM);
 		if (pid > 0)
-			waitpid(pid, NULL, err == -ECHILD ? 0 : WNOHANG);
-		said = log_since(fd, from);
+			waitpid(pid, NULL, err == -ETIMEDOUT || err == -EINTR ? WNOHANG : 0);
+		said = *why ? *why : log_since(fd, from); /* the log may have another one's words */
 		said[strcspn(said, "\n")] = 0;
 		*why = xasprintf("the daemon did not start: %s (see %s)",
 				 *said ? said : err_text(err), file);

@@ -108,8 +108,7 @@ static void unescape(char *text)
 	*to = 0;
 }
 
-/* Is a dagfs mounted right there? */
-static bool has_dagfs(const char *point)
+bool mount_is_at(const char *point)
 {
 	char line[MOUNTINFO_LINE_MAX], at[PATH_MAX];
 	FILE *file = fopen("/proc/self/mountinfo", "re");
@@ -135,7 +134,7 @@ static int check_directory(const char *point, char **why)
 	int err = stat(point, &st) ? -errno : 0;
 
 	/* The kernel may know the root of a dead mount by heart; this it has to ask. */
-	if (!err && has_dagfs(point) && statvfs(point, &answer))
+	if (!err && mount_is_at(point) && statvfs(point, &answer))
 		err = -errno;
 	if (err == -ENOTCONN || err == -ECONNABORTED) {
 		log_info("mount", "taking away the dead mount at=%s", point);
@@ -202,7 +201,7 @@ int mount_point_check(const char *point, struct store *store, char **why)
 {
 	int err = check_directory(point, why);
 
-	if (!err && has_dagfs(point)) {
+	if (!err && mount_is_at(point)) {
 		*why = xasprintf("%s is a dagfs mount already: unmount it first", point);
 		err = -EBUSY;
 	}

@@ -351,6 +351,7 @@ static void a_stopped_server_is_told(void **state)
 	wait_init(&wait);
 	wait_start(&wait, 60000);
 	assert_true(control_call(control, "echo", NULL, &wait, NULL, NULL, NULL, &why) < 0);
+	assert_true(control_gone(control));
 	free(why);
 	assert_int_equal(fetcher->ops->fetch(fetcher, session, &cid, &wait, &block), -EHOSTUNREACH);
 	fetcher->ops->close(fetcher, session);
@@ -469,18 +470,108 @@ static void rights_and_lock(void **state)
 	struct bench *bench = *state;
 	char *file = xasprintf("%s/control.sock", bench->path);
 	struct stat st;
-	int fd;
+	int fd, pid;
 
 	assert_int_equal(stat(file, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
 	free(file);
-	assert_int_equal(control_owner(bench->path), 0);
+	assert_false(control_owned(bench->path, &pid));
 	fd = control_lock(bench->path);
 	assert_true(fd >= 0);
 	assert_int_equal(control_lock(bench->path), -EADDRINUSE);
-	assert_int_equal(control_owner(bench->path), getpid());
+	assert_true(control_owned(bench->path, &pid));
+	assert_int_equal(pid, getpid());
 	close(fd);
-	assert_int_equal(control_owner(bench->path), 0);
+	assert_false(control_owned(bench->path, &pid));
+}
+
+struct looker {
+	struct bench *bench;
+	atomic_bool end;
+};
+
+static void *look_at_the_lock(void *ctx)
+{
+	struct looker *looker = ctx;
+	int pid;
+
+	while (!atomic_load(&looker->end))
+		control_owned(looker->bench->path, &pid);
+	return NULL;
+}
+
+static void who_looks_keeps_no_daemon_from_starting(void **state)
+{
+	struct looker looker = { .bench = *state };
+	pthread_t threads[2];
+
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, look_at_the_lock, &looker), 0);
+	for (int i = 0; i < 2000; i++) {
+		int fd = control_lock(looker.bench->path);
+
+		assert_true(fd >= 0);
+		close(fd);
+	}
+	atomic_store(&looker.end, true);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		pthread_join(threads[i], NULL);
+}
+
+struct reaching {
+	const char *path;
+	uint64_t timeout_ms;
+	atomic_bool done;
+	int err;
+};
+
+static void *reach(void *ctx)
+{
+	struct reaching *reaching = ctx;
+	struct control *control = NULL;
+	struct wait wait;
+
+	assert_int_equal(wait_init(&wait), 0);
+	wait_start(&wait, reaching->timeout_ms);
+	reaching->err = control_reach(reaching->path, &wait, &control);
+	control_close(control);
+	wait_release(&wait);
+	atomic_store(&reaching->done, true);
+	return NULL;
+}
+
+/* A daemon has the lock before its socket answers, and still when it does no longer. */
+static void a_daemon_that_starts_or_ends_is_waited_for(void **state)
+{
+	struct bench *bench = *state;
+	struct reaching reaching = { .path = bench->path, .timeout_ms = 60000 };
+	pthread_t thread;
+	int lock;
+
+	stop(bench);
+	reach(&reaching);
+	assert_int_equal(reaching.err, -ENOENT);
+	lock = control_lock(bench->path);
+	reaching.timeout_ms = 20;
+	reach(&reaching);
+	assert_int_equal(reaching.err, -ETIMEDOUT);
+	reaching.timeout_ms = 60000;
+	atomic_store(&reaching.done, false);
+	pthread_create(&thread, NULL, reach, &reaching);
+	usleep(30000);
+	assert_false(atomic_load(&reaching.done));
+	start(bench);
+	pthread_join(thread, NULL);
+	assert_int_equal(reaching.err, 0);
+	stop(bench);
+	atomic_store(&reaching.done, false);
+	pthread_create(&thread, NULL, reach, &reaching);
+	usleep(30000);
+	assert_false(atomic_load(&reaching.done));
+	close(lock);
+	pthread_join(thread, NULL);
+	assert_int_equal(reaching.err, -ENOENT);
+	start(bench);
 }
 
 static void moved_folder_loses_its_own_socket_alone(void **state)
@@ -529,6 +620,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(blocks_for_many_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(hostile_bytes_end_the_client, setup, teardown),
 		cmocka_unit_test_setup_teardown(rights_and_lock, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_looks_keeps_no_daemon_from_starting, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_daemon_that_starts_or_ends_is_waited_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(moved_folder_loses_its_own_socket_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(replaced_socket_is_left_alone, setup, teardown),
 	};
