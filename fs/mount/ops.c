@@ -267,7 +267,8 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 				FUSE_CAP_NO_OPEN_SUPPORT;
 	const unsigned unwanted = FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_SPLICE_READ |
 				  FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
-				  FUSE_CAP_AUTO_INVAL_DATA;
+				  FUSE_CAP_AUTO_INVAL_DATA |
+				  FUSE_CAP_ASYNC_DIO; /* no signal would end a direct read */
 	struct mount *mount = userdata;
 
 	mount->dirs_stay =

@@ -114,6 +114,37 @@ static void a_signal_ends_the_wait(void **state)
 	assert_int_equal(m->far->waiting, 0);
 }
 
+/* Some programs read around the page cache. */
+static void a_signal_ends_a_direct_read(void **state)
+{
+	struct mounted *m = *state;
+	struct child file = { "far", put_file(&m->far_blocks, 4, LEAF) };
+	struct cid root = put_dir(&m->far_blocks, &file, 1);
+	int status;
+
+	mounted_start(m, &root, LONG_MS, false);
+	int fd = open(IN(m, "far"), O_RDONLY | O_CLOEXEC | O_DIRECT);
+
+	assert_true(fd >= 0);
+	atomic_store(&m->far->silent, true);
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		const struct sigaction action = { .sa_handler = on_signal };
+		static _Alignas(4096) uint8_t got[4096];
+
+		sigaction(SIGUSR1, &action, NULL);
+		_exit(read(fd, got, sizeof got) < 0 ? errno : 0);
+	}
+	await(&m->far->waiting, 1);
+	kill(pid, SIGUSR1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), EINTR);
+	close(fd);
+}
+
 struct reader {
 	pthread_t thread;
 	int fd, step, wrong;
@@ -369,6 +400,7 @@ int main(void)
 		MOUNT_TEST(no_answer_ends_at_the_deadline),
 		MOUNT_TEST(reads_end_at_the_deadline),
 		MOUNT_TEST(a_signal_ends_the_wait),
+		MOUNT_TEST(a_signal_ends_a_direct_read),
 		MOUNT_TEST(many_read_one_file),
 		MOUNT_TEST(waiting_stops_nobody_else),
 		MOUNT_TEST(all_that_wait_are_served),
