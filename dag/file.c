@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROUNDS_MAX 1024 /* of fetching for one view; each brings a node or a leaf nearer */
+#define ROUNDS_MAX 1024	    /* of fetching for one view; each brings a node or a leaf nearer */
+#define STRETCH_PIECES 1024 /* asked for at once by a read of more than one view holds */
 
 /* What one round of a view did not find. */
 struct missing {
@@ -278,21 +279,16 @@ static int view_round(struct file *file, uint64_t offset, uint64_t end, struct w
 	return fetch_missing(file, view, &missing, wait);
 }
 
-int file_view(struct file *file, uint64_t offset, size_t len, struct wait *wait,
-	      struct file_view *view)
+/* offset + len is at most the file's size, and len not 0. */
+static int view_pieces(struct file *file, uint64_t offset, size_t len, struct wait *wait,
+		       struct file_view *view)
 {
-	uint64_t size = file->root->size;
 	bool done = false;
 	int err = 0;
 
 	view->count = view->held_count = 0;
 	view->len = 0;
 	view->reading = false;
-	if (offset >= size || len == 0)
-		return 0;
-	if (len > size - offset)
-		len = (size_t)(size - offset);
-	file_ahead(file, offset, len);
 	for (unsigned round = 0; !err && !done; round++)
 		err = round < ROUNDS_MAX ? view_round(file, offset, offset + len, wait, view, &done)
 					 : -EIO;
@@ -301,23 +297,66 @@ int file_view(struct file *file, uint64_t offset, size_t len, struct wait *wait,
 	return err;
 }
 
+/* As much of len as the file has from offset on. */
+static size_t within(const struct file *file, uint64_t offset, size_t len)
+{
+	uint64_t size = file->root->size;
+
+	if (offset >= size)
+		return 0;
+	return len < size - offset ? len : (size_t)(size - offset);
+}
+
+int file_view(struct file *file, uint64_t offset, size_t len, struct wait *wait,
+	      struct file_view *view)
+{
+	len = within(file, offset, len);
+	if (len == 0) {
+		*view = (struct file_view){ 0 };
+		return 0;
+	}
+	file_ahead(file, offset, len);
+	return view_pieces(file, offset, len, wait, view);
+}
+
+/* ---- copies ---- */
+
+size_t file_view_copy(const struct file_view *view, uint8_t *at)
+{
+	size_t done = 0;
+
+	for (int i = 0; i < view->count; i++) {
+		memcpy(at + done, view->iov[i].iov_base, view->iov[i].iov_len);
+		done += view->iov[i].iov_len;
+	}
+	return done;
+}
+
+/* Views alone would wait once for every FILE_IOV_MAX pieces; what one view cannot hold is asked for
+ * in larger stretches. */
 ssize_t file_read(struct file *file, uint64_t offset, void *at, size_t len, struct wait *wait)
 {
 	struct file_view view;
+	uint64_t asked = 0;
 	size_t done = 0;
 
+	len = within(file, offset, len);
+	if (len)
+		file_ahead(file, offset, len);
 	while (done < len) {
-		int err = file_view(file, offset + done, len - done, wait, &view);
+		if (done && offset + done >= asked)
+			asked = file_ask(file, offset + done, offset + len, STRETCH_PIECES);
+		int err = view_pieces(file, offset + done, len - done, wait, &view);
 
 		if (err)
 			return err;
-		if (view.len == 0)
-			break;
-		for (int i = 0; i < view.count; i++) {
-			memcpy((uint8_t *)at + done, view.iov[i].iov_base, view.iov[i].iov_len);
-			done += view.iov[i].iov_len;
-		}
+		size_t got = file_view_copy(&view, (uint8_t *)at + done);
+
 		file_view_release(&view);
+		assert(got); /* a piece of no bytes is in nobody's way */
+		done += got;
+		if (done < len && wait_check(wait) == -EINTR)
+			return -EINTR;
 	}
 	return (ssize_t)done;
 }

@@ -16,7 +16,8 @@ int file_open(struct blocks *blocks, const struct cid *cid, struct wait *wait, s
 void file_close(struct file *file); /* NULL is ignored */
 uint64_t file_size(const struct file *file);
 
-/* Bytes read (short only at the end), or -errno. */
+/* Bytes read (short only at the end of the file, however small its pieces are), or -errno; -EINTR also between stored
+ * pieces. */
 ssize_t file_read(struct file *file, uint64_t offset, void *at, size_t len, struct wait *wait);
 
 /* The bytes without a copy: straight from the store's map, or from blocks just fetched. The iov is valid until
@@ -35,6 +36,8 @@ struct file_view {
 int file_view(struct file *file, uint64_t offset, size_t len, struct wait *wait,
 	      struct file_view *view);
 void file_view_release(struct file_view *view);
+/* Copies the view's bytes to at, which has room for view->len of them; returns view->len. */
+size_t file_view_copy(const struct file_view *view, uint8_t *at);
 
 /* Ask ahead for the leaves of [offset, offset + len) that are not stored; uses only nodes already known, and asks for
  * those that are not; at most EXCHANGE_WANTS_MAX leaves a call. Never waits. file_view() and file_read() do this by

@@ -61,9 +61,7 @@ static struct file_node *known_node(struct file *file, const struct file_piece *
 	return node;
 }
 
-/* Asks for [from, to); returns how far that came: to an interior node that is not here yet, or to
- * PIECES_MAX. */
-static uint64_t ask(struct file *file, uint64_t from, uint64_t to)
+uint64_t file_ask(struct file *file, uint64_t from, uint64_t to, unsigned pieces_max)
 {
 	struct batch batch = { .file = file };
 	struct file_walk walk;
@@ -72,7 +70,7 @@ static uint64_t ask(struct file *file, uint64_t from, uint64_t to)
 	unsigned pieces = 0;
 
 	file_walk_start(&walk, file, from);
-	while (walk.at < to && pieces < PIECES_MAX && file_walk_next(&walk, &piece)) {
+	while (walk.at < to && pieces < pieces_max && file_walk_next(&walk, &piece)) {
 		bool unknown;
 		struct file_node *node = known_node(file, &piece, &unknown);
 
@@ -101,7 +99,7 @@ void file_prefetch(struct file *file, uint64_t offset, uint64_t len)
 
 	if (offset >= size)
 		return;
-	ask(file, offset, len < size - offset ? offset + len : size);
+	file_ask(file, offset, len < size - offset ? offset + len : size, PIECES_MAX);
 }
 
 /* The range to ask for now; false when there is nothing to do. */
@@ -141,6 +139,6 @@ void file_ahead(struct file *file, uint64_t offset, uint64_t len)
 	if (!file->blocks->fetcher || pthread_mutex_trylock(&file->ahead_lock))
 		return;
 	if (ahead_range(file, offset, len, &from, &to))
-		file->ahead_asked = ask(file, from, to);
+		file->ahead_asked = file_ask(file, from, to, PIECES_MAX);
 	pthread_mutex_unlock(&file->ahead_lock);
 }

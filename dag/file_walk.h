@@ -47,5 +47,8 @@ void file_walk_end(struct file_walk *walk);
 /* Sequential reading seen at [offset, offset + len): ask for what comes next. Never waits; no
  * store_read may be open. */
 void file_ahead(struct file *file, uint64_t offset, uint64_t len);
+/* Asks for the leaves of [from, to) that are not stored. Returns how far that came: to an interior
+ * node that is not here yet, or over pieces_max pieces. Never waits; no store_read may be open. */
+uint64_t file_ask(struct file *file, uint64_t from, uint64_t to, unsigned pieces_max);
 
 #endif

@@ -57,6 +57,34 @@ static bool must_park(struct worker *worker)
 	return true;
 }
 
+/* Calls at once when the interrupt came before. */
+static void hear_interrupt(struct worker *worker)
+{
+	fuse_req_interrupt_func(worker->req, on_interrupt, (void *)(uintptr_t)worker->wait_id);
+}
+
+void mount_fetch_listen(struct worker *worker)
+{
+	struct mount *mount = worker->mount;
+
+	worker->waited = worker->listening = true;
+	pthread_mutex_lock(&mount->lock);
+	worker->wait_id = ++mount->last_wait_id;
+	pthread_mutex_unlock(&mount->lock);
+	hear_interrupt(worker);
+}
+
+void mount_fetch_deafen(struct worker *worker)
+{
+	struct mount *mount = worker->mount;
+
+	worker->listening = false;
+	fuse_req_interrupt_func(worker->req, NULL, NULL);
+	pthread_mutex_lock(&mount->lock);
+	worker->wait_id = 0;
+	pthread_mutex_unlock(&mount->lock);
+}
+
 static int begin(struct worker *worker)
 {
 	struct mount *mount = worker->mount;
@@ -76,10 +104,8 @@ static int begin(struct worker *worker)
 	pthread_mutex_unlock(&mount->lock);
 	if (err)
 		return err;
-	/* Calls at once when the interrupt came before. */
 	if (worker->req)
-		fuse_req_interrupt_func(worker->req, on_interrupt,
-					(void *)(uintptr_t)worker->wait_id);
+		hear_interrupt(worker);
 	return 0;
 }
 
@@ -87,10 +113,11 @@ static void end(struct worker *worker)
 {
 	struct mount *mount = worker->mount;
 
-	if (worker->req)
+	if (worker->req && !worker->listening)
 		fuse_req_interrupt_func(worker->req, NULL, NULL);
 	pthread_mutex_lock(&mount->lock);
-	worker->wait_id = 0;
+	if (!worker->listening)
+		worker->wait_id = 0;
 	if (worker->req)
 		mount->blocked--;
 	pthread_mutex_unlock(&mount->lock);

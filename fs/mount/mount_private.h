@@ -37,6 +37,7 @@ struct worker {
 	struct wait wait;
 	uint64_t timeout_ms; /* of a fetch, in this request */
 	bool waited;	     /* in this request */
+	bool listening;	     /* between mount_fetch_listen() and mount_fetch_deafen() */
 	int gave_up;	     /* -ETIMEDOUT or -EINTR, in this request: no further waiting */
 	bool park;	/* this request cannot be served now: ops_fail() leaves it unanswered */
 	fuse_req_t req; /* being served; NULL: none that the kernel waits for */
@@ -160,6 +161,10 @@ void mount_threads_grow(struct mount *mount);
 void mount_fetch_init(struct mount *mount);
 /* Ends the wait with this id, if it still runs. */
 void mount_fetch_cancel(struct mount *mount, uint64_t wait_id);
+/* Around work for the worker's request that may take long without fetching: between the two an interrupt of the request
+ * cancels worker->wait. The request is answered afterwards. */
+void mount_fetch_listen(struct worker *worker);
+void mount_fetch_deafen(struct worker *worker);
 
 /* ---- mount_ahead.c ---- */
 

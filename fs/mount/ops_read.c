@@ -3,6 +3,8 @@
 
 #include "net/base/err.h"
 
+#include <stdlib.h>
+
 #define FAILED_MS 2000 /* how long a failed range fails again without waiting */
 
 /* Nothing is kept per open file: ENOSYS tells the kernel not to ask again, and to keep its page
@@ -34,22 +36,50 @@ static void note_failure(struct inode *inode, uint64_t offset, size_t size, int 
 	atomic_store(&inode->failed_ms, monotonic_ms());
 }
 
+/* More pieces than a view holds: copied together. It may take long, so it can be interrupted even
+ * when all of it is stored. Releases the view. */
+static int reply_copy(fuse_req_t req, struct file *file, uint64_t offset, size_t len,
+		      struct file_view *view, struct worker *worker)
+{
+	uint8_t *copy = malloc(len);
+	size_t done = copy ? file_view_copy(view, copy) : 0;
+
+	file_view_release(view);
+	if (!copy)
+		return -ENOMEM;
+	mount_fetch_listen(worker);
+	ssize_t rest = file_read(file, offset + done, copy + done, len - done, &worker->wait);
+
+	mount_fetch_deafen(worker);
+	if (rest >= 0)
+		fuse_reply_buf(req, (const char *)copy, done + (size_t)rest);
+	free(copy);
+	return rest < 0 ? (int)rest : 0;
+}
+
+/* The kernel takes a reply that is shorter than asked for as the end of the file, and remembers it:
+ * none but the last may be. */
 static void reply_file(fuse_req_t req, struct file *file, uint64_t offset, size_t size,
 		       struct inode *inode, struct worker *worker)
 {
+	uint64_t left = offset < file_size(file) ? file_size(file) - offset : 0;
+	size_t len = size < left ? size : (size_t)left;
 	struct file_view view;
 	struct cid cid;
 	int err;
 
 	recall_failure(worker, inode, offset);
-	err = file_view(file, offset, size, &worker->wait, &view);
+	err = file_view(file, offset, len, &worker->wait, &view);
+	if (!err && view.len < len) {
+		err = reply_copy(req, file, offset, len, &view, worker);
+	} else if (!err) {
+		fuse_reply_iov(req, view.iov, view.count);
+		file_view_release(&view);
+	}
 	if (err) {
 		note_failure(inode, offset, size, err);
 		ops_fail(req, err, inode_cid(inode, &cid) ? &cid : NULL);
-		return;
 	}
-	fuse_reply_iov(req, view.iov, view.count);
-	file_view_release(&view);
 }
 
 static void reply_block(fuse_req_t req, struct bytes data, uint64_t offset, size_t size)
