@@ -3,12 +3,14 @@
 
 #include <fcntl.h>
 #include <malloc.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* Blocks of up to a few MiB come and go all the time. Without this each one is mapped, cleared by the
  * kernel and unmapped again: a third of the processor time of a fetch. */
 #define MMAP_THRESHOLD (32 << 20)
 #define TRIM_THRESHOLD (64 << 20)
+#define ARENAS_SHORT 1 /* where address space is limited */
 
 /* A file that is opened gets the lowest free number. When the caller closed one of 0 to 2, that file would be
  * taken for the standard input, output or error: messages would be written into the store. What is opened
@@ -33,5 +35,10 @@ int main(int argc, char **argv)
 		return EXIT_FAILED; /* where should it be told? */
 	mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
 	mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD);
+	struct rlimit space;
+
+	/* Each thread's arena takes 64 MiB of address space. */
+	if (!getrlimit(RLIMIT_AS, &space) && space.rlim_cur != RLIM_INFINITY)
+		mallopt(M_ARENA_MAX, ARENAS_SHORT);
 	return cli_run(argc - 1, argv + 1);
 }

@@ -19,11 +19,8 @@
 
 #define VERSION_MIN 1 /* a whole store of layout version 1 is a generation */
 #define VERSION 2
-#define MAP_BYTES_MIN ((uint64_t)1 << 30) /* what is tried last when address space is short */
-#define MAP_BYTES_SHORT ((uint64_t)1 << 34)
 #define READERS_MAX 1024		  /* of all processes together */
 #define TABLES_MAX 4
-#define MAP_MOVES (-1)
 #define READERS_CHECKED 64 /* writes from one look for readers that died to the next: they hold freed pages */
 #define MAP_WAIT_MS 10000	    /* for other readers to end before the map moves */
 #define DISK_FULL_BYTES (32u << 20) /* less free than the largest transaction may need */
@@ -48,50 +45,29 @@ int gen_err(int rc)
 	return -EIO;
 }
 
-static void nap(void)
-{
-	nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
-}
-
 void gen_map_hold(struct gen *gen)
 {
-	int32_t holders = atomic_load_explicit(&gen->map, memory_order_relaxed);
-
-	for (;;)
-		if (holders == MAP_MOVES) {
-			nap(); /* rare, and soon done */
-			holders = atomic_load_explicit(&gen->map, memory_order_relaxed);
-		} else if (atomic_compare_exchange_weak_explicit(&gen->map, &holders, holders + 1,
-								 memory_order_acquire,
-								 memory_order_relaxed)) {
-			return;
-		}
+	lmdb_map_hold(&gen->map);
 }
 
 void gen_map_release(struct gen *gen)
 {
-	atomic_fetch_sub_explicit(&gen->map, 1, memory_order_release);
+	lmdb_map_release(&gen->map);
+}
+
+uint64_t gen_map_bytes(struct gen *gen)
+{
+	MDB_envinfo info;
+
+	lmdb_map_hold(&gen->map);
+	mdb_env_info(gen->env, &info);
+	lmdb_map_release(&gen->map);
+	return info.me_mapsize;
 }
 
 int gen_resize(struct gen *gen, size_t more)
 {
-	MDB_envinfo info;
-	int32_t none = 0;
-
-	/* An each() may write beside its own read: better an error than waiting for oneself. */
-	for (unsigned waited = 0; !atomic_compare_exchange_strong(&gen->map, &none, MAP_MOVES);
-	     waited++) {
-		if (waited == MAP_WAIT_MS)
-			return -ETIMEDOUT;
-		nap();
-		none = 0;
-	}
-	mdb_env_info(gen->env, &info);
-	/* 0: as large as the file says */
-	int rc = mdb_env_set_mapsize(gen->env, more ? info.me_mapsize + more : 0);
-
-	atomic_store(&gen->map, 0);
-	return gen_err(rc);
+	return lmdb_map_move(&gen->map, gen->env, more ? gen_map_bytes(gen) + more : 0, MAP_WAIT_MS);
 }
 
 /* ---- records ---- */
@@ -508,7 +484,7 @@ static int open_tables(struct gen *gen, bool create)
 
 static int open_gen(struct gen *gen, const struct gen_config *config)
 {
-	uint64_t map_bytes = config->map_bytes;
+	uint64_t map_bytes = lmdb_map_first(config->map_bytes);
 	char file[GEN_PATH_MAX + 16];
 	struct stat on_disk;
 
@@ -527,11 +503,8 @@ static int open_gen(struct gen *gen, const struct gen_config *config)
 		return -err;
 	int rc = open_env(gen, map_bytes, no_sync);
 
-	while (rc == ENOMEM && (!map_bytes || map_bytes / 4 >= MAP_BYTES_MIN)) {
-		/* A limited address space: RLIMIT_AS, Valgrind, small hosts. */
-		map_bytes = map_bytes ? map_bytes / 4 : MAP_BYTES_SHORT;
+	while (rc == ENOMEM && (map_bytes = lmdb_map_next(map_bytes)))
 		rc = open_env(gen, map_bytes, no_sync);
-	}
 	if (!rc)
 		rc = check_length(gen);
 	if (!rc)

@@ -10,6 +10,7 @@
 #define EXCHANGE_STORE_GEN_H
 
 #include "net/base/bytes.h"
+#include "net/db/lmdb_map.h"
 
 #include <lmdb.h>
 #include <pthread.h>
@@ -32,9 +33,7 @@ struct gen {
 	MDB_dbi meta, blocks;
 	pthread_mutex_t writing; /* around every write transaction of this process */
 	unsigned writes;	 /* of them, so far */
-	/* How many hold the map where it is; MAP_MOVES while it moves. No pthread_rwlock: a thread may hold many
-	 * generations, in any order, and some twice, and nobody who waits for others keeps readers out. */
-	_Atomic int32_t map;
+	struct lmdb_map map;
 	/* Cache class: a bit for each block that was read since it was written here; blocks share
 	 * bits. */
 	_Atomic uint32_t *recent;
@@ -81,6 +80,9 @@ int gen_stat(struct gen *gen, struct gen_stat *stat);
 /* Takes in that another process made the map larger, or makes it larger by more bytes, when all transactions have ended. The
  * caller has none open: then, after some seconds, -ETIMEDOUT. */
 int gen_resize(struct gen *gen, size_t more);
+
+/* Of the map as it is now. */
+uint64_t gen_map_bytes(struct gen *gen);
 
 /* The map is held where it is until it is let go: by every transaction. */
 void gen_map_hold(struct gen *gen);

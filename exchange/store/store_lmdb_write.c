@@ -11,6 +11,8 @@
 /* Not an LMDB code: what lies under a key is not what was written there. It is left alone, as LMDB would believe
  * the page counts in it when it frees the pages; the block goes to a newer generation, which is read first. */
 #define RECORD_ROTTEN (-1)
+#define GROWS_MAX 3 /* a batch needs two steps at most */
+#define GROW_BYTES ((size_t)16 << 20)
 #define ROLLS_MAX 16 /* generations that others close before we give up */
 
 /* ---- putting ---- */
@@ -221,11 +223,14 @@ static int write_missing(struct store_lmdb *lmdb, enum gen_class class, size_t c
 		err = gen_write_end(gen, txn, rotten ? ECANCELED : rc);
 		if (err == -ENOSPC) /* a reader that died may hold pages */
 			mdb_reader_check(gen->env, NULL);
-		/* A map smaller than meant, as address space is short: another one. */
-		bool again = (rotten || (rc == MDB_MAP_FULL && !lmdb->config.map_bytes)) && i == 0;
+		/* A map smaller than meant, as address space is short: a larger one, or another. */
+		bool small = rc == MDB_MAP_FULL && (!lmdb->config.map_bytes || gen_map_bytes(gen) < lmdb->config.map_bytes);
+		bool again = (rotten || small) && i < GROWS_MAX;
 
-		if (again)
+		if (again && (rotten || gen_resize(gen, GROW_BYTES)))
 			err = store_dir_roll(lmdb, class, gen);
+		else if (again)
+			err = 0;
 		gen_unref(gen);
 		if (!again || err)
 			return err;

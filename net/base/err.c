@@ -24,6 +24,7 @@ static const struct {
 	{ EKEYREJECTED, "signature or identity does not match" },
 	{ EMSGSIZE, "larger than allowed" },
 	{ ENOTSUP, "not supported" },
+	{ ENOMEM, "not enough memory or address space (`ulimit -v`)" },
 	{ EINVAL, "invalid value" },
 	{ EEXIST, "exists already" },
 };

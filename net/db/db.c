@@ -10,6 +10,9 @@
 #include <string.h>
 
 #define DB_READERS_CHECKED 64 /* writes from one look for readers that died to the next */
+#define ROOM_BYTES ((uint64_t)12 << 20) /* less: the map grows before the next write */
+#define GROW_BYTES ((uint64_t)32 << 20)
+#define MAP_WAIT_MS 200 /* for other transactions of this process to end */
 #define PAGE_HEAD 16 /* LMDB's: u64 number, u16, u16 flags, u32 pages */
 #define PAGE_KINDS 15u
 #define PAGE_OVERFLOW 4u
@@ -31,6 +34,8 @@ int db_err(int rc)
 	case MDB_READERS_FULL:
 	case MDB_DBS_FULL:
 		return -EAGAIN;
+	case MDB_MAP_RESIZED:
+		return -ESTALE; /* begin() takes it in */
 	case MDB_BAD_VALSIZE:
 		return -EINVAL;
 	default: /* corrupt, foreign version, our misuse: nothing a caller could tell apart */
@@ -133,7 +138,25 @@ static int knows_all(struct db *db, MDB_txn *txn, size_t count, bool *knows, siz
 	return err;
 }
 
-static int begin(struct db *db, bool write, MDB_txn **txn, size_t *count)
+/* Where address space is short the map is small at first: before it is full it grows. Who reads while he writes cannot have it
+ * moved, and goes on as long as there is room. */
+static void make_room(struct db *db)
+{
+	MDB_envinfo info;
+	MDB_stat stat;
+
+	lmdb_map_hold(&db->map);
+	mdb_env_info(db->env, &info);
+	mdb_env_stat(db->env, &stat);
+	lmdb_map_release(&db->map);
+	uint64_t used = (info.me_last_pgno + 1) * (uint64_t)stat.ms_psize, more = info.me_mapsize + GROW_BYTES;
+
+	if (info.me_mapsize < db->map_bytes && info.me_mapsize < used + ROOM_BYTES)
+		lmdb_map_move(&db->map, db->env, more < db->map_bytes ? more : db->map_bytes, MAP_WAIT_MS);
+}
+
+/* The map is held when it is 0. -ESTALE: another process made the map larger. */
+static int begin_once(struct db *db, bool write, MDB_txn **txn, size_t *count)
 {
 	for (;;) {
 		bool knows = false;
@@ -167,6 +190,26 @@ static int begin(struct db *db, bool write, MDB_txn **txn, size_t *count)
 	}
 }
 
+static int begin(struct db *db, bool write, MDB_txn **txn, size_t *count)
+{
+	int err;
+
+	if (write)
+		make_room(db);
+	for (;;) {
+		lmdb_map_hold(&db->map);
+		err = begin_once(db, write, txn, count);
+		if (!err)
+			return 0;
+		lmdb_map_release(&db->map);
+		if (err != -ESTALE)
+			return err;
+		err = lmdb_map_move(&db->map, db->env, 0, MAP_WAIT_MS);
+		if (err)
+			return err == -ETIMEDOUT ? -EAGAIN : err;
+	}
+}
+
 static struct db_txn *txn_new(struct db *db, MDB_txn *begun, bool write, size_t count)
 {
 	struct db_txn *txn = xnew(struct db_txn);
@@ -189,8 +232,12 @@ int db_begin(struct db *db, bool write, struct db_txn **out)
 int db_begin_blind(struct db *db, struct db_txn **out)
 {
 	MDB_txn *txn;
+
+	lmdb_map_hold(&db->map);
 	int err = db_err(mdb_txn_begin(db->env, NULL, 0, &txn));
 
+	if (err)
+		lmdb_map_release(&db->map);
 	*out = err ? NULL : txn_new(db, txn, true, 0);
 	return err;
 }
@@ -200,6 +247,7 @@ void db_abort(struct db_txn *txn)
 	if (!txn)
 		return;
 	mdb_txn_abort(txn->txn);
+	lmdb_map_release(&txn->db->map);
 	atomic_fetch_sub(&txn->db->txns, 1);
 	free(txn);
 }
@@ -222,6 +270,7 @@ int db_commit(struct db_txn *txn)
 			db->count = txn->count;
 		pthread_mutex_unlock(&db->lock);
 	}
+	lmdb_map_release(&db->map);
 	atomic_fetch_sub(&db->txns, 1);
 	free(txn);
 	return err;

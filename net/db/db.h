@@ -18,7 +18,7 @@ struct db;
 struct db_txn;
 
 /* Opens (creates) the environment in directory dir, mode 0700. map_bytes: the most it may ever hold
- * (virtual memory only); all processes that open dir name the same. The parent of dir exists.
+ * (virtual memory only, less where that is limited, until it is needed); all processes that open dir name the same. The parent of dir exists.
  * On a read-only file system one that exists can be read, and writing is -EROFS.
  * One that is damaged or of an older version is built anew first (see db_salvaged()), when no other process has it open: else
  * -EBUSY after some seconds. 0 or -errno; -EIO when nothing in it can be read; -ENOTSUP when it is of a newer version. */

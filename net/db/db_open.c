@@ -18,23 +18,35 @@
 #define DB_OPEN_TRIES 60 /* while another process has open what is to be built anew: some seconds */
 #define DB_BUILT_MAX 10	 /* it was, and still cannot be opened; lmdb_dir_forget() tells why some */
 
+/* NOTLS: threads come and go, and one may read while it reads. No WRITEMAP: a stray pointer of ours must not reach the file. */
+static int try_env(struct db *db, const char *dir, uint64_t map_bytes, unsigned int flags)
+{
+	int rc = mdb_env_create(&db->env);
+
+	if (rc)
+		return rc;
+	if ((rc = mdb_env_set_mapsize(db->env, map_bytes)) ||
+	    (rc = mdb_env_set_maxdbs(db->env, DB_TABLES)) ||
+	    (rc = mdb_env_set_maxreaders(db->env, DB_READERS_MAX)) ||
+	    (rc = mdb_env_set_assert(db->env, db_die)) ||
+	    (rc = mdb_env_open(db->env, dir, MDB_NOTLS | flags, 0600))) {
+		mdb_env_close(db->env);
+		db->env = NULL;
+	}
+	return rc;
+}
+
 static int open_env(struct db *db, const char *dir, uint64_t map_bytes, unsigned int flags)
 {
 	MDB_txn *txn;
 	mdb_filehandle_t fd;
 	int dead;
-	int rc = mdb_env_create(&db->env);
+	uint64_t bytes = lmdb_map_first(map_bytes);
+	int rc = try_env(db, dir, bytes, flags);
 
-	if (rc)
-		return rc;
-	/* NOTLS: threads come and go, and one may read while it reads. No WRITEMAP: a stray
-	 * pointer of ours must not reach the file. */
-	if ((rc = mdb_env_set_mapsize(db->env, map_bytes)) ||
-	    (rc = mdb_env_set_maxdbs(db->env, DB_TABLES)) ||
-	    (rc = mdb_env_set_maxreaders(db->env, DB_READERS_MAX)) ||
-	    (rc = mdb_env_set_assert(db->env, db_die)) ||
-	    (rc = mdb_env_open(db->env, dir, MDB_NOTLS | flags, 0600)) ||
-	    (rc = mdb_reader_check(db->env, &dead)) || (rc = mdb_env_get_fd(db->env, &fd)))
+	while (rc == ENOMEM && (bytes = lmdb_map_next(bytes)))
+		rc = try_env(db, dir, bytes, flags);
+	if (rc || (rc = mdb_reader_check(db->env, &dead)) || (rc = mdb_env_get_fd(db->env, &fd)))
 		return rc;
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	if ((rc = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn)))
@@ -103,6 +115,7 @@ int db_open_raw(const char *dir, uint64_t map_bytes, unsigned flags, struct db *
 	atomic_init(&db->txns, 0);
 	atomic_init(&db->writes, 0);
 	db->writer = db_writer_new(db);
+	db->map_bytes = map_bytes;
 	db->read_only = flags & MDB_RDONLY;
 	err = open_here(dir, map_bytes, flags, db);
 	if (!err)

@@ -3,6 +3,7 @@
 #define NET_BASE_DB_PRIVATE_H
 
 #include "net/db/db.h"
+#include "net/db/lmdb_map.h"
 
 #include <lmdb.h>
 #include <pthread.h>
@@ -45,6 +46,8 @@ struct db {
 	MDB_dbi main;
 	char *temp_dir; /* to be removed, or NULL */
 	struct db_writer *writer;
+	struct lmdb_map map; /* held by every transaction */
+	uint64_t map_bytes;  /* as large as it may become */
 	atomic_uint txns; /* open */
 	atomic_uint writes; /* so far */
 	bool read_only;	  /* as the file system is */

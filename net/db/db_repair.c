@@ -106,6 +106,21 @@ int db_check_pages(struct db *db)
 
 /* ---- building ---- */
 
+/* All is put in one transaction. */
+static int make_room(struct db *db, const char *dir)
+{
+	char *file = in_dir(dir, "data.mdb");
+	struct stat old;
+	MDB_envinfo info;
+	uint64_t needed = stat(file, &old) ? 0 : 2 * (uint64_t)old.st_size;
+
+	free(file);
+	mdb_env_info(db->env, &info);
+	if (needed <= info.me_mapsize || info.me_mapsize >= db->map_bytes)
+		return 0;
+	return lmdb_map_move(&db->map, db->env, needed < db->map_bytes ? needed : db->map_bytes, 0);
+}
+
 static int build_begin(const char *dir, uint64_t map_bytes, struct db **out, struct db_txn **txn)
 {
 	char *new = in_dir(dir, "new"), *file = in_dir(dir, "new/data.mdb");
@@ -116,6 +131,8 @@ static int build_begin(const char *dir, uint64_t map_bytes, struct db **out, str
 		err = -errno;
 	if (!err)
 		err = db_open_raw(new, map_bytes, MDB_NOSYNC | MDB_NOLOCK, out);
+	if (!err)
+		err = make_room(*out, dir);
 	if (!err)
 		err = db_begin(*out, true, txn);
 	if (!err && (err = db_put(*txn, DB_LAYOUT, bytes_str("made"), bytes_str("anew"))))

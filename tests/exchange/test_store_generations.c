@@ -305,11 +305,12 @@ static void old_put(MDB_env *env, uint64_t number)
 	block_unref(block);
 }
 
-/* A store as version 1 made it. */
-static void make_old(unsigned char version)
+/* A store as version 1 made it; closed: its taking in has begun. */
+static void make_old_of(unsigned char version, unsigned char closed)
 {
-	unsigned char number[8] = { version };
+	unsigned char number[8] = { version }, flag[8] = { closed };
 	MDB_val key = { 7, (void *)"version" }, value = { 8, number };
+	MDB_val closed_key = { 6, (void *)"closed" }, closed_value = { 8, flag };
 	MDB_env *env;
 	MDB_txn *txn;
 	MDB_dbi meta;
@@ -322,10 +323,16 @@ static void make_old(unsigned char version)
 	assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
 	assert_int_equal(mdb_dbi_open(txn, "meta", MDB_CREATE, &meta), 0);
 	assert_int_equal(mdb_put(txn, meta, &key, &value, 0), 0);
+	assert_int_equal(mdb_put(txn, meta, &closed_key, &closed_value, 0), 0);
 	assert_int_equal(mdb_txn_commit(txn), 0);
 	for (uint64_t i = 0; i < 10; i++)
 		old_put(env, i);
 	mdb_env_close(env);
+}
+
+static void make_old(unsigned char version)
+{
+	make_old_of(version, 0);
 }
 
 static void check_taken_in(void)
@@ -368,7 +375,7 @@ static void version_1_is_taken_in(void **state)
 	check_taken_in();
 
 	/* Stopped before the last. */
-	make_old(1);
+	make_old_of(1, 1);
 	snprintf(to, sizeof to, "%s/taken-000001", dir);
 	assert_int_equal(mkdir(to, 0700), 0);
 	snprintf(from, sizeof from, "%s/data.mdb", dir);
