@@ -74,6 +74,7 @@ static int open_session(struct mount *mount, const struct mount_config *config, 
 	char *options = option_text(mount, config);
 	char *argv[] = { "dagfs", "-o", options, NULL };
 	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
+	char *reason = NULL;
 	int err = 0;
 
 	mount->session = fuse_session_new(&args, &mount_ops, sizeof mount_ops, mount);
@@ -81,12 +82,9 @@ static int open_session(struct mount *mount, const struct mount_config *config, 
 		*why = xasprintf("mount options not understood: %s",
 				 config->options ? config->options : "");
 		err = -EINVAL;
-	} else if (fuse_session_mount(mount->session, mount->point)) {
-		*why = xasprintf("cannot mount on %s%s", mount->point,
-				 config->allow_other && geteuid() != 0
-					 ? ": is user_allow_other set in /etc/fuse.conf?"
-					 : "");
-		err = -EPERM;
+	} else if ((err = mount_with_reason(mount->session, mount->point, options, &reason))) {
+		*why = xasprintf("cannot mount on %s: %s", mount->point, reason);
+		free(reason);
 		fuse_session_destroy(mount->session);
 		mount->session = NULL;
 	} else if (mount_io_set(mount)) {

@@ -17,7 +17,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define HELPER "fusermount3"
 #define MOUNTINFO_LINE_MAX 8192
 
 extern char **environ;
@@ -42,7 +41,7 @@ static bool in_path(const char *program)
 /* The helper may do what only root may. Its only sort of failure that matters is "busy". */
 static int helper_unmount(const char *point, bool lazy)
 {
-	char *argv[] = { HELPER,
+	char *argv[] = { MOUNT_HELPER,
 			 "-u",
 			 "-q",
 			 lazy ? "-z" : "--",
@@ -51,7 +50,7 @@ static int helper_unmount(const char *point, bool lazy)
 			 NULL };
 	int status;
 	pid_t pid;
-	int err = -posix_spawnp(&pid, HELPER, NULL, NULL, argv, environ);
+	int err = -posix_spawnp(&pid, MOUNT_HELPER, NULL, NULL, argv, environ);
 
 	if (err)
 		return err;
@@ -142,7 +141,7 @@ static int check_directory(const char *point, char **why)
 		if (err) {
 			*why = xasprintf(
 				"%s: a dead mount is there that cannot be taken away (%s): "
-				"try `" HELPER " -uz %s`",
+				"try `" MOUNT_HELPER " -uz %s`",
 				point, err_text(err), point);
 			return err;
 		}
@@ -172,8 +171,8 @@ static int check_fuse(char **why)
 			err == -EACCES || err == -EPERM
 				? "you may not use FUSE here"
 				: "load the kernel module fuse, or give the container the device");
-	else if (geteuid() != 0 && !in_path(HELPER)) {
-		*why = xstrdup(HELPER
+	else if (geteuid() != 0 && !in_path(MOUNT_HELPER)) {
+		*why = xstrdup(MOUNT_HELPER
 			       " is not installed: only root can mount without it (package fuse3)");
 		err = -ENOENT;
 	}

@@ -3,6 +3,7 @@
  *   mount.c          starting and stopping
  *   mount_options.c  the words behind -o
  *   mount_point.c    is the mountpoint fit?
+ *   mount_reason.c   why it could not be mounted
  *   mount_watch.c    is it still in the mount table?
  *   mount_io.c       what the library leaves out of the first answer
  *   mount_threads.c  the threads that serve requests
@@ -131,6 +132,13 @@ int mount_point_check(const char *point, struct store *store, char **why);
 int mount_point_check_empty(const char *point, char **why);
 /* Unmount for good, without force: -EBUSY. */
 int mount_point_unmount(const char *point);
+
+#define MOUNT_HELPER "fusermount3"
+
+/* ---- mount_reason.c ---- */
+
+/* fuse_session_mount(), with the reason (malloc'd) of what is not 0. options: as the session was made with. */
+int mount_with_reason(struct fuse_session *session, const char *point, const char *options, char **reason);
 
 /* ---- mount_watch.c ---- */
 
