@@ -18,15 +18,17 @@
 
 /* A signal handler has no argument: the one wait it ends, and how often it came. */
 static _Atomic(struct wait *) signal_wait;
-static atomic_int signal_count;
+static atomic_int signal_count, signal_first;
+
+static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
 
 static void on_signal(int number)
 {
 	struct wait *wait = signal_wait;
 
-	(void)number;
 	if (atomic_fetch_add(&signal_count, 1) > 0)
 		_exit(EXIT_INTERRUPTED); /* asked twice: at once */
+	signal_first = number;
 	if (wait)
 		wait_cancel(wait);
 }
@@ -85,20 +87,34 @@ bool cli_interrupted(void)
 	return signal_count > 0;
 }
 
+int cli_signal(void)
+{
+	return signal_first;
+}
+
 /* Without SA_RESTART: a read from a terminal or a pipe ends too. */
 static void catch_signals(struct wait *wait)
 {
 	struct sigaction action = { .sa_handler = on_signal };
 
 	signal_wait = wait;
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		struct sigaction before;
+
+		/* nohup(1) has it ignored */
+		if (ends[i] != SIGHUP || sigaction(SIGHUP, NULL, &before) || before.sa_handler != SIG_IGN)
+			sigaction(ends[i], &action, NULL);
+	}
 }
 
 static void release_signals(void)
 {
-	signal(SIGINT, SIG_DFL);
-	signal(SIGTERM, SIG_DFL);
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		struct sigaction now;
+
+		if (!sigaction(ends[i], NULL, &now) && now.sa_handler == on_signal)
+			signal(ends[i], SIG_DFL);
+	}
 	signal_wait = NULL;
 }
 

@@ -81,7 +81,7 @@ struct invocation {
 	bool control_tried;
 	int control_err; /* why there is no control: -ENOENT when no daemon runs */
 	struct fetcher *fetcher;
-	struct wait wait; /* cancelled by SIGINT and SIGTERM */
+	struct wait wait; /* cancelled by SIGINT, SIGTERM and SIGHUP */
 };
 
 extern const struct command *const commands[]; /* ended by NULL; help's order */
@@ -139,6 +139,8 @@ struct wait *cli_wait_call(struct invocation *in);
 struct wait *cli_wait_long(struct invocation *in);
 /* Was Ctrl-C pressed? */
 bool cli_interrupted(void);
+/* The signal that it was, 0 for none. */
+int cli_signal(void);
 
 /* 0, or an exit code after telling why. The first finds only the path, the second opens the parts.
  */

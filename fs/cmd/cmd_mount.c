@@ -128,7 +128,7 @@ const struct command cmd_shutdown = {
 /* ---- mount ---- */
 
 static const struct option_spec mount_options[] = {
-	{ "foreground", 'f', OPTION_FLAG, NULL, "stay until it is unmounted; Ctrl-C unmounts",
+	{ "foreground", 'f', OPTION_FLAG, NULL, "stay until it is unmounted; Ctrl-C and SIGTERM unmount",
 	  NULL },
 	{ "options", 'o', OPTION_TEXT, "LIST", "mount options, separated by commas", NULL },
 	{ 0 },
@@ -247,20 +247,48 @@ static int umount_call(struct invocation *in, const char *mountpoint, bool force
 	return err;
 }
 
-/* In front: until somebody unmounts it, or Ctrl-C does. */
+/* A daemon that ends takes its mounts away itself; that is waited for, also when a signal has come. As umount_call(). */
+static int umount_after_end(struct invocation *in, const char *path, bool force)
+{
+	int err = -EPIPE;
+
+	for (int i = 0; err == -EPIPE && i < STARTS_MAX; i++) {
+		cli_drop_daemon(in);
+		wait_start(&in->wait, UMOUNT_MS);
+		err = control_reach(in->repo_path, &in->wait, &in->control);
+		in->control_tried = true;
+		if (err == -ENOENT)
+			return mount_is_at(path) ? -ENOENT : 0;
+		if (err)
+			cli_fail(in, err, "cannot reach the daemon of %s", in->repo_path);
+		else
+			err = umount_call(in, path, force);
+	}
+	return err;
+}
+
+/* In front: until somebody unmounts it, or a signal does. SIGTERM is how services are ended: that is no failure. */
 static int stay(struct invocation *in, const char *mountpoint)
 {
 	char *why = NULL;
 	int err = control_call(in->control, "mount-wait",
 			       json_pack("{s:s}", "mountpoint", mountpoint), cli_wait_long(in),
 			       NULL, NULL, NULL, &why);
+	bool gone = err && control_gone(in->control);
 
 	if (err == -EINTR)
-		return umount_call(in, mountpoint, true) ? EXIT_FAILED : EXIT_INTERRUPTED;
-	if (err)
+		err = umount_call(in, mountpoint, true);
+	else if (err && !gone)
 		cli_fail(in, why ? 0 : err, "%s", why ? why : "waiting for the mount");
+	if (gone || err == -EPIPE)
+		err = umount_after_end(in, mountpoint, true);
+	if (err == -ENOENT) /* no daemon has it */
+		err = mount_is_at(mountpoint) ? cli_fail(in, 0, "the daemon is gone, and left a dead mount: `dagfs umount %s`",
+							 mountpoint) : 0;
 	free(why);
-	return err ? EXIT_FAILED : EXIT_OK;
+	if (err)
+		return EXIT_FAILED;
+	return cli_interrupted() && cli_signal() != SIGTERM ? EXIT_INTERRUPTED : EXIT_OK;
 }
 
 /* When the daemon ends meanwhile, the next one mounts it. */
@@ -284,21 +312,29 @@ static int call_mount(struct invocation *in, json_t *args, bool *started)
 	}
 }
 
-static int mount_it(struct invocation *in, bool *started)
+/* 0 with the mountpoint's whole path (malloc'd), or an exit code. */
+static int find_point(struct invocation *in, char **out)
 {
-	const char *source = in->argc == 2 ? in->argv[0] : NULL;
-	const char *point = in->argv[in->argc - 1];
-	char *real = realpath(point, NULL);
-	json_t *args;
-	int code;
+	const char *point = in->argv[in->argc - 1], *rest, *why;
+	int err = (*out = realpath(point, NULL)) ? 0 : -errno;
+	struct cid root;
 
 	/* A dead mount answers nothing, not even its name: taken as it was given. */
-	if (!real && errno == ENOTCONN && point[0] == '/')
-		real = xstrdup(point);
-	if (!real)
-		return cli_fail(in, -errno, "mountpoint %s", point);
-	args = json_pack("{s:s, s:b}", "mountpoint", real, "offline", (int)in->offline);
-	code = args ? cli_need_repo(in) : cli_fail(in, 0, "the mountpoint's name is no UTF-8");
+	if (err == -ENOTCONN && point[0] == '/') {
+		*out = xstrdup(point);
+		err = 0;
+	}
+	if (err && in->argc == 1 && dag_path_root(point, &root, &rest, &why) == 0)
+		return cli_usage(in, "the mountpoint is forgotten: where is %s to be mounted?", point);
+	return err ? cli_fail(in, err, "mountpoint %s", point) : EXIT_OK;
+}
+
+static int mount_it(struct invocation *in, const char *point, bool *started)
+{
+	const char *source = in->argc == 2 ? in->argv[0] : NULL;
+	json_t *args = json_pack("{s:s, s:b}", "mountpoint", point, "offline", (int)in->offline);
+	int code = args ? cli_need_repo(in) : cli_fail(in, 0, "the mountpoint's name is no UTF-8");
+
 	if (!code)
 		code = take_options(in, args);
 	if (!code && source)
@@ -306,30 +342,32 @@ static int mount_it(struct invocation *in, bool *started)
 	if (!code)
 		code = call_mount(in, args, started);
 	if (!code && cli_flag(in, "foreground"))
-		code = stay(in, real);
+		code = stay(in, point);
 	json_decref(args);
-	free(real);
 	return code;
 }
 
 static int run_mount(struct invocation *in)
 {
 	bool started = false;
-	char *why = NULL;
+	char *why = NULL, *point = NULL;
 	int code;
 
 	if (!in->argc)
 		return list_mounts(in);
 	code = cli_need_path(in);
 	if (!code)
+		code = find_point(in, &point);
+	if (!code)
 		code = need_mount_daemon(in, &started);
 	if (!code)
-		code = mount_it(in, &started);
+		code = mount_it(in, point, &started);
 	if (code && started && in->control) {
 		wait_start(&in->wait, UMOUNT_MS);
 		control_call(in->control, "shutdown-idle", NULL, &in->wait, NULL, NULL, NULL, &why);
 		free(why);
 	}
+	free(point);
 	return code;
 }
 
@@ -383,15 +421,6 @@ static int umount_by_hand(struct invocation *in, const char *mountpoint)
 			mountpoint);
 }
 
-/* A daemon that ends takes its mounts away itself. */
-static int umount_after_end(struct invocation *in, const char *path)
-{
-	cli_drop_daemon(in);
-	if (cli_daemon(in))
-		return umount_call(in, path, cli_flag(in, "force"));
-	return mount_is_at(path) ? -ENOENT : 0;
-}
-
 static int umount_one(struct invocation *in, const char *point)
 {
 	char *real = realpath(point, NULL);
@@ -403,7 +432,7 @@ static int umount_one(struct invocation *in, const char *point)
 	else if (in->control_err == -EINTR)
 		err = -EINTR;
 	if (err == -EPIPE)
-		err = umount_after_end(in, path);
+		err = umount_after_end(in, path, cli_flag(in, "force"));
 	if (err == -ENOENT)
 		code = umount_by_hand(in, path);
 	else if (err)

@@ -9,6 +9,7 @@
 #include "net/base/log.h"
 #include "net/base/trim.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
@@ -99,11 +100,35 @@ static void on_signal(uv_signal_t *handle, int number)
 	daemon_stop(daemon);
 }
 
+/* Of the terminal that started it, if one did. */
+static bool is_in_front(void)
+{
+	int tty = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+	bool is = tty >= 0 && tcgetpgrp(tty) == getpgrp();
+
+	if (tty >= 0)
+		close(tty);
+	return is;
+}
+
+/* When its terminal goes, a daemon in front of it ends, and one in the background goes on. */
+static bool heeds_hangup(void)
+{
+	struct sigaction now;
+	bool ignored = !sigaction(SIGHUP, NULL, &now) && now.sa_handler == SIG_IGN;
+
+	if (ignored || is_in_front())
+		return !ignored;
+	signal(SIGHUP, SIG_IGN);
+	return false;
+}
+
 static void start_signals(struct daemon *daemon)
 {
-	static const int numbers[] = { SIGINT, SIGTERM };
+	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
 
-	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+	daemon->signal_count = ARRAY_LEN(numbers) - !heeds_hangup();
+	for (size_t i = 0; i < daemon->signal_count; i++) {
 		uv_signal_init(loop_uv(daemon->loop), &daemon->signals[i]);
 		daemon->signals[i].data = daemon;
 		uv_signal_start(&daemon->signals[i], on_signal, numbers[i]);
@@ -112,7 +137,7 @@ static void start_signals(struct daemon *daemon)
 
 static void stop_signals(struct daemon *daemon)
 {
-	for (size_t i = 0; i < ARRAY_LEN(daemon->signals); i++)
+	for (size_t i = 0; i < daemon->signal_count; i++)
 		uv_close((uv_handle_t *)&daemon->signals[i], NULL);
 }
 

@@ -1,5 +1,5 @@
 /* The daemon: the one place that knows all parts. Runs in the foreground, on the calling thread,
- * until SIGTERM, SIGINT (the second ends it at once) or `dagfs shutdown`; unmounts and frees
+ * until SIGTERM, SIGINT (the second ends it at once) or `dagfs shutdown`, in front of a terminal also until SIGHUP; unmounts and frees
  * everything before it returns. */
 #ifndef FS_DAEMON_H
 #define FS_DAEMON_H

@@ -48,6 +48,14 @@ static void start_swarm(struct daemon *daemon)
 				  daemon->repo->db, &config);
 }
 
+static char *cannot_listen(const char *addr, int err)
+{
+	if (err == -EADDRINUSE)
+		return xasprintf("cannot listen on %s: another program, perhaps a daemon of another repository, has that port; "
+				 "free it, or choose another in Addresses.Swarm (`dagfs config Addresses.Swarm`)", addr);
+	return xasprintf("cannot listen on %s, which Addresses.Swarm names: %s", addr, err_text(err));
+}
+
 /* At least one of the addresses must do. */
 static int listen_all(struct daemon *daemon, char **why)
 {
@@ -69,8 +77,7 @@ static int listen_all(struct daemon *daemon, char **why)
 		log_warn("daemon", "cannot listen addr=%s err=%s", json_string_value(item),
 			 err_text(err));
 		if (!*why)
-			*why = xasprintf("cannot listen on %s: %s", json_string_value(item),
-					 err_text(err));
+			*why = cannot_listen(json_string_value(item), err);
 	}
 	if (json_array_size(list) && !good)
 		return -EADDRNOTAVAIL;

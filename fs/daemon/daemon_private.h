@@ -23,7 +23,8 @@ struct daemon {
 	struct exchange *exchange;
 	struct fetcher *fetcher; /* for mounts and pins */
 	struct control_server *control;
-	uv_signal_t signals[2];
+	uv_signal_t signals[3];
+	unsigned signal_count;
 	struct timer deadline;	  /* of stopping */
 	struct timer idle;	  /* with_mounts: nobody needs it */
 	struct list mounts;	  /* struct daemon_mount */

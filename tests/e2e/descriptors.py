@@ -94,15 +94,6 @@ class Closed:
                 continue
             self.judge(name, fds, self.node.call("--timeout=300ms", *self.words(name), deadline=30, wrapper=closing(fds)))
 
-    def no_daemon_left(self):
-        with open(os.path.join(self.node.repo, "daemon.lock"), "rb") as lock:
-            pid = int(lock.read() or b"0")
-        try:
-            with open("/proc/%d/cmdline" % pid, "rb") as words:
-                return not words.read()  # ended, and not waited for yet
-        except OSError:
-            return True
-
 
 def every_command(lab, closed):
     listed = re.findall(r"^  ([a-z]+(?: [a-z]+)?) {2,}", closed.node.must("--help").out, re.M)
@@ -112,7 +103,7 @@ def every_command(lab, closed):
         closed.wrong = []
         closed.round(fds)
         lab.check("no daemon, without %s" % (fds,), not closed.wrong, "\n".join(closed.wrong))
-        tools.until(closed.no_daemon_left, tools.STOP_SECONDS)
+        tools.until(lambda: not closed.node.owner(), tools.STOP_SECONDS)
 
 
 def daemons(lab, closed):

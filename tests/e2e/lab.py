@@ -325,6 +325,16 @@ class Node:
         self.lab.check("daemon %s ends cleanly" % self.name, code == 0 and not said,
                        "exit %s %s" % (code, said.group(1) if said else self.logged()[-300:]))
 
+    def owner(self):
+        """The process id of the daemon, whoever started it; 0 when none runs."""
+        try:
+            with open(os.path.join(self.repo, "daemon.lock")) as lock:
+                pid = int(lock.read() or "0")
+            with open("/proc/%d/cmdline" % pid, "rb") as words:
+                return pid if words.read() else 0  # it has ended, and is not waited for yet
+        except (OSError, ValueError):
+            return 0
+
     # What nodes do
 
     def identity(self):

@@ -24,18 +24,8 @@ class Story:
         done = self.lab.run(["cat", point + "/file"], deadline=SOON)
         return done.code == 0 and done.raw == b"here"
 
-    def owner(self):
-        """The daemon's process id, 0 when none runs."""
-        try:
-            with open(os.path.join(self.node.repo, "daemon.lock")) as lock:
-                pid = int(lock.read() or "0")
-            with open("/proc/%d/cmdline" % pid, "rb") as words:
-                return pid if words.read() else 0  # it has ended, and is not waited for yet
-        except (OSError, ValueError):
-            return 0
-
     def no_daemon(self):
-        return tools.until(lambda: not self.owner(), tools.STOP_SECONDS)
+        return tools.until(lambda: not self.node.owner(), tools.STOP_SECONDS)
 
     def umount(self, i, point):
         """By us, or by who knows nothing of a daemon. What is wrong."""
@@ -87,11 +77,10 @@ def one_place(story):
         done = [lab.finish(process) for process in both]
         if sorted(one.code for one in done) != [0, 1] or not any("mounted there already" in one.err for one in done):
             wrong.append("; ".join(map(str, done)))
-        ending = node.begin("umount", point)
-        again = node.begin("umount", point)
-        done = lab.finish(again)
-        if lab.finish(ending).code != 0 or (done.code != 0 and "nothing is mounted there" not in done.err):
-            wrong.append(str(done))
+        both = [node.begin("umount", point) for _ in range(2)]
+        done = [lab.finish(process) for process in both]
+        if all(one.code for one in done) or any(one.code and "nothing is mounted there" not in one.err for one in done):
+            wrong.append("; ".join(map(str, done)))
         if lab.is_mounted(point):
             wrong.append("still mounted")
     lab.check("%d rounds of two mounts and two umounts of one place" % ROUNDS, not wrong, wrong[:3])
@@ -103,7 +92,7 @@ def shutdowns(story):
     for _ in range(ROUNDS):
         daemon = node.begin("daemon")
         asking = [node.begin("cat", story.cid + "/file"), node.begin("repo", "stat")]
-        tools.until(story.owner, SOON, 0.001)
+        tools.until(story.node.owner, SOON, 0.001)
         wrong += story.finish("while it starts", [node.begin("swarm", "addrs"), *asking])
         ends = [node.begin("shutdown") for _ in range(2)]
         asking = [node.begin("cat", story.cid + "/file"), node.begin("repo", "stat")]
@@ -139,7 +128,7 @@ def killed(story):
     lab, node, wrong = story.lab, story.node, []
     for _ in range(ROUNDS // 3):
         node.must("mount", story.cid, story.points[0])
-        owner = story.owner()
+        owner = story.node.owner()
         process = node.begin("mount", story.cid, story.points[1])
         os.kill(owner, signal.SIGKILL)
         wrong += story.finish("mount beside kill -9", [process])

@@ -1,0 +1,141 @@
+"""Messages that end a search, and signals: a failed mount tells its reason, a port in use names its key, a forgotten
+mountpoint is called so; services are ended with SIGTERM; a terminal that goes takes no daemon of the background along."""
+
+import os
+import re
+import shutil
+import signal
+import stat
+
+import lab as tools
+
+SOON = 10
+NOBODY = 65534
+
+
+def said(lab, what, done, code, want):
+    lab.check(what, done.code == code and re.search(want, done.err), str(done))
+
+
+def commands(story):
+    lab, node = story.lab, story.node
+    said(lab, "a mountpoint that is forgotten", node.call("mount", story.cid), 2, r"the mountpoint is forgotten: where is ")
+    said(lab, "the same with a path", node.call("mount", "/ipfs/" + story.cid), 2, r"the mountpoint is forgotten")
+    said(lab, "one that is missing", node.call("mount", "/nothing/here"), 1, r"mountpoint /nothing/here: not found")
+    lab.check("no daemon was started for them", node.call("swarm", "peers").code == 1)
+    other = lab.node("other")
+    node.start()
+    listening = re.search(r"listening on (\S+)", node.logged())[1]
+    other.must("config", "--json", "Addresses.Swarm", '["%s"]' % listening)
+    for what, words in (("daemon", ["daemon"]), ("mount", ["mount", other.add(story.tree), story.point])):
+        said(lab, "a port in use: " + what, other.call(*words), 1,
+             r"cannot listen on %s: another program.*has that port.*Addresses.Swarm" % listening)
+    node.stop()
+
+
+def signals(story):
+    lab, node, point = story.lab, story.node, story.point
+    for sign, code in ((signal.SIGTERM, 0), (signal.SIGINT, 130), (signal.SIGHUP, 130)):
+        front = node.begin("mount", "-f", story.cid, point)
+        tools.until(lambda: story.reads(point), SOON)
+        front.send_signal(sign)
+        done = lab.finish(front, SOON)
+        lab.check("%s of mount -f exits %d" % (sign.name, code), done.code == code and not done.err, str(done))
+        lab.check("and unmounts", not lab.is_mounted(point))
+    # A service manager ends all of a service's processes at once.
+    node.start()
+    front = node.begin("mount", "-f", story.cid, point)
+    tools.until(lambda: story.reads(point), SOON)
+    node.daemon.send_signal(signal.SIGTERM)
+    front.send_signal(signal.SIGTERM)
+    done = lab.finish(front, SOON)
+    lab.check("SIGTERM of mount -f and the daemon", done.code == 0, str(done))
+    lab.check("the daemon exits 0, too", node.ended() == 0)
+    node.must("mount", story.cid, point)
+    os.kill(node.owner(), signal.SIGHUP)
+    lab.check("SIGHUP leaves the daemon that mount started", story.reads(point) and node.call("swarm", "addrs").code == 0)
+    lab.check("umount", node.umount(point))
+    node.start()
+    node.daemon.send_signal(signal.SIGHUP)
+    lab.check("SIGHUP leaves a daemon without a terminal", node.call("swarm", "addrs").code == 0 and
+              node.daemon.poll() is None)
+    node.stop()
+
+
+def terminals(story):
+    """script(1) gives a terminal, whose end the kernel tells by SIGHUP."""
+    lab, node = story.lab, story.node
+    program = " ".join(node.argv("daemon"))
+    if not lab.check("script(1) is there (package bsdutils)", shutil.which("script")):
+        return
+    for what, line, lives in (("in front of its terminal", program + " >/dev/null 2>&1", False),
+                              ("in the background", "set -m; %s >/dev/null 2>&1 & sleep 600" % program, True)):
+        terminal = lab.begin(["script", "-qec", "bash -c '%s'" % line, "/dev/null"])
+        ready = tools.until(lambda: node.call("swarm", "addrs").code == 0, 30)
+        owner = node.owner()
+        terminal.kill()  # the terminal's other side: it hangs up
+        lab.finish(terminal, SOON)
+        if lives:
+            tools.time.sleep(0.5)
+            done = node.call("swarm", "addrs")
+            lab.check("a daemon %s outlives it" % what, ready and done.code == 0 and node.owner() == owner, str(done))
+            lab.check("shutdown", node.call("shutdown"))
+        else:
+            gone = tools.until(lambda: not node.owner(), SOON)
+            lab.check("a daemon %s ends with it" % what, ready and gone)
+
+
+def as_nobody():
+    os.setgroups([])
+    os.setgid(NOBODY)
+    os.setuid(NOBODY)
+
+
+def reasons(story):
+    """Of mounts that the system refuses."""
+    lab, node, point = story.lab, story.node, story.point
+    said(lab, "an option that the kernel refuses", node.call("mount", "-o", "context=frob", story.cid, point), 1,
+         r"cannot mount on %s: mount failed: \S" % point)
+    # Users may mount where the device is theirs; the namespace's mounts are ours alone.
+    device, home = lab.path("fuse"), lab.directory("home")
+    os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(10, 229))
+    os.chmod(device, 0o666)
+    lab.must(["mount", "--bind", device, "/dev/fuse"])
+    os.chmod(lab.base, 0o755)
+    os.chown(home, NOBODY, NOBODY)
+    program, mine = os.path.join(home, "dagfs"), os.path.join(home, "mine")
+    shutil.copy(lab.program, program)
+
+    def run(*words):
+        return lab.run([program, "--repo", home + "/repo", *words], wrapper=as_nobody, cwd=home)
+    lab.check("nobody's init", run("init", "--profile", "test"))
+    tools.write(os.path.join(home, "file"), b"here")
+    os.mkdir(mine)
+    os.chown(mine, NOBODY, NOBODY)
+    cid = run("add", "-Qw", home + "/file").out
+    said(lab, "a mountpoint that is another's", run("mount", cid, point), 1,
+         r"cannot mount on %s: user has no write access to mountpoint" % point)
+    lab.must(["mount", "--bind", os.devnull, "/etc/fuse.conf"])
+    said(lab, "allow_other that is not allowed", run("mount", "-o", "allow_other", cid, mine), 1,
+         r"allow_other only allowed if 'user_allow_other' is set in /etc/fuse.conf")
+    lab.check("their own one mounts", run("mount", cid, mine))
+    lab.check("umount", run("umount", mine))
+    lab.must(["umount", "/dev/fuse", "/etc/fuse.conf"])
+
+
+class Story:
+    def __init__(self, lab):
+        self.lab, self.node = lab, lab.node("n")
+        self.tree, self.point = lab.directory("tree"), lab.mountpoint()
+        tools.write(os.path.join(self.tree, "file"), b"here")
+        self.cid = self.node.add(self.tree)
+
+    def reads(self, point):
+        done = self.lab.run(["cat", point + "/file"], deadline=SOON)
+        return done.code == 0 and done.raw == b"here"
+
+
+def scenario(lab):
+    story = Story(lab)
+    for part in (commands, signals, terminals, reasons):
+        part(story)
