@@ -20,14 +20,11 @@
 
 const struct config_key config_keys[] = {
 	{ .key = "Addresses.Announce", .type = CONFIG_ADDRS, .fallback = "[]",
-	  .meaning = "addresses that peers are told in place of those found; empty: those found",
-	  .unbuilt = "telling peers other addresses" },
+	  .meaning = "addresses that peers are told in place of those found; empty: those found" },
 	{ .key = "Addresses.AppendAnnounce", .type = CONFIG_ADDRS, .fallback = "[]",
-	  .meaning = "addresses that peers are told beside those found",
-	  .unbuilt = "telling peers other addresses" },
+	  .meaning = "addresses that peers are told beside those found" },
 	{ .key = "Addresses.NoAnnounce", .type = CONFIG_ADDRS, .fallback = "[]",
-	  .meaning = "addresses, and networks like /ip4/10.0.0.0/ipcidr/8, that peers are never told",
-	  .unbuilt = "telling peers other addresses" },
+	  .meaning = "addresses, and networks like /ip4/10.0.0.0/ipcidr/8, that peers are never told" },
 	{ .key = "Addresses.Swarm", .type = CONFIG_ADDRS, .written = true,
 	  .fallback = "[\"/ip4/0.0.0.0/tcp/4001\",\"/ip6/::/tcp/4001\"]", .test = "[\"/ip4/127.0.0.1/tcp/0\"]",
 	  .meaning = "where the daemon listens for peers; port 0: the system chooses one; empty: nowhere" },

@@ -40,6 +40,10 @@ struct swarm_config {
 	size_t send_buffer_max;	      /* bytes queued per connection before streams stop [4 MiB] */
 	uint64_t up_per_second;	      /* bytes written to all peers together [no limit] */
 	uint64_t down_per_second;     /* bytes read from all of them [no limit] */
+	/* What the user says of our addresses, borrowed during swarm_new(): told in place of what is found; told too;
+	 * never told, whole addresses or /ip4|ip6/ADDRESS/ipcidr/BITS. At most 256 each. [nothing] */
+	const struct multiaddr *announce, *append_announce, *no_announce;
+	size_t announce_count, append_announce_count, no_announce_count;
 	bool announce_loopback;	      /* loopback addresses go into identify and routing */
 	bool bare;		      /* no identify, no ping: who dials for others tells nothing */
 	/* How peers are reached; the swarm takes them and closes them [TCP]. */
@@ -64,15 +68,18 @@ struct random *swarm_random(struct swarm *swarm);
 
 /* Listen on a /ip4|ip6/.../tcp/PORT address; port 0 lets the system choose. -EADDRINUSE, -ENOTSUP... */
 int swarm_listen(struct swarm *swarm, const struct multiaddr *addr);
-/* Addresses to announce: bound ones (0.0.0.0 resolved to interfaces) without /p2p; without loopback
- * ones unless announce_loopback or there are no others; then those that others have reached us at
- * through a translator. Returns how many there are; fills at most max. */
+/* Addresses to announce, without /p2p: those that the user says; those that others have reached us at through
+ * a translator; bound ones (0.0.0.0 resolved to interfaces), without loopback ones unless announce_loopback or
+ * there are no others. The widest scope is first, and scopes, families and listeners take turns, so that any
+ * beginning of the list is of use. Returns how many there are; fills at most max. */
 size_t swarm_listen_addrs(const struct swarm *swarm, struct multiaddr *addrs, size_t max);
+/* What the listeners are bound to, whether it is announced or not. As above. */
+size_t swarm_interface_addrs(const struct swarm *swarm, struct multiaddr *addrs, size_t max);
 
 /* ---- peers ---- */
 
 /* Remember how to reach a peer, for ttl_ms. Trailing /p2p parts are cut (another peer's: ignored).
- * The oldest address goes when SWARM_PEER_ADDRS_MAX is reached. */
+ * The oldest address goes when SWARM_PEER_ADDRS_MAX is reached: of several the best is added last. */
 void swarm_add_addr(struct swarm *swarm, const struct peer_id *peer, const struct multiaddr *addr,
 		    uint64_t ttl_ms);
 /* Known addresses, best first. Returns how many were filled in (at most max). */

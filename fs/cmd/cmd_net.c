@@ -181,8 +181,10 @@ static int run_addrs(struct invocation *in)
 		return cli_usage(in, "only local and listen are known");
 	code = cli_need_daemon(in);
 	if (!code)
-		code = cli_call(in, "swarm.addrs", json_pack("{s:b}", "id", (int)id), NULL, NULL,
-				&addrs);
+		code = cli_call(in, "swarm.addrs",
+				json_pack("{s:b, s:b}", "id", (int)id, "listening",
+					  in->argc && strcmp(in->argv[0], "listen") == 0),
+				NULL, NULL, &addrs);
 	if (code)
 		return code;
 	print_lines(addrs, "");

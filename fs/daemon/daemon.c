@@ -157,7 +157,7 @@ static int check(struct daemon *daemon, char **why)
 
 static void tell_ready(struct daemon *daemon)
 {
-	json_t *addrs = daemon_addrs(daemon, false), *addr;
+	json_t *addrs = daemon_addrs(daemon, true, false), *addr;
 	size_t i;
 
 	json_array_foreach(addrs, i, addr)

@@ -158,7 +158,7 @@ static void call_id(void *ctx, struct control_request *request, json_t *args)
 	id = json_pack("{s:s, s:o, s:o, s:s, s:o}", "ID",
 		       peer_id_text(swarm_self(daemon->swarm), text), "PublicKey",
 		       key_json(identity_public(daemon->repo->identity)), "Addresses",
-		       daemon_addrs(daemon, true), "AgentVersion", CLI_AGENT, "Protocols",
+		       daemon_addrs(daemon, false, true), "AgentVersion", CLI_AGENT, "Protocols",
 		       own_protocols(daemon));
 	control_done(request, 0, id, NULL);
 }
@@ -196,8 +196,10 @@ static void call_peers(void *ctx, struct control_request *request, json_t *args)
 
 static void call_addrs(void *ctx, struct control_request *request, json_t *args)
 {
-	control_done(request, 0, daemon_addrs(ctx, json_is_true(json_object_get(args, "id"))),
-		     NULL);
+	bool listening = json_is_true(json_object_get(args, "listening"));
+
+	control_done(request, 0,
+		     daemon_addrs(ctx, listening, json_is_true(json_object_get(args, "id"))), NULL);
 }
 
 static void call_disconnect(void *ctx, struct control_request *request, json_t *args)

@@ -24,8 +24,26 @@ static unsigned count(const struct daemon *daemon, const char *key)
 	return (unsigned)config_int(daemon->repo->config, key);
 }
 
+/* A list of addresses of the configuration, checked before; *count of them. The caller frees it. */
+static struct multiaddr *addrs_of(const struct daemon *daemon, const char *key, size_t *count)
+{
+	json_t *list = config_get(daemon->repo->config, key), *item;
+	struct multiaddr *addrs = xcalloc(json_array_size(list) + 1, sizeof(*addrs));
+	size_t i, found = 0;
+
+	json_array_foreach(list, i, item)
+		if (multiaddr_from_text(&addrs[found], json_string_value(item)) == 0)
+			found++;
+	*count = found;
+	return addrs;
+}
+
 static void start_swarm(struct daemon *daemon)
 {
+	size_t instead, too, never;
+	struct multiaddr *announce = addrs_of(daemon, "Addresses.Announce", &instead);
+	struct multiaddr *append = addrs_of(daemon, "Addresses.AppendAnnounce", &too);
+	struct multiaddr *no = addrs_of(daemon, "Addresses.NoAnnounce", &never);
 	struct swarm_config config = {
 		.agent = CLI_AGENT,
 		.connections_max = count(daemon, "Swarm.ConnectionsMax"),
@@ -40,12 +58,21 @@ static void start_swarm(struct daemon *daemon)
 		.send_buffer_max = size(daemon, "Swarm.SendBuffer"),
 		.up_per_second = size(daemon, "Swarm.Bandwidth.Up"),
 		.down_per_second = size(daemon, "Swarm.Bandwidth.Down"),
+		.announce = announce,
+		.announce_count = instead,
+		.append_announce = append,
+		.append_announce_count = too,
+		.no_announce = no,
+		.no_announce_count = never,
 		.announce_loopback =
 			config_bool(daemon->repo->config, "Routing.LoopbackAddressesOnLanDHT"),
 	};
 
 	daemon->swarm = swarm_new(daemon->loop, &daemon->random, daemon->repo->identity,
 				  daemon->repo->db, &config);
+	free(announce);
+	free(append);
+	free(no);
 }
 
 static char *cannot_listen(const char *addr, int err)
@@ -218,14 +245,16 @@ void daemon_net_stop(struct daemon *daemon, void (*done)(void *ctx))
 	daemon->autonat = NULL;
 }
 
-json_t *daemon_addrs(const struct daemon *daemon, bool with_id)
+json_t *daemon_addrs(const struct daemon *daemon, bool listening, bool with_id)
 {
 	struct multiaddr *addrs = xcalloc(DAEMON_LISTEN_MAX, sizeof(*addrs));
-	size_t found = swarm_listen_addrs(daemon->swarm, addrs, DAEMON_LISTEN_MAX);
+	size_t max = listening ? DAEMON_LISTEN_MAX : DAEMON_ANNOUNCE_MAX;
+	size_t found = listening ? swarm_interface_addrs(daemon->swarm, addrs, max)
+				 : swarm_listen_addrs(daemon->swarm, addrs, max);
 	json_t *list = json_array();
 	char text[MULTIADDR_TEXT_MAX];
 
-	for (size_t i = 0; i < found && i < DAEMON_LISTEN_MAX; i++) {
+	for (size_t i = 0; i < found && i < max; i++) {
 		if (with_id)
 			multiaddr_add_peer(&addrs[i], swarm_self(daemon->swarm));
 		json_array_append_new(list, json_string(multiaddr_text(&addrs[i], text)));

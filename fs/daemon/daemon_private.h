@@ -8,7 +8,8 @@
 #include <uv.h>
 
 #define DAEMON_BOOTSTRAP_MAX 64
-#define DAEMON_LISTEN_MAX 64
+#define DAEMON_LISTEN_MAX 256
+#define DAEMON_ANNOUNCE_MAX 64 /* as many as identify tells */
 
 struct daemon {
 	const struct daemon_options *options;
@@ -48,8 +49,8 @@ int daemon_net_start(struct daemon *daemon, char **why);
 void daemon_net_stop(struct daemon *daemon, void (*done)(void *ctx));
 /* Publishes what the table "provide" says. */
 void daemon_provide_changed(struct daemon *daemon);
-/* Our addresses, each with /p2p/ID when with_id. A new array. */
-json_t *daemon_addrs(const struct daemon *daemon, bool with_id);
+/* Our addresses, those that others are told or those we listen on, each with /p2p/ID when with_id. A new array. */
+json_t *daemon_addrs(const struct daemon *daemon, bool listening, bool with_id);
 
 /* daemon_mounts.c */
 void daemon_mounts_stop(struct daemon *daemon);

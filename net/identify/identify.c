@@ -115,7 +115,8 @@ static void keep_addrs(struct swarm *swarm, const struct peer_id *peer,
 				  msg->addr_count, PEERSTORE_RECENT_MS);
 		return;
 	}
-	for (size_t i = 0; i < msg->addr_count; i++)
+	/* The best is told first, and what was added last is the last to be given up. */
+	for (size_t i = msg->addr_count; i-- > 0;)
 		peerstore_add(swarm->peerstore, peer, &msg->addrs[i], PEERSTORE_RECENT_MS);
 }
 

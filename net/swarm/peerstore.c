@@ -332,7 +332,7 @@ int peerstore_certify(struct peerstore *store, const struct peer_id *peer, uint6
 	for (size_t i = entry->count; i-- > 0;)
 		if (entry->known[i]->identified)
 			forget_known(store, entry, i);
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = count; i-- > 0;) {
 		struct known *known = add_known(store, entry, &addrs[i], ttl_ms);
 
 		known->identified = !known->good_ms;

@@ -21,7 +21,8 @@ struct peerstore;
 struct peerstore *peerstore_new(struct timers *timers, struct db *db);
 void peerstore_free(struct peerstore *store); /* NULL is ignored */
 
-/* Keep addr for ttl_ms at least (a longer life stays). */
+/* Those added last come first and are given up last: who has several adds the best one last.
+ * Keep addr for ttl_ms at least (a longer life stays). */
 void peerstore_add(struct peerstore *store, const struct peer_id *peer,
 		   const struct multiaddr *addr, uint64_t ttl_ms);
 /* addr answered and proved to be peer's: first from now on, for PEERSTORE_GOOD_MS, kept over

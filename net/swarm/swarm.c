@@ -139,6 +139,8 @@ static void fill_config(struct swarm_config *config, const struct swarm_config *
 	DEFAULT(connection_window_max, 32u << 20);
 	DEFAULT(send_buffer_max, 4u << 20);
 	config->agent = xstrdup(config->agent);
+	/* Copied into swarm->announce. */
+	config->announce = config->append_announce = config->no_announce = NULL;
 }
 
 static void take_transports(struct swarm *swarm, const struct swarm_config *given)
@@ -175,6 +177,10 @@ struct swarm *swarm_new(struct loop *loop, struct random *random, const struct i
 	swarm->identity = identity;
 	fill_config(&swarm->config, config);
 	peer_id_of_identity(&swarm->self, identity);
+	if (config)
+		announce_init(&swarm->announce, config->announce, config->announce_count,
+			      config->append_announce, config->append_announce_count,
+			      config->no_announce, config->no_announce_count, &swarm->self);
 	list_init(&swarm->conns);
 	list_init(&swarm->pending);
 	list_init(&swarm->handlers);
@@ -270,6 +276,7 @@ void swarm_free(struct swarm *swarm)
 	peerstore_free(swarm->peerstore);
 	connmgr_free(swarm->connmgr);
 	free(swarm->external);
+	announce_release(&swarm->announce);
 	free((char *)swarm->config.agent);
 	free(swarm);
 }
@@ -313,57 +320,6 @@ int swarm_listen(struct swarm *swarm, const struct multiaddr *addr)
 	if (!err)
 		identify_changed(swarm->identify);
 	return err;
-}
-
-/* Loopback addresses are of no use to others, unless the node is bound to nothing else or a test
- * says so. */
-static size_t without_loopback(struct multiaddr *addrs, size_t count)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < count; i++)
-		if (multiaddr_scope(&addrs[i]) != SCOPE_LOOPBACK)
-			kept++;
-	if (kept == 0 || kept == count)
-		return count;
-	kept = 0;
-	for (size_t i = 0; i < count; i++)
-		if (multiaddr_scope(&addrs[i]) != SCOPE_LOOPBACK)
-			addrs[kept++] = addrs[i];
-	return kept;
-}
-
-size_t swarm_bound_addrs(const struct swarm *swarm, struct multiaddr *addrs, size_t max)
-{
-	struct multiaddr *all;
-	size_t count = 0;
-
-	if (swarm->ended)
-		return 0;
-	all = xcalloc(SWARM_LISTEN_ADDRS_MAX, sizeof(*all));
-	for (size_t i = 0; i < swarm->transport_count; i++) {
-		const struct transport *transport = swarm->transports[i];
-
-		count += transport->ops->listen_addrs(transport, all + count,
-						      SWARM_LISTEN_ADDRS_MAX - count);
-		if (count > SWARM_LISTEN_ADDRS_MAX)
-			count = SWARM_LISTEN_ADDRS_MAX;
-	}
-	if (!swarm->config.announce_loopback)
-		count = without_loopback(all, count);
-	memcpy(addrs, all, (count < max ? count : max) * sizeof(*all));
-	free(all);
-	return count;
-}
-
-size_t swarm_listen_addrs(const struct swarm *swarm, struct multiaddr *addrs, size_t max)
-{
-	size_t count = swarm_bound_addrs(swarm, addrs, max);
-
-	for (size_t i = 0; i < swarm->external_count; i++, count++)
-		if (count < max)
-			addrs[count] = swarm->external[i];
-	return count;
 }
 
 enum swarm_reach swarm_reach(const struct swarm *swarm)

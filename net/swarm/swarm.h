@@ -2,6 +2,7 @@
  * else's.
  *
  *   swarm.c       life, listening, inbound upgrades, watches, names
+ *   swarm_addrs.c our own addresses
  *   swarm_conn.c  one established connection: conn <-> Noise <-> yamux, flushed once a loop turn
  *   swarm_peer.c  the peers we are connected to; what the door tells of them
  *   swarm_op.c    connect and open-stream operations
@@ -15,6 +16,7 @@
 
 #include "net/base/map.h"
 #include "net/channel.h"
+#include "net/swarm/announce.h"
 #include "net/swarm/connmgr.h"
 #include "net/session/multistream.h"
 #include "net/net.h"
@@ -29,7 +31,8 @@
 #define SWARM_PENDING_LOOK_MS 50    /* when so many are: the slow ones go, looked for so often */
 #define SWARM_PENDING_SLOW_MS 2000
 #define SWARM_PENDING_SILENT_MS 200 /* who dials speaks first */
-#define SWARM_LISTEN_ADDRS_MAX 64
+#define SWARM_LISTEN_ADDRS_MAX 64   /* told, or asked about */
+#define SWARM_FOUND_ADDRS_MAX 1024  /* of all listeners together */
 #define SWARM_EXTERNAL_MAX 8	    /* addresses that are a translator's before us */
 #define SWARM_OPS_MAX 8192	    /* operations in flight */
 #define SWARM_PROTOCOLS_PER_OP_MAX 8
@@ -102,6 +105,7 @@ struct swarm {
 	swarm_observe_fn *observe;
 	void *observe_ctx;
 	enum swarm_reach reach;
+	struct announce announce;   /* what the user says of our addresses */
 	struct multiaddr *external; /* to announce beside the bound ones */
 	size_t external_count;
 	bool closing;
@@ -213,14 +217,16 @@ static inline uint64_t swarm_now(const struct swarm *swarm)
 struct handler *swarm_handler(const struct swarm *swarm, struct bytes protocol);
 /* Stop or go on accepting, by the limits. */
 void swarm_update_hold(struct swarm *swarm);
-/* swarm_listen_addrs() without the external ones. */
-size_t swarm_bound_addrs(const struct swarm *swarm, struct multiaddr *addrs, size_t max);
 /* What AutoNAT has found: at most SWARM_EXTERNAL_MAX addresses, copied. Tells peers and watches what
  * has changed. */
 void swarm_set_reach(struct swarm *swarm, enum swarm_reach reach, const struct multiaddr *external,
 		     size_t count);
 /* The transport that can dial addr, or NULL. */
 struct transport *swarm_transport_for(struct swarm *swarm, const struct multiaddr *addr);
+
+/* ---- swarm_addrs.c ---- */
+/* swarm_listen_addrs() without the external ones. */
+size_t swarm_bound_addrs(const struct swarm *swarm, struct multiaddr *addrs, size_t max);
 
 /* ---- swarm_conn.c ---- */
 /* Microseconds on the scale of the loop clock, for round-trip times: the kernel's clock, or the loop's

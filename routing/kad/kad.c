@@ -17,6 +17,7 @@
  * address]... "kad_providers"  see providers.c "kad_values"     see values.c
  */
 
+#define OWN_ADDRS_LOOK 256 /* of our own addresses, before the filter */
 #define NS_PER_MS 1000000
 #define SAVED_PEERS_MAX 2000
 #define SAVED_ADDRS_MAX 8
@@ -36,11 +37,11 @@ uint64_t kad_wall_ms(void)
 size_t kad_own_addrs(void *ctx, struct multiaddr *addrs, size_t max)
 {
 	const struct kad *kad = ctx;
-	struct multiaddr *all = xcalloc(KAD_OWN_ADDRS_MAX, sizeof(*all));
-	size_t count = swarm_listen_addrs(kad->swarm, all, KAD_OWN_ADDRS_MAX);
+	struct multiaddr *all = xcalloc(OWN_ADDRS_LOOK, sizeof(*all));
+	size_t count = swarm_listen_addrs(kad->swarm, all, OWN_ADDRS_LOOK);
 
 	count = kad_filter_addrs(&kad->filter, all,
-				 count < KAD_OWN_ADDRS_MAX ? count : KAD_OWN_ADDRS_MAX);
+				 count < OWN_ADDRS_LOOK ? count : OWN_ADDRS_LOOK);
 	if (count > max)
 		count = max;
 	for (size_t i = 0; i < count; i++)
@@ -217,7 +218,7 @@ static int load_peer(void *ctx, struct bytes key, struct bytes value)
 		db_post(kad->db, kad->peers_table, key, bytes_of(NULL, 0));
 		return 0;
 	}
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = count; i-- > 0;)
 		swarm_add_addr(kad->swarm, &peer, &addrs[i], SAVED_ADDR_TTL_MS);
 	return --loading->left == 0;
 }

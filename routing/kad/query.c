@@ -232,7 +232,7 @@ static int give_provider(struct kad_query *query, const struct peer_id *peer,
 	    map_get(&query->seen, peer_id_bytes(peer)))
 		return 0;
 	map_set(&query->seen, peer_id_bytes(peer), query);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = count; i-- > 0;)
 		swarm_add_addr(query->kad->swarm, peer, &addrs[i], PROVIDER_ADDR_TTL_MS);
 	query->count++;
 	query->busy = true;

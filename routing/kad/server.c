@@ -116,7 +116,7 @@ static int take_claim(void *ctx, const struct kad_msg_peer *peer)
 
 	if (!peer_id_equal(&peer->id, claim->from) || peer->addr_count == 0)
 		return 0;
-	for (size_t i = 0; i < peer->addr_count; i++)
+	for (size_t i = peer->addr_count; i-- > 0;) /* the best is told first, and kept longest */
 		if (kad_filter_addr(claim->view->filter, &peer->addrs[i]))
 			swarm_add_addr(swarm, &peer->id, &peer->addrs[i], PROVIDER_ADDR_TTL_MS);
 	kad_providers_add(claim->view->providers, claim->key, &peer->id,

@@ -81,7 +81,7 @@ static int take_closer(void *ctx, const struct kad_msg_peer *peer)
 	if (!kad_filter_peer(&kad->filter, peer->addrs, peer->addr_count) &&
 	    !swarm_is_connected(kad->swarm, &peer->id))
 		return 0;
-	for (size_t i = 0; i < peer->addr_count; i++)
+	for (size_t i = peer->addr_count; i-- > 0;)
 		if (kad_filter_addr(&kad->filter, &peer->addrs[i]))
 			swarm_add_addr(kad->swarm, &peer->id, &peer->addrs[i],
 				       KAD_WALK_ADDR_TTL_MS);
