@@ -6,11 +6,14 @@ Prints what it found; exit code 1 when it found a difference.
     parallel FILE LIKE N SEED    the same by 8 processes at once
     mmap FILE LIKE N SEED        the same through a memory map
     numbers DIR                  listed numbers below DIR are those of lstat()
+    same DIR LIKE N SEED         every file below LIKE reads so below DIR: in turn, at N random places, around the page
+                                 cache and mapped, each way first for some; its size stays right
     xattr FILE                   its extended attributes as JSON
     errno FILE                   reads FILE whole: JSON {"errno": NAME or "", "bytes", "seconds"}
     write PATH                   tries to change what is there in eight ways: JSON {way: errno name}"""
 
 import errno
+import fcntl
 import hashlib
 import json
 import mmap
@@ -95,6 +98,65 @@ def numbers(top):
                     fail("%r is listed as %d" % (entry.path, entry.inode()))
 
 
+def in_turn(fd, want, rng):
+    length, at = rng.choice([1000, 4096, 65536, 1 << 20]), 0
+    while piece := os.read(fd, length):
+        if piece != want[at:at + len(piece)]:
+            return "bytes at %d" % at
+        at += len(piece)
+    return "" if at == len(want) else "ends at %d" % at
+
+
+def here_and_there(fd, want, rng, count):
+    for _ in range(count):
+        at, length = rng.randrange(len(want) + 1), rng.choice([1, 4095, 65536, 1 << 20])
+        if os.pread(fd, length, at) != want[at:at + length]:
+            return "%d bytes at %d" % (length, at)
+    return ""
+
+
+def direct(fd, want):
+    room = mmap.mmap(-1, 1 << 20)
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    fcntl.fcntl(fd, fcntl.F_SETFL, flags | os.O_DIRECT)
+    for at in range(0, len(want) + 1, 1 << 20):
+        came = os.preadv(fd, [room], at)
+        if room[:came] != want[at:at + (1 << 20)]:
+            return "%d bytes at %d" % (came, at)
+    fcntl.fcntl(fd, fcntl.F_SETFL, flags)
+    return ""
+
+
+def mapped(fd, want):
+    if not want:
+        return ""
+    with mmap.mmap(fd, len(want), prot=mmap.PROT_READ) as here:
+        here[len(want) - 1]
+        return "" if here[:] == want else "bytes"
+
+
+def same(top, like, count, seed):
+    rng = random.Random(seed)
+    ways = [("in turn", in_turn), ("mapped", lambda fd, want, rng: mapped(fd, want)),
+            ("at random", lambda fd, want, rng: here_and_there(fd, want, rng, count)),
+            ("directly", lambda fd, want, rng: direct(fd, want))]
+    for folder, _, files in os.walk(like):
+        for name in sorted(files):
+            path = os.path.join(top, os.path.relpath(os.path.join(folder, name), like))
+            with open(os.path.join(folder, name), "rb") as other:
+                want = other.read()
+            rng.shuffle(ways)
+            for way, read in ways:
+                with open(path, "rb", buffering=0) as one:
+                    os.posix_fadvise(one.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                    wrong = read(one.fileno(), want, rng)
+                    size = os.fstat(one.fileno()).st_size
+                if not wrong and size != len(want):
+                    wrong = "st_size %d afterwards" % size
+                if wrong:
+                    fail("%s read %s (%d bytes): %s" % (path, way, len(want), wrong))
+
+
 def xattr(path):
     print(json.dumps({name: os.getxattr(path, name, follow_symlinks=False).decode(errors="replace")
                       for name in ATTRIBUTES}))
@@ -135,7 +197,8 @@ def change(path):
 
 
 def main(words):
-    with_counts = {"random": read_random, "parallel": parallel, "mmap": read_mapped}
+    with_counts = {"random": read_random, "parallel": parallel, "mmap": read_mapped,
+                   "same": same}
     if words[0] in with_counts:
         with_counts[words[0]](words[1], words[2], int(words[3]), int(words[4]))
     else:
