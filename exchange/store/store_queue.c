@@ -16,6 +16,7 @@
 #define ITEM_COST 256	       /* of an item beside its bytes */
 #define FAILURES_MAX 8	       /* blocks that fail alone before a pass is given up */
 #define RETRY_MS 1000
+#define QUIET_MS 60000	       /* without a failure, before writing is said to go on */
 #define STUCK_VERIFY_MAX (8u << 20) /* bytes to be verified while stuck */
 
 struct room_waiter {
@@ -47,6 +48,9 @@ struct store_queue {
 	int failure; /* of the last pass that failed */
 	int lost;    /* 0 or why blocks were given up since the last sync that told so */
 	bool retry, closing, verifier_done;
+	bool guest_failed; /* a block that nobody waits for was not written */
+	bool told;	   /* the log says that writing fails */
+	uint64_t quiet_until_ms, lost_guests;
 	struct queue_item *batch[QUEUE_BATCH_MAX]; /* committer's */
 };
 
@@ -125,14 +129,32 @@ static void finish(struct store_queue *queue, struct queue_item *item)
 		pthread_cond_signal(&queue->to_commit);
 }
 
+/* Not a line each: a full disk loses hundreds. */
 static void lose(struct store_queue *queue, struct queue_item *item, int err)
 {
-	char text[CID_TEXT_MAX];
-
-	log_warn("store", "block lost cid=%s err=\"%s\"", cid_text(&item->block->cid, text),
-		 err_text(err));
 	queue->lost = err;
+	if (item->guest)
+		queue->lost_guests++;
 	finish(queue, item);
+}
+
+/* Who waited for a block, or syncs, is told the error; of a guest's nobody else tells. One line when writing begins to
+ * fail, one when it goes on. The lock is held. */
+static void log_pass(struct store_queue *queue, int err)
+{
+	if (err && queue->guest_failed && !queue->told) {
+		log_error("store", "cannot write: %s; what is fetched is not kept until it can",
+			  err_text(err));
+		queue->told = true;
+	}
+	if (!err && queue->told && monotonic_ms() >= queue->quiet_until_ms) {
+		log_info("store", "can write again; blocks not kept meanwhile: %llu",
+			 (unsigned long long)queue->lost_guests);
+		queue->told = false;
+		queue->lost_guests = 0;
+	}
+	if (err)
+		queue->quiet_until_ms = monotonic_ms() + QUIET_MS;
 }
 
 /* ---- the verifier ---- */
@@ -256,6 +278,7 @@ static void finish_batch(struct store_queue *queue, size_t at, size_t count)
 static void put_back(struct store_queue *queue, struct queue_item *item, int err, bool last)
 {
 	item->committing = false;
+	queue->guest_failed = queue->guest_failed || item->guest;
 	if (last)
 		lose(queue, item, err);
 	else
@@ -265,8 +288,7 @@ static void put_back(struct store_queue *queue, struct queue_item *item, int err
 /* How a pass went; the lock is held. */
 static void pass_done(struct store_queue *queue, int err)
 {
-	if (err && !queue->stuck)
-		log_error("store", "cannot write: %s", err_text(err));
+	log_pass(queue, err);
 	if (err) {
 		queue->failed_passes++;
 		queue->failure = err;

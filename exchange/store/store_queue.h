@@ -39,7 +39,7 @@ struct store_queue;
 
 /* 0 or -errno (threads). ctx is borrowed. */
 int queue_new(queue_commit_fn *commit, void *ctx, struct store_queue **out);
-/* Writes what is queued; what cannot be written is lost and logged. */
+/* Writes what is queued; what cannot be written is lost. */
 void queue_free(struct store_queue *queue);
 
 /* As store_put(), store_sync(), store_when_room(), store_limit() and store_queued(). */
