@@ -92,6 +92,7 @@ void dir_close(struct dir *dir)
 		return;
 	map_release(&dir->index);
 	free(dir->items);
+	free(dir->left_out);
 	dir_shard_close(dir);
 	dagpb_release(&dir->node);
 	block_unref(dir->block);
@@ -100,6 +101,17 @@ void dir_close(struct dir *dir)
 }
 
 /* ---- listing ---- */
+
+void dir_leave_out(struct dir *dir, const struct dir_shard *shard, size_t link, const char *why)
+{
+	if (dir->left_out_count == dir->left_out_cap) {
+		dir->left_out_cap = dir->left_out_cap ? dir->left_out_cap * 2 : 4;
+		dir->left_out =
+			xrealloc(dir->left_out, dir->left_out_cap * sizeof(*dir->left_out));
+	}
+	dir->left_out[dir->left_out_count++] =
+		(struct dir_left_out){ { shard, (uint32_t)link }, why };
+}
 
 /* Of duplicates the first counts. */
 static void list_basic(struct dir *dir)
@@ -112,8 +124,14 @@ static void list_basic(struct dir *dir)
 		struct dagpb_link link;
 
 		dagpb_link(&dir->node, i, &link);
-		if (!dir_name_ok(link.name) || map_get(&dir->index, link.name))
+		if (!dir_name_ok(link.name)) {
+			dir_leave_out(dir, NULL, i, DIR_NAME_BAD);
 			continue;
+		}
+		if (map_get(&dir->index, link.name)) {
+			dir_leave_out(dir, NULL, i, "another entry before it has the same name");
+			continue;
+		}
 		item->link = (uint32_t)i;
 		map_set(&dir->index, link.name, item);
 		dir->item_count++;
@@ -149,6 +167,19 @@ int dir_each(struct dir *dir, size_t from, struct wait *wait, dir_each_fn *each,
 
 		dir_item_entry(dir, &dir->items[i], &entry);
 		err = each(ctx, i, &entry);
+	}
+	return err;
+}
+
+int dir_each_left_out(struct dir *dir, struct wait *wait, dir_left_out_fn *each, void *ctx)
+{
+	int err = make_list(dir, wait);
+
+	for (size_t i = 0; !err && i < dir->left_out_count; i++) {
+		struct dir_entry entry;
+
+		dir_item_entry(dir, &dir->left_out[i].item, &entry);
+		err = each(ctx, &entry, dir->left_out[i].why);
 	}
 	return err;
 }

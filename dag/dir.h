@@ -1,7 +1,7 @@
 /* Directories: basic ones and HAMT shards of any depth (wire/dag sections 2 and 4). Any thread but the loop's; one struct
  * dir may be used by many threads at once. Names that no file system can show ("", ".", "..", with '/' or NUL, over 255
- * bytes) are left out; of duplicates the first counts; in a HAMT only what stands where the hash of its name leads (look-ups
- * could not find it elsewhere). A loaded HAMT takes at most 262 144 shards and 512 MiB, else -EFBIG. */
+ * bytes) are left out, and told by dir_each_left_out() alone; so are, of duplicates, all but the first, and in a HAMT what
+ * does not stand where the hash of its name leads (look-ups could not find it elsewhere). A loaded HAMT takes at most 262 144 shards and 512 MiB, else -EFBIG. */
 #ifndef DAG_DIR_H
 #define DAG_DIR_H
 
@@ -25,6 +25,9 @@ int dir_lookup(struct dir *dir, struct bytes name, struct wait *wait, struct dir
  * returns non-zero to stop, which is returned. Children's blocks are not needed. */
 typedef int dir_each_fn(void *ctx, size_t index, const struct dir_entry *entry);
 int dir_each(struct dir *dir, size_t from, struct wait *wait, dir_each_fn *each, void *ctx);
+/* Gives the entries that dir_each() leaves out, in a fixed order, with the reason (static text); loads and stops as it. */
+typedef int dir_left_out_fn(void *ctx, const struct dir_entry *entry, const char *why);
+int dir_each_left_out(struct dir *dir, struct wait *wait, dir_left_out_fn *each, void *ctx);
 /* Entries, once listed; loads as dir_each(). */
 int dir_count(struct dir *dir, struct wait *wait, size_t *count);
 

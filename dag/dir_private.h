@@ -28,6 +28,11 @@ struct dir_item {
 	uint32_t link;
 };
 
+struct dir_left_out {
+	struct dir_item item;
+	const char *why;
+};
+
 struct dir {
 	struct blocks *blocks;
 	/* Basic directory: the block and its links. */
@@ -43,11 +48,17 @@ struct dir {
 	size_t shard_count, shard_bytes;
 	struct dir_item *items;
 	size_t item_count;
+	struct dir_left_out *left_out;
+	size_t left_out_count, left_out_cap;
 	atomic_bool listed; /* items and index are there and will not change */
 };
 
+#define DIR_NAME_BAD "no file system can hold an entry of this name"
+
 /* Could a file system show an entry of this name? */
 bool dir_name_ok(struct bytes name);
+/* An entry that is not listed. The lock is held. */
+void dir_leave_out(struct dir *dir, const struct dir_shard *shard, size_t link, const char *why);
 void dir_item_entry(const struct dir *dir, const struct dir_item *item, struct dir_entry *entry);
 
 /* ---- dir_shard.c ---- */

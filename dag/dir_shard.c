@@ -275,7 +275,11 @@ void dir_shard_list(struct dir *dir)
 		if (!link.name.len) {
 			stack[depth].shard = atomic_load(&shard->children[i]);
 			stack[depth++].next = 0;
-		} else if (dir_name_ok(link.name) && leads_to(shard, i, link.name)) {
+		} else if (!dir_name_ok(link.name)) {
+			dir_leave_out(dir, shard, i, DIR_NAME_BAD);
+		} else if (!leads_to(shard, i, link.name)) {
+			dir_leave_out(dir, shard, i, "it does not stand where its name leads");
+		} else {
 			add_item(dir, &cap, shard, i);
 		}
 	}

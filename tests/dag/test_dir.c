@@ -76,7 +76,17 @@ static void basic_directories(void **state)
 	fake_free(fake);
 }
 
-/* Names that would lead out of the directory, or cannot be shown, are neither listed nor found. */
+static int count_left_out(void *ctx, const struct dir_entry *entry, const char *why)
+{
+	char *names = ctx;
+
+	assert_true(strlen(why) > 0);
+	sprintf(names + strlen(names), "<%.*s>", (int)(entry->name.len < 3 ? entry->name.len : 3),
+		(const char *)entry->name.at);
+	return 0;
+}
+
+/* Names that would lead out of the directory, or cannot be shown, are neither listed nor found, but told apart. */
 static void hostile_names_are_left_out(void **state)
 {
 	char long_name[257] = { 0 }, max_name[256] = { 0 };
@@ -105,6 +115,10 @@ static void hostile_names_are_left_out(void **state)
 		assert_non_null(strstr(names_of(fake, dir, &listing), "dup ... yyy"));
 		assert_int_equal(listing.next, 4);
 	}
+	char left_out[64] = "";
+
+	assert_int_equal(dir_each_left_out(dir, &fake->wait, count_left_out, left_out), 0);
+	assert_string_equal(left_out, "<><.><..><a/b></><xxx><dup>");
 	assert_false(dir_name_ok(bytes_of("a\0b", 3)));
 	dir_close(dir);
 	fake_free(fake);
