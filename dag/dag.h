@@ -23,7 +23,7 @@
 #include "exchange/exchange.h"
 
 #define DAG_PATH_MAX 4096
-#define DAG_PATH_PARTS_MAX 256
+#define DAG_PATH_PARTS_MAX (DAG_PATH_MAX / 2)
 #define DAG_DEPTH_MAX 64
 #define DAG_SYMLINK_MAX 4096
 
@@ -49,11 +49,18 @@ int dag_stat_block(const struct block *block, struct dag_stat *stat);
 /* Target of a symlink, appended to out; -EINVAL when cid is none. */
 int dag_readlink(struct blocks *blocks, const struct cid *cid, struct wait *wait, struct buf *out);
 
-/* A path as people write it: CID, CID/a/b, /ipfs/CID/a/b, ipfs://CID/a/b. Splits off the root; *rest points into path.
- * -EINVAL with a reason in why (static text). /ipns and names are resolved above, before this. */
-int dag_path_root(const char *path, struct cid *root, const char **rest, const char **why);
+struct dag_path {
+	struct cid root;
+	char text[DAG_PATH_MAX + 8]; /* "/ipfs/CID/a/b" */
+	const char *rest;	     /* of text, behind the root: "/a/b" or "" */
+};
+
+/* A path as people write it: CID, CID/a/b, /ipfs/CID/a/b, ipfs://CID/a/b. Cleaned first, as Kubo does: "." and repeated or
+ * last slashes go, ".." takes the part before it away (and so may the root: CID/../OTHER is OTHER). -EINVAL with a reason
+ * in why (static text). /ipns and names are resolved above, before this. */
+int dag_path_parse(const char *path, struct dag_path *out, const char **why);
 /* Walk down from root by names ('/'-separated, may be empty; at most DAG_PATH_PARTS_MAX of 255 bytes, else -ENAMETOOLONG).
- * "." and ".." are names like others, which no directory has. Symlinks inside are not followed. -ENOENT the name is proven
+ * "." and ".." are names like others, which no directory has: dag_path_parse() takes them out. Symlinks inside are not followed. -ENOENT the name is proven
  * absent; -ENOTDIR a middle part is a file. failed (may be NULL) gets how much of rest was resolved. Maps and lists of
  * DAG-CBOR, DAG-JSON, CBOR and JSON blocks are walked through too; -ENOTDIR when rest ends within such a block. */
 int dag_resolve(struct blocks *blocks, const struct cid *root, const char *rest, struct wait *wait,

@@ -16,30 +16,60 @@ static bool skip_word(const char **at, const char *word)
 	return true;
 }
 
-int dag_path_root(const char *path, struct cid *root, const char **rest, const char **why)
+/* The parts of path, cleaned, behind what is in out already; *len is its length. No longer than path and a slash. */
+static void clean(char *out, size_t *len, const char *path)
 {
-	const char *at = path;
+	for (;;) {
+		const char *part = path + strspn(path, "/");
+		size_t part_len = strcspn(part, "/");
+
+		path = part + part_len;
+		if (part_len == 0)
+			break;
+		if (part_len == 1 && part[0] == '.')
+			continue;
+		if (part_len == 2 && part[0] == '.' && part[1] == '.') {
+			while (*len && out[--*len] != '/')
+				;
+			continue;
+		}
+		out[(*len)++] = '/';
+		memcpy(out + *len, part, part_len);
+		*len += part_len;
+	}
+	out[*len] = '\0';
+}
+
+int dag_path_parse(const char *path, struct dag_path *out, const char **why)
+{
+	const char *at = out->text;
+	size_t len = 0;
 
 	*why = NULL;
 	if (strnlen(path, DAG_PATH_MAX + 1) > DAG_PATH_MAX) {
 		*why = "path is too long";
 		return -EINVAL;
 	}
-	if (!skip_word(&at, "/ipfs/") && !skip_word(&at, "ipfs://") && *at == '/') {
-		*why = "not a path of /ipfs";
+	if (*path != '/') {
+		skip_word(&path, "ipfs://");
+		clean(out->text, &len, "ipfs");
+	}
+	clean(out->text, &len, path);
+	if (!skip_word(&at, "/ipfs") || (*at && *at != '/')) {
+		*why = len ? "not a path of /ipfs" : "path has no CID";
 		return -EINVAL;
 	}
-	size_t len = strcspn(at, "/");
-
+	at += *at == '/';
+	len = strcspn(at, "/");
 	if (len == 0) {
 		*why = "path has no CID";
 		return -EINVAL;
 	}
-	if (cid_from_text_bytes(root, bytes_of(at, len))) {
+	if (cid_from_text_bytes(&out->root, bytes_of(at, len))) {
 		*why = "invalid CID";
 		return -EINVAL;
 	}
-	*rest = at + len;
+	out->rest = at + len;
 	return 0;
 }
 
@@ -127,9 +157,9 @@ int dag_resolve(struct blocks *blocks, const struct cid *root, const char *rest,
 
 int dag_resolve_path(struct blocks *blocks, const char *path, struct wait *wait, struct cid *out)
 {
-	struct cid root;
-	const char *rest, *why;
-	int err = dag_path_root(path, &root, &rest, &why);
+	struct dag_path parsed;
+	const char *why;
+	int err = dag_path_parse(path, &parsed, &why);
 
-	return err ? err : dag_resolve(blocks, &root, rest, wait, out, NULL);
+	return err ? err : dag_resolve(blocks, &parsed.root, parsed.rest, wait, out, NULL);
 }

@@ -470,17 +470,27 @@ static int tell_missing(struct invocation *in, int err, const struct cid *root, 
 
 int cli_resolve(struct invocation *in, struct blocks *blocks, const char *path, struct cid *out)
 {
-	const char *rest, *why = "not a path";
+	const char *why = "not a path";
 	size_t resolved = 0;
-	struct cid root;
+	struct dag_path parsed;
 	char safe[512];
 	int err;
 
-	if (dag_path_root(path, &root, &rest, &why))
+	if (dag_path_parse(path, &parsed, &why))
 		return cli_fail(in, 0, "'%s': %s", cli_safe(safe, sizeof(safe), path, strlen(path)),
 				why);
-	err = dag_resolve(blocks, &root, rest, cli_wait(in), out, &resolved);
-	return err ? tell_missing(in, err, &root, rest, resolved) : 0;
+	err = dag_resolve(blocks, &parsed.root, parsed.rest, cli_wait(in), out, &resolved);
+	return err ? tell_missing(in, err, &parsed.root, parsed.rest, resolved) : 0;
+}
+
+char *cli_path_name(const char *path)
+{
+	struct dag_path parsed;
+	const char *why;
+
+	if (dag_path_parse(path, &parsed, &why))
+		return xstrdup(path);
+	return xstrdup(strrchr(parsed.text, '/') + 1);
 }
 
 static int lock_file(struct invocation *in, const char *name, bool exclusive)

@@ -160,6 +160,8 @@ int cli_call(struct invocation *in, const char *cmd, json_t *args,
 void cli_blocks(struct invocation *in, struct blocks *blocks);
 /* A path argument to a CID; tells which part is missing. 0 or an exit code. */
 int cli_resolve(struct invocation *in, struct blocks *blocks, const char *path, struct cid *out);
+/* The last part of a path argument, cleaned: what it is called on a disk when nothing else is said. malloc'd. */
+char *cli_path_name(const char *path);
 /* A CID argument, without a path. 0 or an exit code. */
 int cli_cid_arg(struct invocation *in, const char *text, struct cid *out);
 /* A CID as the user wants to see it (--cid-base). */

@@ -22,20 +22,19 @@ static const struct option_spec get_options[] = {
 	{ 0 },
 };
 
-/* A path that may end within a block: the block, and what is left of the path to walk in it. 0 or
- * an exit code. */
+/* A path that may end within a block: the block, and what is left of the path to walk in it, in
+ * parsed. 0 or an exit code. */
 static int resolve_node(struct invocation *in, struct blocks *blocks, const char *path,
-			struct cid *cid, const char **inner)
+			struct dag_path *parsed, struct cid *cid, const char **inner)
 {
-	const char *rest, *why = "not a path";
+	const char *why = "not a path";
 	char safe[512];
-	struct cid root;
 	int err;
 
 	cli_safe(safe, sizeof(safe), path, strlen(path));
-	if (dag_path_root(path, &root, &rest, &why))
+	if (dag_path_parse(path, parsed, &why))
 		return cli_fail(in, 0, "'%s': %s", safe, why);
-	err = dag_resolve_node(blocks, &root, rest, cli_wait(in), cid, inner, NULL);
+	err = dag_resolve_node(blocks, &parsed->root, parsed->rest, cli_wait(in), cid, inner, NULL);
 	if (err == -ENOENT || err == -ENOTDIR)
 		return cli_fail(in, 0, "no link named so: '%s'", safe);
 	return err ? cli_fail(in, err, "cannot resolve '%s'", safe) : 0;
@@ -87,6 +86,7 @@ static int run_get(struct invocation *in)
 	struct blocks blocks;
 	struct block *block = NULL;
 	struct buf out = { 0 };
+	struct dag_path parsed;
 	char text[CID_TEXT_MAX];
 	const char *inner;
 	struct cid cid;
@@ -98,7 +98,7 @@ static int run_get(struct invocation *in)
 	if (code)
 		return code;
 	cli_blocks(in, &blocks);
-	code = resolve_node(in, &blocks, in->argv[0], &cid, &inner);
+	code = resolve_node(in, &blocks, in->argv[0], &parsed, &cid, &inner);
 	if (!code) {
 		cli_cid(in, &cid, text);
 		err = blocks_get(&blocks, &cid, cli_wait(in), &block);

@@ -16,14 +16,15 @@
  */
 static int find(struct invocation *in, struct blocks *blocks, const char *path, struct cid *out)
 {
-	const char *rest, *why;
+	struct dag_path parsed;
+	const char *why;
 	char text[CID_TEXT_MAX], safe[512];
 	struct stat info;
 	struct statfs fs;
 	ssize_t len;
 	bool link;
 
-	if (dag_path_root(path, out, &rest, &why) == 0 || lstat(path, &info))
+	if (dag_path_parse(path, &parsed, &why) == 0 || lstat(path, &info))
 		return cli_resolve(in, blocks, path, out);
 	cli_safe(safe, sizeof(safe), path, strlen(path));
 	/* The kernel keeps user attributes of symlinks from everybody. */
