@@ -140,8 +140,9 @@ static int run(struct invocation *in)
 	catch_signals(&in->wait);
 	wait_start(&in->wait, 0);
 	code = in->command->run(in);
-	if ((fflush(stdout) || ferror(stdout)) && code == EXIT_OK)
-		code = cli_fail(in, -errno, "cannot write the output");
+	err = fflush(stdout) ? -errno : ferror(stdout) ? -EIO : 0; /* written in vain before */
+	if (err && code == EXIT_OK)
+		code = cli_fail_file(in, err, "cannot write the output");
 	fetcher_free(in->fetcher);
 	control_close(in->control);
 	repo_close(in->repo);
@@ -251,20 +252,37 @@ uint64_t cli_amount(const struct invocation *in, const char *name)
 
 /* ---- messages ---- */
 
+static void begin_message(const char *fmt, va_list args)
+{
+	fflush(stdout);
+	fputs("Error: ", stderr);
+	vfprintf(stderr, fmt, args);
+}
+
 int cli_fail(struct invocation *in, int err, const char *fmt, ...)
 {
 	va_list args;
 
-	fflush(stdout);
-	fputs("Error: ", stderr);
 	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
+	begin_message(fmt, args);
 	va_end(args);
 	if (err)
 		fprintf(stderr, ": %s", err_text(err));
 	if (err == -EHOSTUNREACH && !in->control && !in->offline)
 		fputs(" (a running `dagfs daemon` could fetch it)", stderr);
 	fputc('\n', stderr);
+	return err == -EINTR ? EXIT_INTERRUPTED : EXIT_FAILED;
+}
+
+int cli_fail_file(struct invocation *in, int err, const char *fmt, ...)
+{
+	va_list args;
+
+	(void)in;
+	va_start(args, fmt);
+	begin_message(fmt, args);
+	va_end(args);
+	fprintf(stderr, ": %s\n", err_file_text(err));
 	return err == -EINTR ? EXIT_INTERRUPTED : EXIT_FAILED;
 }
 
@@ -498,11 +516,11 @@ static int lock_file(struct invocation *in, const char *name, bool exclusive)
 	int fd = repo_lock_file(in->repo_path, name);
 
 	if (fd < 0)
-		cli_fail(in, fd, "cannot open %s/%s", in->repo_path, name);
+		cli_fail_file(in, fd, "cannot open %s/%s", in->repo_path, name);
 	while (fd >= 0 && flock(fd, exclusive ? LOCK_EX : LOCK_SH)) {
 		if (errno == EINTR && !cli_interrupted())
 			continue;
-		cli_fail(in, -errno, "cannot lock %s/%s", in->repo_path, name);
+		cli_fail_file(in, -errno, "cannot lock %s/%s", in->repo_path, name);
 		close(fd);
 		fd = -1;
 	}

@@ -128,6 +128,10 @@ uint64_t cli_amount(const struct invocation *in,
  * errno text is added. */
 int cli_fail(struct invocation *in, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* The same for a file outside the repository, or the output: err in the system's own words ("No space left on device"),
+ * for those of cli_fail() tell of the store. */
+int cli_fail_file(struct invocation *in, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 /* A command line that parses but makes no sense: message, EXIT_USAGE. */
 int cli_usage(struct invocation *in, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Begin the next wait: in->wait with the command's timeout; an interruption that came before is

@@ -140,7 +140,7 @@ int repo_init(const char *path, const char *profile, char **why)
 	if (!err)
 		err = complete(path, profile, why);
 	if (err && !*why)
-		*why = xasprintf("cannot make a repository at %s: %s", path, err_text(err));
+		*why = xasprintf("cannot make a repository at %s: %s", path, err_file_text(err));
 	if (lock >= 0)
 		close(lock);
 	return err;

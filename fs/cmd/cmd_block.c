@@ -36,7 +36,7 @@ static int run_get(struct invocation *in)
 	if (code)
 		return code;
 	if (fwrite(block->data.at, 1, block->data.len, stdout) != block->data.len)
-		code = cli_fail(in, -errno, "cannot write the output");
+		code = cli_fail_file(in, -errno, "cannot write the output");
 	block_unref(block);
 	return code;
 }

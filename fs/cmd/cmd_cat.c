@@ -21,9 +21,9 @@ static const struct option_spec cat_options[] = {
 };
 
 /* The view ends before anything is written: a reader that is slow must not hold a snapshot of the
- * store. */
+ * store. *write_err: the output failed, not the reading. */
 static int copy_out(struct invocation *in, struct file *file, uint64_t offset, uint64_t len,
-		    struct progress *progress)
+		    struct progress *progress, int *write_err)
 {
 	uint8_t *piece = xcalloc(1, VIEW_BYTES);
 	int err = 0;
@@ -36,7 +36,7 @@ static int copy_out(struct invocation *in, struct file *file, uint64_t offset, u
 			err = n ? (int)n : -EIO;
 			break;
 		}
-		err = cli_write_all(STDOUT_FILENO, bytes_of(piece, (size_t)n));
+		err = *write_err = cli_write_all(STDOUT_FILENO, bytes_of(piece, (size_t)n));
 		offset += (uint64_t)n;
 		len -= (uint64_t)n;
 		progress_add(progress, (uint64_t)n);
@@ -53,7 +53,7 @@ static int cat_one(struct invocation *in, struct blocks *blocks, const char *pat
 	struct file *file;
 	struct cid cid;
 	uint64_t size, len;
-	int err, code = cli_resolve(in, blocks, path, &cid);
+	int err, write_err = 0, code = cli_resolve(in, blocks, path, &cid);
 
 	if (code)
 		return code;
@@ -69,14 +69,16 @@ static int cat_one(struct invocation *in, struct blocks *blocks, const char *pat
 		len = size - *offset < *left ? size - *offset : *left;
 		if (cli_flag(in, "progress") && !isatty(STDOUT_FILENO))
 			progress = progress_start("read", len);
-		err = copy_out(in, file, *offset, len, progress);
+		err = copy_out(in, file, *offset, len, progress, &write_err);
 		progress_end(progress);
 		*offset = 0;
 		*left -= len;
 	}
 	file_close(file);
-	if (err == -EPIPE)
+	if (write_err == -EPIPE)
 		return EXIT_FAILED; /* nobody reads any more: no reason to talk */
+	if (write_err)
+		return cli_fail_file(in, write_err, "cannot write the output");
 	return err ? cli_fail(in, err, "cannot read %s", path) : EXIT_OK;
 }
 

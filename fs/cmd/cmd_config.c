@@ -269,7 +269,7 @@ static int set_value(struct invocation *in, const char *file, char **why)
 	if (!err)
 		err = config_save(config);
 	if (err && !*why)
-		*why = xasprintf("cannot write %s: %s", file, err_text(err));
+		*why = xasprintf("cannot write %s: %s", file, err_file_text(err));
 	config_free(config);
 	if (fd >= 0)
 		close(fd);

@@ -76,7 +76,7 @@ static int encode_block(const struct block *block, const char *inner, uint64_t c
 static int write_out(struct invocation *in, struct bytes data)
 {
 	if (fwrite(data.at, 1, data.len, stdout) != data.len || fflush(stdout))
-		return cli_fail(in, 0, "cannot write the output: %s", strerror(errno));
+		return cli_fail_file(in, -errno, "cannot write the output");
 	return EXIT_OK;
 }
 

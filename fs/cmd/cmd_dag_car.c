@@ -30,7 +30,7 @@ static int write_part(void *ctx, struct bytes head, struct bytes data)
 	struct exporting *exporting = ctx;
 
 	if (fwrite(head.at, 1, head.len, stdout) != head.len ||
-	    fwrite(data.at, 1, data.len, stdout) != data.len) {
+	    (data.len && fwrite(data.at, 1, data.len, stdout) != data.len)) {
 		exporting->write_errno = errno ? errno : EIO;
 		return -EIO;
 	}
@@ -67,8 +67,7 @@ static int export_to_stdout(struct invocation *in, struct blocks *blocks, const 
 		exporting.write_errno = errno;
 	progress_end(exporting.progress);
 	if (exporting.write_errno)
-		return cli_fail(in, 0, "cannot write the output: %s",
-				strerror(exporting.write_errno));
+		return cli_fail_file(in, -exporting.write_errno, "cannot write the output");
 	return err ? cli_fail(in, err, "cannot export all of %s", cli_cid(in, cid, text)) : EXIT_OK;
 }
 
@@ -146,7 +145,7 @@ static int import_one(struct archive_import *ai, const char *path)
 	int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO, err;
 
 	if (fd < 0)
-		return cli_fail(ai->in, -errno, "cannot open %s", path);
+		return cli_fail_file(ai->in, -errno, "cannot open %s", path);
 	ai->shown = 0;
 	err = car_import(&ai->blocks, fd, cli_wait_long(ai->in), on_bytes, ai, &ai->done);
 	if (fd > STDIN_FILENO)

@@ -187,7 +187,7 @@ static int run_parts(struct daemon *daemon, char **why)
 					   daemon->exchange, daemon->repo->store, daemon_commands,
 					   daemon, &daemon->control);
 		if (err)
-			*why = xasprintf("cannot make the control socket: %s", err_text(err));
+			*why = xasprintf("cannot make the control socket: %s", err_file_text(err));
 	}
 	if (!err && !daemon->options->offline)
 		daemon_pins_start(daemon);
@@ -268,7 +268,8 @@ int daemon_run(const struct daemon_options *options, char **why)
 	else if (lock_fd == -ENOENT)
 		*why = xasprintf("no repository at %s: run `dagfs init` first", options->repo_path);
 	else if (lock_fd < 0)
-		*why = xasprintf("cannot lock %s: %s", options->repo_path, err_text(lock_fd));
+		*why = xasprintf("cannot lock %s: %s", options->repo_path,
+				 err_file_text(lock_fd));
 	if (lock_fd < 0)
 		return lock_fd;
 	err = run_locked(options, why);

@@ -154,7 +154,7 @@ int daemon_spawn(const char *repo_path, bool offline, char **why)
 		err = fd;
 		*why = err == -ENOENT
 			       ? xasprintf("no repository at %s: run `dagfs init` first", repo_path)
-			       : xasprintf("cannot write %s: %s", file, err_text(err));
+			       : xasprintf("cannot write %s: %s", file, err_file_text(err));
 		free(file);
 		return err;
 	}

@@ -29,15 +29,24 @@ static const struct {
 	{ EEXIST, "exists already" },
 };
 
+/* Wider than int, so that INT_MIN can be negated. */
+static long long number_of(int err)
+{
+	return err < 0 ? -(long long)err : err;
+}
+
 const char *err_text(int err)
 {
-	/* Wider than int, so that INT_MIN can be negated. */
-	long long number = err < 0 ? -(long long)err : err;
-
 	for (size_t i = 0; i < ARRAY_LEN(phrases); i++) {
-		if (phrases[i].number == number)
+		if (phrases[i].number == number_of(err))
 			return phrases[i].text;
 	}
+	return err_file_text(err);
+}
+
+const char *err_file_text(int err)
+{
+	long long number = number_of(err);
 	/* strerrordesc_np() is static and thread-safe, unlike strerror(). */
 	const char *text = number <= 4096 ? strerrordesc_np((int)number) : NULL;
 
