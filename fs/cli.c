@@ -299,21 +299,6 @@ int cli_usage(struct invocation *in, const char *fmt, ...)
 	return EXIT_USAGE;
 }
 
-const char *cli_safe(char *out, size_t size, const char *text, size_t len)
-{
-	size_t used = 0;
-
-	for (size_t i = 0; i < len && used + 5 <= size; i++) {
-		unsigned char c = (unsigned char)text[i];
-
-		if (c < 0x20 || c == 0x7f)
-			used += (size_t)snprintf(out + used, size - used, "\\x%02x", c);
-		else
-			out[used++] = (char)c;
-	}
-	out[used] = 0;
-	return out;
-}
 
 const char *cli_cid(const struct invocation *in, const struct cid *cid,
 		    char out[static CID_TEXT_MAX])

@@ -171,9 +171,12 @@ int cli_cid_arg(struct invocation *in, const char *text, struct cid *out);
 /* A CID as the user wants to see it (--cid-base). */
 const char *cli_cid(const struct invocation *in, const struct cid *cid,
 		    char out[static CID_TEXT_MAX]);
-/* Text for a terminal: control characters as \xNN, the rest (UTF-8 too) as it is, cut to fit;
- * returns out. */
+/* Text for a terminal: control characters and what is no UTF-8 as \xNN, the rest as it is, cut to fit; returns out. */
 const char *cli_safe(char *out, size_t size, const char *text, size_t len);
+/* The same, all of it, appended to out. */
+void cli_add_safe(struct buf *out, const char *text, size_t len);
+/* Text as JSON, which holds UTF-8 alone: U+FFFD stands for each byte that is none. */
+json_t *cli_json_text(const char *text, size_t len);
 /* One line of JSON on stdout; takes value. */
 void cli_print_json(json_t *value);
 /* Holds the collector off (shared) or everybody else out (exclusive) until the returned descriptor

@@ -96,15 +96,15 @@ static int print_lines(struct add *add)
 static void print_added(struct add *add, const char *name, const struct cid *cid, uint64_t size)
 {
 	struct invocation *in = add->in;
-	char text[CID_TEXT_MAX], safe[1024], *json;
+	char text[CID_TEXT_MAX], *json;
 	json_t *value;
 
 	if (cli_flag(in, "silent") || cli_flag(in, "quieter"))
 		return;
 	cli_cid(in, cid, text);
 	if (in->json) {
-		value = json_pack("{s:s, s:s, s:o}", "Name", name, "Hash", text, "Size",
-				  json_sprintf("%" PRIu64, size));
+		value = json_pack("{s:o, s:s, s:o}", "Name", cli_json_text(name, strlen(name)),
+				  "Hash", text, "Size", json_sprintf("%" PRIu64, size));
 		json = json_dumps(value, JSON_COMPACT | JSON_PRESERVE_ORDER);
 		buf_printf(&add->lines, "%s\n", json ? json : "null");
 		json_decref(value);
@@ -112,8 +112,9 @@ static void print_added(struct add *add, const char *name, const struct cid *cid
 	} else if (cli_flag(in, "quiet")) {
 		buf_printf(&add->lines, "%s\n", text);
 	} else {
-		buf_printf(&add->lines, "added %s %s\n", text,
-			   cli_safe(safe, sizeof(safe), name, strlen(name)));
+		buf_printf(&add->lines, "added %s ", text);
+		cli_add_safe(&add->lines, name, strlen(name));
+		buf_add_u8(&add->lines, '\n');
 	}
 	if (add->lines.len - add->tried >= LINES_BYTES)
 		print_lines(add);

@@ -132,6 +132,7 @@ struct ls {
 	struct listed batch[LS_BATCH];
 	struct cid cids[LS_BATCH];
 	size_t count;
+	size_t skip;
 	int missing; /* first error of an entry */
 	json_t *links;
 };
@@ -152,24 +153,26 @@ static void print_entry(struct ls *ls, const struct listed *entry, int size_widt
 {
 	struct invocation *in = ls->in;
 	bool is_dir = entry->known && entry->stat.type == DAG_DIRECTORY;
-	char text[CID_TEXT_MAX], safe[1100], size[32];
+	char text[CID_TEXT_MAX], size[32];
+	struct buf name = { 0 };
 
 	cli_cid(in, &entry->cid, text);
 	if (ls->links) {
 		uint64_t bytes = entry->known ? entry->stat.size : entry->tsize;
 
-		json_array_append_new(ls->links, json_pack("{s:s%, s:s, s:I, s:i}", "Name",
-							   entry->name, entry->name_len, "Hash",
-							   text, "Size", (json_int_t)bytes, "Type",
-							   entry->known ? (is_dir ? 1 : 2) : 0));
+		json_array_append_new(ls->links,
+				      json_pack("{s:o, s:s, s:I, s:i}", "Name",
+						cli_json_text(entry->name, entry->name_len), "Hash",
+						text, "Size", (json_int_t)bytes, "Type",
+						entry->known ? (is_dir ? 1 : 2) : 0));
 		return;
 	}
-	cli_safe(safe, sizeof(safe), entry->name, entry->name_len);
-	if (!cli_flag(in, "size"))
-		printf("%s %s%s\n", text, safe, is_dir ? "/" : "");
-	else
-		printf("%s %-*s %s%s\n", text, size_width, size_text(entry, size), safe,
-		       is_dir ? "/" : "");
+	cli_add_safe(&name, entry->name, entry->name_len);
+	printf("%s ", text);
+	if (cli_flag(in, "size"))
+		printf("%-*s ", size_width, size_text(entry, size));
+	printf("%.*s%s\n", (int)name.len, name.at ? (const char *)name.at : "", is_dir ? "/" : "");
+	buf_release(&name);
 }
 
 /* What each entry of the batch is, asked for side by side. */
@@ -212,12 +215,10 @@ static int flush_batch(struct ls *ls)
 	return err;
 }
 
-static int on_entry(void *ctx, size_t index, const struct dir_entry *entry)
+static int take_entry(struct ls *ls, const struct dir_entry *entry)
 {
-	struct ls *ls = ctx;
 	struct listed *listed = &ls->batch[ls->count++];
 
-	(void)index;
 	listed->cid = entry->cid;
 	listed->tsize = entry->tsize;
 	listed->known = false;
@@ -227,8 +228,27 @@ static int on_entry(void *ctx, size_t index, const struct dir_entry *entry)
 	return ls->count == LS_BATCH;
 }
 
+static int on_entry(void *ctx, size_t index, const struct dir_entry *entry)
+{
+	(void)index;
+	return take_entry(ctx, entry);
+}
+
+/* Those before ls->skip were seen already. */
+static int on_left_out(void *ctx, const struct dir_entry *entry, const char *why)
+{
+	struct ls *ls = ctx;
+
+	(void)why;
+	if (ls->skip) {
+		ls->skip--;
+		return 0;
+	}
+	return take_entry(ls, entry);
+}
+
 /* Batches: entries are never looked at from inside dir_each(), which may hold the directory's lock.
- */
+ * What no file system can show comes last. */
 static int list_dir(struct ls *ls, struct dir *dir)
 {
 	size_t from = 0;
@@ -239,6 +259,14 @@ static int list_dir(struct ls *ls, struct dir *dir)
 		from += ls->count;
 		err = flush_batch(ls);
 	} while (full == 1 && !err);
+	for (from = 0; full >= 0 && !err;) {
+		ls->skip = from;
+		full = dir_each_left_out(dir, cli_wait(ls->in), on_left_out, ls);
+		if (!ls->count)
+			break;
+		from += ls->count;
+		err = flush_batch(ls);
+	}
 	return full < 0 ? full : err;
 }
 

@@ -268,9 +268,40 @@ static void text_for_terminals(void **state)
 	(void)state;
 	assert_string_equal(cli_safe(out, sizeof(out), "a\033[m\177", 5), "a\\x1b[m\\x7f");
 	assert_string_equal(cli_safe(out, sizeof(out), "\xc3\xa4", 2), "\xc3\xa4");
+	assert_string_equal(cli_safe(out, sizeof(out), "\xff\xc3z", 3), "\\xff\\xc3z");
+	assert_string_equal(cli_safe(out, sizeof(out), "\xc2\x9b", 2), "\\xc2\\x9b");
+	assert_string_equal(cli_safe(out, sizeof(out), "\xed\xa0\x80", 3), "\\xed\\xa0\\x80");
+	assert_string_equal(cli_safe(out, sizeof(out), "\xf0\x9f\x97\x82", 4), "\xf0\x9f\x97\x82");
 	assert_true(strlen(cli_safe(out, sizeof(out), "\n\n\n\n\n\n\n\n", 8)) < sizeof(out));
 	assert_string_equal(progress_size(999, (char[32]){ 0 }), "999 B");
 	assert_string_equal(progress_size(1500000, (char[32]){ 0 }), "1.5 MB");
+}
+
+static void bytes_that_are_no_utf8_are_marked_in_json(void **state)
+{
+	static const struct {
+		const char *text, *want;
+	} cases[] = {
+		{ "", "" },
+		{ "a\xc3\xa4", "a\xc3\xa4" },
+		{ "a\xff", "a\xef\xbf\xbd" },
+		{ "\xc3", "\xef\xbf\xbd" },
+		{ "\xe2\x82", "\xef\xbf\xbd\xef\xbf\xbd" },
+		{ "\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd" },
+		{ "\xf4\x90\x80\x80z", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		json_t *json = cli_json_text(cases[i].text, strlen(cases[i].text));
+
+		assert_string_equal(json_string_value(json), cases[i].want);
+		json_t *again = json_string(json_string_value(json)); /* jansson checks it */
+
+		assert_non_null(again);
+		json_decref(again);
+		json_decref(json);
+	}
 }
 
 static void time_left(void **state)
@@ -301,6 +332,7 @@ int main(void)
 		cmocka_unit_test(help_man_and_completion_name_all),
 		cmocka_unit_test(distances),
 		cmocka_unit_test(text_for_terminals),
+		cmocka_unit_test(bytes_that_are_no_utf8_are_marked_in_json),
 		cmocka_unit_test(time_left),
 	};
 
