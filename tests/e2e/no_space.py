@@ -52,6 +52,8 @@ def on_disk(lab, kind, source, remote):
     done = node.call("add", "-Q", files["too big"], deadline=120)
     says_so(lab, "%s: add says what is wrong" % kind, done)
     lab.check("%s: no CID is printed" % kind, done.out == "", done.out)
+    lab.check("%s: in one line, of the store" % kind,
+              re.fullmatch(r"Error: .*no space left in the store", done.err), done.err)
     intact(lab, node, kind + ", after add", kept, files["fits"])
     done = node.call("repo", "gc", "-q", deadline=120)
     lab.check("%s: repo gc" % kind, done.code == 0 or re.search(NO_SPACE, done.err), str(done))
@@ -61,6 +63,8 @@ def on_disk(lab, kind, source, remote):
     done = node.call("pin", "add", remote["too big"], deadline=120)
     says_so(lab, "%s: pin add says what is wrong" % kind, done)
     lab.check("%s: the daemon lives" % kind, node.daemon.poll() is None, node.logged()[-300:])
+    said = [line for line in node.logged().splitlines() if re.search(NO_SPACE, line)]
+    lab.check("%s: its log says so once" % kind, len(said) == 1, said[:5])
     intact(lab, node, kind + ", after pin add", kept, files["fits"])
 
     os.unlink(filler)
@@ -77,12 +81,37 @@ def on_disk(lab, kind, source, remote):
     lab.must(["umount", point])
 
 
+def outputs(lab, node, cid):
+    """What is full is named: the output or the target, and not the store, which has room."""
+    full = lab.directory("full")
+    lab.must(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", full])
+    out = os.path.join(full, "out")
+    for words in ("cat", "dag export", "block get", "dag get --output-codec=dag-pb", "ls", "--enc=json id"):
+        if words != "--enc=json id":
+            words += " " + cid
+        done = lab.shell("%s >/dev/full" % " ".join(node.argv(*words.split())))
+        lab.check("%s to a full output" % words.split()[0], done.code == 1 and
+                  done.err == "Error: cannot write the output: No space left on device", str(done))
+    done = lab.shell("%s >%s" % (" ".join(node.argv("cat", cid)), out))
+    lab.check("cat to a full disk", done.code == 1 and "output: No space left on device" in done.err, str(done))
+    os.unlink(out)
+    done = node.call("get", cid, "-o", out)
+    lab.check("get to a full disk", done.code == 1 and
+              done.err == "Error: cannot write %s: No space left on device" % out, str(done))
+    lab.check("and nothing is left there", os.listdir(full) == [], os.listdir(full))
+    lab.shell("head -c 2m /dev/zero >%s" % out)
+    done = lab.run([lab.program, "--repo", os.path.join(full, "repo"), "init", "--profile", "test"])
+    lab.check("init on a full disk", done.code == 1 and "in the store" not in done.err, str(done))
+    lab.must(["umount", full])
+
+
 def scenario(lab):
     source, remote = lab.node("source"), {}
     for name, size in (("fits", FITS), ("too big", TOO_BIG)):
         path = lab.path("remote")
         write_big(path, size, lab.random)
         remote[name] = source.add(path)
+    outputs(lab, source, remote["fits"])
     source.start()
     for kind in ("tmpfs", "ext4"):
         on_disk(lab, kind, source, remote)

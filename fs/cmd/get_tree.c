@@ -1,0 +1,423 @@
+/* Trees on their way to the disk. Down with an explicit stack, of which only the innermost directories stay open: the
+ * others are found again through "..", and checked to be the same, so that a tree may be as deep as it likes. */
+#include "fs/cmd/get_tree.h"
+
+#include "net/base/alloc.h"
+#include "net/base/err.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define OPEN_MAX 32 /* directories kept open */
+#define VIEW_BYTES (1u << 20)
+#define LEFT_OUT_TOLD_MAX 100
+
+int get_tell(struct get *get, int err)
+{
+	char safe[1024];
+
+	cli_safe(safe, sizeof(safe), (char *)get->at.at, get->at.len);
+	if (!err)
+		return cli_fail(get->in, 0, "neither file, directory nor symlink: %s", safe);
+	if (get->is_disk)
+		return cli_fail_file(get->in, err, "cannot write %s", safe);
+	return cli_fail(get->in, err, "cannot get %s", safe);
+}
+
+/* A call of the system: 0 or -errno, known to be the disk's. */
+static int on_disk(struct get *get, int result)
+{
+	get->is_disk = result < 0;
+	return result < 0 ? -errno : 0;
+}
+
+/* ---- what files hold ---- */
+
+static int write_view(int fd, const struct file_view *view)
+{
+	int err = 0;
+
+	for (int i = 0; i < view->count && !err; i++)
+		err = cli_write_all(fd, bytes_of(view->iov[i].iov_base, view->iov[i].iov_len));
+	return err;
+}
+
+static int copy_file(struct get *get, struct file *file, int fd)
+{
+	uint64_t offset = 0, size = file_size(file);
+
+	while (offset < size) {
+		struct file_view view;
+		int err = file_view(file, offset, VIEW_BYTES, cli_wait(get->in), &view);
+
+		if (err)
+			return err;
+		if (view.len) {
+			err = write_view(fd, &view);
+			get->is_disk = err != 0;
+		} else {
+			err = -EIO;
+		}
+		offset += view.len;
+		progress_add(get->progress, view.len);
+		dag_scout_follow(get->scout, view.len);
+		file_view_release(&view);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int get_bytes(struct get *get, int fd, const struct cid *cid)
+{
+	struct file *file;
+	int err = file_open(get->blocks, cid, cli_wait(get->in), &file);
+
+	get->is_disk = false;
+	if (!err) {
+		err = copy_file(get, file, fd);
+		file_close(file);
+	}
+	return err ? get_tell(get, err) : EXIT_OK;
+}
+
+/* ---- permissions and times ---- */
+
+static int set_times(int dirfd, const char *name, int fd, const struct dag_stat *stat)
+{
+	struct timespec times[2] = {
+		{ .tv_nsec = UTIME_OMIT },
+		{ .tv_sec = stat->mtime, .tv_nsec = stat->mtime_nanos },
+	};
+
+	if (!stat->has_mtime)
+		return 0;
+	return fd >= 0 ? futimens(fd, times) : utimensat(dirfd, name, times, AT_SYMLINK_NOFOLLOW);
+}
+
+/* Permissions as stored, without set-user-id and its kin: a tree from afar must not hand out
+ * rights. */
+static int set_attributes(int fd, const struct dag_stat *stat)
+{
+	if (stat->mode && fchmod(fd, stat->mode & 0777))
+		return -1;
+	return set_times(-1, NULL, fd, stat);
+}
+
+/* ---- files and symlinks ---- */
+
+/* What stands at name may be replaced: nothing, a file, a symlink, an empty directory (which is removed). Devices, pipes
+ * and sockets are somebody's. */
+static int make_way(int dirfd, const char *name)
+{
+	struct stat st;
+
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW))
+		return errno == ENOENT ? 0 : -1;
+	if (S_ISREG(st.st_mode) || S_ISLNK(st.st_mode))
+		return 0;
+	if (S_ISDIR(st.st_mode)) {
+		if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0)
+			return 0;
+		errno = EISDIR;
+	} else {
+		errno = EEXIST;
+	}
+	return -1;
+}
+
+static void temp_name(struct get *get, char out[static 64])
+{
+	snprintf(out, 64, ".dagfs-get.%d.%u", (int)getpid(), get->temps++);
+}
+
+/* Puts what stands under the name temp at name. */
+static int put_in_place(struct get *get, int dirfd, const char *temp, const char *name)
+{
+	int err = on_disk(get, make_way(dirfd, name));
+
+	return err ? err : on_disk(get, renameat(dirfd, temp, dirfd, name));
+}
+
+static int write_file(struct get *get, int dirfd, const char *name, struct file *file,
+		      const struct dag_stat *stat)
+{
+	char temp[64];
+	int fd, err;
+
+	temp_name(get, temp);
+	fd = openat(dirfd, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+	if (fd < 0)
+		return on_disk(get, fd);
+	err = copy_file(get, file, fd);
+	if (!err)
+		err = on_disk(get, set_attributes(fd, stat));
+	if (close(fd) && !err)
+		err = on_disk(get, -1);
+	if (!err)
+		err = put_in_place(get, dirfd, temp, name);
+	if (err)
+		unlinkat(dirfd, temp, 0);
+	return err;
+}
+
+int get_file(struct get *get, int dirfd, const char *name, const struct cid *cid,
+	     const struct dag_stat *stat)
+{
+	struct file *file;
+	int err = file_open(get->blocks, cid, cli_wait(get->in), &file);
+
+	get->is_disk = false;
+	if (!err) {
+		err = on_disk(get, make_way(dirfd, name)); /* before it is fetched */
+		if (!err)
+			err = write_file(get, dirfd, name, file, stat);
+		file_close(file);
+	}
+	return err ? get_tell(get, err) : EXIT_OK;
+}
+
+int get_symlink(struct get *get, int dirfd, const char *name, const struct cid *cid,
+		const struct dag_stat *stat)
+{
+	struct buf target = { 0 };
+	char *text, temp[64];
+	int err = dag_readlink(get->blocks, cid, cli_wait(get->in), &target);
+
+	get->is_disk = false;
+	if (!err && memchr(target.at ? target.at : (uint8_t *)"", 0, target.len))
+		err = -EBADMSG;
+	text = buf_take_text(&target);
+	temp_name(get, temp);
+	if (!err)
+		err = on_disk(get, symlinkat(text, dirfd, temp));
+	if (!err) {
+		err = on_disk(get, set_times(dirfd, temp, -1, stat));
+		if (!err)
+			err = put_in_place(get, dirfd, temp, name);
+		if (err)
+			unlinkat(dirfd, temp, 0);
+	}
+	free(text);
+	return err ? get_tell(get, err) : EXIT_OK;
+}
+
+/* ---- directories ---- */
+
+struct child {
+	struct cid cid;
+	char *name;
+};
+
+struct children {
+	struct child *list;
+	size_t count, cap;
+};
+
+struct level {
+	int fd; /* -1: closed for now */
+	dev_t dev;
+	ino_t ino;
+	struct dag_stat stat;
+	struct children children;
+	size_t next;   /* child */
+	size_t at_len; /* of get->at without it */
+};
+
+struct descent {
+	struct get *get;
+	struct level *levels;
+	size_t depth, cap;
+};
+
+static int collect(void *ctx, size_t index, const struct dir_entry *entry)
+{
+	struct children *children = ctx;
+	struct child *child;
+
+	(void)index;
+	if (children->count == children->cap) {
+		children->cap = children->cap ? children->cap * 2 : 16;
+		children->list = xrealloc(children->list, children->cap * sizeof(*children->list));
+	}
+	child = &children->list[children->count++];
+	child->cid = entry->cid;
+	child->name = xcalloc(1, entry->name.len + 1);
+	memcpy(child->name, entry->name.at, entry->name.len);
+	return 0;
+}
+
+static void children_release(struct children *children)
+{
+	for (size_t i = 0; i < children->count; i++)
+		free(children->list[i].name);
+	free(children->list);
+}
+
+static int tell_left_out(void *ctx, const struct dir_entry *entry, const char *why)
+{
+	struct get *get = ctx;
+	char safe[1024], name[1100];
+
+	if (get->left_out++ < LEFT_OUT_TOLD_MAX)
+		cli_fail(get->in, 0, "cannot write \"%s\" in %s: %s",
+			 cli_safe(name, sizeof(name), (const char *)entry->name.at, entry->name.len),
+			 cli_safe(safe, sizeof(safe), (char *)get->at.at, get->at.len), why);
+	return 0;
+}
+
+static int list_children(struct get *get, const struct cid *cid, struct children *children)
+{
+	struct dir *dir;
+	int err = dir_open(get->blocks, cid, cli_wait(get->in), &dir);
+
+	if (err)
+		return err;
+	err = dir_each(dir, 0, cli_wait(get->in), collect, children);
+	if (!err)
+		err = dir_each_left_out(dir, cli_wait(get->in), tell_left_out, get);
+	dir_close(dir);
+	return err;
+}
+
+static void level_release(struct level *level)
+{
+	if (level->fd >= 0)
+		close(level->fd);
+	children_release(&level->children);
+}
+
+/* Takes fd. */
+static int enter(struct descent *descent, int fd, const struct cid *cid,
+		 const struct dag_stat *stat)
+{
+	struct get *get = descent->get;
+	struct level level = { .fd = fd, .stat = *stat, .at_len = get->at.len };
+	struct stat st;
+	int err = on_disk(get, fstat(fd, &st));
+
+	if (!err && descent->depth == GET_DEPTH_MAX)
+		err = -ELOOP;
+	if (!err)
+		err = list_children(get, cid, &level.children);
+	if (err) {
+		level_release(&level);
+		return err;
+	}
+	level.dev = st.st_dev;
+	level.ino = st.st_ino;
+	if (descent->depth == descent->cap) {
+		descent->cap = descent->cap ? descent->cap * 2 : 16;
+		descent->levels = xrealloc(descent->levels, descent->cap * sizeof(level));
+	}
+	descent->levels[descent->depth++] = level;
+	if (descent->depth > OPEN_MAX) {
+		struct level *far = &descent->levels[descent->depth - 1 - OPEN_MAX];
+
+		close(far->fd);
+		far->fd = -1;
+	}
+	return 0;
+}
+
+/* The directory above is open again. */
+static int find_parent(struct get *get, const struct level *level, struct level *parent)
+{
+	struct stat st;
+	int err;
+
+	if (parent->fd >= 0)
+		return 0;
+	parent->fd = openat(level->fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	err = on_disk(get, parent->fd < 0 ? -1 : fstat(parent->fd, &st));
+	if (!err && (st.st_dev != parent->dev || st.st_ino != parent->ino)) {
+		errno = ESTALE; /* moved while we were below */
+		err = on_disk(get, -1);
+	}
+	return err;
+}
+
+/* The innermost directory is filled. Its attributes come last: without write permission it could not be filled, and
+ * filling changes its time. */
+static int leave(struct descent *descent)
+{
+	struct level *level = &descent->levels[descent->depth - 1];
+	int err = descent->depth > 1 ? find_parent(descent->get, level, level - 1) : 0;
+
+	descent->get->at.len = level->at_len;
+	if (!err)
+		err = on_disk(descent->get, set_attributes(level->fd, &level->stat));
+	if (err)
+		return get_tell(descent->get, err);
+	level_release(level);
+	descent->depth--;
+	return EXIT_OK;
+}
+
+static int get_dir(struct descent *descent, int dirfd, const char *name, const struct cid *cid,
+		   const struct dag_stat *stat)
+{
+	struct get *get = descent->get;
+	int fd = -1, err = 0;
+
+	if (mkdirat(dirfd, name, 0777) && errno != EEXIST)
+		err = on_disk(get, -1);
+	if (!err) {
+		fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		err = on_disk(get, fd);
+	}
+	if (!err)
+		err = enter(descent, fd, cid, stat);
+	return err ? get_tell(get, err) : EXIT_OK;
+}
+
+static int get_child(struct descent *descent, struct level *level, const struct child *child)
+{
+	struct get *get = descent->get;
+	struct dag_stat stat;
+	int err;
+
+	get->at.len = level->at_len;
+	buf_printf(&get->at, "/%s", child->name);
+	get->is_disk = false;
+	err = dag_stat(get->blocks, &child->cid, cli_wait(get->in), &stat);
+	if (err)
+		return get_tell(get, err);
+	switch (stat.type) {
+	case DAG_DIRECTORY:
+		return get_dir(descent, level->fd, child->name, &child->cid, &stat);
+	case DAG_SYMLINK:
+		return get_symlink(get, level->fd, child->name, &child->cid, &stat);
+	case DAG_FILE:
+		return get_file(get, level->fd, child->name, &child->cid, &stat);
+	case DAG_OTHER:
+		break;
+	}
+	return get_tell(get, 0);
+}
+
+int get_entries(struct get *get, int fd, const struct cid *cid, const struct dag_stat *stat)
+{
+	struct descent descent = { .get = get };
+	int code = EXIT_OK, err;
+
+	get->is_disk = false;
+	err = enter(&descent, fd, cid, stat);
+	if (err)
+		code = get_tell(get, err);
+	while (!code && descent.depth) {
+		struct level *level = &descent.levels[descent.depth - 1];
+
+		if (level->next == level->children.count)
+			code = leave(&descent);
+		else
+			code = get_child(&descent, level, &level->children.list[level->next++]);
+	}
+	while (descent.depth)
+		level_release(&descent.levels[--descent.depth]);
+	free(descent.levels);
+	return code;
+}
