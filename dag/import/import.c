@@ -350,7 +350,7 @@ int import_fd(struct blocks *blocks, int fd, const struct import_config *config,
 {
 	struct importer importer;
 	struct import_entry *entry;
-	struct stat stat;
+	struct stat stat, after;
 	int err = importer_init(&importer, blocks, config, wait);
 
 	if (!err && fstat(fd, &stat))
@@ -362,6 +362,10 @@ int import_fd(struct blocks *blocks, int fd, const struct import_config *config,
 		err = importer_read(&importer, fd, regular,
 				    regular && stat.st_size > 0 ? (uint64_t)stat.st_size : 0,
 				    entry);
+		if (!err && fstat(fd, &after))
+			err = -errno;
+		if (!err && regular && !importer_same_bytes(&stat, &after))
+			err = -ESTALE;
 		if (!err)
 			err = importer_done(&importer, entry);
 	}

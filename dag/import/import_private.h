@@ -70,6 +70,8 @@ void importer_path(struct buf *out, const struct import_entry *entry, const char
 /* All leaves of a file: wait_check() between them. size_hint: 0 when unknown. */
 int importer_read(struct importer *importer, int fd, bool regular, uint64_t size_hint,
 		  struct import_entry *file);
+/* Does a file hold what it held before, as far as its size and times tell? */
+bool importer_same_bytes(const struct stat *before, const struct stat *after);
 /* Hand over a job, and collect what is ready. */
 int importer_give(struct importer *importer, struct job *job);
 /* The entry has all its parts. */

@@ -204,11 +204,15 @@ static int leave(struct walk *walk)
 
 /* ---- what stands in a directory ---- */
 
-static bool same_state(const struct stat *a, const struct stat *b)
+static bool same_time(const struct timespec *a, const struct timespec *b)
 {
-	return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
-	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec && a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
-	       a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* The ctime does not count: that is changed by chmod, link and unlink, too. */
+bool importer_same_bytes(const struct stat *a, const struct stat *b)
+{
+	return a->st_size == b->st_size && same_time(&a->st_mtim, &b->st_mtim);
 }
 
 /* Whether the file at path is as it was when it was added before: then the entry is made, too, and
@@ -275,11 +279,12 @@ static int add_file(struct walk *walk, struct import_entry *parent, int fd, cons
 			    entry);
 	if (!err && fstat(fd, &after))
 		err = -errno;
-	if (!err && !same_state(&before, &after))
+	if (!err && !importer_same_bytes(&before, &after))
 		err = -ESTALE;
 	if (err)
 		return importer_failed(importer, entry, NULL, err);
-	note(importer, entry, &before, now_s);
+	if (same_time(&before.st_ctim, &after.st_ctim))
+		note(importer, entry, &before, now_s);
 	return importer_done(importer, entry);
 }
 

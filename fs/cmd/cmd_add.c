@@ -1,10 +1,11 @@
 /* add: files, trees and the input become blocks, with the CIDs that Kubo gives. Durable when it
  * returns. */
-#include "fs/cli.h"
+#include "fs/cmd/add_names.h"
 
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -380,43 +381,48 @@ static int finish_one(struct add *add, const char *name, const struct cid *cid, 
 	return EXIT_OK;
 }
 
-static int add_stdin(struct add *add)
+static int tell_failed(struct add *add, int err, const char *path)
 {
-	const char *given = cli_text(add->in, "stdin-name");
+	char safe[1024];
+
+	cli_safe(safe, sizeof(safe), path, strlen(path));
+	if (err == -ESTALE)
+		return cli_fail(add->in, 0, "cannot add %s: changed while being read", safe);
+	return cli_fail(add->in, err, "cannot add %s", safe);
+}
+
+/* What comes out of fd until its end; name NULL: it is called as its CID. */
+static int add_stream(struct add *add, int fd, const char *path, const char *name)
+{
 	char text[CID_TEXT_MAX];
 	struct cid cid;
 	uint64_t size;
-	int err =
-		import_fd(&add->blocks, STDIN_FILENO, &add->config, cli_wait(add->in), &cid, &size);
+	int err = import_fd(&add->blocks, fd, &add->config, cli_wait(add->in), &cid, &size);
 
 	progress_end(add->progress);
 	add->progress = NULL;
 	if (err)
-		return cli_fail(add->in, err, "cannot add the input");
-	print_added(add, given ? given : cli_cid(add->in, &cid, text), &cid, size);
-	return finish_one(add, given ? given : cid_text(&cid, text), &cid, size);
+		return tell_failed(add, err, path);
+	print_added(add, name ? name : cli_cid(add->in, &cid, text), &cid, size);
+	return finish_one(add, name ? name : cid_text(&cid, text), &cid, size);
 }
 
-/* What a path is called: its last part; of "." and ".." that of the directory meant. NULL when
- * there is none. */
-static char *name_of(const char *path)
+static int add_stdin(struct add *add)
 {
-	char *copy = xstrdup(path), *name = NULL, *real = NULL, *slash;
-	size_t len = strlen(copy);
+	return add_stream(add, STDIN_FILENO, "the input", cli_text(add->in, "stdin-name"));
+}
 
-	while (len > 1 && copy[len - 1] == '/')
-		copy[--len] = 0;
-	slash = strrchr(copy, '/');
-	name = slash ? slash + 1 : copy;
-	if (!*name || !strcmp(name, ".") || !strcmp(name, "..")) {
-		real = realpath(path, NULL);
-		slash = real ? strrchr(real, '/') : NULL;
-		name = slash ? slash + 1 : NULL;
-	}
-	name = name && *name ? xstrdup(name) : NULL;
-	free(real);
-	free(copy);
-	return name;
+/* A pipe with a name, when it is named on the command line, as Kubo does. Without waiting here: import_fd() waits,
+ * interruptibly. */
+static int add_fifo(struct add *add, const char *path, const char *name)
+{
+	int code, fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+	if (fd < 0)
+		return cli_fail_file(add->in, -errno, "cannot add %s", path);
+	code = add_stream(add, fd, path, name);
+	close(fd);
+	return code;
 }
 
 /* Adds up file sizes for the progress line; a large tree is not walked twice: one file only. */
@@ -428,7 +434,7 @@ static uint64_t expected_bytes(const struct stat *st)
 static int add_named(struct add *add, const char *path, const char *name)
 {
 	struct invocation *in = add->in;
-	char *failed = NULL, safe[512];
+	char *failed = NULL;
 	struct stat st;
 	struct cid cid;
 	uint64_t size;
@@ -448,13 +454,21 @@ static int add_named(struct add *add, const char *path, const char *name)
 	add->progress = NULL;
 	if (err) {
 		failed = failed ? failed : xstrdup(path);
-		err = cli_fail(in, err, "cannot add %s",
-			       cli_safe(safe, sizeof(safe), failed, strlen(failed)));
+		err = tell_failed(add, err, failed);
 	} else {
 		err = finish_one(add, name, &cid, size);
 	}
 	free(failed);
 	return err;
+}
+
+/* Also one that no path leads to, as those of a shell's <(...). */
+static bool is_fifo(const struct add *add, const char *path)
+{
+	bool follow = cli_flag(add->in, "dereference-args") || add->config.follow_symlinks;
+	struct stat st;
+
+	return (follow ? stat(path, &st) : lstat(path, &st)) == 0 && S_ISFIFO(st.st_mode);
 }
 
 static int add_path(struct add *add, const char *path)
@@ -464,7 +478,7 @@ static int add_path(struct add *add, const char *path)
 
 	if (strcmp(path, "-") == 0)
 		return add_stdin(add);
-	name = name_of(path);
+	name = add_name(path);
 	if (!name) {
 		code = cli_fail(add->in, access(path, F_OK) ? -errno : 0,
 				"cannot tell a name for '%s'", path);
@@ -472,7 +486,8 @@ static int add_path(struct add *add, const char *path)
 	}
 	if (cli_flag(add->in, "dereference-args"))
 		real = realpath(path, NULL);
-	code = add_named(add, real ? real : path, name);
+	code = is_fifo(add, path) ? add_fifo(add, path, name)
+				  : add_named(add, real ? real : path, name);
 	free(real);
 	free(name);
 	return code;
@@ -499,9 +514,11 @@ static int add_all(struct add *add)
 	char text[CID_TEXT_MAX];
 	int code = EXIT_OK;
 
-	if (cli_flag(in, "wrap-with-directory"))
+	if (cli_flag(in, "wrap-with-directory")) {
 		add->wrapper = dir_builder_new(&add->blocks, &add->config);
-	if (!in->argc)
+		code = add_names_check(in);
+	}
+	if (!in->argc && !code)
 		code = add_stdin(add);
 	for (int i = 0; i < in->argc && !code; i++)
 		code = add_path(add, in->argv[i]);
@@ -542,7 +559,9 @@ const struct command cmd_add = {
 	0,
 	-1,
 	"store files and directories, and pin them",
-	"Without PATH, or for \"-\", the input is added. When it returns everything is on disk.\n"
+	"Without PATH, or for \"-\", the input is added; a named pipe is read to its end. When it "
+	"returns\n"
+	"everything is on disk.\n"
 	"Rules of --ignore are those of .gitignore, seen from each PATH: \"name\" anywhere, "
 	"\"dir/\" a\n"
 	"directory, \"/a\" and \"a/b\" from PATH, \"**\" any directories, \"!\" takes back; of "

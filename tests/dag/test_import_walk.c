@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static void on_done(void *ctx, const struct import_event *event)
@@ -284,6 +285,40 @@ static void interruption_and_change_end_it(void **state)
 	buf_release(&data);
 }
 
+static void change_attributes(void *ctx, uint64_t bytes)
+{
+	struct room *room = ctx;
+	char *path = xasprintf("%s/f", room->dir), *other = xasprintf("%s-link", room->dir);
+
+	(void)bytes;
+	if (access(path, F_OK) == 0) {
+		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL); /* a tick of its clock */
+		assert_int_equal(chmod(path, 0600), 0);
+		assert_int_equal(link(path, other), 0);
+		assert_int_equal(unlink(path), 0);
+		unlink(other);
+	}
+	free(other);
+	free(path);
+}
+
+static void attributes_may_change_while_it_is_read(void **state)
+{
+	struct room *room = *state;
+	struct buf data = { 0 };
+	char text[CID_TEXT_MAX], again[CID_TEXT_MAX];
+	uint64_t size;
+
+	import_data(&data, "mod251", 3 << 20);
+	room_put_file(room, "f", buf_bytes(&data));
+	assert_int_equal(room_import(room, "", text, &size, NULL), 0);
+	room->config.ctx = room;
+	room->config.on_bytes = change_attributes;
+	assert_int_equal(room_import(room, "", again, &size, NULL), 0);
+	assert_string_equal(again, text);
+	buf_release(&data);
+}
+
 static void remove_next(void *ctx, uint64_t bytes)
 {
 	struct room *room = ctx;
@@ -321,6 +356,7 @@ int main(void)
 		IN_ROOM(deep_trees),
 		IN_ROOM(large_directories_become_hamts),
 		IN_ROOM(interruption_and_change_end_it),
+		IN_ROOM(attributes_may_change_while_it_is_read),
 		IN_ROOM(vanished_files_are_told),
 	};
 
