@@ -315,16 +315,16 @@ static int call_mount(struct invocation *in, json_t *args, bool *started)
 /* 0 with the mountpoint's whole path (malloc'd), or an exit code. */
 static int find_point(struct invocation *in, char **out)
 {
-	const char *point = in->argv[in->argc - 1], *rest, *why;
+	const char *point = in->argv[in->argc - 1], *why;
 	int err = (*out = realpath(point, NULL)) ? 0 : -errno;
-	struct cid root;
+	struct dag_path parsed;
 
 	/* A dead mount answers nothing, not even its name: taken as it was given. */
 	if (err == -ENOTCONN && point[0] == '/') {
 		*out = xstrdup(point);
 		err = 0;
 	}
-	if (err && in->argc == 1 && dag_path_root(point, &root, &rest, &why) == 0)
+	if (err && in->argc == 1 && dag_path_parse(point, &parsed, &why) == 0)
 		return cli_usage(in, "the mountpoint is forgotten: where is %s to be mounted?", point);
 	return err ? cli_fail(in, err, "mountpoint %s", point) : EXIT_OK;
 }
