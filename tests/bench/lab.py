@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -211,7 +212,7 @@ class Lab:
             if packages:
                 flags = self.run(["pkg-config", "--cflags", "--libs", *packages]).split()
             program = os.path.join(self.base, name)
-            self.run([os.environ.get("CC", "cc"), "-std=c17", "-O2", "-o", program,
+            self.run([*shlex.split(os.environ.get("CC", "cc")), "-std=c17", "-O2", "-o", program,
                       os.path.join(HERE, name + ".c"), *flags])
             return program
         return self.once("program " + name, make)
