@@ -53,9 +53,9 @@ class Node:
     def connect(self, other):
         self.call("swarm", "connect", other.address(), deadline=60)
 
-    def add(self, path):
+    def add(self, path, *options):
         """Adds a file or tree and returns its CID."""
-        words = ["add", "-Q", "-r", path] if os.path.isdir(path) else ["add", "-Q", path]
+        words = ["add", "-Q", *options, *(["-r"] if os.path.isdir(path) else []), path]
         lines = self.call(*words).splitlines()
         if not lines:
             raise BenchError("%s add: no CID" % self.name)

@@ -151,20 +151,24 @@ class DagfsReading(Reading):
         self.node.umount(directory)
 
 
-class PassThrough(Reading):
-    """The reference mount. It always keeps the cache: without that an open drops it."""
+def pass_through(lab, source, splice=False):
+    """The reference mount: (directory, process). It always keeps the cache: without that an open drops
+    it."""
+    flags = ["-k", "-s"] if splice else ["-k"]
+    directory = lab.mountpoint()
+    process = lab.start([lab.compiled("passthrough", "fuse3"), *flags, source, directory],
+                        lambda _: mounted(directory))
+    return directory, process
 
+
+class PassThrough(Reading):
     def __init__(self, name, bench, warm, splice=False):
         super().__init__(name, bench, warm)
-        self.flags = ["-k", "-s"] if splice else ["-k"]
+        self.splice = splice
         self.process = None
 
     def mount(self):
-        program = self.lab.compiled("passthrough", "fuse3")
-        directory = self.lab.mountpoint()
-        source = self.lab.blob(self.bench.size)
-        self.process = self.lab.start([program, *self.flags, source, directory],
-                                      lambda _: mounted(directory))
+        directory, self.process = pass_through(self.lab, self.lab.blob(self.bench.size), self.splice)
         return directory
 
     def umount(self, directory):
@@ -186,6 +190,92 @@ def mount_warm(bench):
     compete(bench, sides)
     # "Equal" leaves room for the noise of a memory copy.
     return [against("read %s, page cache warm" % bench.size_text, *sides, bench.size, 0.95)]
+
+
+# Walking through a tree once more
+
+WALKS = {"ls -lR": ["ls", "-lR"], "find": ["find"], "git status": ["git", "-C"]}
+
+
+class Walking(Side):
+    """A program's second walk through a git repository. What git notes of files goes into an index of
+    the side's own, as those in a mount cannot be written. This side walks where the repository is."""
+
+    def __init__(self, name, bench, walk, repository):
+        super().__init__(name, bench)
+        self.walk, self.repository = walk, repository
+
+    def place(self):
+        return self.repository
+
+    def prepare(self):
+        index, directory = self.lab.path("index"), self.place()
+        shutil.copyfile(os.path.join(self.repository, ".git", "index"), index)
+        self.cleanup.callback(remove, index)
+        self.env = {**os.environ, "LC_ALL": "C", "GIT_INDEX_FILE": index}
+        self.argv = [*WALKS[self.walk], directory]
+        if self.walk == "git status":
+            self.argv += ["status", "--short"]
+        self.check(self.lab.run(self.argv, env=self.env).splitlines(), directory)
+
+    def check(self, lines, directory):
+        if self.walk == "ls -lR":
+            good = sum(entry.startswith("-") for entry in lines) == self.bench.files
+        elif self.walk == "find":
+            good = set(os.path.relpath(entry, directory) for entry in lines) == self.lab.once(
+                "names", lambda: set(os.path.relpath(os.path.join(here, name), self.repository)
+                                     for here, folders, files in os.walk(self.repository)
+                                     for name in [".", *folders, *files]))
+        else:
+            good = not lines
+        if not good:
+            raise BenchError("%s does not show what is there" % self.walk)
+
+    def measure(self):
+        return self.lab.timed(self.argv, env=self.env)
+
+
+class DagfsWalking(Walking):
+    def place(self):
+        node = self.bench.dagfs()
+        self.cleanup.callback(remove, node.repo)
+        self.cleanup.callback(node.stop)
+        node.start()
+        return node.mount(node.add(self.repository, "--hidden"))
+
+
+class PassThroughWalking(Walking):
+    def place(self):
+        directory, process = pass_through(self.lab, self.repository)
+        self.cleanup.callback(self.lab.stop, process)
+        self.cleanup.callback(self.lab.unmounted, directory)
+        return directory
+
+
+def make_repository(lab, tree):
+    """The tree, committed and packed as a clone is."""
+    top = lab.directory("repository")
+    lab.run(["cp", "-a", tree + "/.", top])
+    for words in (["init", "-q"], ["add", "-A"],
+                  ["-c", "user.name=a", "-c", "user.email=a@localhost", "commit", "-qm", "all"],
+                  ["repack", "-adq", "--window=0"]):
+        lab.run(["git", "-c", "gc.auto=0", "-C", top, *words])  # nothing goes on behind us
+    lab.flush(top)
+    return top
+
+
+def warm_tree(bench):
+    tree = bench.lab.tree(bench.files, bench.tree_size)
+    repository = bench.lab.once("repository", lambda: make_repository(bench.lab, tree))
+    lines = []
+    for walk in WALKS:
+        sides = [DagfsWalking("dagfs, " + walk, bench, walk, repository),
+                 Walking("native", bench, walk, repository),
+                 PassThroughWalking("pass-through", bench, walk, repository)]
+        compete(bench, sides)
+        work = "second %s, %d files" % (walk, bench.files)
+        lines += [against(work, sides[0], sides[1], goal=0.67), against(work, sides[0], sides[2])]
+    return lines
 
 
 # Adding
@@ -391,7 +481,7 @@ def idle(bench):
 
 
 ROWS = {"mount-cold": mount_cold, "mount-warm": mount_warm, "add": add, "fetch": fetch,
-        "tree": tree, "idle": idle}
+        "tree": tree, "warm-tree": warm_tree, "idle": idle}
 
 
 class Bench:
