@@ -153,6 +153,11 @@ void lmdb_sweep_end(struct store *store);
 int lmdb_sweep(struct store *store, const struct store_sweep_fns *fns, void *ctx, uint64_t *removed,
 	       uint64_t *freed);
 
+/* ---- store_punch.c ---- */
+
+/* Gives the free pages of a generation back to the disk. *freed: bytes. -EOPNOTSUPP where the file system knows no holes; -errno. */
+int gen_punch(struct gen *gen, uint64_t *freed);
+
 /* ---- store_rewrite.c: old generations, walked and copied ---- */
 
 /* Tells of each block of a generation: 1, 0, or a negative errno to stop. Called without locks. */

@@ -1,5 +1,6 @@
 #include "exchange/store/store_dir.h"
 
+#include "net/base/err.h"
 #include "net/base/log.h"
 
 #include <errno.h>
@@ -146,12 +147,17 @@ static int weigh(void *ctx, struct gen *gen, struct bytes multihash, uint64_t le
 }
 
 /* Copies take a little more than the blocks. */
-static bool has_room(const struct gen *gen, uint64_t bytes)
+static uint64_t needed_to_copy(uint64_t bytes)
+{
+	return bytes + bytes / COPY_PART + COPY_SPARE;
+}
+
+/* All there can be when it cannot be told. */
+static uint64_t room_on_disk(const struct gen *gen)
 {
 	struct statvfs disk;
 
-	return statvfs(gen->path, &disk) ||
-	       (uint64_t)disk.f_bavail * disk.f_frsize > bytes + bytes / COPY_PART + COPY_SPARE;
+	return statvfs(gen->path, &disk) ? UINT64_MAX : (uint64_t)disk.f_bavail * disk.f_frsize;
 }
 
 static bool lies_in_new(struct sweep *sweep, struct bytes multihash)
@@ -182,6 +188,33 @@ static int sort_out(void *ctx, struct gen *gen, struct bytes multihash, uint64_t
 	return 0;
 }
 
+/* No room to copy what stays: garbage is deleted where it is, and its pages become holes. When that finds no room either it goes
+ * on with what it has freed until then. */
+static int prune(struct sweep *sweep, struct gen *gen, uint64_t live_bytes)
+{
+	uint64_t freed = 0, more = 0;
+	int punched = 0, err = rewrite_prune(gen, sort_out, sweep);
+
+	if (err == -ENOSPC && use_reserve(sweep->lmdb))
+		err = rewrite_prune(gen, sort_out, sweep);
+	for (;;) {
+		punched = gen_punch(gen, &more);
+		freed += more;
+		if (err != -ENOSPC || !more)
+			break;
+		err = rewrite_prune(gen, sort_out, sweep);
+	}
+	if (!err && punched)
+		log_warn("store",
+			 "what was removed from %s has room for new blocks, but is not given back to the disk (%s): copying what "
+			 "stays would take %llu MiB more than are free",
+			 gen->path, err_text(punched),
+			 (unsigned long long)((needed_to_copy(live_bytes) - room_on_disk(gen)) >> 20) + 1);
+	else if (!err)
+		log_info("store", "%s has holes of %llu bytes now", gen->path, (unsigned long long)freed);
+	return err;
+}
+
 static int sweep_gen(struct sweep *sweep, struct gen *gen, bool small)
 {
 	struct weight weight = { .sweep = sweep };
@@ -193,13 +226,8 @@ static int sweep_gen(struct sweep *sweep, struct gen *gen, bool small)
 		log_error("store", "%s cannot be deleted, so nothing is copied out of it: its rights do not allow it", gen->path);
 		return -EACCES;
 	}
-	if (!has_room(gen, weight.live_bytes)) {
-		if (!weight.garbage)
-			return 0;
-		err = rewrite_prune(gen, sort_out, sweep);
-		if (err == -ENOSPC && use_reserve(sweep->lmdb))
-			err = rewrite_prune(gen, sort_out, sweep);
-		return err;
+	if (room_on_disk(gen) <= needed_to_copy(weight.live_bytes)) {
+		return weight.garbage ? prune(sweep, gen, weight.live_bytes) : 0;
 	}
 	err = rewrite_copy(sweep->lmdb, gen, sort_out, sweep);
 	return err ? err : store_dir_remove(sweep->lmdb, gen);
