@@ -95,7 +95,7 @@ static int set_times(int dirfd, const char *name, int fd, const struct dag_stat 
 
 	if (!stat->has_mtime)
 		return 0;
-	return fd >= 0 ? futimens(fd, times) : utimensat(dirfd, name, times, AT_SYMLINK_NOFOLLOW);
+	return name ? utimensat(dirfd, name, times, AT_SYMLINK_NOFOLLOW) : futimens(fd, times);
 }
 
 /* Permissions as stored, without set-user-id and its kin: a tree from afar must not hand out
