@@ -57,7 +57,7 @@ static void pause_or_resume(struct exchange *exchange)
 		struct engine_in *in = list_first(&streams, struct engine_in, paused_node);
 
 		list_remove(&in->paused_node);
-		bitswap_outbox_progress(in->peer->client);
+		bitswap_outbox_progress(in->peer->client, 0);
 		stream_resume(in->stream);
 	}
 }
@@ -309,7 +309,7 @@ static void on_data(void *ctx, struct stream *stream, struct bytes data)
 	struct exchange *exchange = in->peer->exchange;
 	int err;
 
-	bitswap_outbox_progress(in->peer->client);
+	bitswap_outbox_progress(in->peer->client, data.len);
 	err = frame_reader_feed(&in->reader, data, BITSWAP_MESSAGE_MAX, on_message, in);
 	account(in, in->reader.part.len);
 	if (!err)

@@ -105,6 +105,8 @@ void bitswap_ask_land(struct bitswap_ask *ask)
 {
 	if (!ask->flying)
 		return;
+	if (ask->peer->flying == 1)
+		bitswap_outbox_settle(ask->peer);
 	ask->flying = false;
 	list_remove(&ask->flight_node);
 	if (!ask->hedged)
@@ -191,6 +193,8 @@ static struct bitswap_want *want_new(struct bitswap_client *client, const struct
 void bitswap_want_unqueue(struct bitswap_want *want)
 {
 	list_remove(&want->node);
+	if (want->home)
+		want->home->pending_count--;
 	want->home = NULL;
 }
 
@@ -201,6 +205,7 @@ void bitswap_want_requeue(struct bitswap_want *want)
 	want->home = list_first(&want->gets, struct bitswap_get, want_node)->session;
 	list_remove(&want->node);
 	list_add_tail(&want->home->pending, &want->node);
+	want->home->pending_count++;
 	bitswap_session_ready(want->home);
 }
 

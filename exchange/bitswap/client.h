@@ -70,6 +70,9 @@ struct bitswap_client_peer {
 	uint64_t suspect_until_ms;
 	/* Of the running rate sample: its start, its last block, its bytes. */
 	uint64_t window_ms, window_last_ms, window_bytes;
+	/* Bytes of messages that came, whole or not: ever, until the sample began, until its last block. */
+	uint64_t came, window_came, window_last_came;
+	uint64_t rate_ms; /* when the rate was measured last */
 	struct timer patience;
 };
 
@@ -118,6 +121,7 @@ struct bitswap_session {
 	struct list starved_node; /* of client->starved, when the budget was full */
 	struct list gets;
 	struct list pending; /* wants to be placed, first first */
+	unsigned pending_count;
 	struct list members;
 	unsigned member_count;
 	unsigned ticks; /* idle ticks since the last block */
@@ -127,6 +131,7 @@ struct bitswap_session {
 	uint64_t probe_ms, probe_wait_ms; /* when others than members are asked next, and after */
 	uint64_t steal_ms; /* when faster members may take over wants of slower ones next */
 	struct timer idle;
+	struct timer steal; /* while a member would be done much later than others */
 };
 
 typedef void bitswap_got_fn(void *ctx, int err, struct block *block);
@@ -216,6 +221,8 @@ void bitswap_session_leave(struct bitswap_member *member);
 struct bitswap_member *bitswap_session_member(struct bitswap_session *session,
 					      const struct bitswap_client_peer *peer);
 void bitswap_session_place(struct bitswap_session *session);
+/* A peer can be asked now: does it have what the session fetches? */
+void bitswap_session_meet(struct bitswap_session *session, struct bitswap_client_peer *peer);
 void bitswap_session_ready(struct bitswap_session *session);
 /* Start the idle timer unless it runs. */
 void bitswap_session_watch(struct bitswap_session *session);
@@ -235,8 +242,8 @@ struct bitswap_client_peer *bitswap_outbox_add(struct bitswap_client *client,
 /* Disconnected: what it was asked goes to others. */
 void bitswap_outbox_remove(struct bitswap_client_peer *peer);
 void bitswap_outbox_able(struct bitswap_client_peer *peer, enum bitswap_ability ability);
-/* Bytes of any kind came from it. */
-void bitswap_outbox_progress(struct bitswap_client_peer *peer);
+/* So many bytes came from it, of whatever: part of a block, perhaps. */
+void bitswap_outbox_progress(struct bitswap_client_peer *peer, size_t bytes);
 /* Its ledger may be lost (the stream broke): say everything again. */
 void bitswap_outbox_resend(struct bitswap_client_peer *peer);
 /* Append one framed message of cancels, then wants. False when there was nothing to say. */
@@ -249,6 +256,11 @@ bool bitswap_outbox_expects(struct bitswap_client_peer *peer);
 /* The first want-block after none was in flight is on its way: idle time is not delivery. */
 void bitswap_outbox_flight(struct bitswap_client_peer *peer);
 void bitswap_outbox_delivered(struct bitswap_client_peer *peer, size_t len, uint64_t sent_ms);
+/* Bytes a second that may be expected of it: what its blocks came at, but no more than its bytes come at just now.
+ * Before anything has come it is a guess. */
+uint64_t bitswap_outbox_rate(const struct bitswap_client_peer *peer);
+/* It has nothing more in flight: what its bytes came at is kept. */
+void bitswap_outbox_settle(struct bitswap_client_peer *peer);
 /* How many want-blocks may be in flight towards peer; alone: there is no other to share with. */
 unsigned bitswap_outbox_room(const struct bitswap_client_peer *peer, bool alone);
 void bitswap_outbox_arm(struct bitswap_client_peer *peer);

@@ -8,8 +8,12 @@
 #define BLOCK_SIZE_GUESS (256u << 10)
 #define IN_FLIGHT_BYTES (64u << 20) /* asked of a peer that is alone */
 #define IN_FLIGHT_SHARED_MS 800	    /* of its delivery and two round trips, when there are others to ask */
-#define FLYING_MIN 16
+#define IN_FLIGHT_FIRST (5u << 18)  /* before its rate is known: four of the usual blocks */
+#define FLYING_ALONE_MIN 16
+#define FLYING_MIN 2
+#define RATE_GUESS (8u << 20) /* bytes per second of a peer that nothing has come from */
 #define RATE_SAMPLE_MS 100
+#define TRICKLE_MS 1000 /* of an unfinished sample, beside a round trip: then what came of it says how fast it is */
 #define PATIENCE_FIRST_MS 5000
 #define PATIENCE_MIN_MS 1000
 #define PATIENCE_MAX_MS 10000
@@ -76,6 +80,9 @@ void bitswap_outbox_able(struct bitswap_client_peer *peer, enum bitswap_ability 
 	peer->ability = ability;
 	count(peer, 1);
 	requeue_all(peer->client);
+	if (ability == BITSWAP_ABLE)
+		list_for_each(session, &peer->client->sessions, struct bitswap_session, node)
+			bitswap_session_meet(session, peer);
 	if (ability != BITSWAP_UNABLE)
 		return;
 	list_for_each_safe(ask, &peer->asks, struct bitswap_ask, peer_node)
@@ -184,9 +191,10 @@ bool bitswap_outbox_expects(struct bitswap_client_peer *peer)
 
 /* ---- what a peer is worth ---- */
 
-void bitswap_outbox_progress(struct bitswap_client_peer *peer)
+void bitswap_outbox_progress(struct bitswap_client_peer *peer, size_t bytes)
 {
 	peer->progress_ms = timers_now(peer->client->timers);
+	peer->came += bytes;
 }
 
 /* What came from the start of the sample to its last block. */
@@ -199,16 +207,43 @@ static void end_sample(struct bitswap_client_peer *peer)
 	uint64_t rate = peer->window_bytes * 1000 / took_ms + 1;
 
 	peer->rate = peer->rate ? (peer->rate * 3 + rate) / 4 : rate;
+	peer->rate_ms = peer->window_last_ms;
 	peer->window_ms = peer->window_last_ms;
+	peer->window_came = peer->window_last_came;
 	peer->window_bytes = 0;
+}
+
+uint64_t bitswap_outbox_rate(const struct bitswap_client_peer *peer)
+{
+	uint64_t rate = peer->rate ? peer->rate : RATE_GUESS;
+	uint64_t now_ms = timers_now(peer->client->timers);
+	uint64_t from_ms = peer->window_ms + peer->ping_ms, came = peer->came - peer->window_came;
+
+	/* That nothing comes at all is silence, which is judged below. */
+	if (!peer->flying || !came || peer->client->paused || now_ms < from_ms + TRICKLE_MS)
+		return rate;
+	came = came * 1000 / (now_ms - from_ms) + 1;
+	return came < rate ? came : rate;
+}
+
+void bitswap_outbox_settle(struct bitswap_client_peer *peer)
+{
+	uint64_t rate = bitswap_outbox_rate(peer);
+
+	/* Of whole blocks a sample is made. */
+	if (peer->window_bytes || rate >= (peer->rate ? peer->rate : RATE_GUESS))
+		return;
+	peer->rate = rate;
+	peer->rate_ms = timers_now(peer->client->timers);
 }
 
 void bitswap_outbox_delivered(struct bitswap_client_peer *peer, size_t len, uint64_t sent_ms)
 {
 	uint64_t now_ms = timers_now(peer->client->timers);
 
-	/* A message's blocks come all at once: the sample ends before the next lot, never inside one. */
-	if (now_ms > peer->window_last_ms &&
+	/* A message's blocks come all at once: the sample ends before the next lot, never inside one. What comes
+	 * unasked, as the answer to a want-have may, says nothing. */
+	if (peer->flying && now_ms > peer->window_last_ms &&
 	    peer->window_last_ms >= peer->window_ms + RATE_SAMPLE_MS)
 		end_sample(peer);
 	peer->progress_ms = peer->delivered_ms = now_ms;
@@ -220,28 +255,35 @@ void bitswap_outbox_delivered(struct bitswap_client_peer *peer, size_t len, uint
 
 		peer->latency_ms = peer->latency_ms ? (peer->latency_ms + sample) / 2 : sample;
 	}
+	if (!peer->flying)
+		return;
 	peer->window_bytes += len;
 	peer->window_last_ms = now_ms;
+	peer->window_last_came = peer->came;
 }
 
 void bitswap_outbox_flight(struct bitswap_client_peer *peer)
 {
 	end_sample(peer);
+	peer->window_bytes = 0;
 	peer->window_ms = peer->window_last_ms = timers_now(peer->client->timers);
+	peer->window_came = peer->window_last_came = peer->came;
 }
 
 unsigned bitswap_outbox_room(const struct bitswap_client_peer *peer, bool alone)
 {
-	uint64_t bytes = IN_FLIGHT_BYTES;
+	uint64_t bytes = IN_FLIGHT_BYTES, least = alone ? FLYING_ALONE_MIN : FLYING_MIN;
 
 	if (peer->strikes)
 		return 1; /* on trial */
 	if (!alone)
-		bytes = peer->rate * (IN_FLIGHT_SHARED_MS + 2 * peer->ping_ms) / 1000;
+		bytes = bitswap_outbox_rate(peer) * (IN_FLIGHT_SHARED_MS + 2 * peer->ping_ms) / 1000;
+	if (!alone && !peer->rate && bytes > IN_FLIGHT_FIRST)
+		bytes = IN_FLIGHT_FIRST;
 	uint64_t room = bytes / (peer->block_size + 1);
 
-	if (room < FLYING_MIN)
-		return FLYING_MIN;
+	if (room < least)
+		return (unsigned)least;
 	return room < BITSWAP_FLYING_MAX ? (unsigned)room : BITSWAP_FLYING_MAX;
 }
 

@@ -111,7 +111,7 @@ void engine_peer_heard(struct engine_peer *peer)
 {
 	peer->failures = 0;
 	peer->reply_failures = 0;
-	bitswap_outbox_progress(peer->client);
+	bitswap_outbox_progress(peer->client, 0);
 	bitswap_outbox_able(peer->client, BITSWAP_ABLE);
 }
 

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 
 #define STUCK_MAX 64	      /* wants without room passed over before the rest is left for later */
-#define RATE_GUESS (8u << 20) /* bytes per second of a peer we know nothing of */
+#define WAIT_US 1000000	      /* a block that comes sooner is worth asking for, of whomever */
+#define TRIAL_MS 10000	      /* how fast a peer was is asked again after so long */
 #define TICKS_MAX 30	      /* the idle tick grows no further */
 #define PROBE_MS 500	      /* a session that gets on looks for more sources so soon again ... */
 #define PROBE_MAX_MS 60000    /* ... twice as late each time that none came of it */
@@ -53,6 +54,7 @@ void bitswap_session_free(struct bitswap_session *session)
 		bitswap_session_leave(
 			list_first(&session->members, struct bitswap_member, session_node));
 	timer_stop(session->client->timers, &session->idle);
+	timer_stop(session->client->timers, &session->steal);
 	list_remove(&session->ready_node);
 	list_remove(&session->starved_node);
 	list_remove(&session->node);
@@ -123,6 +125,7 @@ struct bitswap_member *bitswap_session_join(struct bitswap_session *session,
 	session->probe_wait_ms = 0;
 	list_for_each(get, &session->gets, struct bitswap_get, session_node) if (get->want)
 		bitswap_want_requeue(get->want);
+	bitswap_session_ready(session); /* it may take over what others are slow with */
 	return member;
 }
 
@@ -147,19 +150,19 @@ struct choice {
 	uint64_t eta_us;
 	bool someone; /* could be asked, if only there were room */
 	bool trusted; /* and is not suspect */
+	uint64_t soon_us; /* when the best of all, with room or without, had brought all that is pending */
 };
 
-/* When the block would be here, by what the peer delivers. */
-static uint64_t eta_us(const struct bitswap_client_peer *peer)
+/* When so many blocks more would be here, by what the peer delivers. */
+static uint64_t eta_us(const struct bitswap_client_peer *peer, unsigned blocks)
 {
-	uint64_t rate = peer->rate ? peer->rate : RATE_GUESS;
-
-	return (peer->flying + 1) * peer->block_size * 1000000 / rate + peer->ping_ms * 1000;
+	return (peer->flying + blocks) * peer->block_size * 1000000 / bitswap_outbox_rate(peer) +
+	       peer->ping_ms * 1000;
 }
 
-/* alone: there is no other to share with. */
+/* alone: there is no other to share with; pending: blocks that the session has not asked for yet. */
 static void consider(struct choice *best, struct bitswap_want *want,
-		     struct bitswap_client_peer *peer, bool alone)
+		     struct bitswap_client_peer *peer, bool alone, unsigned pending)
 {
 	struct bitswap_ask *ask = bitswap_ask_find(want, peer);
 
@@ -172,12 +175,17 @@ static void consider(struct choice *best, struct bitswap_want *want,
 
 	best->someone = true;
 	best->trusted |= !suspect;
+	if (!suspect) {
+		uint64_t soon = eta_us(peer, pending + 1);
+
+		best->soon_us = best->soon_us && best->soon_us < soon ? best->soon_us : soon;
+	}
 	if (peer->flying >= bitswap_outbox_room(peer, alone))
 		return;
 	if (!ask && peer->ask_count >= BITSWAP_ASKS_MAX)
 		return;
 	bool has = ask && ask->answer == BITSWAP_HAVE;
-	uint64_t eta = eta_us(peer);
+	uint64_t eta = eta_us(peer, 1);
 	int better = best->peer ? best->suspect - suspect : 1;
 
 	if (!better)
@@ -185,7 +193,7 @@ static void consider(struct choice *best, struct bitswap_want *want,
 	if (!better)
 		better = (eta < best->eta_us) - (eta > best->eta_us);
 	if (better > 0 || (better == 0 && random_below(want->client->random, 2) == 0))
-		*best = (struct choice){ peer, suspect, has, eta, true, best->trusted };
+		*best = (struct choice){ peer, suspect, has, eta, true, best->trusted, best->soon_us };
 }
 
 /* Want-have to everybody who has not said no. */
@@ -270,14 +278,26 @@ static struct choice choose(struct bitswap_want *want)
 			continue;
 		last = get->session;
 		list_for_each(member, &last->members, struct bitswap_member, session_node)
-			consider(&best, want, member->peer, last->member_count == 1);
+			consider(&best, want, member->peer, last->member_count == 1,
+				 last->pending_count);
 	}
 	/* Who has it is good for it, also when there is no place for it among the members. */
 	if (last && last->member_count >= BITSWAP_MEMBERS_MAX)
 		list_for_each(ask, &want->asks, struct bitswap_ask,
 			      want_node) if (ask->answer == BITSWAP_HAVE)
-			consider(&best, want, ask->peer, false);
+			consider(&best, want, ask->peer, false, last->pending_count);
 	return best;
+}
+
+/* Others, that have no room just now, would have brought all there is to fetch before this one brought its block. It
+ * is tried with one now and then: it may have become faster. */
+static bool better_wait(const struct bitswap_client *client, const struct choice *best)
+{
+	const struct bitswap_client_peer *peer = best->peer;
+
+	if (best->eta_us < WAIT_US || !best->soon_us || best->eta_us / 2 < best->soon_us)
+		return false;
+	return peer->flying || timers_now(client->timers) < peer->rate_ms + TRIAL_MS;
 }
 
 /* 0 placed (or left to the idle tick), -EAGAIN when members have no room, or the budget. */
@@ -296,7 +316,7 @@ static int place(struct bitswap_session *session, struct bitswap_want *want)
 			bitswap_session_join(session, peer);
 	struct choice best = choose(want);
 
-	if (best.peer && !(best.suspect && best.trusted)) { /* else better to wait for room */
+	if (best.peer && !(best.suspect && best.trusted) && !better_wait(client, &best)) { /* else wait for room */
 		if (!bitswap_budget_may_ask(&client->budget, best.peer->block_size))
 			return starve(session);
 		struct bitswap_ask *ask = bitswap_ask_find(want, best.peer);
@@ -355,6 +375,22 @@ static void probe(struct bitswap_session *session)
 		if (ask)
 			bitswap_ask_send(ask, false);
 	}
+}
+
+/* Sessions that get on may not look for others for a minute: one that comes now may be much faster. */
+void bitswap_session_meet(struct bitswap_session *session, struct bitswap_client_peer *peer)
+{
+	if (session->member_count == 0 || list_empty(&session->gets) || bitswap_session_member(session, peer))
+		return;
+	struct bitswap_want *want =
+		container_of(session->gets.prev, struct bitswap_get, session_node)->want;
+
+	if (!want || want->err || bitswap_ask_find(want, peer))
+		return;
+	struct bitswap_ask *ask = bitswap_ask_new(want, peer);
+
+	if (ask)
+		bitswap_ask_send(ask, false);
 }
 
 void bitswap_session_place(struct bitswap_session *session)

@@ -3,22 +3,21 @@
 /*
  * What a member is asked for is measured by what it delivered before, and by nothing at first: the one that answered
  * first may have been asked for megabytes while it was alone, and be the slowest. When a session has nothing left to
- * place, members that are nearly done take over what the slowest would bring last.
+ * place, members that are nearly done take over what the slowest would bring last. While one is behind a timer looks
+ * again: the slowest may land nothing for minutes, and the others have nothing left that would.
  */
 
 #define EVERY_MS 100	      /* a session looks so often */
+#define AGAIN_MS 250	      /* and by itself so often, while one is behind */
 #define BEHIND_MS 1500	      /* who has less to do is no worse than any: outbox.c keeps members busy for less */
 #define GAIN_MS 200	      /* less is not worth a cancel, which may come too late */
 #define SILENT_MS 300	      /* beside two round trips: who has sent nothing for so long gets no more */
 #define LOOK_MAX 64	      /* wants looked at for one to take over */
-#define RATE_GUESS (8u << 20) /* bytes per second of a peer we know nothing of */
 
 /* Until all that it was asked for is here. */
 static uint64_t left_ms(const struct bitswap_client_peer *peer)
 {
-	uint64_t rate = peer->rate ? peer->rate : RATE_GUESS;
-
-	return peer->flying * peer->block_size * 1000 / rate + peer->ping_ms;
+	return peer->flying * peer->block_size * 1000 / bitswap_outbox_rate(peer) + peer->ping_ms;
 }
 
 static bool delivers(const struct bitswap_client_peer *peer, uint64_t now_ms)
@@ -74,6 +73,11 @@ static void take_over(struct bitswap_session *session, struct bitswap_client_pee
 	}
 }
 
+static void on_again(void *ctx)
+{
+	bitswap_session_ready(ctx);
+}
+
 void bitswap_session_steal(struct bitswap_session *session)
 {
 	uint64_t now_ms = timers_now(session->client->timers);
@@ -92,6 +96,8 @@ void bitswap_session_steal(struct bitswap_session *session)
 		if (peer != slowest && delivers(peer, now_ms))
 			take_over(session, slowest, peer);
 	}
+	if (slowest && slowest->flying && left_ms(slowest) > BEHIND_MS && !timer_running(&session->steal))
+		timer_start(session->client->timers, &session->steal, AGAIN_MS, on_again, session);
 }
 
 bool bitswap_session_may_steal(const struct bitswap_session *session)

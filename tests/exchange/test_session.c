@@ -135,6 +135,45 @@ static void who_is_done_takes_over(void **state)
 	rig_free(rig);
 }
 
+/* It has sent no block, only some bytes of the first: the other is asked for all, and takes over the last. */
+static void who_trickles_is_slow(void **state)
+{
+	enum { FIRST = 4 };
+	(void)state;
+	struct rig *rig = rig_new();
+	struct bitswap_client_peer *slow = rig_peer(rig, 1);
+	struct bitswap_session *session = bitswap_session_new(&rig->client);
+
+	for (unsigned i = 0; i < FIRST; i++)
+		rig_get(rig, session, i);
+	assert_int_equal(rig_mail(rig, slow).blocks, FIRST);
+	for (unsigned i = 0; i < 30; i++) {
+		rig_wait(rig, 100);
+		bitswap_outbox_progress(slow, 3000);
+	}
+	assert_in_range(bitswap_outbox_rate(slow), 25000, 35000);
+	/* Who comes now is asked whether it has it, without waiting for anything. */
+	struct bitswap_client_peer *fast = rig_peer(rig, 2);
+	struct rig_mail asked = rig_mail(rig, fast);
+
+	assert_int_equal(asked.haves, 1);
+	bitswap_client_have(fast, &asked.first);
+	assert_int_equal(rig_mail(rig, fast).blocks, FIRST);
+	assert_int_equal(rig_mail(rig, slow).cancels, FIRST);
+	/* What was seen of it is not forgotten, and it is asked for nothing that the other has no room for just now. */
+	assert_in_range(bitswap_outbox_rate(slow), 25000, 35000);
+	fast->rate = 10 * 1000 * 1000;
+	for (unsigned i = FIRST; i < FIRST + 60; i++)
+		rig_get(rig, session, i);
+	assert_true(rig_mail(rig, fast).blocks > 20);
+	assert_int_equal(rig_mail(rig, slow).blocks, 0);
+	/* After a while it is tried again, with one. */
+	slow->rate_ms -= 10000;
+	rig_block(rig, slow, 0); /* something happens: it is looked around */
+	assert_int_equal(rig_mail(rig, slow).blocks, 1);
+	rig_free(rig);
+}
+
 static void silence_is_an_answer(void **state)
 {
 	(void)state;
@@ -150,7 +189,7 @@ static void silence_is_an_answer(void **state)
 	rig_wait(rig, 900);
 	assert_int_equal(rig_mail(rig, b).blocks, 0);
 	/* Something moves: it is at work. */
-	bitswap_outbox_progress(a);
+	bitswap_outbox_progress(a, 1);
 	rig_wait(rig, 900);
 	assert_int_equal(rig_mail(rig, b).blocks, 0);
 	rig_wait(rig, 200);
@@ -206,7 +245,7 @@ static void rubbish_is_not_delivery(void **state)
 	rig_get(rig, session, 1);
 	assert_int_equal(rig_mail(rig, a).blocks, 1);
 	for (; ms < 20000 && asked == 0; ms += 200) {
-		bitswap_outbox_progress(a);
+		bitswap_outbox_progress(a, 1000);
 		rig_wait(rig, 200);
 		asked = rig_mail(rig, b).blocks;
 	}
@@ -538,6 +577,7 @@ int main(void)
 		cmocka_unit_test(dont_have_goes_to_the_next),
 		cmocka_unit_test(wants_spread_over_members),
 		cmocka_unit_test(who_is_done_takes_over),
+		cmocka_unit_test(who_trickles_is_slow),
 		cmocka_unit_test(silence_is_an_answer),
 		cmocka_unit_test(silence_costs_trust),
 		cmocka_unit_test(rubbish_is_not_delivery),

@@ -7,6 +7,73 @@
 #define BLOCK (256u << 10)
 #define IDENTIFY_MS 2000
 
+static struct node *reader(struct world *world)
+{
+	struct node_config config = { .host = { .latency_ms = 10 } };
+
+	return node_new(world, &config);
+}
+
+/* ---- a slow one beside a fast one ---- */
+
+#define FAST (10 * MB)
+#define SLOW (300000 / 8)
+#define SLOW_MS 140
+#define TAIL_LEAVES 230 /* 60 MB */
+#define TAIL_MOST 1.25
+#define JOIN_MS 5000
+
+/* Seconds from when the fast one was connected. With slow, it is there from the start, and alone for alone_ms. */
+static double fetch_beside(struct sim *sim, bool slow, uint64_t alone_ms, size_t window)
+{
+	struct world *world = sim_world(sim);
+	struct node_config fast = { .host = { .latency_ms = 10, .up = FAST } };
+	struct node_config trickle = { .host = { .latency_ms = SLOW_MS, .up = SLOW } };
+	struct node *from[2] = { node_new(world, &fast), node_new(world, &trickle) };
+	struct node *to = reader(world);
+	struct tree tree = tree_make(40, TAIL_LEAVES, BLOCK, 256, from, 2);
+	struct exchange_stats stats;
+	struct fetch fetch;
+	double seconds;
+
+	if (slow)
+		node_connect(to, from[1]);
+	if (!alone_ms)
+		node_connect(to, from[0]);
+	world_run(world, IDENTIFY_MS);
+	fetch_start(&fetch, to, &tree.root, window, FETCH_MS, 0);
+	world_run(world, alone_ms);
+	if (alone_ms)
+		node_connect(to, from[0]);
+	world_until(world, &fetch.done, FETCH_MS);
+	exchange_stats(to->exchange, &stats);
+	seconds = (double)(fetch.end_ms - fetch.start_ms - alone_ms) / 1000;
+	sim_expect(sim, fetch.done && fetch.blocks == tree.blocks && fetch.failed == 0,
+		   "all %zu blocks in %.2f s", tree.blocks, seconds);
+	sim_expect(sim, stats.duplicate_bytes * 100 < 3 * tree.bytes, "%.2f %% of the bytes twice (below 3 %%)",
+		   100.0 * (double)stats.duplicate_bytes / (double)tree.bytes);
+	fetch_end(&fetch);
+	sim_end(sim, world);
+	return seconds;
+}
+
+void run_slow_beside_fast(struct sim *sim)
+{
+	static const size_t windows[] = { 16, 64, 256 };
+
+	for (size_t i = 0; i < ARRAY_LEN(windows); i++) {
+		double alone = fetch_beside(sim, false, 0, windows[i]);
+		double both = fetch_beside(sim, true, 0, windows[i]);
+		double later = fetch_beside(sim, true, JOIN_MS, windows[i]);
+
+		sim_expect(sim, both <= TAIL_MOST * alone,
+			   "%zu wants at once, beside a slow one: %.2f of the fast one's time (at most %.2f)",
+			   windows[i], both / alone, TAIL_MOST);
+		sim_expect(sim, later <= TAIL_MOST * alone, "it joins the slow one later: %.2f (at most %.2f)",
+			   later / alone, TAIL_MOST);
+	}
+}
+
 /* ---- the one that counts among a crowd of idle ones ---- */
 
 #define IDLE 100

@@ -44,6 +44,8 @@ static const struct scenario {
 	{ "loss", run_loss, OWN, false, TWICE, "segments are lost and late" },
 	{ "jump", run_jump, OWN, false, ONCE, "all machines sleep for an hour" },
 	{ "nat", run_nat, OWN, false, ONCE, "from a source that nobody can dial" },
+	{ "slow-beside-fast", run_slow_beside_fast, OWN, false, TWICE,
+	  "a slow source beside a fast one, from the start and before it" },
 	{ "idle-crowd", run_idle_crowd, OWN, false, ONCE,
 	  "who is read from, or reads, among a hundred idle peers" },
 	{ "wrong-blocks", run_wrong_blocks, OWN, false, TWICE, "among liars" },
