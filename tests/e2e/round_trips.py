@@ -13,11 +13,12 @@ ROUND_TRIPS_MS = (0, 50, 100)
 DEPTH = 4   # root, two levels of directories, files
 
 
-def relay(lab, node, round_trip_ms):
-    """The node's address as the relay has it."""
+def relay(lab, node, round_trip_ms, *rate):
+    """The node's address as the relay has it; rate: bytes a second."""
     address = node.address()
     port = int(re.search(r"/tcp/(\d+)", address)[1])
-    process = lab.begin([sys.executable, os.path.join(HERE, "relay.py"), str(round_trip_ms / 2), str(port)])
+    process = lab.begin([sys.executable, os.path.join(HERE, "relay.py"), str(round_trip_ms / 2), str(port),
+                         *map(str, rate)])
 
     def said():
         process.output.seek(0)
