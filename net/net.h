@@ -26,6 +26,8 @@ struct stream;
 /* ---- the swarm itself ---- */
 
 /* Zero fields take the default in brackets. */
+#define SWARM_PROTOCOL_VERSION "ipfs/0.1.0" /* what we tell as protocolVersion */
+
 struct swarm_config {
 	const char *agent;	      /* agentVersion we announce ["dagfs"] */
 	unsigned connections_max;     /* hard limit [1024] */
@@ -107,7 +109,7 @@ struct swarm_peer {
 	uint64_t since_ms;   /* loop clock */
 	uint64_t bytes_in, bytes_out;
 	unsigned streams;
-	const char *agent;
+	const char *agent, *version; /* agentVersion and protocolVersion; "": not told */
 	const char *const *protocols;
 	size_t protocol_count;
 	const struct public_key *key; /* as identify told and its id proves; NULL: not told */

@@ -6,6 +6,7 @@
 #include "net/base/err.h"
 #include "net/wire/multibase.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -21,13 +22,17 @@ static const struct option_spec init_options[] = {
 
 static int run_init(struct invocation *in)
 {
-	char id_text[PEER_ID_TEXT_MAX], *why = NULL;
+	char id_text[PEER_ID_TEXT_MAX], path[PATH_MAX], *why = NULL;
+	const char *profile = cli_text(in, "profile");
 	struct peer_id id;
-	int code = cli_need_path(in);
+	int code;
 
+	if (strcmp(profile, "default") && strcmp(profile, "test"))
+		return cli_usage(in, "unknown profile '%s': there are default and test", profile);
+	code = cli_need_path(in);
 	if (code)
 		return code;
-	if (repo_init(in->repo_path, cli_text(in, "profile"), &why)) {
+	if (repo_init(in->repo_path, profile, &why)) {
 		code = cli_fail(in, 0, "%s", why);
 		free(why);
 		return code;
@@ -36,9 +41,13 @@ static int run_init(struct invocation *in)
 	if (code)
 		return code;
 	peer_id_of_identity(&id, in->repo->identity);
-	printf("generating ED25519 keypair...done\npeer identity: %s\n"
-	       "initializing dagfs node at %s\n",
-	       peer_id_text(&id, id_text), in->repo_path);
+	peer_id_text(&id, id_text);
+	if (in->json)
+		cli_print_json(json_pack("{s:s, s:o}", "ID", id_text, "Path",
+					 cli_json_text(in->repo_path, strlen(in->repo_path))));
+	else
+		printf("generating ED25519 keypair...done\npeer identity: %s\ninitializing dagfs node at %s\n", id_text,
+		       cli_safe(path, sizeof(path), in->repo_path, strlen(in->repo_path)));
 	return EXIT_OK;
 }
 
@@ -58,7 +67,7 @@ const struct command cmd_init = {
 /* ---- id ---- */
 
 static const struct option_spec id_options[] = {
-	{ "format", 'f', OPTION_TEXT, "TEXT", "<id> <aver> <pver> <pubkey> <addrs>, \\n and \\t",
+	{ "format", 'f', OPTION_TEXT, "TEXT", "<id> <aver> <pver> <pubkey> <addrs> <protocols>, \\n and \\t",
 	  NULL },
 	{ 0 },
 };
@@ -74,8 +83,9 @@ static json_t *own_id(struct invocation *in)
 	peer_id_of_identity(&id, in->repo->identity);
 	base_encode(&text, 'M', public_key_proto(identity_public(in->repo->identity)));
 	key = buf_take_text(&text);
-	result = json_pack("{s:s, s:s, s:[], s:s, s:[]}", "ID", peer_id_text(&id, id_text),
-			   "PublicKey", key, "Addresses", "AgentVersion", CLI_AGENT, "Protocols");
+	result = json_pack("{s:s, s:s, s:[], s:s, s:s, s:[]}", "ID", peer_id_text(&id, id_text),
+			   "PublicKey", key, "Addresses", "AgentVersion", CLI_AGENT, "ProtocolVersion",
+			   SWARM_PROTOCOL_VERSION, "Protocols");
 	free(key);
 	return result;
 }
@@ -104,6 +114,7 @@ static void print_format(const json_t *result, const char *format)
 		{ "<pver>", "ProtocolVersion" },
 		{ "<pubkey>", "PublicKey" },
 		{ "<addrs>", "Addresses" },
+		{ "<protocols>", "Protocols" },
 	};
 
 	while (*format) {
@@ -124,24 +135,48 @@ static void print_format(const json_t *result, const char *format)
 	}
 }
 
-static int run_id(struct invocation *in)
+/* Is text the id of this node? 0 or an exit code. */
+static int is_own_id(struct invocation *in, const char *text, bool *own)
 {
-	json_t *result = NULL;
+	struct peer_id id, self;
+	char safe[256];
+	int code;
+
+	if (peer_id_from_text(&id, text))
+		return cli_fail(in, 0, "'%s' is not a peer's id", cli_safe(safe, sizeof(safe), text, strlen(text)));
+	code = cli_need_repo(in);
+	if (code)
+		return code;
+	peer_id_of_identity(&self, in->repo->identity);
+	*own = peer_id_equal(&id, &self);
+	return EXIT_OK;
+}
+
+static int get_id(struct invocation *in, json_t **result)
+{
+	const char *peer = in->argc ? in->argv[0] : NULL;
+	bool own = true;
 	int code = cli_need_path(in);
 
-	if (!code && in->argc)
+	if (!code && peer)
+		code = is_own_id(in, peer, &own);
+	if (!code && !own)
 		code = cli_need_daemon(in);
 	if (code)
 		return code;
-	if (cli_daemon(in)) {
-		code = cli_call(in, "id",
-				in->argc ? json_pack("{s:s}", "peer", in->argv[0]) : json_object(),
-				NULL, NULL, &result);
-	} else {
-		code = cli_need_repo(in);
-		if (!code)
-			result = own_id(in);
-	}
+	if (cli_daemon(in))
+		return cli_call(in, "id", own ? json_object() : json_pack("{s:s}", "peer", peer), NULL, NULL, result);
+	code = cli_need_repo(in);
+	if (!code)
+		*result = own_id(in);
+	return code;
+}
+
+static int run_id(struct invocation *in)
+{
+	json_t *result = NULL;
+	int code = get_id(in, &result);
+
 	if (code)
 		return code;
 	if (cli_given(in, "format")) {

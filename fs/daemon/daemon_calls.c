@@ -116,8 +116,9 @@ static int take_peer(void *ctx, const struct swarm_peer *peer)
 		key = &in_id;
 	json_object_set_new(find->json, "PublicKey", key ? key_json(key) : json_string(""));
 	json_object_set_new(find->json, "AgentVersion",
-			    json_string(log_safe(text, sizeof(text), peer->agent ? peer->agent : "",
-						 peer->agent ? strlen(peer->agent) : 0)));
+			    json_string(log_safe(text, sizeof(text), peer->agent, strlen(peer->agent))));
+	json_object_set_new(find->json, "ProtocolVersion",
+			    json_string(log_safe(text, sizeof(text), peer->version, strlen(peer->version))));
 	json_object_set_new(find->json, "Protocols", protocols);
 	return 1;
 }
@@ -155,11 +156,11 @@ static void call_id(void *ctx, struct control_request *request, json_t *args)
 		id_of_peer(daemon, request, args);
 		return;
 	}
-	id = json_pack("{s:s, s:o, s:o, s:s, s:o}", "ID",
+	id = json_pack("{s:s, s:o, s:o, s:s, s:s, s:o}", "ID",
 		       peer_id_text(swarm_self(daemon->swarm), text), "PublicKey",
 		       key_json(identity_public(daemon->repo->identity)), "Addresses",
-		       daemon_addrs(daemon, false, true), "AgentVersion", CLI_AGENT, "Protocols",
-		       own_protocols(daemon));
+		       daemon_addrs(daemon, false, true), "AgentVersion", CLI_AGENT, "ProtocolVersion",
+		       SWARM_PROTOCOL_VERSION, "Protocols", own_protocols(daemon));
 	control_done(request, 0, id, NULL);
 }
 

@@ -138,7 +138,7 @@ static void learn(struct identify *identify, struct peer *peer, struct run *run)
 		protocols[i] = xstrdup(msg->protocols[i]);
 	if (msg->has_key && !peer->key)
 		*(peer->key = xnew(struct public_key)) = msg->key;
-	swarm_peer_identified(peer, xstrdup(msg->agent), protocols, msg->protocol_count);
+	swarm_peer_identified(peer, xstrdup(msg->agent), xstrdup(msg->protocol_version), protocols, msg->protocol_count);
 }
 
 static int on_message(void *ctx, struct buf *message)
@@ -228,7 +228,7 @@ static int write_self(struct identify *identify, const struct multiaddr *remote,
 		.addrs = addrs,
 		.protocols = protocols,
 		.observed = remote,
-		.protocol_version = "ipfs/0.1.0",
+		.protocol_version = SWARM_PROTOCOL_VERSION,
 		.agent = swarm->config.agent,
 		.seq = identify->seq,
 	};

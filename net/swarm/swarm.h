@@ -126,7 +126,7 @@ struct peer {
 	struct peer_id id;
 	struct swarm *swarm;
 	struct list conns; /* struct swarm_conn.peer_node, oldest first */
-	char *agent;
+	char *agent, *version;
 	char **protocols; /* what identify told */
 	size_t protocol_count;
 	struct public_key *key; /* what identify told; NULL: nothing */
@@ -249,8 +249,8 @@ bool swarm_peer_leave(struct swarm_conn *conn);
 /* Where new streams go: alive, and the same one on both sides. NULL when there is none. */
 struct swarm_conn *swarm_peer_conn(const struct peer *peer);
 bool swarm_peer_speaks(const struct peer *peer, const char *protocol);
-/* Takes the arrays. */
-void swarm_peer_identified(struct peer *peer, char *agent, char **protocols, size_t count);
+/* Takes the texts and the array. */
+void swarm_peer_identified(struct peer *peer, char *agent, char *version, char **protocols, size_t count);
 enum swarm_news { NEWS_CONNECTED, NEWS_IDENTIFIED, NEWS_DISCONNECTED, NEWS_REACH };
 void swarm_tell(struct swarm *swarm, enum swarm_news news, const struct peer_id *peer);
 /* Trim by the connection manager's rules; runs every SWARM_CHECK_MS. */

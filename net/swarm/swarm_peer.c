@@ -57,6 +57,7 @@ bool swarm_peer_leave(struct swarm_conn *conn)
 	map_remove(&peer->swarm->peers, peer_id_bytes(&peer->id));
 	free_strings(peer->protocols, peer->protocol_count);
 	free(peer->agent);
+	free(peer->version);
 	free(peer->key);
 	free(peer);
 	conn->peer = NULL;
@@ -96,11 +97,13 @@ bool swarm_peer_speaks(const struct peer *peer, const char *protocol)
 	return false;
 }
 
-void swarm_peer_identified(struct peer *peer, char *agent, char **protocols, size_t count)
+void swarm_peer_identified(struct peer *peer, char *agent, char *version, char **protocols, size_t count)
 {
 	free_strings(peer->protocols, peer->protocol_count);
 	free(peer->agent);
+	free(peer->version);
 	peer->agent = agent;
+	peer->version = version;
 	peer->protocols = protocols;
 	peer->protocol_count = count;
 	peer->identified = true;
@@ -247,6 +250,7 @@ int swarm_each_peer(const struct swarm *swarm,
 			.bytes_out = conn->secured.bytes_out,
 			.streams = yamux_stream_count(conn->yamux),
 			.agent = peer->agent ? peer->agent : "",
+			.version = peer->version ? peer->version : "",
 			.protocols = (const char *const *)peer->protocols,
 			.protocol_count = peer->protocol_count,
 			.key = peer->key,

@@ -73,6 +73,8 @@ COMMANDS = [
     (["get", DIR + "/nothing"], FAILED, r'no link named "nothing"'),
     (["get", DIR, "-o", "/proc/nothing/x"], FAILED, r"cannot write to /proc/nothing"),
     (["pin", "add", "frob"], FAILED, BAD_CID),
+    (["id", "frob"], FAILED, r"'frob' is not a peer's id"),
+    (["ping", "-n", "0", "x"], USAGE, r"--count must be 1 or more"),
     (["pin", "rm", HELLO], FAILED, HELLO + " is not pinned"),
     (["pin", "add", HELLO], FAILED, r"cannot pin " + HELLO),
     (["pin", "ls", HELLO], FAILED, r"is not pinned"),
@@ -181,9 +183,9 @@ def repositories(bad):
     """Repositories that are missing, broken or forbidden."""
     lab = bad.lab
 
-    def tell(what, node, want, words=("repo", "stat")):
+    def tell(what, node, want, words=("repo", "stat"), code=FAILED):
         done = node.call(*words)
-        lab.check(what, done.code == 1 and re.search(want, done.err), str(done))
+        lab.check(what, done.code == code and re.search(want, done.err), str(done))
 
     tell("no repository", lab.node("none", init=False), r"no repository at .*run `dagfs init`")
     tell("no repository for add", lab.node("none", init=False), r"no repository", ("add", lab.base))
@@ -195,7 +197,7 @@ def repositories(bad):
     tell("init below a file", lab.node("f", bad.places["FILE"] + "/x", init=False),
          r"cannot make a repository at .*(?i:not a directory)", ("init",))
     tell("init with a bad profile", lab.node("p", init=False), r"unknown profile 'frob'",
-         ("init", "--profile", "frob"))
+         ("init", "--profile", "frob"), USAGE)
     lab.check("none was made of it", not os.path.exists(os.path.join(lab.base, "repo-p")))
     for what, text, want in (
             ("config.json cut off", '{"Addresses": {', r"config.json, line \d+ column \d+: "),
@@ -219,7 +221,7 @@ def repositories(bad):
         if data is not None:
             with open(os.path.join(node.repo, "identity.key"), "wb") as key:
                 key.write(data)
-        tell("identity.key " + what, node, r"cannot read the identity in .*identity.key")
+        tell("identity.key " + what, node, r"(cannot read the|there is no) identity in .*identity.key")
     node = lab.node("s")
     file = lab.path("before-the-garbage")
     with open(file, "wb") as small:
