@@ -315,6 +315,20 @@ void cli_print_json(json_t *value)
 	json_decref(value);
 }
 
+void cli_tell(const struct invocation *in, const char *member, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	if (in->json) {
+		cli_print_json(json_pack("{s:o}", member, json_vsprintf(fmt, args)));
+	} else {
+		vprintf(fmt, args);
+		putchar('\n');
+	}
+	va_end(args);
+}
+
 static struct wait *start_wait(struct invocation *in, uint64_t timeout_ms)
 {
 	wait_start(&in->wait, timeout_ms);

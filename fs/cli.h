@@ -177,6 +177,9 @@ const char *cli_safe(char *out, size_t size, const char *text, size_t len);
 void cli_add_safe(struct buf *out, const char *text, size_t len);
 /* Text as JSON, which holds UTF-8 alone: U+FFFD stands for each byte that is none. */
 json_t *cli_json_text(const char *text, size_t len);
+/* One line on stdout; with --enc=json an object with that text as its one member. */
+void cli_tell(const struct invocation *in, const char *member, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 /* One line of JSON on stdout; takes value. */
 void cli_print_json(json_t *value);
 /* Holds the collector off (shared) or everybody else out (exclusive) until the returned descriptor

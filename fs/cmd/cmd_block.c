@@ -85,6 +85,7 @@ static int put_one(struct invocation *in, struct blocks *blocks, const char *pat
 	struct block *block;
 	char text[CID_TEXT_MAX];
 	struct cid cid;
+	size_t len = 0;
 	int err;
 
 	if (codec == 0)
@@ -98,6 +99,7 @@ static int put_one(struct invocation *in, struct blocks *blocks, const char *pat
 	if (!err)
 		err = cid_allowed(&cid);
 	if (!err) {
+		len = data.len;
 		block = block_take(&cid, &data);
 		err = blocks_put(blocks, block);
 		block_unref(block);
@@ -110,7 +112,11 @@ static int put_one(struct invocation *in, struct blocks *blocks, const char *pat
 			      in->timeout_ms, NULL, NULL);
 	if (err)
 		return cli_fail(in, err, "cannot put %s", path);
-	puts(cli_cid(in, &cid, text));
+	cli_cid(in, &cid, text);
+	if (in->json)
+		cli_print_json(json_pack("{s:s, s:I}", "Key", text, "Size", (json_int_t)len));
+	else
+		puts(text);
 	cli_announce(in, &cid);
 	return EXIT_OK;
 }
@@ -172,9 +178,17 @@ static const char *kept_by(struct invocation *in, struct blocks *blocks, const s
 	return NULL;
 }
 
+/* Why the block stays; in Kubo's JSON too. */
+static int rm_failed(struct invocation *in, const char *cid, const char *why)
+{
+	if (in->json)
+		cli_print_json(json_pack("{s:s, s:s}", "Hash", cid, "Error", why));
+	return cli_fail(in, 0, "cannot remove %s: %s", cid, why);
+}
+
 static int rm_one(struct invocation *in, struct blocks *blocks, const char *arg)
 {
-	char text[CID_TEXT_MAX];
+	char text[CID_TEXT_MAX], why[64];
 	const char *kept;
 	struct cid cid;
 	int err, code = cli_cid_arg(in, arg, &cid);
@@ -183,14 +197,18 @@ static int rm_one(struct invocation *in, struct blocks *blocks, const char *arg)
 		return code;
 	cli_cid(in, &cid, text);
 	kept = kept_by(in, blocks, &cid);
-	if (kept)
-		return cli_fail(in, 0, "cannot remove %s: pinned: %s", text, kept);
+	if (kept) {
+		snprintf(why, sizeof(why), "pinned: %s", kept);
+		return rm_failed(in, text, why);
+	}
 	err = store_delete(in->repo->store, cid_hash_bytes(&cid));
 	if (err == -ENOENT && cli_flag(in, "force"))
 		return EXIT_OK;
 	if (err)
-		return cli_fail(in, err, "cannot remove %s", text);
-	if (!cli_flag(in, "quiet"))
+		return rm_failed(in, text, err_text(err));
+	if (in->json && !cli_flag(in, "quiet"))
+		cli_print_json(json_pack("{s:s}", "Hash", text));
+	else if (!cli_flag(in, "quiet"))
 		printf("removed %s\n", text);
 	return EXIT_OK;
 }

@@ -142,13 +142,31 @@ static int print_mount(void *ctx, json_t *value)
 	return 0;
 }
 
+static int collect_mount(void *ctx, json_t *value)
+{
+	return json_array_append(ctx, value);
+}
+
 static int list_mounts(struct invocation *in)
 {
+	json_t *mounts;
 	int code = cli_need_path(in);
 
-	if (code || !cli_daemon(in))
+	if (code)
 		return code;
-	return cli_call(in, "mounts", NULL, print_mount, NULL, NULL);
+	if (!cli_daemon(in)) {
+		if (in->json)
+			cli_print_json(json_pack("{s:[]}", "Mounts"));
+		return code;
+	}
+	if (!in->json)
+		return cli_call(in, "mounts", NULL, print_mount, NULL, NULL);
+	mounts = json_array();
+	code = cli_call(in, "mounts", NULL, collect_mount, mounts, NULL);
+	if (!code)
+		cli_print_json(json_pack("{s:O}", "Mounts", mounts));
+	json_decref(mounts);
+	return code;
 }
 
 /* Our own options leave the list; the rest goes on to the mount. 0 or an exit code. */

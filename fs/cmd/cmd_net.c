@@ -57,20 +57,46 @@ static void print_tried(const json_t *list)
 	}
 }
 
-static int run_connect(struct invocation *in)
+/* The peer of an address, as it may be shown. */
+static const char *peer_of(const char *addr, char out[static 256])
 {
-	int failed = cli_need_daemon(in);
+	const char *id = strrchr(addr, '/');
 
-	for (int i = 0; i < in->argc && (!failed || in->control); i++) {
-		const char *addr = in->argv[i], *id = strrchr(addr, '/');
-		char *why = NULL, safe[512];
+	id = id ? id + 1 : addr;
+	return cli_safe(out, 256, id, strlen(id));
+}
+
+/* What was done, one line each; with --enc=json all of it at the end, as Kubo does. */
+static void note(struct invocation *in, json_t *done, const char *what, const char *id)
+{
+	if (in->json)
+		json_array_append_new(done, json_sprintf("%s %s success", what, id));
+	else
+		printf("%s %s success\n", what, id);
+}
+
+/* Takes done. */
+static void print_notes(struct invocation *in, json_t *done)
+{
+	if (in->json && json_array_size(done))
+		cli_print_json(json_pack("{s:O}", "Strings", done));
+	json_decref(done);
+}
+
+static int connect_all(struct invocation *in, json_t *done)
+{
+	int failed = EXIT_OK;
+
+	for (int i = 0; i < in->argc; i++) {
+		const char *addr = in->argv[i], *id;
+		char *why = NULL, safe[512], shown[256];
 		json_t *tried = json_array();
 		int err = control_call(in->control, "swarm.connect", timed(in, "addr", addr),
 				       cli_wait_call(in), keep_tried, tried, NULL, &why);
 
-		id = id ? id + 1 : addr;
+		id = peer_of(addr, shown);
 		if (!err)
-			printf("connect %s success\n", id);
+			note(in, done, "connect", id);
 		else if (why)
 			failed = cli_fail(in, 0, "connect %s failure: %s", id,
 					  cli_safe(safe, sizeof(safe), why, strlen(why)));
@@ -83,6 +109,19 @@ static int run_connect(struct invocation *in)
 			return EXIT_INTERRUPTED;
 	}
 	return failed;
+}
+
+static int run_connect(struct invocation *in)
+{
+	json_t *done;
+	int code = cli_need_daemon(in);
+
+	if (code)
+		return code;
+	done = json_array();
+	code = connect_all(in, done);
+	print_notes(in, done);
+	return code;
 }
 
 const struct command cmd_swarm_connect = {
@@ -98,17 +137,18 @@ const struct command cmd_swarm_connect = {
 
 static int run_disconnect(struct invocation *in)
 {
+	char id[256];
+	json_t *done = json_array();
 	int code = cli_need_daemon(in);
 
 	for (int i = 0; i < in->argc && !code; i++) {
-		const char *id = strrchr(in->argv[i], '/');
-
-		id = id ? id + 1 : in->argv[i];
+		peer_of(in->argv[i], id);
 		code = cli_call(in, "swarm.disconnect", json_pack("{s:s}", "peer", id), NULL, NULL,
 				NULL);
 		if (!code)
-			printf("disconnect %s success\n", id);
+			note(in, done, "disconnect", id);
 	}
+	print_notes(in, done);
 	return code;
 }
 
@@ -131,10 +171,6 @@ static int print_peer(void *ctx, json_t *peer)
 	json_int_t us = number(peer, "LatencyUs");
 	const char *tags = member(peer, "Tags");
 
-	if (in->json) {
-		cli_print_json(json_incref(peer));
-		return 0;
-	}
 	printf("%s/p2p/%s", member(peer, "Addr"), member(peer, "Peer"));
 	if (verbose || cli_flag(in, "latency")) {
 		if (us)
@@ -155,11 +191,36 @@ static int print_peer(void *ctx, json_t *peer)
 	return 0;
 }
 
+/* Kubo's names, and ours for what it does not tell. */
+static int collect_peer(void *ctx, json_t *peer)
+{
+	json_int_t us = number(peer, "LatencyUs");
+	bool outbound = strcmp(member(peer, "Direction"), "outbound") == 0;
+
+	json_object_set_new(peer, "Latency", us ? json_sprintf("%.2fms", (double)us / 1000) : json_string("n/a"));
+	json_object_del(peer, "LatencyUs");
+	json_object_set_new(peer, "Direction", json_integer(outbound ? 2 : 1));
+	json_object_set(peer, "StreamCount", json_object_get(peer, "Streams"));
+	json_object_del(peer, "Streams"); /* a list with Kubo */
+	json_object_set_new(peer, "Identify", json_pack("{s:s, s:s}", "ID", member(peer, "Peer"), "AgentVersion",
+							member(peer, "Agent")));
+	json_object_del(peer, "Agent");
+	return json_array_append(ctx, peer);
+}
+
 static int run_peers(struct invocation *in)
 {
+	json_t *peers;
 	int code = cli_need_daemon(in);
 
-	return code ? code : cli_call(in, "swarm.peers", NULL, print_peer, in, NULL);
+	if (code || !in->json)
+		return code ? code : cli_call(in, "swarm.peers", NULL, print_peer, in, NULL);
+	peers = json_array();
+	code = cli_call(in, "swarm.peers", NULL, collect_peer, peers, NULL);
+	if (!code)
+		cli_print_json(json_pack("{s:O}", "Peers", peers));
+	json_decref(peers);
+	return code;
 }
 
 const struct command cmd_swarm_peers = {
@@ -174,20 +235,30 @@ static const struct option_spec addrs_options[] = {
 static int run_addrs(struct invocation *in)
 {
 	bool id = cli_given(in, "id") ? cli_flag(in, "id") : in->argc == 0;
-	json_t *addrs;
+	json_t *addrs, *own = NULL;
 	int code;
 
 	if (in->argc && strcmp(in->argv[0], "local") && strcmp(in->argv[0], "listen"))
 		return cli_usage(in, "only local and listen are known");
 	code = cli_need_daemon(in);
+	if (!code && in->json && !in->argc)
+		code = cli_call(in, "id", NULL, NULL, NULL, &own);
 	if (!code)
 		code = cli_call(in, "swarm.addrs",
 				json_pack("{s:b, s:b}", "id", (int)id, "listening",
 					  in->argc && strcmp(in->argv[0], "listen") == 0),
 				NULL, NULL, &addrs);
-	if (code)
+	if (code) {
+		json_decref(own);
 		return code;
-	print_lines(addrs, "");
+	}
+	if (!in->json)
+		print_lines(addrs, "");
+	else if (in->argc)
+		cli_print_json(json_pack("{s:O}", "Strings", addrs));
+	else
+		cli_print_json(json_pack("{s:{s:O}}", "Addrs", member(own, "ID"), addrs));
+	json_decref(own);
 	json_decref(addrs);
 	return EXIT_OK;
 }
@@ -215,19 +286,30 @@ static bool pause_second(struct invocation *in)
 	return !cli_interrupted();
 }
 
+/* One line, or Kubo's object. */
+static void tell_ping(struct invocation *in, json_int_t us, const char *text)
+{
+	if (in->json)
+		cli_print_json(json_pack("{s:b, s:I, s:s}", "Success", 1, "Time", us * 1000, "Text", us ? "" : text));
+	else
+		puts(text);
+}
+
 static int run_ping(struct invocation *in)
 {
-	const char *id = strrchr(in->argv[0], '/');
 	int64_t count = cli_int(in, "count"), done = 0;
+	char id[256], text[512];
 	double total_ms = 0;
-	int code = cli_need_daemon(in);
+	int code;
 
-	if (code)
-		return code;
 	if (count < 1)
 		return cli_usage(in, "--count must be 1 or more");
-	id = id ? id + 1 : in->argv[0];
-	printf("PING %s.\n", id);
+	code = cli_need_daemon(in);
+	if (code)
+		return code;
+	peer_of(in->argv[0], id);
+	snprintf(text, sizeof(text), "PING %s.", id);
+	tell_ping(in, 0, text);
 	for (int64_t i = 0; i < count && !code; i++) {
 		json_t *pong;
 		double ms;
@@ -241,13 +323,16 @@ static int run_ping(struct invocation *in)
 		if (code)
 			break;
 		ms = (double)number(pong, "rtt_us") / 1000;
-		printf("Pong received: time=%.2f ms\n", ms);
+		snprintf(text, sizeof(text), "Pong received: time=%.2f ms", ms);
+		tell_ping(in, number(pong, "rtt_us") ? number(pong, "rtt_us") : 1, text);
 		total_ms += ms;
 		done++;
 		json_decref(pong);
 	}
-	if (done)
-		printf("Average latency: %.2fms\n", total_ms / (double)done);
+	if (done) {
+		snprintf(text, sizeof(text), "Average latency: %.2fms", total_ms / (double)done);
+		tell_ping(in, 0, text);
+	}
 	return code;
 }
 
@@ -263,12 +348,21 @@ static const struct option_spec findprovs_options[] = {
 	{ 0 },
 };
 
+/* Kubo's numbers of what a search tells. */
+enum { EVENT_FINAL_PEER = 2, EVENT_PROVIDER = 4 };
+
+static void print_event(int type, json_t *peer)
+{
+	cli_print_json(json_pack("{s:s, s:s, s:[O], s:i}", "Extra", "", "ID", "", "Responses", peer, "Type", type));
+	fflush(stdout);
+}
+
 static int print_provider(void *ctx, json_t *peer)
 {
 	struct invocation *in = ctx;
 
 	if (in->json) {
-		cli_print_json(json_incref(peer));
+		print_event(EVENT_PROVIDER, peer);
 		return 0;
 	}
 	puts(member(peer, "ID"));
@@ -320,7 +414,7 @@ static int run_findpeer(struct invocation *in)
 	if (code)
 		return code;
 	if (in->json)
-		cli_print_json(json_incref(peer));
+		print_event(EVENT_FINAL_PEER, peer);
 	else
 		print_lines(json_object_get(peer, "Addrs"), "");
 	json_decref(peer);

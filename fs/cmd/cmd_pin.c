@@ -41,18 +41,24 @@ static int find(struct invocation *in, struct blocks *blocks, const char *path, 
 	return 0;
 }
 
+/* done: texts of CIDs, for JSON; also what was done before a failure is told. */
 static int on_paths(struct invocation *in,
-		    int (*one)(struct invocation *in, struct blocks *blocks, const char *path))
+		    int (*one)(struct invocation *in, struct blocks *blocks, const char *path, json_t *done))
 {
 	struct blocks blocks;
+	json_t *done;
 	int code = cli_need_repo(in);
 
 	if (code)
 		return code;
+	done = json_array();
 	cli_blocks(in, &blocks);
 	for (int i = 0; i < in->argc && !code; i++)
-		code = one(in, &blocks, in->argv[i]);
+		code = one(in, &blocks, in->argv[i], done);
 	blocks_release(&blocks);
+	if (in->json && json_array_size(done))
+		cli_print_json(json_pack("{s:O}", "Pins", done));
+	json_decref(done);
 	return code;
 }
 
@@ -71,7 +77,7 @@ static void on_progress(void *ctx, const struct pin_progress *done)
 	progress_set(ctx, done->bytes, done->blocks);
 }
 
-static int add_one(struct invocation *in, struct blocks *blocks, const char *path)
+static int add_one(struct invocation *in, struct blocks *blocks, const char *path, json_t *done)
 {
 	const char *name = cli_given(in, "name") ? cli_text(in, "name") : "";
 	bool recursive = cli_flag(in, "recursive");
@@ -92,9 +98,8 @@ static int add_one(struct invocation *in, struct blocks *blocks, const char *pat
 		return cli_fail(in, 0, "pin: %s was unpinned meanwhile", text);
 	if (err)
 		return cli_fail(in, err, "pin: cannot pin %s", text);
-	if (in->json)
-		cli_print_json(json_pack("{s:[s]}", "Pins", text));
-	else
+	json_array_append_new(done, json_string(text));
+	if (!in->json)
 		printf("pinned %s %s\n", text, recursive ? "recursively" : "directly");
 	cli_announce(in, &cid);
 	return EXIT_OK;
@@ -199,7 +204,7 @@ static const struct option_spec rm_options[] = {
 	{ 0 },
 };
 
-static int rm_one(struct invocation *in, struct blocks *blocks, const char *path)
+static int rm_one(struct invocation *in, struct blocks *blocks, const char *path, json_t *done)
 {
 	bool recursive = cli_flag(in, "recursive");
 	char text[CID_TEXT_MAX];
@@ -221,9 +226,8 @@ static int rm_one(struct invocation *in, struct blocks *blocks, const char *path
 	/* Of one wanted recursively the direct one stays, or the other way round. */
 	if (pin_get(in->repo->db, &cid, &left) == -ENOENT)
 		withdraw(in, &cid);
-	if (in->json)
-		cli_print_json(json_pack("{s:[s]}", "Pins", text));
-	else
+	json_array_append_new(done, json_string(text));
+	if (!in->json)
 		printf("unpinned %s\n", text);
 	return EXIT_OK;
 }
@@ -262,14 +266,14 @@ static void print_pin(struct list_ctx *list, const struct cid *cid, const char *
 
 	cli_cid(in, cid, text);
 	if (list->keys) {
-		json_t *value = json_pack("{s:s, s:s}", "Type", type, "Name", name);
+		json_t *value = json_pack("{s:s, s:o}", "Type", type, "Name", cli_json_text(name, strlen(name)));
 
 		printf("%s\"%s\":", list->count++ ? "," : "{\"Keys\":{", text);
 		json_dumpf(value, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
 		json_decref(value);
 	} else if (in->json) {
 		cli_print_json(
-			json_pack("{s:s, s:s, s:s}", "Cid", text, "Type", type, "Name", name));
+			json_pack("{s:s, s:s, s:o}", "Cid", text, "Type", type, "Name", cli_json_text(name, strlen(name))));
 	} else if (cli_flag(in, "quiet")) {
 		puts(text);
 	} else if (cli_flag(in, "names") && *name) {
@@ -391,28 +395,61 @@ static const struct option_spec verify_options[] = {
 	{ 0 },
 };
 
+#define BAD_NODES_MAX 65536 /* of one pin that are told in JSON */
+
 struct verify {
 	struct invocation *in;
 	struct pin_verifier *verifier;
 	const struct cid *pin;
 	const char *root;
+	json_t *bad; /* of this pin, for JSON */
 	unsigned bad_blocks, bad_pins;
 };
+
+/* One line of JSON as Kubo's. */
+static void print_verified(struct verify *verify, const char *err)
+{
+	json_t *value = json_pack("{s:s}", "Cid", verify->root);
+
+	if (err)
+		json_object_set_new(value, "Err", json_string(err));
+	else if (json_array_size(verify->bad))
+		json_object_set(value, "BadNodes", verify->bad);
+	else
+		json_object_set_new(value, "Ok", json_true());
+	cli_print_json(value);
+}
+
+static void tell_incomplete(struct verify *verify)
+{
+	if (verify->in->json)
+		print_verified(verify, "incomplete: `pin add` was interrupted");
+	else if (!cli_flag(verify->in, "quiet"))
+		printf("%s incomplete: `pin add` was interrupted\n", verify->root);
+}
+
+static void tell_bad_block(struct verify *verify, const struct cid *cid, int err)
+{
+	bool first = verify->bad_blocks++ == 0;
+	char text[CID_TEXT_MAX];
+
+	cli_cid(verify->in, cid, text);
+	if (verify->in->json && json_array_size(verify->bad) < BAD_NODES_MAX)
+		json_array_append_new(verify->bad, json_pack("{s:s, s:s}", "Cid", text, "Err", err_text(err)));
+	else if (!verify->in->json && !cli_flag(verify->in, "quiet"))
+		printf("%s broken: block %s: %s\n", verify->root, text, err_text(err));
+	else if (!verify->in->json && first)
+		puts(verify->root);
+}
 
 static int on_bad(void *ctx, const struct cid *cid, int err)
 {
 	struct verify *verify = ctx;
-	char text[CID_TEXT_MAX];
 	struct pin now;
 
 	/* Unpinned and collected meanwhile: not broken. */
-	if (pin_get(verify->in->repo->db, verify->pin, &now) == -ENOENT)
-		return cli_interrupted() ? -EINTR : 0;
-	if (!verify->bad_blocks++ && cli_flag(verify->in, "quiet"))
-		puts(verify->root);
-	else if (!cli_flag(verify->in, "quiet"))
-		printf("%s broken: block %s: %s\n", verify->root, cli_cid(verify->in, cid, text),
-		       err_text(err));
+	if (pin_get(verify->in->repo->db, verify->pin, &now) != -ENOENT)
+		tell_bad_block(verify, cid, err);
 	return cli_interrupted() ? -EINTR : 0;
 }
 
@@ -425,19 +462,20 @@ static int verify_pin(void *ctx, const struct pin *pin)
 	verify->pin = &pin->cid;
 	verify->root = cli_cid(verify->in, &pin->cid, text);
 	if (pin->state != PIN_DONE) {
-		if (!cli_flag(verify->in, "quiet"))
-			printf("%s incomplete: `pin add` was interrupted\n", verify->root);
+		tell_incomplete(verify);
 		return 0;
 	}
 	verify->bad_blocks = 0;
+	verify->bad = json_array();
 	err = pin_verifier_check(verify->verifier, pin, on_bad, verify);
-	if (err)
-		return err;
-	if (verify->bad_blocks)
+	if (!err && verify->bad_blocks)
 		verify->bad_pins++;
-	else if (cli_flag(verify->in, "verbose"))
+	if (!err && verify->in->json && (verify->bad_blocks || cli_flag(verify->in, "verbose")))
+		print_verified(verify, NULL);
+	else if (!err && !verify->bad_blocks && cli_flag(verify->in, "verbose"))
 		printf("%s ok\n", verify->root);
-	return 0;
+	json_decref(verify->bad);
+	return err;
 }
 
 static int run_verify(struct invocation *in)

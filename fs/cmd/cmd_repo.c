@@ -5,6 +5,8 @@
 #include "net/base/err.h"
 
 #include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,6 +32,7 @@ static void print_size(struct invocation *in, const char *name, uint64_t bytes)
 static int run_stat(struct invocation *in)
 {
 	struct store_stat stat;
+	char path[PATH_MAX];
 	int err, code = cli_need_repo(in);
 
 	if (code)
@@ -38,10 +41,11 @@ static int run_stat(struct invocation *in)
 	if (err)
 		return cli_fail(in, err, "cannot look into the store");
 	if (in->json) {
-		cli_print_json(json_pack("{s:I, s:I, s:I, s:s, s:o, s:I, s:I}", "RepoSize",
+		cli_print_json(json_pack("{s:I, s:I, s:I, s:o, s:o, s:I, s:I}", "RepoSize",
 					 (json_int_t)stat.disk_bytes, "StorageMax",
 					 (json_int_t)stat.quota_bytes, "NumObjects",
-					 (json_int_t)stat.blocks, "RepoPath", in->repo_path,
+					 (json_int_t)stat.blocks, "RepoPath",
+					 cli_json_text(in->repo_path, strlen(in->repo_path)),
 					 "Version", json_sprintf("dagfs-repo@%u", stat.version),
 					 "KeptSize", (json_int_t)stat.kept_disk_bytes, "CacheSize",
 					 (json_int_t)stat.cache_disk_bytes));
@@ -52,8 +56,9 @@ static int run_stat(struct invocation *in)
 	print_size(in, "RepoSize:", stat.disk_bytes);
 	print_size(in, "StorageMax:", stat.quota_bytes);
 	if (!cli_flag(in, "size-only"))
-		printf("%-11s %s\n%-11s dagfs-repo@%u\n", "RepoPath:", in->repo_path,
-		       "Version:", stat.version);
+		printf("%-11s %s\n%-11s dagfs-repo@%u\n", "RepoPath:",
+		       cli_safe(path, sizeof(path), in->repo_path, strlen(in->repo_path)), "Version:",
+		       stat.version);
 	if (!cli_flag(in, "size-only")) {
 		print_size(in, "KeptSize:", stat.kept_disk_bytes);
 		print_size(in, "CacheSize:", stat.cache_disk_bytes);
@@ -77,6 +82,21 @@ struct verify {
 	uint64_t blocks, bytes, bad, healed;
 	struct buf found; /* multihashes of damaged blocks, each after its length */
 };
+
+/* One line of what was found: as Kubo's in JSON. */
+__attribute__((format(printf, 3, 4))) static void tell(struct invocation *in, uint64_t blocks, const char *fmt, ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	if (in->json)
+		cli_print_json(json_pack("{s:s, s:I}", "Msg", text, "Progress", (json_int_t)blocks));
+	else
+		puts(text);
+}
 
 /* Blocks are keyed by multihash: shown as the raw CID of it. */
 static const char *hash_cid(struct invocation *in, struct bytes multihash,
@@ -105,7 +125,7 @@ static int verify_block(void *ctx, struct bytes multihash, struct bytes data)
 			buf_add_u8(&verify->found, (uint8_t)multihash.len);
 			buf_add(&verify->found, multihash);
 		}
-		printf("block %s was corrupt\n", hash_cid(verify->in, multihash, text));
+		tell(verify->in, verify->blocks, "block %s was corrupt", hash_cid(verify->in, multihash, text));
 	}
 	return cli_interrupted() ? -EINTR : 0;
 }
@@ -143,7 +163,7 @@ static int heal(struct verify *verify)
 		err = heal_one(verify, &blocks, multihash);
 		verify->healed += !err;
 		if (!err)
-			printf("block %s was fetched again\n", hash_cid(in, multihash, text));
+			tell(in, verify->blocks, "block %s was fetched again", hash_cid(in, multihash, text));
 	}
 	blocks_release(&blocks);
 	if (err == -EINTR)
@@ -160,8 +180,7 @@ static int verify_pages(struct invocation *in)
 	if (found <= 0)
 		return found;
 	repo_mind_losses(in->repo);
-	printf("%d parts of the store were damaged, %" PRIu64 " blocks were saved from them\n", found,
-	       saved);
+	tell(in, 0, "%d parts of the store were damaged, %" PRIu64 " blocks were saved from them", found, saved);
 	return found;
 }
 
@@ -210,10 +229,10 @@ static void tell_pin(void *ctx, const struct cid *cid)
 	char text[CID_TEXT_MAX];
 
 	if (cid)
-		printf("the record of pin %s was damaged: it is kept again with all below it, its name is lost\n",
-		       cli_cid(in, cid, text));
+		tell(in, 0, "the record of pin %s was damaged: it is kept again with all below it, its name is lost",
+		     cli_cid(in, cid, text));
 	else
-		puts("the record of a pin was damaged, and what it pinned cannot be told: pin it again");
+		tell(in, 0, "the record of a pin was damaged, and what it pinned cannot be told: pin it again");
 }
 
 /* What was saved from damaged pages, at this opening or at one before. */
@@ -224,12 +243,12 @@ static int verify_record_pages(struct invocation *in, struct db_salvage *salvage
 	*salvage = (struct db_salvage){ .sure = true };
 	if (err || !repo_salvaged(in->repo, salvage))
 		return err;
-	printf("the file of the records was damaged: %" PRIu64 " records were saved\n", salvage->saved);
+	tell(in, 0, "the file of the records was damaged: %" PRIu64 " records were saved", salvage->saved);
 	if (repo_salvage_lost(salvage))
-		puts("which records were lost cannot be known; pins may be among them: look at `dagfs pin ls`, and pin again "
+		tell(in, 0, "which records were lost cannot be known; pins may be among them: look at `dagfs pin ls`, and pin again "
 		     "what is missing, before `dagfs repo gc`");
 	if (!salvage->sure)
-		puts("records that were removed before may be back");
+		tell(in, 0, "records that were removed before may be back");
 	return repo_salvage_told(in->repo, salvage);
 }
 
@@ -244,8 +263,8 @@ static int verify_records(struct invocation *in, struct repo_damage *damage, str
 	if (err)
 		return cli_fail(in, err, "cannot look at the records");
 	if (damage->others)
-		printf("%" PRIu64 " other records were damaged, they are made anew when they are needed\n",
-		       damage->others);
+		tell(in, 0, "%" PRIu64 " other records were damaged, they are made anew when they are needed",
+		     damage->others);
 	return EXIT_OK;
 }
 
@@ -290,8 +309,8 @@ static int run_verify(struct invocation *in)
 		return cli_fail(in, 0, "verify complete, %" PRIu64 " records were lost", salvage.lost);
 	if (!salvage.sure)
 		return cli_fail(in, 0, "verify complete, records may have been lost");
-	puts(verify.bad ? "verify complete, all corrupt blocks were fetched again." :
-			  "verify complete, all blocks validated.");
+	tell(in, verify.blocks, "verify complete, all %s.",
+	     verify.bad ? "corrupt blocks were fetched again" : "blocks validated");
 	return EXIT_OK;
 }
 
@@ -327,11 +346,13 @@ static void on_gone(void *ctx, struct bytes multihash, size_t len)
 {
 	struct invocation *in = ((struct collection *)ctx)->in;
 	char text[CID_TEXT_MAX];
+	const char *cid = hash_cid(in, multihash, text);
 
 	(void)len;
-	if (!cli_flag(in, "silent"))
-		printf("%s%s\n", cli_flag(in, "quiet") ? "" : "removed ",
-		       hash_cid(in, multihash, text));
+	if (in->json && !cli_flag(in, "silent"))
+		cli_print_json(json_pack("{s:{s:s}}", "Key", "/", cid));
+	else if (!cli_flag(in, "silent"))
+		printf("%s%s\n", cli_flag(in, "quiet") ? "" : "removed ", cid);
 }
 
 static int run_gc(struct invocation *in)

@@ -50,31 +50,63 @@ static void print_stat(struct invocation *in, const json_t *stat, const json_t *
 	print_count(stat, "dup blocks received", "DupBlksReceived");
 	print_bytes(in, stat, "dup data received", "DupDataReceived");
 	print_count(stat, "unwanted blocks received", "UnwantedBlocks");
-	printf("\twantlist [%" JSON_INTEGER_FORMAT " keys]\n", number(stat, "Wants"));
+	printf("\twantlist [%zu keys]\n", json_array_size(json_object_get(stat, "Wantlist")));
 	printf("\tpartners [%zu]\n", json_array_size(partners));
 	if (cli_flag(in, "verbose"))
 		json_array_foreach(partners, i, partner)
 			printf("\t\t%s\n", json_string_value(partner));
 }
 
+/* A CID as the user wants to see it, in Kubo's form; takes nothing. NULL when it is none. */
+static json_t *cid_link(struct invocation *in, const json_t *value)
+{
+	const char *text = json_string_value(value);
+	char out[CID_TEXT_MAX];
+	struct cid cid;
+
+	if (!text || cid_from_text(&cid, text))
+		return NULL;
+	return json_pack("{s:s}", "/", cli_cid(in, &cid, out));
+}
+
+struct links {
+	struct invocation *in;
+	json_t *list;
+};
+
+static int collect_link(void *ctx, json_t *value)
+{
+	struct links *links = ctx;
+	json_t *link = cid_link(links->in, value);
+
+	return link ? json_array_append_new(links->list, link) : 0;
+}
+
 static int run_stat(struct invocation *in)
 {
-	json_t *partners, *stat;
+	struct links wants = { in, NULL };
+	json_t *partners, *stat = NULL;
 	int code = cli_need_daemon(in);
 
 	if (code)
 		return code;
 	partners = json_array();
+	wants.list = json_array();
 	code = cli_call(in, "bitswap.stat", NULL, collect, partners, &stat);
-	if (!code && in->json) {
-		json_object_set(stat, "Partners", partners);
-		cli_print_json(json_incref(stat));
-	} else if (!code) {
-		print_stat(in, stat, partners);
-	}
 	if (!code)
-		json_decref(stat);
+		code = cli_call(in, "bitswap.wantlist", NULL, collect_link, &wants, NULL);
+	if (!code) {
+		json_object_set(stat, "Wantlist", wants.list);
+		json_object_set(stat, "Peers", partners);
+		json_object_del(stat, "Wants");
+	}
+	if (!code && in->json)
+		cli_print_json(json_incref(stat));
+	else if (!code)
+		print_stat(in, stat, partners);
+	json_decref(stat);
 	json_decref(partners);
+	json_decref(wants.list);
 	return code;
 }
 
@@ -89,24 +121,32 @@ static const struct option_spec wantlist_options[] = {
 
 static int print_want(void *ctx, json_t *value)
 {
-	const char *text = json_string_value(value);
-	char out[CID_TEXT_MAX];
-	struct cid cid;
+	json_t *link = cid_link(ctx, value);
 
-	if (text && cid_from_text(&cid, text) == 0)
-		puts(cli_cid(ctx, &cid, out));
+	if (link)
+		puts(json_string_value(json_object_get(link, "/")));
+	json_decref(link);
 	return 0;
 }
 
 static int run_wantlist(struct invocation *in)
 {
 	const char *peer = cli_text(in, "peer");
+	struct links wants = { in, NULL };
+	json_t *args;
 	int code = cli_need_daemon(in);
 
 	if (code)
 		return code;
-	return cli_call(in, "bitswap.wantlist", peer ? json_pack("{s:s}", "peer", peer) : NULL,
-			print_want, in, NULL);
+	args = peer ? json_pack("{s:s}", "peer", peer) : NULL;
+	if (!in->json)
+		return cli_call(in, "bitswap.wantlist", args, print_want, in, NULL);
+	wants.list = json_array();
+	code = cli_call(in, "bitswap.wantlist", args, collect_link, &wants, NULL);
+	if (!code)
+		cli_print_json(json_pack("{s:O}", "Keys", wants.list));
+	json_decref(wants.list);
+	return code;
 }
 
 const struct command cmd_bitswap_wantlist = {
@@ -117,6 +157,7 @@ const struct command cmd_bitswap_wantlist = {
 static int run_ledger(struct invocation *in)
 {
 	json_t *ledger;
+	double ratio;
 	int code = cli_need_daemon(in);
 
 	if (!code)
@@ -124,14 +165,16 @@ static int run_ledger(struct invocation *in)
 				NULL, &ledger);
 	if (code)
 		return code;
+	ratio = (double)number(ledger, "Sent") / ((double)number(ledger, "Recv") + 1);
+	json_object_set_new(ledger, "Peer", json_string(in->argv[0]));
+	json_object_set_new(ledger, "Value", json_real(ratio));
 	if (in->json)
 		cli_print_json(json_incref(ledger));
 	else
 		printf("Ledger for %s\nDebt ratio:\t%f\nExchanges:\t%" JSON_INTEGER_FORMAT
 		       "\nBytes sent:\t%" JSON_INTEGER_FORMAT
 		       "\nBytes received:\t%" JSON_INTEGER_FORMAT "\n",
-		       in->argv[0],
-		       (double)number(ledger, "Sent") / ((double)number(ledger, "Recv") + 1),
+		       in->argv[0], ratio,
 		       number(ledger, "Exchanged"), number(ledger, "Sent"), number(ledger, "Recv"));
 	json_decref(ledger);
 	return EXIT_OK;
@@ -195,7 +238,7 @@ static int run_log_level(struct invocation *in)
 				json_pack("{s:s, s:s}", "area", in->argv[0], "level", in->argv[1]),
 				NULL, NULL, NULL);
 	if (!code)
-		printf("Changed log level of '%s' to '%s'\n", in->argv[0], in->argv[1]);
+		cli_tell(in, "Message", "Changed log level of '%s' to '%s'", in->argv[0], in->argv[1]);
 	return code;
 }
 
