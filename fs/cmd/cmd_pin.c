@@ -200,7 +200,7 @@ const struct command cmd_pin_update = {
 /* ---- rm ---- */
 
 static const struct option_spec rm_options[] = {
-	{ "recursive", 'r', OPTION_FLAG, NULL, "recursive pins; false: direct ones", "true" },
+	{ "recursive", 'r', OPTION_FLAG, NULL, "recursive pins too; false: direct ones alone", "true" },
 	{ 0 },
 };
 
@@ -216,11 +216,12 @@ static int rm_one(struct invocation *in, struct blocks *blocks, const char *path
 		return code;
 	cli_cid(in, &cid, text);
 	err = pin_rm(in->repo->db, &cid, recursive ? PIN_RECURSIVE : PIN_DIRECT);
+	if (err == -EEXIST && recursive)
+		err = pin_rm(in->repo->db, &cid, PIN_DIRECT);
 	if (err == -ENOENT)
 		return cli_fail(in, 0, "%s is not pinned", text);
 	if (err == -EEXIST)
-		return cli_fail(in, 0, "%s is pinned %s", text,
-				recursive ? "directly (use --recursive=false)" : "recursively");
+		return cli_fail(in, 0, "%s is pinned recursively", text);
 	if (err)
 		return cli_fail(in, err, "cannot unpin %s", text);
 	/* Of one wanted recursively the direct one stays, or the other way round. */
