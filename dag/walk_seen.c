@@ -1,6 +1,7 @@
 /* Open addressing over digests. Keys are the first 32 bytes of the digest mixed with the hash
  * function's code, so that equal digests of different functions differ, and with the codec: the
- * same bytes have links as dag-pb and none as raw. The slot depends on a random seed. */
+ * same bytes have links as dag-pb and none as raw. The digest of an identity CID is its author's
+ * choice: its key is made of a hash of it. The slot depends on a random seed. */
 #include "dag/walk_seen.h"
 
 #include "net/base/alloc.h"
@@ -14,6 +15,12 @@
 static void make_key(const struct cid *cid, uint8_t key[static SEEN_KEY])
 {
 	struct multihash hash = cid_hash(cid);
+	uint8_t digest[32];
+
+	if (cid_is_identity(cid)) {
+		sha256(digest, hash.digest);
+		hash.digest = bytes_of(digest, sizeof(digest));
+	}
 	size_t len = hash.digest.len < SEEN_KEY ? hash.digest.len : SEEN_KEY;
 
 	memset(key, 0, SEEN_KEY);
@@ -87,7 +94,7 @@ bool walk_seen_has(const struct walk_seen *seen, const struct cid *cid)
 {
 	uint8_t key[SEEN_KEY];
 
-	if (!seen->count || cid_is_identity(cid))
+	if (!seen->count)
 		return false;
 	make_key(cid, key);
 	return !is_free(seen->keys[slot_of(seen, key)]);
@@ -97,8 +104,6 @@ bool walk_seen_add(struct walk_seen *seen, const struct cid *cid)
 {
 	uint8_t key[SEEN_KEY];
 
-	if (cid_is_identity(cid))
-		return true;
 	make_key(cid, key);
 	return add_key(seen, key);
 }

@@ -14,8 +14,7 @@ struct walk_seen {
 };
 
 bool walk_seen_has(const struct walk_seen *seen, const struct cid *cid);
-/* False when it was there. Identity CIDs are never remembered: their digest is their author's
- * choice. */
+/* False when it was there. */
 bool walk_seen_add(struct walk_seen *seen, const struct cid *cid);
 /* Adds all of more. */
 void walk_seen_merge(struct walk_seen *seen, const struct walk_seen *more);

@@ -168,8 +168,6 @@ static int on_section(struct car_reader *reader)
 	if (reader->part.len - (size_t)used > BLOCK_MAX)
 		return refuse(reader, -EMSGSIZE, "block is too large");
 	begin(reader, LENGTH, 0);
-	if (cid_is_identity(&cid))
-		return 0;
 	block = block_slice(&cid, bytes_skip(buf_bytes(&reader->part), (size_t)used),
 			    reader->part.at, release_section);
 	reader->part = (struct buf){ 0 };

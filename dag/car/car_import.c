@@ -61,7 +61,7 @@ static void check_and_put(struct importing *im, struct block *block, uint64_t of
 			err == -ENOTSUP ? "hash function not known"
 					: "block does not match its CID",
 			offset, &block->cid);
-	} else {
+	} else if (!cid_is_identity(&block->cid)) { /* those carry their block themselves */
 		err = blocks_put(im->blocks, block);
 		if (err)
 			fail_at(im, err, NULL, offset, &block->cid);

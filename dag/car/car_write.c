@@ -85,7 +85,7 @@ static int put_block(void *ctx, const struct block *block, unsigned depth)
 	(void)depth;
 	if (export->shards_only)
 		err = note_shards(export, block->data);
-	if (err || cid_is_identity(&block->cid))
+	if (err)
 		return err;
 	buf_clear(&export->head);
 	car_put_section(&export->head, &block->cid, block->data.len);

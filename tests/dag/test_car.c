@@ -8,7 +8,7 @@
 
 #define ARCHIVES_MAX 64
 #define EXPECTED_SAME                                                                              \
-	29 /* the others are CARv2, or not in our order, or lack blocks, or have several roots */
+	30 /* the others are CARv2, or not in our order, or lack blocks, or have several roots */
 
 /* ---- reading ---- */
 
@@ -347,7 +347,7 @@ static void malformed(void **state)
 	buf_clear(&in);
 	hex_decode(&in, "11a265726f6f7473806776657273696f6e01");
 	assert_int_equal(read_quietly(buf_bytes(&in)), 0);
-	/* An identity CID carries its block itself. */
+	/* An identity CID carries its block itself; a section has it again. */
 	hex_decode(&in, "0401550000"
 			"0501550001aa");
 	assert_int_equal(read_quietly(buf_bytes(&in)), 0);
@@ -510,6 +510,42 @@ static void corrupt_block_is_told(void **state)
 }
 
 /* Large blocks go through the threads; one rotten among them is found. */
+static size_t exported(struct fake *fake, const struct cid *root, enum car_scope scope)
+{
+	struct seen seen = { .verify = true };
+	struct buf out = { 0 };
+
+	wait_start(&fake->wait, 0);
+	assert_int_equal(car_export(&fake->blocks, root, scope, &fake->wait, 0, append, &out), 0);
+	assert_int_equal(read_car(buf_bytes(&out), SIZE_MAX, &seen), 0);
+	assert_true(cid_equal(&seen.first_root, root));
+	buf_release(&seen.trace);
+	buf_release(&out);
+	return seen.blocks;
+}
+
+/* go-car wrote it of a directory {a, b, c} of which two are one CID that holds its block. */
+static void sections_of_identity_cids_are_checked_and_counted(void **state)
+{
+	struct fake *fake = fake_new();
+	struct car_import result = { 0 };
+	struct buf file = { 0 };
+
+	(void)state;
+	vector_load(&file, "car/identity-v1.car");
+	assert_int_equal(import(fake, buf_bytes(&file), &result), 0);
+	assert_int_equal(result.blocks, 3);
+	assert_int_equal(exported(fake, &result.roots[0], CAR_ALL), 3);
+	car_import_release(&result);
+	file.at[file.len - 1] ^= 1;
+	assert_int_equal(import(fake, buf_bytes(&file), &result), -EBADMSG);
+	assert_non_null(strstr(result.why, "does not match"));
+	assert_true(cid_is_identity(&result.bad));
+	car_import_release(&result);
+	buf_release(&file);
+	fake_free(fake);
+}
+
 static void large_blocks(void **state)
 {
 	const size_t len = 300000, count = 200;
@@ -570,20 +606,6 @@ static void hash_functions_are_judged(void **state)
 }
 
 /* ---- scopes ---- */
-
-static size_t exported(struct fake *fake, const struct cid *root, enum car_scope scope)
-{
-	struct seen seen = { .verify = true };
-	struct buf out = { 0 };
-
-	wait_start(&fake->wait, 0);
-	assert_int_equal(car_export(&fake->blocks, root, scope, &fake->wait, 0, append, &out), 0);
-	assert_int_equal(read_car(buf_bytes(&out), SIZE_MAX, &seen), 0);
-	assert_true(cid_equal(&seen.first_root, root));
-	buf_release(&seen.trace);
-	buf_release(&out);
-	return seen.blocks;
-}
 
 static void scopes(void **state)
 {
@@ -689,6 +711,7 @@ int main(void)
 		cmocka_unit_test(event_stops_reading),
 		cmocka_unit_test(import_and_export),
 		cmocka_unit_test(corrupt_block_is_told),
+		cmocka_unit_test(sections_of_identity_cids_are_checked_and_counted),
 		cmocka_unit_test(large_blocks),
 		cmocka_unit_test(hash_functions_are_judged),
 		cmocka_unit_test(scopes),

@@ -563,7 +563,18 @@ static void seen_remembers_all(void **state)
 	assert_int_equal(seen.count, 5000);
 	cid_of_data(&cid, 1, CODEC_RAW, HASH_IDENTITY, bytes_str("me"));
 	assert_true(walk_seen_add(&seen, &cid));
-	assert_true(walk_seen_add(&seen, &cid));
+	assert_false(walk_seen_add(&seen, &cid));
+	/* Its key is not its digest: nobody can hide another block behind it. */
+	cid_of_data(&cid, 1, CODEC_RAW, HASH_SHA2_256, bytes_str("hidden"));
+	struct multihash hash = cid_hash(&cid);
+	uint8_t forged[32];
+	struct cid identity;
+
+	memcpy(forged, hash.digest.at, sizeof(forged));
+	forged[0] ^= HASH_SHA2_256; /* as the key mixes it in */
+	cid_of_data(&identity, 1, CODEC_RAW, HASH_IDENTITY, bytes_of(forged, sizeof(forged)));
+	assert_true(walk_seen_add(&seen, &identity));
+	assert_false(walk_seen_has(&seen, &cid));
 	walk_seen_release(&seen);
 }
 

@@ -45,9 +45,9 @@ def by_dagfs(s, ipfs, node, source, flags):
     return cid, car
 
 
-def equal(s, ipfs, node, source):
+def equal(s, ipfs, node, source, flags=FLAGS):
     """Both write the very same archive: depth first, each block once."""
-    cid, kubos = by_kubo(s, ipfs, node, source, FLAGS)
+    cid, kubos = by_kubo(s, ipfs, node, source, flags)
     same(kubos, export(s, [node.program, "--repo", node.repo, "dag", "export", cid]))
 
 
@@ -107,6 +107,9 @@ def scenario(s):
             s.check("dagfs exports, Kubo imports %s, %s" % (shape, what),
                     by_dagfs, s, ipfs, node, make(), flags)
         s.check("the same archive of " + shape, equal, s, Ipfs(s), dagfs_repo(s), make())
+    for shape, make in shapes[1::2]:
+        s.check("the same archive of %s, small blocks within their CIDs" % shape,
+                equal, s, Ipfs(s), dagfs_repo(s), make(), FLAGS + ("--inline", "--inline-limit=128"))
     with_helia(s, (("a small file", lambda: s.file(77)), ("5 MB", lambda: s.file(5 * MIB + 3)),
                    ("a tree", lambda: s.tree(symlinks=False)), ("a wide directory", s.wide)))
     s.check("the same archive as Helia's", equal_to_helia, s)
