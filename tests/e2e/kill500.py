@@ -7,9 +7,11 @@ import os
 import re
 import time
 
+from ground import Ground
 from lab import SEED, Broken, write
 
 ROUNDS = int(os.environ.get("ROUNDS", "500"))
+FEWER = 25           # rounds on another file system
 WITH_DAEMON = 0.15   # share of the rounds
 LINE_EVERY = 50      # rounds that one line of the report stands for
 PINS_MAX = 80        # older pins are taken away, so that rounds stay short and `repo gc` has work
@@ -17,9 +19,10 @@ ALONE = ("add", "import", "gc")   # must succeed unless they, or their daemon, a
 
 
 class Story:
-    def __init__(self, lab):
+    def __init__(self, lab, kind):
         self.lab, self.rng = lab, lab.random
-        self.node, self.source = lab.node("n"), lab.node("source")
+        self.ground = Ground(lab, kind)
+        self.node, self.source = self.ground.node("n"), lab.node("source")
         self.pins = {}   # acknowledged roots, the oldest first; the value says by what
         self.seconds, self.ends = 0.2, collections.Counter()
 
@@ -123,11 +126,12 @@ def clean(lab):
     lab.run(["bash", "-c", "rm -rf far-* new-* tree-* car-* log-*"])
 
 
-def scenario(lab):
-    story, failed = Story(lab), 0
+def scenario(lab, kind=""):
+    story, failed = Story(lab, kind), 0
+    count = FEWER if kind and "ROUNDS" not in os.environ else ROUNDS
     measure(story)
-    lab.say("SEED=%d, %d rounds, a round's work takes %.3f s" % (SEED, ROUNDS, story.seconds))
-    for number in range(1, ROUNDS + 1):
+    lab.say("SEED=%d, %d rounds, a round's work takes %.3f s" % (SEED, count, story.seconds))
+    for number in range(1, count + 1):
         daemon = lab.random.random() < WITH_DAEMON
         try:
             if daemon:
@@ -142,7 +146,8 @@ def scenario(lab):
         if story.node.daemon:
             story.node.kill()
         clean(lab)
-        if number % LINE_EVERY == 0 or number == ROUNDS:
+        story.ground.settle()
+        if number % LINE_EVERY == 0 or number == count:
             lab.check("rounds up to %d: nothing acknowledged is lost" % number, not failed,
                       "%d rounds failed" % failed)
     lab.say("ends: %s" % ", ".join("%s %s: %d" % (*key, n) for key, n in sorted(story.ends.items())))

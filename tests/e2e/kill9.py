@@ -7,18 +7,21 @@ import re
 import signal
 import time
 
+from ground import Ground
 from lab import SEED, until, write
 
 ROUNDS = ["add"] * 6 + ["add with a daemon"] * 5 + ["the daemon during add"] * 3 + \
     ["the daemon during pin"] * 6
 SAMPLE = 25      # files of one round that are compared
+FEWER = 7        # rounds on another file system
 READERS = 140    # more than LMDB has slots for readers
 
 
 class Story:
-    def __init__(self, lab):
+    def __init__(self, lab, kind):
         self.lab, self.rng = lab, lab.random
-        self.node = lab.node("n")
+        self.ground = Ground(lab, kind)
+        self.node = self.ground.node("n")
         self.source = lab.node("source")
         self.said = {}    # CID -> SHA-256 of the file, for what was acknowledged
         self.pins = set() # roots that must be pinned
@@ -162,20 +165,28 @@ def forget(story):
         story.node.call("--offline", "pin", "rm", cid)
 
 
-def scenario(lab):
+def settle(story):
+    if story.ground.kind == "overlay":
+        story.node.stop()
+        story.ground.settle()
+
+
+def scenario(lab, kind=""):
     lab.say("SEED=%d" % SEED)
-    story = Story(lab)
+    story = Story(lab, kind)
     measure(story)
     lab.say("add takes %.2f s, pin add %.2f s" % (story.add_seconds, story.pin_seconds))
     rounds = list(ROUNDS)
     lab.random.shuffle(rounds)
-    for number, what in enumerate(rounds, 1):
+    for number, what in enumerate(rounds[:FEWER] if kind else rounds, 1):
+        settle(story)
         how = story.round(what)
         wrong = story.wrong()
         if not lab.check("%2d kill -9 of %s: %s" % (number, what, how), not wrong, wrong):
             forget(story)
     if story.node.daemon:
         story.node.stop()
+    settle(story)
     killed_readers(story)
     lab.check("repo verify", story.node.call("repo", "verify"))
     story.node.start()

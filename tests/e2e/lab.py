@@ -170,7 +170,8 @@ class Lab:
     def environment(self):
         keep = {key: value for key, value in os.environ.items()
                 if key not in ("DAGFS_PATH", "XDG_DATA_HOME")}
-        return {**keep, "HOME": self.base, "TMPDIR": self.base}
+        return {**keep, "HOME": self.base, "TMPDIR": self.base,
+                "XDG_RUNTIME_DIR": self.base}
 
     def begin(self, argv, stdin=subprocess.DEVNULL, cwd=None, wrapper=None):
         """Starts a command; finish() ends it. Output goes to files: what a command leaves in the
