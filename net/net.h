@@ -31,6 +31,7 @@ struct stream;
 struct swarm_config {
 	const char *agent;	      /* agentVersion we announce ["dagfs"] */
 	unsigned connections_max;     /* hard limit [1024] */
+	unsigned sockets_max;	      /* connections, those being opened and dials together [no limit] */
 	unsigned low_water;	      /* trim down to [32] */
 	unsigned high_water;	      /* trim above [96] */
 	uint64_t grace_ms;	      /* young connections are not trimmed [20 000] */

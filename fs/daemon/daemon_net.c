@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CONNECTIONS_MAX 1024 /* the swarm's own, if 0 is configured */
+
 /* ---- the swarm ---- */
 
 static uint64_t duration(const struct daemon *daemon, const char *key)
@@ -40,13 +42,15 @@ static struct multiaddr *addrs_of(const struct daemon *daemon, const char *key, 
 
 static void start_swarm(struct daemon *daemon)
 {
+	unsigned connections = count(daemon, "Swarm.ConnectionsMax");
 	size_t instead, too, never;
 	struct multiaddr *announce = addrs_of(daemon, "Addresses.Announce", &instead);
 	struct multiaddr *append = addrs_of(daemon, "Addresses.AppendAnnounce", &too);
 	struct multiaddr *no = addrs_of(daemon, "Addresses.NoAnnounce", &never);
 	struct swarm_config config = {
 		.agent = CLI_AGENT,
-		.connections_max = count(daemon, "Swarm.ConnectionsMax"),
+		.connections_max = connections,
+		.sockets_max = daemon_sockets_max(connections ? connections : CONNECTIONS_MAX),
 		.low_water = count(daemon, "Swarm.ConnMgr.LowWater"),
 		.high_water = count(daemon, "Swarm.ConnMgr.HighWater"),
 		.grace_ms = duration(daemon, "Swarm.ConnMgr.GracePeriod"),

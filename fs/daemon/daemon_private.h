@@ -47,6 +47,10 @@ void daemon_look_idle(void *daemon);
 /* daemon_net.c: swarm, routing, exchange from the configuration. -errno with *why. */
 int daemon_net_start(struct daemon *daemon, char **why);
 void daemon_net_stop(struct daemon *daemon, void (*done)(void *ctx));
+/* daemon_limits.c: raises the soft limit of open files to what so many connections need, as far as it may, and
+ * returns how many sockets to peers fit beside everything else. Warns when that is less. */
+unsigned daemon_sockets_max(unsigned connections_max);
+
 /* Publishes what the table "provide" says. */
 void daemon_provide_changed(struct daemon *daemon);
 /* Our addresses, those that others are told or those we listen on, each with /p2p/ID when with_id. A new array. */

@@ -258,6 +258,8 @@ static void attempt_free(struct attempt *attempt)
 			dial->attempts[i] = dial->attempts[--dial->attempt_count];
 	dial->dials->attempt_count--;
 	free(attempt);
+	if (dial->dials->swarm->config.sockets_max)
+		swarm_update_hold(dial->dials->swarm);
 }
 
 /* Undo everything; the operations are the caller's. */
@@ -307,6 +309,12 @@ static void dial_fail(struct dial *dial, int err)
 	}
 }
 
+/* Not the address's fault, nor the peer's. */
+static bool is_own_lack(int err)
+{
+	return err == -EMFILE || err == -ENFILE || err == -ENOBUFS || err == -ENOMEM;
+}
+
 /* answered: who it was instead, when that is known. */
 static void attempt_failed(struct attempt *attempt, int err, const struct peer_id *answered)
 {
@@ -316,13 +324,15 @@ static void attempt_failed(struct attempt *attempt, int err, const struct peer_i
 
 	log_debug("swarm", "attempt failed addr=%s err=%d", multiaddr_text(&attempt->addr, text),
 		  err);
-	dial_limit_failed(dials->limit, &dial->peer, &attempt->addr, swarm_now(dials->swarm));
+	if (!is_own_lack(err))
+		dial_limit_failed(dials->limit, &dial->peer, &attempt->addr,
+				  swarm_now(dials->swarm));
 	note_tried(dial, &attempt->addr, err, answered);
 	if (err == -EKEYREJECTED)
 		peerstore_drop(dials->swarm->peerstore, &dial->peer, &attempt->addr);
 	/* That somebody else answered tells more than that another address is dead. */
 	if (dial->err != -EKEYREJECTED)
-		dial->err = err;
+		dial->err = is_own_lack(err) ? -EAGAIN : err;
 	attempt_free(attempt);
 	/* Nothing to wait for: the next candidate may begin. */
 	timer_stop(dials->swarm->timers, &dial->stagger);
@@ -439,7 +449,8 @@ static void dial_go(struct dial *dial)
 		const struct candidate *candidate = dial->ranked[dial->next];
 		uint64_t delay = candidate->rank < 4 ? DIAL_STAGGER_LOCAL_MS : DIAL_STAGGER_MS;
 
-		if (candidate->explicit || dials->attempt_count < DIAL_ATTEMPTS_MAX) {
+		if (candidate->explicit || (dials->attempt_count < DIAL_ATTEMPTS_MAX &&
+					    !swarm_is_out_of_sockets(dials->swarm))) {
 			dial->next++;
 			attempt_start(dial, candidate);
 		} else {
@@ -541,6 +552,11 @@ void dial_leave(struct swarm_op *op)
 	op->dial = NULL;
 	if (dial && list_empty(&dial->ops))
 		dial_free(dial);
+}
+
+size_t dial_sockets(const struct dials *dials)
+{
+	return dials ? dials->attempt_count : 0;
 }
 
 struct swarm_op *dial_waiter(const struct dials *dials, const struct peer_id *peer)

@@ -29,6 +29,8 @@ void dial_leave(struct swarm_op *op);
 void dial_tell(struct swarm_op *op);
 /* One that waits for peer; NULL: none does. */
 struct swarm_op *dial_waiter(const struct dials *dials, const struct peer_id *peer);
+/* Sockets being connected, or not upgraded yet. */
+size_t dial_sockets(const struct dials *dials); /* NULL: 0 */
 /* The finder's answer. */
 void dial_found(struct dials *dials, const struct peer_id *peer, int err,
 		const struct peer_info *info);

@@ -53,7 +53,7 @@ static void on_accept(void *ctx, struct conn *conn)
 	/* A transport without hold(), or one that had accepted already. */
 	if (swarm->closing || swarm->pending_count >= SWARM_PENDING_IN_MAX ||
 	    swarm->conn_count + swarm->pending_count >= swarm->config.connections_max ||
-	    connmgr_ip_enter(swarm->connmgr, &conn->remote, swarm_now(swarm)) != 0) {
+	    swarm_is_out_of_sockets(swarm) || connmgr_ip_enter(swarm->connmgr, &conn->remote, swarm_now(swarm)) != 0) {
 		conn_close(conn);
 		return;
 	}
@@ -103,11 +103,19 @@ static void on_rested(void *ctx)
 	swarm_update_hold(ctx);
 }
 
+bool swarm_is_out_of_sockets(const struct swarm *swarm)
+{
+	size_t used = swarm->conn_count + swarm->pending_count + dial_sockets(swarm->dials);
+
+	return swarm->config.sockets_max && used >= swarm->config.sockets_max;
+}
+
 void swarm_update_hold(struct swarm *swarm)
 {
 	uint64_t wait_ms = connmgr_handshake_wait_ms(swarm->connmgr, swarm_now(swarm));
 	bool full = swarm->pending_count >= SWARM_PENDING_IN_MAX || wait_ms > 0 ||
-		    swarm->conn_count + swarm->pending_count >= swarm->config.connections_max;
+		    swarm->conn_count + swarm->pending_count >= swarm->config.connections_max ||
+		    swarm_is_out_of_sockets(swarm);
 
 	if (swarm->ended)
 		return;
@@ -129,6 +137,9 @@ static void fill_config(struct swarm_config *config, const struct swarm_config *
 		*config = *given;
 	DEFAULT(agent, "dagfs");
 	DEFAULT(connections_max, 1024);
+	/* Of few sockets some are for dialling. */
+	if (config->sockets_max && config->connections_max > config->sockets_max)
+		config->connections_max = config->sockets_max - config->sockets_max / 8;
 	DEFAULT(low_water, 32);
 	DEFAULT(high_water, 96);
 	DEFAULT(grace_ms, 20000);

@@ -215,6 +215,8 @@ static inline uint64_t swarm_now(const struct swarm *swarm)
 
 /* ---- swarm.c ---- */
 struct handler *swarm_handler(const struct swarm *swarm, struct bytes protocol);
+/* Every socket that it may have is in use. */
+bool swarm_is_out_of_sockets(const struct swarm *swarm);
 /* Stop or go on accepting, by the limits. */
 void swarm_update_hold(struct swarm *swarm);
 /* What AutoNAT has found: at most SWARM_EXTERNAL_MAX addresses, copied. Tells peers and watches what

@@ -1,6 +1,7 @@
 #include "net/transport/conn.h"
 
 #include "net/base/alloc.h"
+#include "net/base/log.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -8,11 +9,14 @@
 #include <string.h>
 #include <uv.h>
 
+#define STARVED_WARN_MS 60000
+
 struct conn_pool {
 	struct loop *loop;
 	uint8_t *read_buffer; /* made at the first read */
 	size_t handles;
 	bool closing;
+	uint64_t warn_ms;   /* no warning of open files before */
 	struct timer ended; /* when nothing was open at the close */
 	void (*done)(void *ctx);
 	void *ctx;
@@ -82,6 +86,17 @@ void conn_pool_drop(struct conn_pool *pool)
 	assert(pool->handles > 0);
 	if (--pool->handles == 0 && pool->closing)
 		pool_end(pool);
+}
+
+void conn_pool_starved(struct conn_pool *pool, int err)
+{
+	uint64_t now_ms = timers_now(loop_timers(pool->loop));
+
+	if ((err != -EMFILE && err != -ENFILE) || now_ms < pool->warn_ms)
+		return;
+	pool->warn_ms = now_ms + STARVED_WARN_MS;
+	log_warn("swarm", "no more open files (%s): connections wait",
+		 err == -EMFILE ? "ulimit -n" : "all of the system's are in use");
 }
 
 /* ---- reading ---- */
@@ -317,6 +332,7 @@ struct conn_dial *conn_dial(struct conn_pool *pool, const struct multiaddr *addr
 	if (!err)
 		err = uv_tcp_connect(&tc->connect, &tc->tcp, (struct sockaddr *)&to, on_connect);
 	tc->early_err = err;
+	conn_pool_starved(pool, err);
 	timer_start(loop_timers(pool->loop), &tc->timeout, err ? 0 : timeout_ms, on_dial_timer, tc);
 	return (struct conn_dial *)tc;
 }

@@ -25,6 +25,8 @@ void conn_pool_close(struct conn_pool *pool, void (*done)(void *ctx), void *ctx)
 /* A handle that libuv holds: the pool stays while there is one. */
 void conn_pool_hold(struct conn_pool *pool);
 void conn_pool_drop(struct conn_pool *pool);
+/* A socket could not be had (-EMFILE, -ENFILE): warns, once in a while. */
+void conn_pool_starved(struct conn_pool *pool, int err);
 struct loop *conn_pool_loop(const struct conn_pool *pool);
 
 /* Connect; done(ctx, err, conn) runs once, later: conn belongs to the callee. -ETIMEDOUT after

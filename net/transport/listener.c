@@ -3,6 +3,7 @@
 #include "net/base/alloc.h"
 #include "net/base/log.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@ struct listener {
 	transport_accept_fn *accept;
 	void *ctx;
 	struct timer retry;
+	struct timer starved; /* runs while open files are lacking: nothing is taken */
 	bool held;
 	bool waiting; /* libuv has a connection that we have not taken */
 	bool closing;
@@ -36,28 +38,56 @@ static void take(void *ctx)
 		log_debug("swarm", "accept failed err=%d", err);
 }
 
+static struct timers *timers_of(const struct listener *listener)
+{
+	return loop_timers(conn_pool_loop(listener->pool));
+}
+
+static void take_waiting(struct listener *listener)
+{
+	if (listener->waiting && !listener->held && !timer_running(&listener->starved))
+		timer_start(timers_of(listener), &listener->retry, 0, take, listener);
+}
+
+static void on_fed(void *ctx)
+{
+	take_waiting(ctx);
+}
+
+/* libuv has dropped a connection that there was no descriptor for. The next one that it can accept waits, and
+ * with it all others in the kernel's queue, until whoever holds the descriptors has had time to let go. */
+static void on_starved(struct listener *listener, int err)
+{
+	conn_pool_starved(listener->pool, err);
+	if (!timer_running(&listener->starved))
+		timer_start(timers_of(listener), &listener->starved, LISTENER_STARVED_MS, on_fed,
+			    listener);
+}
+
 static void on_connection(uv_stream_t *server, int status)
 {
 	struct listener *listener = server->data;
 
+	if (status == -EMFILE || status == -ENFILE) {
+		on_starved(listener, status);
+		return;
+	}
 	if (status < 0) {
-		log_warn("swarm", "accept failed err=%d", status);
+		log_debug("swarm", "accept failed err=%d", status);
 		return;
 	}
 	listener->waiting = true;
-	if (!listener->held)
+	if (!listener->held && !timer_running(&listener->starved))
 		take(listener);
 }
 
 void listener_hold(struct listener *listener, bool hold)
 {
-	struct timers *timers = loop_timers(conn_pool_loop(listener->pool));
-
 	listener->held = hold;
 	if (hold)
-		timer_stop(timers, &listener->retry);
-	else if (listener->waiting)
-		timer_start(timers, &listener->retry, 0, take, listener);
+		timer_stop(timers_of(listener), &listener->retry);
+	else
+		take_waiting(listener);
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -74,7 +104,8 @@ void listener_close(struct listener *listener)
 	if (!listener || listener->closing)
 		return;
 	listener->closing = true;
-	timer_stop(loop_timers(conn_pool_loop(listener->pool)), &listener->retry);
+	timer_stop(timers_of(listener), &listener->retry);
+	timer_stop(timers_of(listener), &listener->starved);
 	uv_close((uv_handle_t *)&listener->tcp, on_closed);
 }
 

@@ -5,6 +5,7 @@
 #include "net/transport/conn.h"
 
 #define LISTENER_BACKLOG 128
+#define LISTENER_STARVED_MS 1000 /* so long nothing is taken when open files ran out */
 
 struct listener;
 
