@@ -319,6 +319,10 @@ static int take_globals(struct invocation *in, char **why)
 	size_t i = 0;
 
 	in->repo_given = in->globals[i++];
+	if (in->repo_given && !*in->repo_given) { /* an unset variable must not mean another repository */
+		*why = xstrdup("--repo must not be empty");
+		return -EINVAL;
+	}
 	in->offline = in->globals[i] && !strcmp(in->globals[i], "true");
 	i++;
 	parse_duration_ms(in->globals[i] ? in->globals[i] : CLI_TIMEOUT, &in->timeout_ms);

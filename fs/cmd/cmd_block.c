@@ -80,7 +80,7 @@ static const struct option_spec put_options[] = {
 static int put_one(struct invocation *in, struct blocks *blocks, const char *path)
 {
 	uint64_t codec = ipld_codec(cli_text(in, "cid-codec"));
-	int64_t hash = hash_by_name(cli_text(in, "mhtype"));
+	int64_t hash = hash_by_name(cli_text(in, "mhtype")), version = cli_int(in, "cid-version");
 	struct buf data = { 0 };
 	struct block *block;
 	char text[CID_TEXT_MAX];
@@ -92,9 +92,13 @@ static int put_one(struct invocation *in, struct blocks *blocks, const char *pat
 		return cli_usage(in, "unknown codec '%s'", cli_text(in, "cid-codec"));
 	if (hash < 0)
 		return cli_usage(in, "unknown hash function '%s'", cli_text(in, "mhtype"));
+	if (version != 0 && version != 1)
+		return cli_usage(in, "--cid-version is not within 0..1");
+	if (version == 0 && (codec != CODEC_DAG_PB || hash != HASH_SHA2_256))
+		return cli_usage(in, "CID version 0 has no codec but dag-pb, and no hash function but sha2-256");
 	err = cli_read_all(path, BLOCK_CREATE_MAX, &data);
 	if (!err)
-		err = cid_of_data(&cid, (unsigned)cli_int(in, "cid-version"), codec,
+		err = cid_of_data(&cid, (unsigned)version, codec,
 				  (uint64_t)hash, buf_bytes(&data));
 	if (!err)
 		err = cid_allowed(&cid);

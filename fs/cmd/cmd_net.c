@@ -387,8 +387,11 @@ static int run_findprovs(struct invocation *in)
 {
 	char text[CID_TEXT_MAX];
 	json_t *args;
-	int code = cid_arg_text(in, in->argv[0], text);
+	int code;
 
+	if (cli_int(in, "num-providers") < 0)
+		return cli_usage(in, "--num-providers must be 0 or more");
+	code = cid_arg_text(in, in->argv[0], text);
 	if (!code)
 		code = cli_need_daemon(in);
 	if (code)

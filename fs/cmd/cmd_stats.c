@@ -231,8 +231,12 @@ const struct command cmd_stats = {
 
 static int run_log_level(struct invocation *in)
 {
-	int code = cli_need_daemon(in);
+	const char *level = in->argv[1];
+	int code;
 
+	if (strcmp(level, "error") && strcmp(level, "warn") && strcmp(level, "info") && strcmp(level, "debug"))
+		return cli_usage(in, "the level must be error, warn, info or debug");
+	code = cli_need_daemon(in);
 	if (!code)
 		code = cli_call(in, "log.level",
 				json_pack("{s:s, s:s}", "area", in->argv[0], "level", in->argv[1]),

@@ -84,6 +84,11 @@ COMMANDS = [
     (["block", "rm", HELLO], FAILED, HELLO),
     (["block", "put", "--mhtype=frob", "FILE"], USAGE, r"unknown hash function 'frob'"),
     (["block", "put", "--cid-codec=frob", "FILE"], USAGE, r"unknown codec 'frob'"),
+    (["block", "put", "--cid-version=7", "FILE"], USAGE, r"--cid-version is not within 0\.\.1"),
+    (["block", "put", "--cid-version=0", "FILE"], USAGE, r"CID version 0 has no codec but dag-pb"),
+    (["routing", "findprovs", "-n", "-5", HELLO], USAGE, r"--num-providers must be 0 or more"),
+    (["log", "level", "all", "loud"], USAGE, r"the level must be error, warn, info or debug"),
+    (["--repo=", "repo", "stat"], USAGE, r"--repo must not be empty"),
     (["block", "put", "BIG"], FAILED, r"larger than allowed"),
     # files
     (["add", "/nothing/here"], FAILED, r"/nothing/here.*(not found|No such file)"),
