@@ -6,6 +6,8 @@ import os
 import re
 import stat
 
+import lab as lab_module
+
 
 def shown(*done):
     """What a command said, for a terminal of any kind."""
@@ -164,6 +166,40 @@ def surroundings(lab, node, root, file):
     lab.check("a working directory that is gone", done.code == 0, str(done))
 
 
+def another_user(lab, file):
+    """Somebody who is not root does all of it, with a home of their own."""
+    def nobody():
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        os.umask(0o022)
+    home, device = lab.directory("home"), lab.path("fuse")
+    os.chmod(lab.base, 0o755)
+    os.chown(home, 65534, 65534)
+    os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(10, 229))   # theirs too, as on most systems; ours may be root's alone
+    os.chmod(device, 0o666)
+    lab.must(["mount", "--bind", device, "/dev/fuse"])
+    node = lab_module.Node(lab, "u", os.path.join(home, "repo"))
+    point = os.path.join(home, "mnt")
+    lab.check("a user makes a repository", node.call("init", "--profile", "test", wrapper=nobody))
+    root = node.must("add", "-Qw", file, wrapper=nobody).out
+    lab.check("a user makes a mountpoint", lab.run(["mkdir", point], wrapper=nobody))
+    lab.check("a user mounts", node.call("mount", root, point, wrapper=nobody))
+    done = lab.run(["cat", os.path.join(point, os.path.basename(file))], wrapper=nobody)
+    with open(file, "rb") as data:
+        lab.check("a user reads it", done.code == 0 and done.raw == data.read(), str(done))
+    lab.check("root cannot look into it", lab.run(["ls", point]).code != 0)
+    done = node.call("pin", "ls", "--type=recursive", wrapper=nobody)
+    lab.check("a user's pins", done.code == 0 and root in done.out, str(done))
+    out = os.path.join(home, "out")
+    lab.check("a user gets", node.call("get", root, "-o", out, wrapper=nobody))
+    lab.check("a user unmounts", node.call("umount", point, wrapper=nobody))
+    lab.check("nothing stays mounted", not lab.is_mounted(point))
+    foreign = [path for path in walk(home) if os.lstat(path).st_uid != 65534]
+    lab.check("all of it is the user's", not foreign, foreign)
+    lab.must(["umount", "/dev/fuse"])
+
+
 def walk(path):
     yield path
     for folder, dirs, names in os.walk(path):
@@ -214,6 +250,7 @@ def scenario(lab):
     root = node.must("add", "-rQ", tree).out
     surroundings(lab, node, root, file)
     odd_names(lab, node)
+    another_user(lab, file)
     lines = [["--help"], ["--version"], ["pin", "--help"], ["cat", "--help"], ["help"], ["help", "--man"],
              ["help", "--man", "config"], ["completion"], ["version"], ["id"], ["config", "show"], ["config", "Bootstrap"],
              ["add", file], ["add", "-r", tree], ["ls", root], ["cat", root + "/file"], ["get", root, "-o", lab.path("out")],
