@@ -187,18 +187,19 @@ static void add_piece(struct file_view *view, const struct file_piece *piece, st
 	view->len += (size_t)(stop - at);
 }
 
-/* One walk over [offset, end): the pieces go into the view, until one is missing; then only missing
- * ones are collected, as many as the view can hold. */
+/* One walk over [offset, end), over no more pieces than the view can hold: they go into it, until
+ * one is missing; then only missing ones are collected. */
 static int collect(struct file *file, uint64_t offset, uint64_t end, struct file_view *view,
 		   struct missing *missing)
 {
 	size_t room = (size_t)(FILE_IOV_MAX - view->held_count);
 	struct file_walk walk;
 	struct file_piece piece;
+	unsigned seen = 0;
 	int err = 0;
 
 	file_walk_start(&walk, file, offset);
-	while (!err && walk.at < end && view->count < FILE_IOV_MAX && !missing->full &&
+	while (!err && walk.at < end && seen < FILE_IOV_MAX && !missing->full &&
 	       file_walk_next(&walk, &piece)) {
 		struct file_node *node = NULL;
 		struct bytes data = { 0 };
@@ -217,6 +218,7 @@ static int collect(struct file *file, uint64_t offset, uint64_t end, struct file
 			add_piece(view, &piece, data, walk.at, end);
 		}
 		walk.at = piece.start + piece.len;
+		seen++;
 	}
 	file_walk_end(&walk);
 	return err;

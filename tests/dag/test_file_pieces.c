@@ -177,6 +177,57 @@ static void a_read_of_many_missing_pieces_costs_few_trips(void **state)
 	fake_free(fake);
 }
 
+/* Looking through the rest of a long read for each view makes its cost the square of its pieces. */
+static void a_view_fetches_only_what_it_can_hold(void **state)
+{
+	struct fake *fake = fake_new();
+	struct cid cid = flat(fake, 300, 8);
+	struct file *file = open_whole(fake, &cid, 300 * 8);
+	struct file_view view;
+	struct cid gone[2];
+
+	(void)state;
+	check_read(fake, file, 0, 300 * 8);
+	file_close(file);
+	for (size_t i = 0; i < 2; i++) {
+		uint8_t piece[8];
+
+		fake_fill(piece, 8, i ? 200 * 8 : 10 * 8);
+		cid_of_data(&gone[i], 1, CODEC_RAW, HASH_SHA2_256, bytes_of(piece, 8));
+		assert_int_equal(store_delete(fake->local, cid_hash_bytes(&gone[i])), 0);
+	}
+	file = open_whole(fake, &cid, 300 * 8);
+	assert_int_equal(file_view(file, 0, 300 * 8, &fake->wait, &view), 0);
+	assert_int_equal(view.len, FILE_IOV_MAX * 8);
+	file_view_release(&view);
+	assert_true(blocks_has(&fake->blocks, &gone[0]));
+	assert_false(blocks_has(&fake->blocks, &gone[1]));
+	file_close(file);
+	fake_free(fake);
+}
+
+static void children_of_no_bytes_are_passed_over(void **state)
+{
+	struct fake *fake = fake_new();
+	uint8_t room[8];
+	struct shape shape = { .fake = fake };
+	struct fake_child empty = { fake_put(fake, CODEC_RAW, bytes_of(NULL, 0)), NULL, 0 };
+	struct fake_child children[] = { empty, { .size = 3 }, empty, empty, { .size = 2 }, empty };
+
+	(void)state;
+	/* Nobody needs this one. */
+	cid_of_data(&children[0].cid, 1, CODEC_RAW, HASH_SHA2_256, bytes_str("nowhere"));
+	children[1].cid = fake_put(fake, CODEC_RAW, next_bytes(&shape, room, 3));
+	children[4].cid = fake_put(fake, CODEC_RAW, next_bytes(&shape, room, 2));
+	struct cid cid = fake_file(fake, bytes_of(NULL, 0), children, ARRAY_LEN(children));
+	struct file *file = open_whole(fake, &cid, 5);
+
+	for (uint64_t at = 0; at < 6; at++)
+		check_read(fake, file, at, 6);
+	file_close(file);
+	fake_free(fake);
+}
+
 static void an_interrupt_ends_a_read_of_stored_pieces(void **state)
 {
 	struct fake *fake = fake_new();
@@ -200,6 +251,8 @@ int main(void)
 		cmocka_unit_test(trees_of_random_shapes_read_whole),
 		cmocka_unit_test(every_count_of_pieces_around_a_view_reads_whole),
 		cmocka_unit_test(a_read_of_many_missing_pieces_costs_few_trips),
+		cmocka_unit_test(a_view_fetches_only_what_it_can_hold),
+		cmocka_unit_test(children_of_no_bytes_are_passed_over),
 		cmocka_unit_test(an_interrupt_ends_a_read_of_stored_pieces),
 	};
 	return cmocka_run_group_tests_name("dag/file_pieces", tests, NULL, NULL);
