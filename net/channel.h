@@ -1,7 +1,7 @@
 /* The seams inside net.
  *
- *   transport: dials and listens, hands over connections        (tcp.c; the simulator's own)
- *   conn:      a byte pipe, perhaps already secured             (conn.c over uv_tcp)
+ *   transport: dials and listens, hands over byte pipes or sessions  (tcp.c; the simulator's own)
+ *   conn:      a byte pipe                                      (conn.c over uv_tcp)
  *
  * What secures a conn is net/security/secure.h's; streams over a secured conn are net/session's.
  *
@@ -14,6 +14,7 @@
 #include "net/wire/multiaddr.h"
 
 struct conn;
+struct session;
 struct transport;
 
 struct conn_events {
@@ -45,8 +46,6 @@ struct conn {
 	struct multiaddr remote;
 	struct multiaddr local;
 	size_t read_max; /* most bytes of one on_data; 0: what the transport likes */
-	/* Set by transports that prove identities themselves (simulator): the upgrade is skipped. */
-	struct peer_id secured_as;
 	/* Set by transports whose time is the loop's alone (simulator): round trips are measured by the
 	 * loop's clock and not by the kernel's. */
 	bool virtual_time;
@@ -69,8 +68,16 @@ static inline void conn_close(struct conn *conn)
 		conn->ops->close(conn);
 }
 
-typedef void transport_dialed_fn(void *ctx, int err, struct conn *conn);
-typedef void transport_accept_fn(void *ctx, struct conn *conn);
+/* What a transport hands over: exactly one is set, and the callee owns it. A session comes from a
+ * transport that proves identities and carries streams by itself. */
+struct raw_link {
+	struct conn *conn;
+	struct session *session;
+};
+
+/* err 0: raw is set. Otherwise it is zero. */
+typedef void transport_dialed_fn(void *ctx, int err, struct raw_link raw);
+typedef void transport_accept_fn(void *ctx, struct raw_link raw);
 
 struct transport_ops {
 	bool (*can_dial)(struct transport *transport, const struct multiaddr *addr);

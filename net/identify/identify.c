@@ -78,16 +78,17 @@ static void on_timeout(void *ctx)
 static void run_new(struct identify *identify, enum run_kind kind, struct stream *stream,
 		    const struct stream_events *events)
 {
+	struct session *session = stream->conn->session;
 	struct run *run = xnew(struct run);
 
 	run->kind = kind;
 	run->identify = identify;
 	run->stream = stream;
-	run->from = stream->conn->secured.conn->remote;
-	run->dialed = stream->conn->secured.outbound;
+	run->from = session->remote;
+	run->dialed = session->outbound;
 	list_add_tail(&identify->runs, &run->node);
 	if (kind == RUN_ANSWER)
-		run->pongs = yamux_ping_sent(stream->conn->yamux) ? 2 : 1;
+		run->pongs = session->ops->ping_sent(session) ? 2 : 1;
 	timer_start(identify->swarm->timers, &run->timer, IDENTIFY_TIMEOUT_MS, on_timeout, run);
 	stream_accept(stream, events, run);
 }
@@ -258,10 +259,10 @@ static void on_asked(void *ctx, struct stream *stream)
 		stream_reset(stream, CODE_STREAM_LIMIT);
 		return;
 	}
-	if (write_self(ctx, &conn->secured.conn->remote, &out) == 0) {
+	if (write_self(ctx, &conn->session->remote, &out) == 0) {
 		stream_write_buf(stream, &out);
 		run_new(ctx, RUN_ANSWER, stream, &answer_events);
-		yamux_ping(conn->yamux, swarm_conn_now_us(conn));
+		conn->session->ops->ping(conn->session);
 	} else {
 		stream_reset(stream, CODE_NONE);
 	}
@@ -287,7 +288,7 @@ void identify_ponged(struct identify *identify, struct swarm_conn *conn)
 		run_free(run);
 	}
 	if (more)
-		yamux_ping(conn->yamux, swarm_conn_now_us(conn));
+		conn->session->ops->ping(conn->session);
 }
 
 static void push_end(void *ctx, struct stream *stream)
@@ -307,7 +308,7 @@ static void push_ready(void *ctx, int err, struct stream *stream)
 	struct identify *identify = ctx;
 	struct buf out = { 0 };
 
-	if (!err && write_self(identify, &stream->conn->secured.conn->remote, &out) == 0) {
+	if (!err && write_self(identify, &stream->conn->session->remote, &out) == 0) {
 		run_new(identify, RUN_PUSH, stream, &push_events);
 		stream_write_buf(stream, &out);
 		stream_end(stream);

@@ -1,3 +1,4 @@
+/* The echo service, and one echo asked of a peer. Loop thread. */
 #include "net/ping/ping.h"
 
 #include "net/swarm/swarm.h"
@@ -94,6 +95,13 @@ void ping_serve(struct swarm *swarm)
 
 /* ---- asking ---- */
 
+static uint64_t now_us(const struct stream *stream)
+{
+	const struct session *session = stream->conn->session;
+
+	return session->ops->now_us(session);
+}
+
 static void answer_data(void *ctx, struct stream *stream, struct bytes data)
 {
 	struct swarm_op *op = ctx;
@@ -106,7 +114,7 @@ static void answer_data(void *ctx, struct stream *stream, struct bytes data)
 	op->ping_got += data.len;
 	if (op->ping_got < PING_LEN)
 		return;
-	uint64_t rtt_us = swarm_conn_now_us(stream->conn) - op->ping_us;
+	uint64_t rtt_us = now_us(stream) - op->ping_us;
 
 	stream_close(op->stream);
 	op->stream = NULL;
@@ -138,7 +146,7 @@ void ping_run(struct swarm_op *op)
 {
 	random_fill(op->swarm->random, op->ping, PING_LEN);
 	op->ping_got = 0;
-	op->ping_us = swarm_conn_now_us(op->stream->conn);
+	op->ping_us = now_us(op->stream);
 	stream_accept(op->stream, &answer_events, op);
 	stream_write(op->stream, bytes_of(op->ping, PING_LEN));
 }

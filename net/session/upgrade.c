@@ -4,6 +4,8 @@
 
 #include "net/base/alloc.h"
 #include "net/session/multistream.h"
+#include "net/session/stacked.h"
+#include "net/session/yamux.h"
 #include "net/transport/conn.h"
 
 #include <assert.h>
@@ -11,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define YAMUX_PROTOCOL "/yamux/1.0.0"
 
 /*
  * SECURITY --one settled--> HANDSHAKE --muxer agreed on--> DONE
@@ -21,12 +22,11 @@
 enum upgrade_state { UPGRADE_SECURITY, UPGRADE_HANDSHAKE, UPGRADE_MUXER, UPGRADE_DONE };
 
 struct upgrade {
-	struct loop *loop;
+	const struct upgrade_config *config;
 	struct secured secured;
+	const char *security; /* the name of the one settled on */
 	enum upgrade_state state;
 	struct multistream *ms;
-	struct security *const *securities;
-	size_t security_count;
 	const char *names[SECURITIES_MAX]; /* of the securities, for multistream */
 	struct peer_id expected;
 	struct timer timer;
@@ -47,28 +47,28 @@ void upgrade_cancel(struct upgrade *upgrade)
 {
 	if (!upgrade)
 		return;
-	timer_stop(loop_timers(upgrade->loop), &upgrade->timer);
+	timer_stop(loop_timers(upgrade->config->loop), &upgrade->timer);
 	multistream_free(upgrade->ms);
 	secured_release(&upgrade->secured);
 	free(upgrade);
 }
 
-/* The single way out. Success hands the connection on; failure lets cancel close it. */
+/* The single way out. Success makes the session; failure lets cancel close the connection. */
 static void upgrade_end(struct upgrade *upgrade, int err)
 {
+	const struct upgrade_config *config = upgrade->config;
+	struct secured *secured = &upgrade->secured;
 	upgrade_done_fn *done = upgrade->done;
 	void *ctx = upgrade->ctx;
-	struct secured secured = { 0 };
+	struct session *session = NULL;
+	struct peer_id answered = { 0 };
 
-	if (err == -EKEYREJECTED && upgrade->secured.secure)
-		secured.peer = *upgrade->secured.secure->ops->peer(upgrade->secured.secure);
-	if (!err) {
-		secured = upgrade->secured;
-		upgrade->secured = (struct secured){ 0 };
-		secured.conn->events = NULL;
-	}
+	if (err == -EKEYREJECTED && secured->secure)
+		answered = *secured->secure->ops->peer(secured->secure);
+	if (!err)
+		session = stacked_new(config->loop, secured, upgrade->security, &config->session);
 	upgrade_cancel(upgrade);
-	done(ctx, err, err && err != -EKEYREJECTED ? NULL : &secured);
+	done(ctx, err, session, err == -EKEYREJECTED ? &answered : NULL);
 }
 
 /* Send out; encrypted as soon as the channel is. */
@@ -95,9 +95,9 @@ static int upgrade_send(struct upgrade *upgrade, struct buf *out)
 
 static struct security *security_named(const struct upgrade *upgrade, struct bytes name)
 {
-	for (size_t i = 0; i < upgrade->security_count; i++)
+	for (size_t i = 0; i < upgrade->config->security_count; i++)
 		if (bytes_equal(bytes_str(upgrade->names[i]), name))
-			return upgrade->securities[i];
+			return upgrade->config->securities[i];
 	return NULL;
 }
 
@@ -180,6 +180,7 @@ static int negotiate_security(struct upgrade *upgrade)
 	if (rc != 1)
 		return rc;
 	security = security_named(upgrade, bytes_str(name));
+	upgrade->security = security->ops->name;
 	secured->secure = security->ops->start(security, secured->outbound, &upgrade->expected,
 					       muxer_protocols, 1);
 	upgrade->state = UPGRADE_HANDSHAKE;
@@ -225,15 +226,6 @@ static int upgrade_step(struct upgrade *upgrade)
 	return 0;
 }
 
-/* A handshake has checked already; a transport that proves identities has not been told whom we want. */
-static int check_peer(const struct upgrade *upgrade)
-{
-	bool as_wanted = !peer_id_is_set(&upgrade->expected) ||
-			 peer_id_equal(&upgrade->expected, &upgrade->secured.peer);
-
-	return as_wanted ? 0 : -EKEYREJECTED;
-}
-
 static void on_data(void *ctx, uint8_t *at, size_t len)
 {
 	struct upgrade *upgrade = ctx;
@@ -252,7 +244,7 @@ static void on_data(void *ctx, uint8_t *at, size_t len)
 		err = upgrade_step(upgrade);
 	} while (!err && upgrade->state != before && upgrade->state != UPGRADE_DONE);
 	if (err || upgrade->state == UPGRADE_DONE)
-		upgrade_end(upgrade, err ? err : check_peer(upgrade));
+		upgrade_end(upgrade, err);
 }
 
 static void on_close(void *ctx, int err)
@@ -262,43 +254,31 @@ static void on_close(void *ctx, int err)
 
 static void on_timeout(void *ctx)
 {
-	struct upgrade *upgrade = ctx;
-
-	upgrade_end(upgrade, upgrade->state == UPGRADE_DONE ? check_peer(upgrade) : -ETIMEDOUT);
+	upgrade_end(ctx, -ETIMEDOUT);
 }
 
 static const struct conn_events upgrade_events = { .on_data = on_data, .on_close = on_close };
 
-struct upgrade *upgrade_start(struct loop *loop, struct conn *conn, bool outbound,
-			      struct security *const *securities, size_t security_count,
+struct upgrade *upgrade_start(const struct upgrade_config *config, struct conn *conn, bool outbound,
 			      const struct peer_id *expected, upgrade_done_fn *done, void *ctx)
 {
 	struct upgrade *upgrade = xnew(struct upgrade);
-	struct timers *timers = loop_timers(loop);
 
-	assert(security_count > 0 && security_count <= SECURITIES_MAX);
-	upgrade->loop = loop;
+	assert(config->security_count > 0 && config->security_count <= SECURITIES_MAX);
+	upgrade->config = config;
 	upgrade->secured.conn = conn;
 	upgrade->secured.outbound = outbound;
-	upgrade->securities = securities;
-	upgrade->security_count = security_count;
-	for (size_t i = 0; i < security_count; i++)
-		upgrade->names[i] = securities[i]->ops->name;
+	for (size_t i = 0; i < config->security_count; i++)
+		upgrade->names[i] = config->securities[i]->ops->name;
 	if (expected)
 		upgrade->expected = *expected;
 	upgrade->done = done;
 	upgrade->ctx = ctx;
 	conn->events = &upgrade_events;
 	conn->ctx = upgrade;
-	if (peer_id_is_set(&conn->secured_as)) {
-		upgrade->state = UPGRADE_DONE;
-		upgrade->secured.secure = secure_none_new(&conn->secured_as);
-		upgrade->secured.peer = conn->secured_as;
-		timer_start(timers, &upgrade->timer, 0, on_timeout, upgrade);
-		return upgrade;
-	}
-	timer_start(timers, &upgrade->timer, UPGRADE_TIMEOUT_MS, on_timeout, upgrade);
+	timer_start(loop_timers(config->loop), &upgrade->timer, UPGRADE_TIMEOUT_MS, on_timeout,
+		    upgrade);
 	/* A failed write shows as on_close(); nothing is sealed yet that could fail otherwise. */
-	start_negotiation(upgrade, upgrade->names, security_count, select_security);
+	start_negotiation(upgrade, upgrade->names, config->security_count, select_security);
 	return upgrade;
 }

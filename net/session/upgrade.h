@@ -1,4 +1,4 @@
-/* From a raw connection to a secured one whose muxer is settled (wire/transport sections 0 to 3):
+/* From a raw connection to a session (wire/transport sections 0 to 3):
  * multistream over the securities, the handshake, then the muxer by early negotiation or by multistream
  * inside. Loop thread only. */
 #ifndef NET_UPGRADE_H
@@ -6,21 +6,29 @@
 
 #include "net/base/loop.h"
 #include "net/security/secured.h"
+#include "net/session/session.h"
 
 #define UPGRADE_TIMEOUT_MS 15000
 #define UPGRADE_RAW_MAX (2 * 65537u) /* bytes not understood yet: one frame and what came with it */
 
-struct upgrade;
-/* err 0: the callee owns *secured and moves it away; it sets the conn's events before it returns. -EKEYREJECTED:
- * only secured->peer is set, to whom the other says to be (perhaps nobody). Other errors: NULL. */
-typedef void upgrade_done_fn(void *ctx, int err, struct secured *secured);
+/* What all upgrades of a swarm share; borrowed until they are done. */
+struct upgrade_config {
+	struct loop *loop;
+	struct security *securities[SECURITIES_MAX]; /* those we offer, in order of preference */
+	size_t security_count;
+	struct session_config session;
+};
 
-/* Takes conn. securities: those we offer, in order of preference (at most SECURITIES_MAX), borrowed until
- * done. expected: who must answer (dialler), NULL: anyone. done runs once, later. -ETIMEDOUT after
+struct upgrade;
+/* err 0: the callee owns session and calls its start(). -EKEYREJECTED: answered is who the other says to
+ * be, perhaps nobody; otherwise NULL. */
+typedef void upgrade_done_fn(void *ctx, int err, struct session *session,
+			     const struct peer_id *answered);
+
+/* Takes conn. expected: who must answer (dialler), NULL: anyone. done runs once, later. -ETIMEDOUT after
  * UPGRADE_TIMEOUT_MS, -EKEYREJECTED, -EPROTONOSUPPORT (no security or muxer in common), -EBADMSG,
  * -EPROTO, -ECONNRESET. */
-struct upgrade *upgrade_start(struct loop *loop, struct conn *conn, bool outbound,
-			      struct security *const *securities, size_t security_count,
+struct upgrade *upgrade_start(const struct upgrade_config *config, struct conn *conn, bool outbound,
 			      const struct peer_id *expected, upgrade_done_fn *done, void *ctx);
 /* Nothing was received yet. */
 bool upgrade_is_silent(const struct upgrade *upgrade);

@@ -8,6 +8,7 @@
 
 #include "net/base/bytes.h"
 
+#define YAMUX_PROTOCOL "/yamux/1.0.0"
 #define YAMUX_WINDOW_INITIAL (256u * 1024)
 #define YAMUX_STREAMS_MAX 512	   /* each direction */
 #define YAMUX_UNACKED_MAX 256
@@ -69,6 +70,8 @@ unsigned yamux_stream_count(const struct yamux *yamux);
 struct yamux_stream *yamux_open(struct yamux *yamux, void *stream_ctx);
 void yamux_stream_set_ctx(struct yamux_stream *stream, void *stream_ctx);
 void *yamux_stream_ctx(const struct yamux_stream *stream);
+/* The session_ctx of its session. */
+void *yamux_stream_session_ctx(const struct yamux_stream *stream);
 /* Takes data's memory. */
 void yamux_stream_write(struct yamux_stream *stream, struct buf *data);
 size_t yamux_stream_queued(const struct yamux_stream *stream);

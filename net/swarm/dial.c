@@ -339,7 +339,7 @@ static void attempt_failed(struct attempt *attempt, int err, const struct peer_i
 	dial_go(dial);
 }
 
-static void on_upgraded(void *ctx, int err, struct secured *secured)
+static void on_upgraded(void *ctx, int err, struct session *session, const struct peer_id *answered)
 {
 	struct attempt *attempt = ctx;
 	struct dial *dial = attempt->dial;
@@ -348,28 +348,41 @@ static void on_upgraded(void *ctx, int err, struct secured *secured)
 
 	attempt->upgrade = NULL;
 	if (err) {
-		attempt_failed(attempt, err, secured ? &secured->peer : NULL);
+		attempt_failed(attempt, err, answered);
 		return;
 	}
 	dial_limit_reached(dials->limit, &dial->peer, &attempt->addr);
 	/* The operations go on from swarm_ops_connected(); the last to leave ends the dial and its
 	 * other attempts, this one's struct included. */
-	swarm_conn_new(swarm, secured, false);
+	swarm_conn_new(swarm, session, false);
 }
 
-static void on_connected(void *ctx, int err, struct conn *conn)
+/* A session is proven by its transport, which has not been told whom we want. */
+static void on_session(struct attempt *attempt, struct session *session)
+{
+	struct peer_id peer = session->peer;
+
+	if (peer_id_equal(&peer, &attempt->dial->peer)) {
+		on_upgraded(attempt, 0, session, NULL);
+		return;
+	}
+	session_free(session);
+	on_upgraded(attempt, -EKEYREJECTED, NULL, &peer);
+}
+
+static void on_connected(void *ctx, int err, struct raw_link raw)
 {
 	struct attempt *attempt = ctx;
 	struct swarm *swarm = attempt->dial->dials->swarm;
 
 	attempt->connect = NULL;
-	if (err) {
+	if (err)
 		attempt_failed(attempt, err, NULL);
-		return;
-	}
-	attempt->upgrade =
-		upgrade_start(swarm->loop, conn, true, swarm->securities, swarm->security_count,
-			      &attempt->dial->peer, on_upgraded, attempt);
+	else if (raw.session)
+		on_session(attempt, raw.session);
+	else
+		attempt->upgrade = upgrade_start(&swarm->upgrade, raw.conn, true,
+						 &attempt->dial->peer, on_upgraded, attempt);
 }
 
 static void attempt_start(struct dial *dial, const struct candidate *candidate)

@@ -1,3 +1,4 @@
+/* One stream: it settles on a protocol, then its owner has it. Loop thread. */
 #include "net/swarm/swarm.h"
 
 #include <errno.h>
@@ -14,6 +15,11 @@
  * An owner may close the stream inside any callback: what is on the stack then keeps the memory
  * (busy).
  */
+
+static const struct session_ops *ops_of(const struct stream *stream)
+{
+	return stream->conn->session->ops;
+}
 
 static struct stream *stream_new(struct swarm_conn *conn, bool inbound)
 {
@@ -33,7 +39,7 @@ void stream_hold(struct stream *stream)
 /* Free it when it is done with and nobody is on the stack. */
 void stream_drop(struct stream *stream)
 {
-	if (--stream->busy > 0 || !stream->detached || stream->yamux)
+	if (--stream->busy > 0 || !stream->detached || stream->under)
 		return;
 	list_remove(&stream->node);
 	timer_stop(stream->conn->swarm->timers, &stream->timer);
@@ -70,9 +76,9 @@ static void end(struct stream *stream, int err)
 /* Reset by our own side, the owner is told. */
 static void fail(struct stream *stream, int err, uint32_t code)
 {
-	if (stream->yamux) {
-		yamux_stream_reset(stream->yamux, code);
-		stream->yamux = NULL;
+	if (stream->under) {
+		ops_of(stream)->reset(stream->under, code);
+		stream->under = NULL;
 		swarm_conn_dirty(stream->conn);
 	}
 	end(stream, err);
@@ -89,8 +95,8 @@ static void on_deadline(void *ctx)
 
 static void send_buf(struct stream *stream, struct buf *out)
 {
-	if (stream->yamux && out->len > 0) {
-		yamux_stream_write(stream->yamux, out);
+	if (stream->under && out->len > 0) {
+		ops_of(stream)->write(stream->under, out);
 		swarm_conn_dirty(stream->conn);
 	}
 	buf_release(out);
@@ -105,8 +111,8 @@ struct stream *stream_open(struct swarm_conn *conn, char *const *protocols, size
 	struct stream *stream = stream_new(conn, false);
 	struct buf out = { 0 };
 
-	stream->yamux = yamux_open(conn->yamux, stream);
-	if (!stream->yamux) {
+	stream->under = conn->session->ops->open(conn->session, stream);
+	if (!stream->under) {
 		stream_hold(stream);
 		detach(stream);
 		stream_drop(stream);
@@ -144,13 +150,13 @@ static unsigned count_in(const struct peer *peer, const char *protocol)
 
 	list_for_each(conn, &peer->conns, struct swarm_conn, peer_node) list_for_each(
 		stream, &conn->streams, struct stream,
-		node) if (stream->inbound && stream->yamux &&
+		node) if (stream->inbound && stream->under &&
 			  (!protocol ||
 			   (stream->protocol && strcmp(stream->protocol, protocol) == 0))) count++;
 	return count;
 }
 
-int stream_incoming(struct swarm_conn *conn, struct yamux_stream *yamux)
+int stream_incoming(struct swarm_conn *conn, struct session_stream *under)
 {
 	struct stream *stream;
 	struct buf out = { 0 };
@@ -158,8 +164,8 @@ int stream_incoming(struct swarm_conn *conn, struct yamux_stream *yamux)
 	if (conn->swarm->closing || count_in(conn->peer, NULL) >= SWARM_PEER_STREAMS_IN_MAX)
 		return -EAGAIN;
 	stream = stream_new(conn, true);
-	stream->yamux = yamux;
-	yamux_stream_set_ctx(yamux, stream);
+	stream->under = under;
+	ops_of(stream)->set_ctx(under, stream);
 	stream->ms = multistream_listener(select_handler, stream);
 	timer_start(conn->swarm->timers, &stream->timer, SWARM_NEGOTIATE_MS, on_deadline, stream);
 	multistream_start(stream->ms, &out);
@@ -207,7 +213,7 @@ static void settled(struct stream *stream)
 		opened(stream);
 }
 
-/* ---- what yamux tells ---- */
+/* ---- what the session tells ---- */
 
 static void deliver(struct stream *stream, struct bytes data)
 {
@@ -234,11 +240,10 @@ static void negotiate(struct stream *stream, struct bytes data)
 	}
 }
 
-void stream_on_data(void *ctx, struct yamux_stream *yamux, struct bytes data)
+void stream_on_data(void *ctx, struct bytes data)
 {
 	struct stream *stream = ctx;
 
-	(void)yamux;
 	stream_hold(stream);
 	if (stream->ms)
 		negotiate(stream, data);
@@ -247,11 +252,10 @@ void stream_on_data(void *ctx, struct yamux_stream *yamux, struct bytes data)
 	stream_drop(stream);
 }
 
-void stream_on_end(void *ctx, struct yamux_stream *yamux)
+void stream_on_end(void *ctx)
 {
 	struct stream *stream = ctx;
 
-	(void)yamux;
 	stream_hold(stream);
 	if (stream->ms)
 		fail(stream, -ECONNRESET, CODE_STREAM_NEGOTIATION);
@@ -262,24 +266,22 @@ void stream_on_end(void *ctx, struct yamux_stream *yamux)
 	stream_drop(stream);
 }
 
-void stream_on_drain(void *ctx, struct yamux_stream *yamux)
+void stream_on_drain(void *ctx)
 {
 	struct stream *stream = ctx;
 
-	(void)yamux;
 	stream_hold(stream);
 	if (stream->events && stream->events->on_drain)
 		stream->events->on_drain(stream->ctx, stream);
 	stream_drop(stream);
 }
 
-void stream_on_close(void *ctx, struct yamux_stream *yamux, int err)
+void stream_on_close(void *ctx, int err)
 {
 	struct stream *stream = ctx;
 
-	(void)yamux;
 	stream_hold(stream);
-	stream->yamux = NULL;
+	stream->under = NULL;
 	if (err == 0 && stream->kept.len > 0 && !stream->detached)
 		stream->gone = true;
 	else
@@ -293,7 +295,7 @@ void stream_abandon_all(struct swarm_conn *conn, int err)
 		struct stream *stream = list_first(&conn->streams, struct stream, node);
 
 		stream_hold(stream);
-		stream->yamux = NULL;
+		stream->under = NULL;
 		end(stream, err);
 		stream_drop(stream);
 	}
@@ -309,7 +311,7 @@ void stream_accept(struct stream *stream, const struct stream_events *events, vo
 
 const struct peer_id *stream_peer(const struct stream *stream)
 {
-	return &stream->conn->secured.peer;
+	return &stream->conn->session->peer;
 }
 
 const char *stream_protocol(const struct stream *stream)
@@ -332,14 +334,14 @@ void stream_write_buf(struct stream *stream, struct buf *data)
 
 size_t stream_queued(const struct stream *stream)
 {
-	return stream->yamux ? yamux_stream_queued(stream->yamux) : 0;
+	return stream->under ? ops_of(stream)->queued(stream->under) : 0;
 }
 
 void stream_pause(struct stream *stream)
 {
 	stream->paused = true;
-	if (stream->yamux)
-		yamux_stream_pause(stream->yamux);
+	if (stream->under)
+		ops_of(stream)->pause(stream->under);
 }
 
 /* What was kept, then the ends that waited behind it. */
@@ -366,8 +368,8 @@ void stream_resume(struct stream *stream)
 	stream->paused = false;
 	if (stream->kept.len > 0)
 		deliver_kept(stream);
-	if (stream->yamux && !stream->paused) {
-		yamux_stream_resume(stream->yamux);
+	if (stream->under && !stream->paused) {
+		ops_of(stream)->resume(stream->under);
 		swarm_conn_dirty(stream->conn);
 	}
 	stream_drop(stream);
@@ -375,9 +377,9 @@ void stream_resume(struct stream *stream)
 
 void stream_end(struct stream *stream)
 {
-	if (!stream->yamux)
+	if (!stream->under)
 		return;
-	yamux_stream_end(stream->yamux);
+	ops_of(stream)->end(stream->under);
 	swarm_conn_dirty(stream->conn);
 }
 
@@ -385,9 +387,9 @@ void stream_close(struct stream *stream)
 {
 	stream_hold(stream);
 	detach(stream);
-	if (stream->yamux) {
-		yamux_stream_close(stream->yamux);
-		stream->yamux = NULL;
+	if (stream->under) {
+		ops_of(stream)->close(stream->under);
+		stream->under = NULL;
 		swarm_conn_dirty(stream->conn);
 	}
 	stream_drop(stream);
@@ -397,9 +399,9 @@ void stream_reset(struct stream *stream, uint32_t code)
 {
 	stream_hold(stream);
 	detach(stream);
-	if (stream->yamux) {
-		yamux_stream_reset(stream->yamux, code);
-		stream->yamux = NULL;
+	if (stream->under) {
+		ops_of(stream)->reset(stream->under, code);
+		stream->under = NULL;
 		swarm_conn_dirty(stream->conn);
 	}
 	stream_drop(stream);

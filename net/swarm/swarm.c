@@ -22,51 +22,64 @@ struct inbound {
 
 /* ---- inbound connections ---- */
 
-static void inbound_done(void *ctx, int err, struct secured *secured)
+static void inbound_done(void *ctx, int err, struct session *session,
+			 const struct peer_id *answered)
 {
 	struct inbound *inbound = ctx;
 	struct swarm *swarm = inbound->swarm;
 	struct multiaddr remote = inbound->remote;
 	char text[MULTIADDR_TEXT_MAX];
 
+	(void)answered;
 	list_remove(&inbound->node);
 	swarm->pending_count--;
 	free(inbound);
-	if (!err && peer_id_equal(&secured->peer, &swarm->self))
+	if (!err && peer_id_equal(&session->peer, &swarm->self))
 		err = -EKEYREJECTED; /* ourselves, by one of our own addresses */
 	if (!err) {
-		swarm_conn_new(swarm, secured, true);
+		swarm_conn_new(swarm, session, true);
 		return;
 	}
-	if (secured)
-		secured_release(secured);
+	session_free(session);
 	connmgr_ip_leave(swarm->connmgr, &remote);
 	log_debug("swarm", "inbound failed addr=%s err=%d", multiaddr_text(&remote, text), err);
 	swarm_update_hold(swarm);
 }
 
-static void on_accept(void *ctx, struct conn *conn)
+static void raw_close(struct raw_link raw)
 {
+	conn_close(raw.conn);
+	session_free(raw.session);
+}
+
+/* Somebody connected to us. A session is proven already; a byte pipe is upgraded first. */
+static void on_accept(void *ctx, struct raw_link raw)
+{
+	const struct multiaddr *remote = raw.conn ? &raw.conn->remote : &raw.session->remote;
 	struct swarm *swarm = ctx;
 	struct inbound *inbound;
 
 	/* A transport without hold(), or one that had accepted already. */
 	if (swarm->closing || swarm->pending_count >= SWARM_PENDING_IN_MAX ||
 	    swarm->conn_count + swarm->pending_count >= swarm->config.connections_max ||
-	    swarm_is_out_of_sockets(swarm) || connmgr_ip_enter(swarm->connmgr, &conn->remote, swarm_now(swarm)) != 0) {
-		conn_close(conn);
+	    swarm_is_out_of_sockets(swarm) ||
+	    connmgr_ip_enter(swarm->connmgr, remote, swarm_now(swarm)) != 0) {
+		raw_close(raw);
 		return;
 	}
 	inbound = xnew(struct inbound);
 	inbound->swarm = swarm;
-	inbound->remote = conn->remote;
+	inbound->remote = *remote;
 	inbound->since_ms = swarm_now(swarm);
 	list_add_tail(&swarm->pending, &inbound->node);
 	swarm->pending_count++;
-	if (!peer_id_is_set(&conn->secured_as))
-		connmgr_handshake(swarm->connmgr, &conn->remote, swarm_now(swarm));
-	inbound->upgrade = upgrade_start(swarm->loop, conn, false, swarm->securities,
-					 swarm->security_count, NULL, inbound_done, inbound);
+	if (raw.session) {
+		inbound_done(inbound, 0, raw.session, NULL);
+		return;
+	}
+	connmgr_handshake(swarm->connmgr, remote, swarm_now(swarm));
+	inbound->upgrade =
+		upgrade_start(&swarm->upgrade, raw.conn, false, NULL, inbound_done, inbound);
 	swarm_update_hold(swarm);
 }
 
@@ -87,7 +100,7 @@ static void on_slow(void *ctx)
 	list_for_each_safe (inbound, &swarm->pending, struct inbound, node)
 		if (is_slow(inbound, now_ms)) {
 			upgrade_cancel(inbound->upgrade);
-			inbound_done(inbound, -ETIMEDOUT, NULL);
+			inbound_done(inbound, -ETIMEDOUT, NULL, NULL);
 		}
 	swarm_update_hold(swarm);
 }
@@ -165,16 +178,22 @@ static void take_transports(struct swarm *swarm, const struct swarm_config *give
 		swarm->transports[swarm->transport_count++] = given->transports[i];
 }
 
-static void take_securities(struct swarm *swarm, const struct swarm_config *given)
+static void fill_upgrade(struct swarm *swarm, const struct swarm_config *given)
 {
+	struct upgrade_config *upgrade = &swarm->upgrade;
+
+	upgrade->loop = swarm->loop;
+	upgrade->session.stream_window_max = swarm->config.stream_window_max;
+	upgrade->session.connection_window_max = swarm->config.connection_window_max;
+	upgrade->session.keepalive_ms = swarm->config.keepalive_ms;
 	if (!given || given->security_count == 0) {
-		swarm->security_count =
-			securities_default(swarm->securities, swarm->identity, swarm->random);
+		upgrade->security_count = securities_default(
+			upgrade->securities, swarm->identity, swarm->random);
 		return;
 	}
 	assert(given->security_count <= SECURITIES_MAX);
 	for (size_t i = 0; i < given->security_count; i++)
-		swarm->securities[swarm->security_count++] = given->securities[i];
+		upgrade->securities[upgrade->security_count++] = given->securities[i];
 }
 
 struct swarm *swarm_new(struct loop *loop, struct random *random, const struct identity *identity,
@@ -202,7 +221,7 @@ struct swarm *swarm_new(struct loop *loop, struct random *random, const struct i
 	rate_init(&swarm->up, swarm->timers, swarm->config.up_per_second);
 	rate_init(&swarm->down, swarm->timers, swarm->config.down_per_second);
 	take_transports(swarm, config);
-	take_securities(swarm, config);
+	fill_upgrade(swarm, config);
 	swarm->resolver = resolver_new(loop);
 	swarm->peerstore = peerstore_new(swarm->timers, db);
 	swarm->connmgr = connmgr_new();
@@ -281,8 +300,8 @@ void swarm_free(struct swarm *swarm)
 		free(handler->protocol);
 		free(handler);
 	}
-	for (size_t i = 0; i < swarm->security_count; i++)
-		security_free(swarm->securities[i]);
+	for (size_t i = 0; i < swarm->upgrade.security_count; i++)
+		security_free(swarm->upgrade.securities[i]);
 	map_release(&swarm->peers);
 	peerstore_free(swarm->peerstore);
 	connmgr_free(swarm->connmgr);

@@ -3,7 +3,7 @@
  *
  *   swarm.c       life, listening, inbound upgrades, watches, names
  *   swarm_addrs.c our own addresses
- *   swarm_conn.c  one established connection: conn <-> Noise <-> yamux, flushed once a loop turn
+ *   swarm_conn.c  one established connection: its session, flushed once a loop turn
  *   swarm_peer.c  the peers we are connected to; what the door tells of them
  *   swarm_op.c    connect and open-stream operations
  *   stream.c      one stream: multistream, then its owner's events
@@ -24,7 +24,6 @@
 #include "net/base/rate.h"
 #include "net/names/resolve.h"
 #include "net/session/upgrade.h"
-#include "net/session/yamux.h"
 
 #define SWARM_HANDLERS_MAX 64
 #define SWARM_PENDING_IN_MAX 64	    /* inbound connections that are not upgraded yet */
@@ -75,8 +74,7 @@ struct swarm {
 	struct peer_id self;
 	struct transport *transports[SWARM_TRANSPORTS_MAX]; /* ours */
 	size_t transport_count;
-	struct security *securities[SECURITIES_MAX]; /* ours, in order of preference */
-	size_t security_count;
+	struct upgrade_config upgrade; /* its securities are ours */
 	struct resolver *resolver;
 	struct peerstore *peerstore;
 	struct connmgr *connmgr;
@@ -141,9 +139,7 @@ struct swarm_conn {
 	struct peer *peer;
 	struct list node, peer_node, dirty_node;
 	struct list streams; /* struct stream.node */
-	struct secured secured;
-	struct yamux *yamux;
-	struct buf tx; /* sealed bytes; memory kept between flushes */
+	struct session *session;
 	struct timer timer;
 	struct rate_turn up_turn, down_turn; /* waiting to write, to be read */
 	uint64_t since_ms;
@@ -157,7 +153,7 @@ struct swarm_conn {
 
 struct stream {
 	struct swarm_conn *conn;
-	struct yamux_stream *yamux; /* NULL: gone */
+	struct session_stream *under; /* what the session knows it by; NULL: gone */
 	struct list node;
 	struct multistream *ms; /* until settled */
 	const char *lazy[1];    /* the proposal of a lazy stream */
@@ -231,11 +227,8 @@ struct transport *swarm_transport_for(struct swarm *swarm, const struct multiadd
 size_t swarm_bound_addrs(const struct swarm *swarm, struct multiaddr *addrs, size_t max);
 
 /* ---- swarm_conn.c ---- */
-/* Microseconds on the scale of the loop clock, for round-trip times: the kernel's clock, or the loop's
- * own if the transport says so (conn.virtual_time). */
-uint64_t swarm_conn_now_us(const struct swarm_conn *conn);
-/* Takes *secured. */
-struct swarm_conn *swarm_conn_new(struct swarm *swarm, struct secured *secured, bool ip_counted);
+/* Takes session, which has not been started. */
+struct swarm_conn *swarm_conn_new(struct swarm *swarm, struct session *session, bool ip_counted);
 /* End the connection soon; its streams get err. code != 0: a go-away is sent first. */
 void swarm_conn_fail(struct swarm_conn *conn, int err, uint32_t code);
 /* Something may be there to send. */
@@ -285,14 +278,14 @@ struct stream *stream_open(struct swarm_conn *conn, char *const *protocols, size
 void stream_hold(struct stream *stream);
 void stream_drop(struct stream *stream);
 /* A peer opened one. Non-zero refuses it. */
-int stream_incoming(struct swarm_conn *conn, struct yamux_stream *yamux);
-/* The connection ends: streams that yamux has let go of, and whose owners have not, end with err.
+int stream_incoming(struct swarm_conn *conn, struct session_stream *under);
+/* The connection ends: streams that the session has let go of, and whose owners have not, end with err.
  */
 void stream_abandon_all(struct swarm_conn *conn, int err);
-/* What yamux tells of streams. */
-void stream_on_data(void *ctx, struct yamux_stream *yamux, struct bytes data);
-void stream_on_end(void *ctx, struct yamux_stream *yamux);
-void stream_on_drain(void *ctx, struct yamux_stream *yamux);
-void stream_on_close(void *ctx, struct yamux_stream *yamux, int err);
+/* What the session tells of streams. */
+void stream_on_data(void *stream, struct bytes data);
+void stream_on_end(void *stream);
+void stream_on_drain(void *stream);
+void stream_on_close(void *stream, int err);
 
 #endif

@@ -1,3 +1,5 @@
+/* One established connection: its session, flushed once a loop turn, within the limits of bandwidth; a
+ * failed one is marked and ends with its turn. Loop thread. */
 #include "net/swarm/swarm.h"
 
 #include "net/base/log.h"
@@ -6,23 +8,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#define FLUSH_PARTS 64
 /* Sealed bytes waiting in the connection above which no more are sealed. Small against
  * send_buffer_max on purpose: what is sealed can no longer be overtaken by control frames; the
  * kernel's buffer is behind it. */
 #define FLUSH_MARK (256u * 1024)
-
-uint64_t swarm_conn_now_us(const struct swarm_conn *conn)
-{
-	struct timespec now;
-
-	if (conn->secured.conn->virtual_time)
-		return swarm_now(conn->swarm) * 1000;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 /* ---- sending ---- */
 
@@ -42,17 +32,18 @@ void swarm_conn_fail(struct swarm_conn *conn, int err, uint32_t code)
 	if (conn->fail)
 		return;
 	conn->fail = err;
+	conn->session->stopped = true;
 	if (code)
-		yamux_go_away(conn->yamux, code);
+		conn->session->ops->go_away(conn->session, code);
 	swarm_conn_dirty(conn);
 }
 
 static void on_timer(void *ctx);
 
-/* The next wake-up: yamux's, or the write timeout while bytes are queued. */
+/* The next wake-up: the session's, or the write timeout while bytes are queued. */
 static void set_timer(struct swarm_conn *conn)
 {
-	uint64_t at = yamux_deadline(conn->yamux);
+	uint64_t at = conn->session->ops->deadline(conn->session);
 
 	if (conn->stalled_at && conn->stalled_at + SWARM_WRITE_TIMEOUT_MS < at)
 		at = conn->stalled_at + SWARM_WRITE_TIMEOUT_MS;
@@ -62,27 +53,14 @@ static void set_timer(struct swarm_conn *conn)
 		timer_start_at(conn->swarm->timers, &conn->timer, at, on_timer, conn);
 }
 
-/* Seal one batch and hand it to the connection. False when there is nothing more to send. max 0: control
- * frames alone. */
+/* Send one batch. False when there is nothing more to send. max 0: control frames alone. */
 static bool send_batch(struct swarm_conn *conn, size_t max)
 {
-	struct bytes parts[FLUSH_PARTS];
-	size_t count = yamux_send(conn->yamux, parts, FLUSH_PARTS, max);
-	int err;
+	size_t sent = conn->session->ops->flush(conn->session, max);
 
-	if (count == 0)
-		return false;
-	err = secured_seal(&conn->secured, parts, count, &conn->tx);
-	if (err) {
-		conn->fail = conn->fail ? conn->fail : err;
-		return false;
-	}
-	conn->secured.bytes_out += conn->tx.len;
-	if (rate_limited(&conn->swarm->up))
-		rate_spend(&conn->swarm->up, conn->tx.len);
-	conn_write(conn->secured.conn, &conn->tx);
-	buf_clear(&conn->tx);
-	return true;
+	if (sent > 0 && rate_limited(&conn->swarm->up))
+		rate_spend(&conn->swarm->up, sent);
+	return sent > 0;
 }
 
 /* How much of the data may go now; 0: it waits for its turn. Control frames never do. */
@@ -96,7 +74,7 @@ static size_t batch_max(struct swarm_conn *conn, bool *turn)
 	*turn = false;
 	if (may || rate_may(up))
 		return up->quantum;
-	if (yamux_data_ready(conn->yamux))
+	if (conn->session->ops->wants(conn->session, true))
 		rate_wait(up, &conn->up_turn);
 	return 0;
 }
@@ -104,14 +82,15 @@ static size_t batch_max(struct swarm_conn *conn, bool *turn)
 /* turn: it has waited for one, and may send so much as that. */
 static void pump(struct swarm_conn *conn, bool turn)
 {
+	const struct session_ops *ops = conn->session->ops;
 	size_t mark = conn->swarm->config.send_buffer_max;
 
 	if (mark > FLUSH_MARK)
 		mark = FLUSH_MARK;
-	while (yamux_wants_send(conn->yamux) && conn_queued(conn->secured.conn) < mark)
+	while (ops->wants(conn->session, false) && ops->backlog(conn->session) < mark)
 		if (!send_batch(conn, batch_max(conn, &turn)))
 			break;
-	size_t queued = conn_queued(conn->secured.conn);
+	size_t queued = ops->backlog(conn->session);
 	if (queued == 0)
 		conn->stalled_at = 0;
 	else if (!conn->stalled_at || queued != conn->stalled)
@@ -137,14 +116,12 @@ static void teardown(struct swarm_conn *conn)
 	timer_stop(swarm->timers, &conn->timer);
 	rate_leave(&conn->up_turn);
 	rate_leave(&conn->down_turn);
-	yamux_fail(conn->yamux, conn->fail);
+	conn->session->ops->fail(conn->session, conn->fail);
 	stream_abandon_all(conn, conn->fail);
 	list_remove(&conn->dirty_node); /* owners of streams may have written farewells */
-	yamux_free(conn->yamux);
 	if (conn->ip_counted)
-		connmgr_ip_leave(swarm->connmgr, &conn->secured.conn->remote);
-	secured_release(&conn->secured);
-	buf_release(&conn->tx);
+		connmgr_ip_leave(swarm->connmgr, &conn->session->remote);
+	session_free(conn->session);
 	free(conn);
 	swarm_update_hold(swarm);
 	if (last && swarm->probe_count > 0)
@@ -190,12 +167,12 @@ static void on_timer(void *ctx)
 {
 	struct swarm_conn *conn = ctx;
 	uint64_t now = swarm_now(conn->swarm);
-	int err = yamux_tick(conn->yamux, now);
+	int err = conn->session->ops->tick(conn->session, now);
 
 	if (err)
 		swarm_conn_fail(conn, err, CODE_NONE);
 	else if (conn->stalled_at && now >= conn->stalled_at + SWARM_WRITE_TIMEOUT_MS &&
-		 conn_queued(conn->secured.conn) >= conn->stalled)
+		 conn->session->ops->backlog(conn->session) >= conn->stalled)
 		swarm_conn_fail(conn, -ETIMEDOUT, CODE_NONE);
 	/* At once, not by the dirty list: the timer must not be set to this very moment again. */
 	settle(conn);
@@ -203,29 +180,11 @@ static void on_timer(void *ctx)
 
 /* ---- receiving ---- */
 
-static int on_plain(void *ctx, struct bytes plain)
-{
-	struct swarm_conn *conn = ctx;
-	int err = yamux_recv(conn->yamux, plain, swarm_conn_now_us(conn));
-
-	return err ? err : conn->fail;
-}
-
-static void receive(struct swarm_conn *conn, uint8_t *at, size_t len)
-{
-	int err = secured_open(&conn->secured, at, len, on_plain, conn);
-
-	if (err && !conn->fail)
-		conn->fail = err == -ECONNRESET ? err : -EPIPE;
-	if (err)
-		log_debug("swarm", "receive failed err=%d", err);
-}
-
 static void on_down_turn(void *ctx)
 {
 	struct swarm_conn *conn = ctx;
 
-	conn->secured.conn->ops->resume(conn->secured.conn);
+	conn->session->ops->hold(conn->session, false);
 }
 
 /* These bytes are here; the next ones stay in the kernel until their turn, and the peer's TCP waits. */
@@ -236,50 +195,38 @@ static void spend_down(struct swarm_conn *conn, size_t len)
 	rate_spend(down, len);
 	if (rate_may(down))
 		return;
-	conn->secured.conn->ops->pause(conn->secured.conn);
+	conn->session->ops->hold(conn->session, true);
 	rate_wait(down, &conn->down_turn);
 }
 
-static void on_data(void *ctx, uint8_t *at, size_t len)
+static void on_received(void *ctx, size_t bytes)
 {
 	struct swarm_conn *conn = ctx;
 
-	if (conn->fail)
-		return;
-	conn->secured.bytes_in += len;
 	conn->heard_ms = swarm_now(conn->swarm);
 	if (rate_limited(&conn->swarm->down))
-		spend_down(conn, len);
-	receive(conn, at, len);
+		spend_down(conn, bytes);
+}
+
+static void on_turn(void *ctx)
+{
+	struct swarm_conn *conn = ctx;
+
 	if (conn->swarm->probe_count > 0 && !conn->fail)
 		swarm_ops_heard(conn->swarm, &conn->peer->id);
 	settle(conn);
 }
 
-static void on_drain(void *ctx)
+static void on_dead(void *ctx, int err)
 {
-	settle(ctx);
+	swarm_conn_fail(ctx, err, CODE_NONE);
 }
 
-static void on_close(void *ctx, int err)
+static int on_stream(void *ctx, struct session_stream *under)
 {
 	struct swarm_conn *conn = ctx;
 
-	(void)err;
-	swarm_conn_fail(conn, -EPIPE, CODE_NONE);
-}
-
-static const struct conn_events swarm_conn_events = {
-	.on_data = on_data,
-	.on_drain = on_drain,
-	.on_close = on_close,
-};
-
-static int on_stream(void *ctx, struct yamux_stream *yamux)
-{
-	struct swarm_conn *conn = ctx;
-
-	return conn->fail ? conn->fail : stream_incoming(conn, yamux);
+	return conn->fail ? conn->fail : stream_incoming(conn, under);
 }
 
 static void on_rtt(void *ctx, uint64_t rtt_us)
@@ -295,33 +242,17 @@ static void on_rtt(void *ctx, uint64_t rtt_us)
 		identify_ponged(conn->swarm->identify, conn);
 }
 
-static const struct yamux_events yamux_events = {
+static const struct session_events swarm_conn_events = {
 	.on_stream = on_stream,
 	.on_data = stream_on_data,
 	.on_end = stream_on_end,
 	.on_drain = stream_on_drain,
 	.on_close = stream_on_close,
 	.on_rtt = on_rtt,
+	.on_received = on_received,
+	.on_dead = on_dead,
+	.on_turn = on_turn,
 };
-
-/* What came with the handshake, before anybody listened. */
-static void receive_early(struct swarm_conn *conn)
-{
-	struct buf plain = conn->secured.plain;
-	struct buf raw = conn->secured.raw;
-
-	conn->secured.plain = conn->secured.raw = (struct buf){ 0 };
-	if (plain.len > 0) {
-		int err = on_plain(conn, buf_bytes(&plain));
-
-		if (err && !conn->fail)
-			conn->fail = -EPIPE;
-	}
-	if (raw.len > 0 && !conn->fail)
-		receive(conn, raw.at, raw.len);
-	buf_release(&plain);
-	buf_release(&raw);
-}
 
 /* What the handshake took counts, but never waited. */
 static void limit(struct swarm_conn *conn)
@@ -331,26 +262,22 @@ static void limit(struct swarm_conn *conn)
 	rate_turn_init(&conn->up_turn, on_up_turn, conn);
 	rate_turn_init(&conn->down_turn, on_down_turn, conn);
 	if (rate_limited(&swarm->up))
-		rate_spend(&swarm->up, conn->secured.bytes_out);
+		rate_spend(&swarm->up, conn->session->bytes_out);
 	if (!rate_limited(&swarm->down))
 		return;
-	rate_spend(&swarm->down, conn->secured.bytes_in);
-	conn->secured.conn->read_max = swarm->down.quantum;
+	rate_spend(&swarm->down, conn->session->bytes_in);
+	conn->session->ops->limit_read(conn->session, swarm->down.quantum);
 }
 
-struct swarm_conn *swarm_conn_new(struct swarm *swarm, struct secured *secured, bool ip_counted)
+struct swarm_conn *swarm_conn_new(struct swarm *swarm, struct session *session, bool ip_counted)
 {
 	struct swarm_conn *conn = xnew(struct swarm_conn);
-	struct yamux_config config = {
-		.stream_window_max = swarm->config.stream_window_max,
-		.connection_window_max = swarm->config.connection_window_max,
-		.keepalive_ms = swarm->config.keepalive_ms,
-	};
 	bool first;
 
 	conn->swarm = swarm;
-	conn->secured = *secured;
-	*secured = (struct secured){ 0 };
+	conn->session = session;
+	session->events = &swarm_conn_events;
+	session->ctx = conn;
 	conn->ip_counted = ip_counted;
 	conn->since_ms = swarm_now(swarm);
 	list_init(&conn->dirty_node);
@@ -359,21 +286,17 @@ struct swarm_conn *swarm_conn_new(struct swarm *swarm, struct secured *secured, 
 	list_add_tail(&swarm->conns, &conn->node);
 	swarm->conn_count++;
 	conn->peer = swarm_peer_join(swarm, conn, &first);
-	conn->yamux =
-		yamux_new(conn->secured.outbound, &config, &yamux_events, conn, conn->since_ms);
-	conn->secured.conn->events = &swarm_conn_events;
-	conn->secured.conn->ctx = conn;
-	if (conn->secured.outbound && !swarm->config.bare)
-		peerstore_good(swarm->peerstore, &conn->peer->id, &conn->secured.conn->remote);
+	if (session->outbound && !swarm->config.bare)
+		peerstore_good(swarm->peerstore, &conn->peer->id, &session->remote);
 	swarm_update_hold(swarm);
 	swarm_check_soon(swarm);
-	yamux_ping(conn->yamux, swarm_conn_now_us(conn));
+	session->ops->ping(session);
 	if (swarm->identify)
 		identify_connected(swarm->identify, conn);
 	swarm_conn_dirty(conn);
 	if (first)
 		swarm_tell(swarm, NEWS_CONNECTED, &conn->peer->id);
-	receive_early(conn);
+	session->ops->start(session);
 	swarm_ops_connected(swarm, &conn->peer->id);
 	return conn;
 }

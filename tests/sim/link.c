@@ -306,8 +306,8 @@ static void end_init(struct end *end, struct link *link, struct host *host, cons
 	end->conn.ops = &end_ops;
 	end->conn.remote = peer->addr;
 	end->conn.local = host->addr;
-	end->conn.secured_as = peer->config.id;
 	end->conn.virtual_time = true;
+	end->peer = peer->config.id;
 	end->link = link;
 	end->host = host;
 	list_init(&end->active);

@@ -26,6 +26,7 @@ struct end {
 	struct conn conn;
 	struct link *link;
 	struct host *host; /* NULL: closed */
+	struct peer_id peer; /* at the other end */
 	struct list node, active;
 	struct queue out; /* written, not sent */
 	size_t queued;

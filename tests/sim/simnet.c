@@ -1,6 +1,6 @@
 #include "tests/sim/simnet.h"
 
-#include "net/transport/conn.h"
+#include "net/session/stacked.h"
 #include "tests/sim/link.h"
 
 #include <assert.h>
@@ -15,6 +15,7 @@ struct dialing {
 	struct end *end; /* accepted */
 	int err;
 	uint64_t latency_ms;
+	bool pipe; /* wanted: bytes, and no session */
 	transport_dialed_fn *done;
 	void *ctx;
 };
@@ -60,6 +61,21 @@ static void dialing_free(struct dialing *dialing)
 	free(dialing);
 }
 
+/* The link proves who is at its other end. */
+static struct raw_link session_over(struct end *end, bool outbound)
+{
+	const struct host *host = end->host;
+	struct secured secured = {
+		.conn = &end->conn,
+		.secure = secure_none_new(&end->peer),
+		.peer = end->peer,
+		.outbound = outbound,
+	};
+
+	return (struct raw_link){ .session = stacked_new(host->net->loop, &secured, "none",
+						    &host->config.session) };
+}
+
 static void on_dialed(void *ctx)
 {
 	struct dialing *dialing = ctx;
@@ -68,17 +84,18 @@ static void on_dialed(void *ctx)
 	transport_dialed_fn *done = dialing->done;
 	void *done_ctx = dialing->ctx;
 	int err = dialing->err;
+	bool pipe = dialing->pipe;
 
 	simnet_trace(net, TRACE_DIALED, dialing->host->index, (uint64_t)-err, (struct bytes){ 0 });
 	dialing_free(dialing);
 	if (err) {
 		net->dials_failed++;
-		done(done_ctx, err, NULL);
+		done(done_ctx, err, (struct raw_link){ 0 });
 		return;
 	}
 	end->opened = true;
 	link_arm(end); /* what waits comes by a timer, after the owner has set its events */
-	done(done_ctx, 0, &end->conn);
+	done(done_ctx, 0, pipe ? (struct raw_link){ .conn = &end->conn } : session_over(end, true));
 }
 
 static void on_reached(void *ctx)
@@ -98,7 +115,7 @@ static void on_reached(void *ctx)
 
 	dialing->end = &link->ends[0];
 	simnet_trace(net, TRACE_ACCEPT, from->index, to->index, (struct bytes){ 0 });
-	to->accept(to->accept_ctx, &link->ends[1].conn);
+	to->accept(to->accept_ctx, session_over(&link->ends[1], false));
 }
 
 static void *dial(struct transport *transport, const struct multiaddr *addr, uint64_t timeout_ms,
@@ -140,7 +157,10 @@ static void dial_cancel(struct transport *transport, void *handle)
 void host_dial(struct host *host, const struct multiaddr *addr, transport_dialed_fn *done,
 	       void *ctx)
 {
-	dial(&host->transport, addr, SIMNET_RTO_MS * 25, done, ctx);
+	struct dialing *dialing =
+		dial(&host->transport, addr, SIMNET_RTO_MS * 25, done, ctx);
+
+	dialing->pipe = true;
 }
 
 /* ---- hosts ---- */

@@ -1,7 +1,7 @@
 /* The simulated network: hosts with addresses, links between them, on the loop's virtual clock.
  *
- * Each host is a transport of net/channel.h, so a real swarm runs on it, from the muxer up:
- * identities are taken as proven and Noise is skipped. What a link does to the bytes: latency    of
+ * Each host is a transport of net/channel.h, so a real swarm runs on it: it hands over sessions of
+ * proven peers, made of yamux over a link, with no encryption. What a link does to the bytes: latency    of
  * both hosts' access lines, and a jitter that never reorders one connection's bytes bandwidth  of
  * the sender's line, its connections in turns by segments, and of the receiver's line loss       of
  * a segment: it comes one retransmission later, and with it all that follows it cuts       a
@@ -17,6 +17,7 @@
 #include "net/base/map.h"
 #include "net/base/random.h"
 #include "net/channel.h"
+#include "net/session/session.h"
 
 #define SIMNET_SEGMENT 16384u
 #define SIMNET_WINDOW (4u << 20) /* bytes under way on one connection, each direction */
@@ -42,6 +43,7 @@ struct host_config {
 	uint64_t up, down;   /* bytes a second, 0: no limit */
 	unsigned loss;	     /* segments lost of 10 000 sent or received */
 	bool nat;	     /* nobody can dial it */
+	struct session_config session;
 };
 
 struct host {
@@ -75,7 +77,7 @@ void host_online(struct host *host, bool online);
 void simnet_rewire(struct simnet *net);
 bool simnet_reach(const struct host *a, const struct host *b);
 
-/* A connection by hand, for peers that are no swarm: the transport's own dial(). */
+/* A byte pipe by hand, for peers that are no swarm. */
 void host_dial(struct host *host, const struct multiaddr *addr, transport_dialed_fn *done,
 	       void *ctx);
 

@@ -104,6 +104,11 @@ static void make_host(struct node *node)
 
 	config.id = node->id;
 	config.ip = node->config.ip ? node->config.ip : ip_of(node->number);
+	config.session = (struct session_config){
+		.stream_window_max = 16u << 20,
+		.connection_window_max = 32u << 20,
+		.keepalive_ms = node->config.keepalive_ms ? node->config.keepalive_ms : 30000,
+	};
 	if (config.latency_ms == 0)
 		config.latency_ms = 5 + (unsigned)random_below(&node->random, 56);
 	node->host = host_new(&node->world->net, &config);

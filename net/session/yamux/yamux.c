@@ -314,6 +314,11 @@ void *yamux_stream_ctx(const struct yamux_stream *stream)
 	return stream->ctx;
 }
 
+void *yamux_stream_session_ctx(const struct yamux_stream *stream)
+{
+	return stream->yamux->ctx;
+}
+
 void yamux_stream_write(struct yamux_stream *stream, struct buf *data)
 {
 	if (!data->len || stream->dead || stream->end_wanted) {
