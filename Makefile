@@ -30,9 +30,10 @@ endif
 
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
-CFLAGS += -std=c17 -D_GNU_SOURCE -I. -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes \
-          -Wmissing-prototypes -Werror $(CFLAGS_$(V)) $(PKG_CFLAGS)
-LDLIBS += $(PKG_LIBS) -lpthread
+# CPPFLAGS, CFLAGS, LDFLAGS and LDLIBS may be given, in the environment or to make: they come after our own.
+override CFLAGS := -std=c17 -D_GNU_SOURCE -I. -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes \
+          -Wmissing-prototypes -Werror $(CFLAGS_$(V)) $(PKG_CFLAGS) $(CFLAGS)
+override LDLIBS := $(PKG_LIBS) -lpthread $(LDLIBS)
 
 objs = $(patsubst %.c,$(OUT)/%.o,$(filter $(1)/%,$(filter-out fs/main.c,$(SRC))))
 lib  = $(OUT)/lib$(1).a
@@ -41,7 +42,7 @@ all: $(OUT)/dagfs
 
 $(OUT)/dagfs: $(OUT)/fs/main.o $(foreach l,$(LAYERS),$(call lib,$(l)))
 	@echo "  LD      $@"
-	@$(CC) $(CFLAGS_$(V)) -o $@ $^ $(LDLIBS)
+	@$(CC) $(CFLAGS_$(V)) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 define layer_rule
 $(call lib,$(1)): $(call objs,$(1))
@@ -66,7 +67,7 @@ layer_of = $(word 2,$(subst /, ,$(1)))
 $(OUT)/tests/%: $(OUT)/tests/%.o $(patsubst %.c,$(OUT)/%.o,$(HELP)) \
 		$$(foreach l,$$(below_$$(call layer_of,tests/$$*)),$$(call lib,$$l))
 	@echo "  LD      $@"
-	@$(CC) $(CFLAGS_$(V)) -o $@ $^ $(LDLIBS) -lcmocka
+	@$(CC) $(CFLAGS_$(V)) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
 # tests/sim/wrap.h tells what these are for.
 comma := ,
@@ -74,22 +75,22 @@ SIM_WRAP := $(patsubst %,-Wl$(comma)--wrap=%,wallclock_ns random_system public_k
 SIM := $(sort $(wildcard tests/sim/*.c))
 $(OUT)/tests/sim/sim: $(SIM:%.c=$(OUT)/%.o) $(foreach l,$(below_sim),$(call lib,$(l)))
 	@echo "  LD      $@"
-	@$(CC) $(CFLAGS_$(V)) $(SIM_WRAP) -o $@ $^ $(LDLIBS) -lm
+	@$(CC) $(CFLAGS_$(V)) $(LDFLAGS) $(SIM_WRAP) -o $@ $^ $(LDLIBS) -lm
 
 # The hostile peer of tests/e2e/hostile.py.
 $(OUT)/tests/e2e/evil/evil: $(patsubst %.c,$(OUT)/%.o,$(sort $(wildcard tests/e2e/evil/*.c))) $(foreach l,$(below_e2e),$(call lib,$(l)))
 	@echo "  LD      $@"
-	@$(CC) $(CFLAGS_$(V)) -o $@ $^ $(LDLIBS)
+	@$(CC) $(CFLAGS_$(V)) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(OUT)/tests/fuzz/fuzz_%: $(OUT)/tests/fuzz/fuzz_%.o $(if $(filter fuzz,$(V)),,$(OUT)/tests/fuzz/replay.o) \
 		$(foreach l,$(below_fuzz),$(call lib,$(l)))
 	@echo "  LD      $@"
-	@$(CC) $(CFLAGS_$(V)) $(if $(filter fuzz,$(V)),-fsanitize=fuzzer) -o $@ $^ $(LDLIBS)
+	@$(CC) $(CFLAGS_$(V)) $(LDFLAGS) $(if $(filter fuzz,$(V)),-fsanitize=fuzzer) -o $@ $^ $(LDLIBS)
 
 $(OUT)/%.o: %.c
 	@echo "  CC      $<"
 	@mkdir -p $(@D)
-	@$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # ---- what people call ----
 
@@ -162,7 +163,7 @@ layers:
 headers: $(HDR:%=$(OUT)/%.ok)
 $(OUT)/%.h.ok: %.h
 	@mkdir -p $(@D)
-	@$(CC) $(filter-out -MMD -MP,$(CFLAGS)) -fsyntax-only -x c $< && touch $@
+	@$(CC) $(CPPFLAGS) $(filter-out -MMD -MP,$(CFLAGS)) -fsyntax-only -x c $< && touch $@
 
 clean:
 	rm -rf $(BUILD)

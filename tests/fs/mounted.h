@@ -290,13 +290,15 @@ static inline struct cid put_file(struct blocks *blocks, size_t leaves, size_t l
 
 /* ---- looking at it ---- */
 
-static inline const char *in(const struct mounted *m, const char *name, char out[static 512])
+#define IN_MAX 1024 /* bytes of a path */
+
+static inline const char *in(const struct mounted *m, const char *name, char out[static IN_MAX])
 {
-	snprintf(out, 512, "%s/%s", m->point, name);
+	snprintf(out, IN_MAX, "%s/%s", m->point, name);
 	return out;
 }
 
-#define IN(m, name) in(m, name, (char[512]){ 0 })
+#define IN(m, name) in(m, name, (char[IN_MAX]){ 0 })
 
 /* 0, or the errno of a stat(). */
 static inline int stat_errno(const struct mounted *m, const char *name)

@@ -90,7 +90,7 @@ static void a_signal_ends_the_wait(void **state)
 {
 	struct mounted *m = *state;
 	struct cid root = make_tree(m);
-	char path[512];
+	char path[IN_MAX];
 	int status;
 
 	mounted_start(m, &root, LONG_MS, false);
@@ -192,7 +192,7 @@ static void many_read_one_file(void **state)
 
 struct visitor {
 	pthread_t thread;
-	char path[512];
+	char path[IN_MAX];
 	int err;
 };
 
@@ -312,7 +312,7 @@ static void one_name_fetches_no_neighbours(void **state)
 
 static void list_dir(struct mounted *m, const char *name)
 {
-	char path[512];
+	char path[IN_MAX];
 
 	in(m, name, path);
 	DIR *dir = opendir(path);
