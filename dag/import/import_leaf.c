@@ -67,7 +67,7 @@ static struct leaf *new_leaf(size_t cap)
 	struct leaf *leaf = aligned_alloc(ROOM, size);
 
 	if (!leaf)
-		abort();
+		out_of_memory();
 	*leaf = (struct leaf){ .at = (uint8_t *)leaf + head, .cap = cap };
 	return leaf;
 }

@@ -61,7 +61,7 @@ static char *option_text(const struct mount *mount, const struct mount_config *c
 	char *source = xasprintf("fsname=%s", mount->source);
 
 	if (fuse_opt_add_opt_escaped(&text, source))
-		abort(); /* no memory */
+		out_of_memory();
 	char *all = xasprintf("%s%s", text, options->passed);
 
 	free(source);

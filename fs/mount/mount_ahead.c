@@ -12,6 +12,7 @@
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/base/log.h"
+#include "net/base/thread.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -339,7 +340,7 @@ int mount_ahead_start(struct mount *mount)
 	if (ahead->worker.timeout_ms > TIMEOUT_MS)
 		ahead->worker.timeout_ms = TIMEOUT_MS;
 	pthread_cond_init(&ahead->wake, NULL);
-	err = -pthread_create(&ahead->worker.thread, NULL, run, mount);
+	err = thread_err(pthread_create(&ahead->worker.thread, NULL, run, mount));
 	if (err) {
 		pthread_cond_destroy(&ahead->wake);
 		worker_release(&ahead->worker);

@@ -6,6 +6,7 @@
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/base/log.h"
+#include "net/base/thread.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -216,7 +217,7 @@ static int start_one(struct mount *mount, struct worker *worker)
 	worker->ended = false;
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, STACK_BYTES);
-	err = -pthread_create(&worker->thread, &attributes, run, worker);
+	err = thread_err(pthread_create(&worker->thread, &attributes, run, worker));
 	pthread_attr_destroy(&attributes);
 	if (err) {
 		worker_release(worker);

@@ -162,8 +162,11 @@ static int open_with(const char *dir, uint64_t map_bytes, unsigned int flags, st
 			db_rebuilt(dir);
 		if (!may_be_damaged(err) || built == DB_BUILT_MAX)
 			return err == 1 ? -EBUSY : err;
-		int why = db_rebuild(dir, map_bytes);
+		int why = db_rebuild(dir, map_bytes, err == -ENOMEM);
 
+		/* Where another process could open it, it is memory that lacks. */
+		if (err == -ENOMEM && (why == -ENOMEM || why == -EBUSY))
+			return err;
 		built += !why;
 		if (why == -EROFS || why == -ENOENT)
 			return err == 1 ? why : err;

@@ -96,8 +96,9 @@ bool db_record_take(const struct db *db, const char *table, struct bytes key, st
 /* ---- db_repair.c ---- */
 
 /* The pages are damaged: saves what is whole; the layout is an old one: brings it to this one. Nobody has dir open, else -EBUSY
- * (nothing was done). -EIO: nothing could be read. */
-int db_rebuild(const char *dir, uint64_t map_bytes);
+ * (nothing was done). -EIO: nothing could be read. no_memory: it could not be mapped, so it is done only when damage is found;
+ * else -ENOMEM. */
+int db_rebuild(const char *dir, uint64_t map_bytes, bool no_memory);
 /* Removes what one that was killed at its very end left. Somebody has dir open. */
 void db_rebuilt(const char *dir);
 bool db_suspected(const char *dir);

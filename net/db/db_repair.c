@@ -350,7 +350,7 @@ void db_rebuilt(const char *dir)
 	free(new);
 }
 
-int db_rebuild(const char *dir, uint64_t map_bytes)
+int db_rebuild(const char *dir, uint64_t map_bytes, bool no_memory)
 {
 	int lock = lmdb_dir_lock(dir);
 
@@ -359,7 +359,7 @@ int db_rebuild(const char *dir, uint64_t map_bytes)
 	int err = check_file(dir);
 
 	if (!err)
-		err = convert(dir, lock, map_bytes);
+		err = no_memory ? -ENOMEM : convert(dir, lock, map_bytes);
 	else if (err == -EIO)
 		err = salvage(dir, lock, map_bytes);
 	if (!err && db_suspected(dir))

@@ -390,7 +390,7 @@ int lmdb_pages_check(int fd, const char *name, bool heads)
 		return good;
 	if (good < METAS)
 		return damaged(&pages, 0, "or 1 is not what a file begins with");
-	if (pages.count <= METAS || pages.count > pages.in_file + LMDB_TAIL_PAGES)
+	if (pages.count < METAS || pages.count > pages.in_file + LMDB_TAIL_PAGES)
 		return damaged(&pages, pages.in_file, "is missing, and more");
 	pages.seen = xcalloc(pages.count / 8 + 1, 1);
 	int err = check_tree(&pages, &pages.trees[TREE_MAIN], TREE_MAIN);

@@ -70,7 +70,7 @@ void sha256(uint8_t out[static SHA256_LEN], struct bytes data)
 	pthread_once(&sha256_once, fetch_sha256);
 	/* Without it no block can be checked and no caller could go on. */
 	if (!EVP_Digest(data.at, data.len, out, NULL, sha256_md, NULL))
-		abort();
+		out_of_memory();
 }
 
 static bool is_blake2b(uint64_t code)

@@ -1,8 +1,10 @@
 """Messages that end a search, and signals: a failed mount tells its reason, a port in use names its key, a forgotten
-mountpoint is called so; services are ended with SIGTERM; a terminal that goes takes no daemon of the background along."""
+mountpoint is called so; services are ended with SIGTERM; a terminal that goes takes no daemon of the background along; where memory lacks
+nothing is said to be damaged."""
 
 import os
 import re
+import resource
 import shutil
 import signal
 import stat
@@ -123,6 +125,31 @@ def reasons(story):
     lab.must(["umount", "/dev/fuse", "/etc/fuse.conf"])
 
 
+def memory(story):
+    """With any limit on the address space a command does its work, or says that memory lacks: nothing is damaged."""
+    lab, node, wrong, worked = story.lab, story.node, [], 0
+    big = lab.path("big")
+    tools.write(big, lab.random.randbytes(3 << 20))
+    cid = node.add(big)
+    for megabytes in range(12, 90, 3):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
+        fresh = lab.node("memory", lab.path("repo"), init=False)
+        for one, words in ((fresh, ["init", "--profile", "test"]), (node, ["cat", cid]), (node, ["add", "-Q", big]),
+                           (node, ["repo", "stat"]), (node, ["pin", "verify"]), (node, ["repo", "gc"])):
+            done = one.call(*words, wrapper=limit)
+            worked += done.code == 0
+            told = re.search(r"not enough memory|out of memory|Cannot allocate|cannot allocate|failed to map", done.err)
+            if done.code is None or done.code and not told or re.search(r"(?i)damaged|corrupt", done.err):
+                wrong.append("%d MB: %s" % (megabytes, done))
+    lab.check("little memory is told of as that", not wrong, "%d: %s" % (len(wrong), wrong[:4]))
+    lab.check("some of it was enough", worked > 20, worked)
+    kept = [name for repo in (node.repo, os.path.join(node.repo, "store")) for name in os.listdir(repo) if "damaged" in name]
+    lab.check("nothing was set aside as damaged", not kept, kept)
+    lab.check("all blocks are whole", node.call("repo", "verify"))
+
+
 class Story:
     def __init__(self, lab):
         self.lab, self.node = lab, lab.node("n")
@@ -137,5 +164,5 @@ class Story:
 
 def scenario(lab):
     story = Story(lab)
-    for part in (commands, signals, terminals, reasons):
+    for part in (commands, signals, terminals, reasons, memory):
         part(story)
