@@ -209,7 +209,9 @@ static int get_to(struct get *get, const struct cid *cid, const struct dag_stat 
 	if (get->left_out)
 		code = cli_fail(get->in, 0, "entries left out of %s: %llu", safe,
 				(unsigned long long)get->left_out);
-	if (!code && !get->in->json && !(into && is_output(place)))
+	if (!code && get->in->json && !(into && is_output(place)))
+		cli_print_json(json_pack("{s:o}", "Path", cli_json_text(place, strlen(place))));
+	else if (!code && !(into && is_output(place)))
 		printf("Saving file(s) to %s\n", place);
 	free(place);
 	return code;

@@ -57,6 +57,7 @@ static int run_daemon(struct invocation *in)
 		return code;
 	options.repo_path = in->repo_path;
 	options.offline = in->offline;
+	options.json = in->json;
 	options.with_mounts = cli_flag(in, "with-mounts");
 	if (cli_given(in, "ready-fd")) {
 		options.ready_fd = (int)cli_int(in, "ready-fd");

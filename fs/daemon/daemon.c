@@ -160,10 +160,14 @@ static void tell_ready(struct daemon *daemon)
 	json_t *addrs = daemon_addrs(daemon, true, false), *addr;
 	size_t i;
 
-	json_array_foreach(addrs, i, addr)
-		printf("Swarm listening on %s\n", json_string_value(addr));
+	if (daemon->options->json) {
+		cli_print_json(json_pack("{s:O, s:b}", "Addresses", addrs, "Ready", 1));
+	} else {
+		json_array_foreach(addrs, i, addr)
+			printf("Swarm listening on %s\n", json_string_value(addr));
+		puts("Daemon is ready");
+	}
 	json_decref(addrs);
-	puts("Daemon is ready");
 	if (fflush(stdout)) { /* nobody listens: no reason to end */
 		log_warn("daemon", "cannot write the output err=%s", err_text(errno));
 		__fpurge(stdout);

@@ -9,6 +9,7 @@
 struct daemon_options {
 	const char *repo_path;
 	bool with_mounts; /* started by `mount`: ends with its last mount */
+	bool json;	  /* what it prints is one object */
 	bool offline;	  /* no listening, no routing: only what is stored */
 	int ready_fd;	  /* gets one byte when it is ready, then closed; -1: none */
 	struct wait *wait; /* how long a daemon that ends is waited for */
@@ -18,7 +19,7 @@ struct daemon_options {
 #define DAEMON_REASON_MAX 1024
 
 
-/* Prints addresses and "Daemon is ready". 0, or -errno with *why (malloc'd). */
+/* Prints addresses and "Daemon is ready"; as JSON {"Addresses":[...],"Ready":true}. 0, or -errno with *why (malloc'd). */
 int daemon_run(const struct daemon_options *options, char **why);
 
 /* Starts `dagfs daemon` in the background by running this program again, and waits until it is

@@ -90,11 +90,25 @@ def json_without_daemon(lab, node, root, file):
     json_of(lab, node, "config", "Mounts.Timeout", want=lambda told: told == [{"Key": "Mounts.Timeout", "Value": "30s"}])
     json_of(lab, node, "mount", want=lambda told: told == [{"Mounts": []}])
     json_of(lab, lab.node("fresh", init=False), "init", "--profile", "test", want=has("ID", "Path"))
+    json_of(lab, node, "get", root, "-o", lab.path("got"), want=has("Path"))
     archive = lab.path("car")
     with open(archive, "wb") as out:
         out.write(node.must("dag", "export", root).raw)
     json_of(lab, node, "dag", "import", "--stats", archive, want=lambda told: told[0]["Root"]["Cid"]["/"] == root and
             told[-1]["Stats"]["BlockCount"] > 0)
+
+
+def json_of_daemon(lab, node):
+    log = lab.path("ready")
+    with open(log, "wb") as out:
+        process = lab.begin(node.argv("--enc=json", "daemon"), wrapper=lambda: os.dup2(out.fileno(), 1))
+    lab_module.until(lambda: os.path.getsize(log) or process.poll() is not None, 30)
+    with open(log) as said:
+        told = said.read()
+    process.terminate()
+    done = lab.finish(process)
+    lab.check("--enc=json daemon", told and json.loads(told)["Ready"] and json.loads(told)["Addresses"] and done.code == 0,
+              (told, str(done)))
 
 
 def json_with_daemon(lab, node, other, root):
@@ -259,6 +273,7 @@ def scenario(lab):
              ["dag", "stat", root], ["dag", "export", root], ["dag", "put", file + ".json"]]
     full_outputs(lab, node, lines + [["--enc=json", *words] for words in lines
                                      if words[0] not in ("get", "--help", "--version", "help", "completion")])
+    json_of_daemon(lab, node)
     node.start()
     other.start()
     own_identity(lab, node, "with a daemon")
