@@ -24,9 +24,12 @@ def tell(path):
 
 
 def get_into(lab, node, file):
-    """What is no file is written into, and stays what it is."""
+    """What is no file is written into, and stays what it is. All of it is made here: a program that is wrong replaces it,
+    and this runs as root, so no device of the machine's own is named."""
     place = lab.directory("special")
-    null, fifo, out = (os.path.join(place, name) for name in ("null", "fifo", "out"))
+    null, fifo, out, output, open_files = (os.path.join(place, name) for name in ("null", "fifo", "out", "stdout", "fd"))
+    os.symlink("/proc/self/fd/1", output)
+    os.symlink("/proc/self/fd", open_files)
     os.mknod(null, 0o622 | stat.S_IFCHR, os.makedev(1, 3))
     os.chmod(null, 0o622)
     os.mkfifo(fifo)
@@ -39,16 +42,16 @@ def get_into(lab, node, file):
     lab.check("get -o a pipe is read there", done.code == 0 and "one" in done.out, str(done))
     lab.check("it is the pipe it was", tell(fifo).startswith("p"), tell(fifo))
     words = " ".join(node.argv("get", file, "-o"))
-    before = tell("/dev/stdout")
-    for what, given, text in (("-", "-", "one"), ("/dev/stdout, a pipe", "/dev/stdout | cat", "one"),
-                              ("/dev/fd/1", "/dev/fd/1", "one"),
-                              ("/dev/stdout, a file", "/dev/stdout >%s; cat %s" % (out, out), "one"),
-                              ("/dev/stdout, a file behind its end",
-                               "/dev/stdout >>%s; cat %s" % (out, out), "oneone"),
-                              ("/dev/fd/5", "/dev/fd/5 5>%s >%s.said; cat %s" % (out, out, out), "one")):
+    for what, given, text in (("-", "-", "one"), ("a link as /dev/stdout, a pipe", "%s | cat" % output, "one"),
+                              ("a path as /dev/fd/1", "%s/1" % open_files, "one"),
+                              ("a link as /dev/stdout, a file", "%s >%s; cat %s" % (output, out, out), "one"),
+                              ("a link as /dev/stdout, a file behind its end",
+                               "%s >>%s; cat %s" % (output, out, out), "oneone"),
+                              ("a path as /dev/fd/5",
+                               "%s/5 5>%s >%s.said; cat %s" % (open_files, out, out, out), "one")):
         done = lab.shell("%s %s" % (words, given))
         lab.check("get -o %s" % what, done.code == 0 and done.out == text, str(done))
-    lab.check("/dev/stdout is what it was", tell("/dev/stdout") == before, tell("/dev/stdout"))
+    lab.check("the link is what it was", tell(output) == "link to /proc/self/fd/1", tell(output))
     for what, cid in (("tree", node.tree), ("symlink", node.link)):
         for given in (null, fifo, "-"):
             done = node.call("get", cid, "-o", given, deadline=20)
