@@ -220,6 +220,52 @@ int repo_salvage_told(struct repo *repo, const struct db_salvage *salvage)
 
 /* ---- opening ---- */
 
+static bool is_missing(const char *path, const char *name)
+{
+	char *file = repo_file(path, name);
+	struct stat st;
+	bool is = stat(file, &st) ? errno == ENOENT : st.st_size == 0;
+
+	free(file);
+	return is;
+}
+
+static bool has_pins(struct repo *repo)
+{
+	struct db_txn *txn;
+
+	if (db_begin(repo->db, false, &txn))
+		return false;
+	bool has = db_count(txn, "pins") > 0;
+
+	db_abort(txn);
+	return has;
+}
+
+/* Blocks without records: nobody knows what was pinned, and a collection would take all. */
+static void mind_lost_records(struct repo *repo)
+{
+	int err = db_note_loss(repo->db);
+
+	if (err)
+		log_error("repo", "pins are lost, and that cannot be noted err=%s", err_text(err));
+	else
+		log_warn("repo", "the records are gone: nobody knows what was pinned, see `dagfs repo verify`");
+}
+
+/* Records without blocks. */
+static void mind_lost_store(struct repo *repo)
+{
+	int err = note_losses(repo, true);
+
+	if (!err)
+		err = pin_want_all(repo->db);
+	if (err)
+		log_error("repo", "pins are incomplete, and that cannot be noted err=%s", err_text(err));
+	else
+		log_warn("repo", "the blocks are gone: a daemon fetches pinned ones again, see `dagfs pin verify`");
+}
+
 static int open_parts(struct repo *repo, char **why)
 {
 	char *blocks = repo_file(repo->path, "store");
@@ -228,14 +274,20 @@ static int open_parts(struct repo *repo, char **why)
 
 	config.map_bytes = config_size(repo->config, "Datastore.MapSize");
 	config.quota_bytes = config_size(repo->config, "Datastore.StorageMax");
+	bool store_gone = access(blocks, F_OK) != 0, records_gone = !store_gone && is_missing(repo->path, "records/data.mdb");
+
 	err = open_records(repo, why);
 	if (err)
 		goto out;
+	if (records_gone)
+		mind_lost_records(repo);
 	err = store_open_lmdb(blocks, &config, &repo->store);
 	if (err)
 		*why = xasprintf("cannot open the block store in %s: %s", blocks, err_text(err));
 	else
 		repo_mind_losses(repo);
+	if (!err && store_gone && has_pins(repo))
+		mind_lost_store(repo);
 out:
 	free(blocks);
 	return err;

@@ -91,5 +91,7 @@ struct db_salvage {
 /* Was it, and db_salvage_told() did not run since? */
 bool db_salvaged(struct db *db, struct db_salvage *out);
 int db_salvage_told(struct db *db);
+/* The file was gone, as its owner can tell: from now on it is as if nothing had been saved from it. 0 or -errno. */
+int db_note_loss(struct db *db);
 
 #endif

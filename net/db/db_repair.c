@@ -254,11 +254,36 @@ static int save_one(void *ctx, const struct lmdb_found *found)
 	return db_put(saving->txn, name, found->key, value);
 }
 
+static int put_note(struct db_txn *txn, const struct db_salvage *result)
+{
+	struct buf note = { 0 };
+
+	buf_add_le64(&note, result->saved);
+	buf_add_le64(&note, result->lost);
+	buf_add_u8(&note, result->sure);
+	int err = db_put(txn, DB_LAYOUT, bytes_str(DB_SALVAGED), buf_bytes(&note));
+
+	buf_release(&note);
+	return err;
+}
+
+int db_note_loss(struct db *db)
+{
+	const struct db_salvage unknown = { 0 };
+	struct db_txn *txn;
+	int err = db_begin(db, true, &txn);
+
+	if (!err && (err = put_note(txn, &unknown)))
+		db_abort(txn);
+	else if (!err)
+		err = db_commit(txn);
+	return err;
+}
+
 static int save_all(const char *dir, struct db_txn *txn, struct db_salvage *result)
 {
 	char *file = in_dir(dir, "data.mdb");
 	struct saving saving = { .txn = txn };
-	struct buf note = { 0 };
 	struct lmdb_tally tally;
 	int fd = open(file, O_RDONLY | O_CLOEXEC), err = fd < 0 ? -errno : 0;
 
@@ -275,11 +300,7 @@ static int save_all(const char *dir, struct db_txn *txn, struct db_salvage *resu
 		*result = (struct db_salvage){ .saved = saving.saved, .sure = tally.whole };
 		if (tally.whole && tally.records > saving.known)
 			result->lost = tally.records - saving.known;
-		buf_add_le64(&note, result->saved);
-		buf_add_le64(&note, result->lost);
-		buf_add_u8(&note, result->sure);
-		err = db_put(txn, DB_LAYOUT, bytes_str(DB_SALVAGED), buf_bytes(&note));
-		buf_release(&note);
+		err = put_note(txn, result);
 	}
 	free(file);
 	return err;

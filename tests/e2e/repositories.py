@@ -148,6 +148,15 @@ def damaged(lab):
     lab.check("a missing data.mdb: repo verify tells of the pin", done.code == 1 and "pins miss blocks" in done.err, str(done))
     lab.check("a missing data.mdb: add again", node.call("add", "-Q", file).out == cid)
     lab.check("a missing data.mdb: repo verify is content", node.call("repo", "verify"))
+    for name in os.listdir(os.path.join(node.repo, "records")):
+        os.unlink(os.path.join(node.repo, "records", name))
+    done = node.call("repo", "gc", "-q")
+    lab.check("missing records: repo gc takes nothing", done.code == 1 and "pins may have been lost" in done.err, str(done))
+    lab.check("missing records: all is there", node.call("--offline", "cat", cid).code == 0)
+    node.call("repo", "verify")
+    lab.check("missing records: pin it again", node.call("pin", "add", cid))
+    lab.check("missing records: repo gc afterwards", node.call("repo", "gc", "-q"))
+    lab.check("missing records: what was pinned again stays", node.call("--offline", "cat", cid).code == 0)
 
 
 def scenario(lab):

@@ -1,5 +1,7 @@
 #include "fs/repo.h"
 
+#include "dag/dag.h"
+
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 
@@ -211,6 +213,59 @@ static void root_makes_nothing_in_another_users_repository(void **state)
 	free(why);
 }
 
+static void remove_part(struct scratch *scratch, const char *name)
+{
+	char *part = repo_file(scratch->path, name);
+
+	assert_int_equal(nftw(part, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+	free(part);
+}
+
+static void missing_records_are_told_before_anything_is_collected(void **state)
+{
+	struct scratch *scratch = *state;
+	struct db_salvage salvage;
+	struct repo *repo;
+	char *why = NULL;
+
+	assert_int_equal(repo_init(scratch->path, "test", &why), 0);
+	assert_int_equal(repo_open(scratch->path, &repo, &why), 0);
+	assert_false(repo_salvaged(repo, &salvage));
+	repo_close(repo);
+	remove_part(scratch, "records");
+	assert_int_equal(repo_open(scratch->path, &repo, &why), 0);
+	assert_true(repo_salvaged(repo, &salvage));
+	assert_true(repo_salvage_lost(&salvage));
+	assert_int_equal(repo_salvage_told(repo, &salvage), 0);
+	repo_close(repo);
+	assert_int_equal(repo_open(scratch->path, &repo, &why), 0);
+	assert_false(repo_salvaged(repo, &salvage));
+	repo_close(repo);
+}
+
+static void missing_store_makes_pins_incomplete(void **state)
+{
+	struct scratch *scratch = *state;
+	struct db_txn *txn;
+	struct repo *repo;
+	struct cid cid;
+	char *why = NULL;
+
+	assert_int_equal(repo_init(scratch->path, "test", &why), 0);
+	remove_part(scratch, "store"); /* of no importance without pins */
+	assert_int_equal(repo_open(scratch->path, &repo, &why), 0);
+	assert_false(repo_has_losses(repo));
+	assert_int_equal(cid_of_data(&cid, 1, CODEC_RAW, HASH_SHA2_256, bytes_str("pinned")), 0);
+	assert_int_equal(db_begin(repo->db, true, &txn), 0);
+	assert_int_equal(pin_restore(txn, &cid), 0);
+	assert_int_equal(db_commit(txn), 0);
+	repo_close(repo);
+	remove_part(scratch, "store");
+	assert_int_equal(repo_open(scratch->path, &repo, &why), 0);
+	assert_true(repo_has_losses(repo));
+	repo_close(repo);
+}
+
 static void where_it_is(void **state)
 {
 	char *why = NULL, *path;
@@ -248,6 +303,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(half_made_repository_is_completed, setup, teardown),
 		cmocka_unit_test_setup_teardown(too_long_path_is_refused_before_anything_is_made, setup, teardown),
 		cmocka_unit_test_setup_teardown(root_makes_nothing_in_another_users_repository, setup, teardown),
+		cmocka_unit_test_setup_teardown(missing_records_are_told_before_anything_is_collected, setup, teardown),
+		cmocka_unit_test_setup_teardown(missing_store_makes_pins_incomplete, setup, teardown),
 		cmocka_unit_test(where_it_is),
 	};
 
