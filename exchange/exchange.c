@@ -229,6 +229,7 @@ struct exchange *exchange_new(struct swarm *swarm, struct router *router, struct
 	list_init(&exchange->sessions);
 	list_init(&exchange->full);
 	list_init(&exchange->worthy);
+	list_init(&exchange->formers);
 	bitswap_client_init(&exchange->client, exchange->timers, swarm_random(swarm),
 			    exchange->config.provider_delay_ms, exchange->config.rebroadcast_ms,
 			    &client_ops, exchange);
@@ -273,6 +274,7 @@ void exchange_free(struct exchange *exchange)
 	for (size_t at = 0; map_next(&exchange->peers, &at, &key, &peer); at = 0)
 		engine_peer_free(peer);
 	map_release(&exchange->peers);
+	engine_again_release(exchange);
 	bitswap_verify_free(exchange->verify);
 	engine_arrive_release(exchange);
 	bitswap_server_release(&exchange->server);

@@ -50,8 +50,8 @@ struct exchange_session *exchange_session_new(struct exchange *exchange);
 void exchange_session_free(struct exchange_session *session); /* its gets end with -ECANCELED */
 
 /* got(ctx, 0, block) or got(ctx, -errno, NULL), once, never before exchange_get() returns. The callee owns one
- * reference to block. Errors: -ETIMEDOUT, -EHOSTUNREACH (no peer connected and routing found none),
- * -ECANCELED, -EBADMSG (CID not allowed). */
+ * reference to block. Errors: -ETIMEDOUT (also with nobody to ask: until then somebody may come), -ECANCELED, -EBADMSG
+ * (CID not allowed). */
 typedef void exchange_got_fn(void *ctx, int err, struct block *block);
 /* The store is not asked: the caller did. Copies cid. NULL when EXCHANGE_WANTS_MAX is reached. The block also
  * goes into the store. */

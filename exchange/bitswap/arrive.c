@@ -185,8 +185,11 @@ void engine_arrive_verified(void *ctx, struct bitswap_job *job)
 		store_block(exchange, block);
 		bitswap_client_block(&exchange->client, from ? from->client : NULL, block);
 		block_unref(block);
-		if (from)
+		exchange->arrived_ms = timers_now(exchange->timers);
+		if (from) {
 			engine_worth_delivered(from);
+			engine_again_useful(from);
+		}
 	}
 	pause_or_resume(exchange);
 }

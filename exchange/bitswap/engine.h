@@ -6,6 +6,7 @@
  *	serve.c      what peers are sent: responses
  *	find.c       providers by routing, and connecting to them
  *	worth.c      which peers the swarm is to keep
+ *	again.c      those who went away, dialled again
  */
 #ifndef EXCHANGE_BITSWAP_ENGINE_H
 #define EXCHANGE_BITSWAP_ENGINE_H
@@ -53,6 +54,10 @@ struct exchange {
 	struct list paused; /* streams we do not read until it has */
 	struct list worthy; /* struct engine_peer.worthy_node */
 	struct timer worth; /* while there are some */
+	struct list formers; /* struct engine_former: who went away */
+	unsigned former_count;
+	struct timer again;  /* while blocks are wanted and there are some */
+	uint64_t arrived_ms; /* when a wanted block came last; 0: never */
 	bool room_asked;
 	struct exchange_stats stats;
 
@@ -93,6 +98,8 @@ struct engine_peer {
 	int worth_from, worth_to;
 	uint64_t served_ms; /* when it was last sent blocks; 0: never */
 	struct list worthy_node; /* of exchange->worthy */
+	struct multiaddr addr; /* where we reached it, once it has brought a block; empty: it came to us */
+	bool addr_taken;
 };
 
 /* ---- exchange.c ---- */
@@ -148,6 +155,17 @@ void engine_worth_wanted(struct engine_peer *peer);
 void engine_worth_served(struct engine_peer *peer);
 /* The peer goes. */
 void engine_worth_forget(struct engine_peer *peer);
+
+/* ---- again.c ---- */
+
+/* Somebody waits for blocks, and nobody is known to bring them. */
+void engine_again_needed(struct exchange *exchange);
+/* It has brought a block: it will be looked for. */
+void engine_again_useful(struct engine_peer *peer);
+/* It goes; it is there. */
+void engine_again_lost(struct engine_peer *peer);
+void engine_again_found(struct engine_peer *peer);
+void engine_again_release(struct exchange *exchange);
 
 /* ---- find.c ---- */
 

@@ -118,6 +118,7 @@ int engine_find_start(void *ctx, const struct cid *cid)
 {
 	struct exchange *exchange = ctx;
 
+	engine_again_needed(exchange);
 	if (!exchange->router || !exchange->router->ops->find_providers)
 		return -ENOTSUP;
 	if (find(exchange, cid))

@@ -70,6 +70,7 @@ struct engine_peer *engine_peer_add(struct exchange *exchange, const struct peer
 	peer->client = bitswap_outbox_add(&exchange->client, id, peer);
 	peer->server = bitswap_server_add(&exchange->server, peer);
 	engine_peer_judge(peer);
+	engine_again_found(peer);
 	return peer;
 }
 
@@ -87,6 +88,7 @@ void engine_peer_free(struct engine_peer *peer)
 		stream_reset(peer->reply, 0);
 	timer_stop(exchange->timers, &peer->retry);
 	engine_worth_forget(peer);
+	engine_again_lost(peer);
 	bitswap_outbox_remove(peer->client);
 	engine_serve_forget(peer);
 	bitswap_server_remove(peer->server);

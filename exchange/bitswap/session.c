@@ -245,17 +245,15 @@ static void give_up(struct bitswap_want *want, int err)
 	list_add_tail(&want->client->unreachable, &want->node);
 }
 
-/* No peer at all: routing is asked at once, for each want, and its "none" is final. */
+/* No peer at all: routing is asked at once, for each want. When it knows of none, or there is no routing, the idle tick
+ * asks again, until the deadline: who is not there now may come. */
 static void place_alone(struct bitswap_want *want)
 {
 	struct bitswap_client *client = want->client;
-	int err = want->searched ? -ENOTSUP : client->ops->search(client->ctx, &want->cid);
 
-	if (err == -EAGAIN)
+	if (!want->searched && client->ops->search(client->ctx, &want->cid) == -EAGAIN)
 		return; /* stays pending: bitswap_client_searched() comes back to it */
 	bitswap_want_unqueue(want);
-	if (err)
-		give_up(want, -EHOSTUNREACH);
 }
 
 /* The budget is full: the session waits for its turn. */

@@ -151,18 +151,52 @@ static void peer_may_vanish(void **state)
 	stop(f);
 }
 
-static void nobody_to_ask(void **state)
+/* Without routing, too: somebody may connect. */
+static void with_nobody_to_ask_it_waits_until_the_deadline(void **state)
 {
 	(void)state;
-	struct fixture *f = start(1);
+	struct fixture *f = start(2);
 	struct exchange_session *session = exchange_session_new(f->nodes[0].exchange);
-	struct block *block = numbered(1, 10);
+	struct block *block = numbered(1, 10), *never = numbered(2, 10);
 
+	put(&f->nodes[1], block);
+	assert_non_null(exchange_get(session, &never->cid, lab_deadline(f->lab, 600), on_got, f));
 	get(f, session, &block->cid);
-	assert_int_equal(f->failed, 0);
 	until(f, 1);
-	assert_int_equal(f->err, -EHOSTUNREACH);
+	assert_int_equal(f->failed, 1);
+	assert_int_equal(f->err, -ETIMEDOUT);
+	assert_int_equal(lab_connect(f->lab, f->nodes[1].swarm, f->nodes[0].swarm), 0);
+	until(f, 2);
+	assert_int_equal(f->got, 1);
 	block_unref(block);
+	block_unref(never);
+	stop(f);
+}
+
+/* Nobody else connects them again. */
+static void the_only_source_is_dialled_again(void **state)
+{
+	(void)state;
+	struct fixture *f = start(2);
+	struct exchange_session *session = exchange_session_new(f->nodes[0].exchange);
+	struct block *first = numbered(1, 10), *second = numbered(2, 10);
+
+	put(&f->nodes[1], first);
+	put(&f->nodes[1], second);
+	assert_int_equal(lab_connect(f->lab, f->nodes[0].swarm, f->nodes[1].swarm), 0);
+	get(f, session, &first->cid);
+	until(f, 1);
+	swarm_disconnect(f->nodes[1].swarm, swarm_self(f->nodes[0].swarm));
+	while (swarm_is_connected(f->nodes[0].swarm, swarm_self(f->nodes[1].swarm)))
+		loop_run_for(f->lab->loop, 5);
+	/* Nothing is dialled for as long as nothing is wanted. */
+	lab_run(f->lab, 1500);
+	assert_false(swarm_is_connected(f->nodes[0].swarm, swarm_self(f->nodes[1].swarm)));
+	get(f, session, &second->cid);
+	until(f, 2);
+	assert_int_equal(f->got, 2);
+	block_unref(first);
+	block_unref(second);
 	stop(f);
 }
 
@@ -341,7 +375,8 @@ int main(void)
 		cmocka_unit_test(fetched_block_is_passed_on),
 		cmocka_unit_test(two_providers_share_the_work),
 		cmocka_unit_test(peer_may_vanish),
-		cmocka_unit_test(nobody_to_ask),
+		cmocka_unit_test(with_nobody_to_ask_it_waits_until_the_deadline),
+		cmocka_unit_test(the_only_source_is_dialled_again),
 		cmocka_unit_test(free_ends_every_get),
 		cmocka_unit_test(unwanted_blocks_are_not_stored),
 		cmocka_unit_test(bad_message_resets_its_stream),

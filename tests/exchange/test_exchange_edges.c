@@ -89,9 +89,10 @@ static void routing_finds_the_provider(void **state)
 		loop_run_for(f->lab->loop, 5);
 	struct block *other = numbered(4, 10);
 
-	get(f, session, &other->cid);
+	assert_non_null(exchange_get(session, &other->cid, lab_deadline(f->lab, 2500), on_got, f));
 	until(f, 2);
-	assert_int_equal(f->err, -EHOSTUNREACH);
+	assert_int_equal(f->err, -ETIMEDOUT);
+	assert_true(stats(&f->nodes[2]).provider_searches >= 3); /* and again */
 	block_unref(block);
 	block_unref(other);
 	stop(f);

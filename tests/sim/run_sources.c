@@ -2,6 +2,9 @@
 #include "tests/sim/fetch.h"
 #include "tests/sim/sim.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #define MB 1000000u
 #define FETCH_MS 600000
 #define BLOCK (256u << 10)
@@ -72,6 +75,85 @@ void run_slow_beside_fast(struct sim *sim)
 		sim_expect(sim, later <= TAIL_MOST * alone, "it joins the slow one later: %.2f (at most %.2f)",
 			   later / alone, TAIL_MOST);
 	}
+}
+
+/* ---- the only one goes away ---- */
+
+#define GONE_MS 30000
+#define BACK_MS 10000 /* after so long it must deliver again */
+#define RETURN_LEAVES 400
+
+struct absence {
+	const char *what;
+	bool quiet;	/* it dies without a word */
+	bool bystander; /* somebody is connected who has nothing */
+	bool moved;	/* it returns at another address, which routing knows */
+	uint64_t gone_ms;
+};
+
+static struct node *source_at(struct world *world, const uint8_t *seed, uint32_t ip, bool kad)
+{
+	struct node_config config = {
+		.host = { .latency_ms = 20, .up = 4 * MB }, .seed = seed, .ip = ip, .kad = kad, .bootstrap = kad ? 3 : 0
+	};
+
+	return node_new(world, &config);
+}
+
+static void live_through(struct sim *sim, const struct absence *absence)
+{
+	static const uint8_t seed[32] = { 7 };
+	struct world *world = sim_world(sim);
+	struct node_config with_kad = { .host = { .latency_ms = 10 }, .kad = absence->moved, .bootstrap = 3 };
+	struct node *net[8] = { 0 };
+	struct fetch fetch;
+	size_t before;
+
+	for (size_t i = 0; absence->moved && i < ARRAY_LEN(net); i++)
+		net[i] = node_new(world, &with_kad);
+	world_run(world, absence->moved ? 20000 : 0);
+	struct node *from = source_at(world, seed, 0x0b0c0d07, absence->moved);
+	struct node *to = node_new(world, absence->moved ? &with_kad : &(struct node_config){ .host = { .latency_ms = 10 } });
+	struct tree tree = tree_make(41, RETURN_LEAVES, 65536, 128, &from, 1);
+
+	world_run(world, absence->moved ? 20000 : 0);
+	if (absence->bystander)
+		node_connect(to, reader(world));
+	sim_expect(sim, node_connect(to, from), "%s: connected", absence->what);
+	world_run(world, IDENTIFY_MS);
+	fetch_start(&fetch, to, &tree.root, 64, 300000, 0);
+	world_run(world, 2000);
+	node_stop(from, absence->quiet);
+	world_run(world, absence->gone_ms);
+	before = fetch.blocks;
+	sim_expect(sim, !fetch.done && fetch.failed == 0, "after %zu blocks it is gone for %llu s: nothing failed",
+		   before, (unsigned long long)absence->gone_ms / 1000);
+	from = source_at(world, seed, absence->moved ? 0x0b0c0e09 : 0x0b0c0d07, absence->moved);
+	tree_make(41, RETURN_LEAVES, 65536, 128, &from, 1);
+	uint64_t back_ms = world->now_ms;
+
+	for (size_t i = 0; i < BACK_MS / 100 && fetch.blocks == before && !fetch.done; i++)
+		world_run(world, 100);
+	sim_expect(sim, fetch.blocks > before, "it goes on %.1f s after its return (at most %u s)",
+		   (double)(world->now_ms - back_ms) / 1000, BACK_MS / 1000);
+	world_until(world, &fetch.done, FETCH_MS);
+	sim_expect(sim, fetch.blocks == tree.blocks && fetch.failed == 0, "all %zu blocks", fetch.blocks);
+	fetch_end(&fetch);
+	sim_end(sim, world);
+}
+
+void run_source_returns(struct sim *sim)
+{
+	static const struct absence absences[] = {
+		{ .what = "closed", .gone_ms = GONE_MS },
+		{ .what = "closed, a bystander", .bystander = true, .gone_ms = GONE_MS },
+		{ .what = "closed, for long", .gone_ms = 5 * GONE_MS },
+		{ .what = "without a word", .quiet = true, .gone_ms = GONE_MS },
+		{ .what = "at a new address", .moved = true, .gone_ms = GONE_MS },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(absences); i++)
+		live_through(sim, &absences[i]);
 }
 
 /* ---- the one that counts among a crowd of idle ones ---- */

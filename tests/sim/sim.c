@@ -46,6 +46,8 @@ static const struct scenario {
 	{ "nat", run_nat, OWN, false, ONCE, "from a source that nobody can dial" },
 	{ "slow-beside-fast", run_slow_beside_fast, OWN, false, TWICE,
 	  "a slow source beside a fast one, from the start and before it" },
+	{ "source-returns", run_source_returns, OWN, false, ONCE,
+	  "the only source goes away and comes back" },
 	{ "idle-crowd", run_idle_crowd, OWN, false, ONCE,
 	  "who is read from, or reads, among a hundred idle peers" },
 	{ "wrong-blocks", run_wrong_blocks, OWN, false, TWICE, "among liars" },

@@ -34,7 +34,7 @@ scenario_fn run_one_source, run_four_sources, run_small_blocks, run_greedy, run_
 /* run_hostile.c */
 scenario_fn run_wrong_blocks, run_silent, run_garbage;
 /* run_sources.c */
-scenario_fn run_slow_beside_fast, run_idle_crowd;
+scenario_fn run_slow_beside_fast, run_source_returns, run_idle_crowd;
 /* run_crowd.c */
 scenario_fn run_crowd;
 /* run_kad.c */
