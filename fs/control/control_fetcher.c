@@ -92,6 +92,8 @@ static void answer(struct pending *pending, enum control_kind kind, struct buf *
 	} else {
 		number = kind == CONTROL_FAIL ? cursor_be32(&c) : 0;
 		pending->err = number > 0 && number < 4096 ? -(int)number : -EIO;
+		if (pending->err == -ECANCELED) /* not by us: its network is being closed */
+			pending->err = -ESHUTDOWN;
 	}
 	atomic_store(&pending->done, true);
 	wait_wake(pending->wait);
@@ -136,7 +138,7 @@ static void *read_all(void *ctx)
 	{
 		if (atomic_load(&pending->done))
 			continue;
-		pending->err = -EHOSTUNREACH;
+		pending->err = -ESHUTDOWN;
 		atomic_store(&pending->done, true);
 		wait_wake(pending->wait);
 	}
@@ -195,7 +197,7 @@ static int ask(struct control_fetcher *fetcher, struct session *session, struct 
 	if (!fetcher->dead)
 		send_frame(fetcher, pending->id, CONTROL_FETCH, buf_bytes(&body));
 	if (fetcher->dead)
-		err = -EHOSTUNREACH;
+		err = -ESHUTDOWN;
 	else
 		list_add_tail(&fetcher->pending, &pending->node);
 	pthread_mutex_unlock(&fetcher->lock);

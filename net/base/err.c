@@ -20,6 +20,7 @@ static const struct {
 	{ EIO, "store error or corrupt data" },
 	{ ENOSPC, "no space left in the store" },
 	{ EHOSTUNREACH, "not stored here and no peer to ask" },
+	{ ESHUTDOWN, "the daemon has ended: it was shut down, or killed" },
 	{ ENETUNREACH, "offline and not stored here" },
 	{ EKEYREJECTED, "signature or identity does not match" },
 	{ EMSGSIZE, "larger than allowed" },

@@ -4,6 +4,7 @@
  *   -ETIMEDOUT    no answer by the deadline   -ECANCELED    given up by our own side
  *   -EINTR        the waiting user gave up    -EIO          store or corrupt data
  *   -ENOSPC       store full                  -EHOSTUNREACH not stored and no peer to ask (offline)
+ *   -ESHUTDOWN    our own daemon has ended
  *   -EKEYREJECTED a signature or identity that does not match
  */
 #ifndef NET_BASE_ERR_H

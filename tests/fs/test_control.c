@@ -353,7 +353,7 @@ static void a_stopped_server_is_told(void **state)
 	assert_true(control_call(control, "echo", NULL, &wait, NULL, NULL, NULL, &why) < 0);
 	assert_true(control_gone(control));
 	free(why);
-	assert_int_equal(fetcher->ops->fetch(fetcher, session, &cid, &wait, &block), -EHOSTUNREACH);
+	assert_int_equal(fetcher->ops->fetch(fetcher, session, &cid, &wait, &block), -ESHUTDOWN);
 	fetcher->ops->close(fetcher, session);
 	fetcher_free(fetcher);
 	control_close(control);
