@@ -137,6 +137,11 @@ int64_t config_int(const struct config *config, const char *key)
 	return json_integer_value(config_get(config, key));
 }
 
+unsigned config_priority(const struct config *config, const char *key)
+{
+	return (unsigned)config_int(config, key); /* false is no number: 0 */
+}
+
 bool config_bool(const struct config *config, const char *key)
 {
 	return json_is_true(config_get(config, key));

@@ -31,6 +31,7 @@ json_t *config_get(const struct config *config, const char *key);
 const char *config_str(const struct config *config, const char *key);
 int64_t config_int(const struct config *config, const char *key);
 bool config_bool(const struct config *config, const char *key);
+unsigned config_priority(const struct config *config, const char *key); /* 0: not used */
 uint64_t config_size(const struct config *config, const char *key);	   /* bytes */
 uint64_t config_duration_ms(const struct config *config, const char *key);
 

@@ -67,6 +67,10 @@ static bool is_right(const struct config_key *key, const json_t *value)
 		return is_choice(key, value);
 	case CONFIG_TEXT:
 		return text != NULL;
+	case CONFIG_PRIORITY:
+		return json_is_false(value) ||
+		       (json_is_integer(value) && json_integer_value(value) > 0 &&
+			json_integer_value(value) <= CONFIG_COUNT_MOST);
 	case CONFIG_ADDRS:
 		return all_addrs(value);
 	}

@@ -108,6 +108,10 @@ const struct config_key config_keys[] = {
 	  .meaning = "waiting to be sent on one connection; 0: 4MiB" },
 	{ .key = "Swarm.StreamWindow", .type = CONFIG_SIZE, .fallback = "\"16MiB\"", .unit = "bytes", .written = true,
 	  .meaning = "received and not yet read, of one stream; 0: 16MiB" },
+	{ .key = "Swarm.Transports.Security.Noise", .type = CONFIG_PRIORITY, .fallback = "100",
+	  .meaning = "whether, and how soon, Noise is offered to secure a connection" },
+	{ .key = "Swarm.Transports.Security.TLS", .type = CONFIG_PRIORITY, .fallback = "200",
+	  .meaning = "whether, and how soon, TLS 1.3 is offered to secure a connection" },
 	{ 0 },
 };
 
@@ -209,6 +213,8 @@ const char *config_type_text(const struct config_key *key, char out[static 128])
 		return "text";
 	case CONFIG_ADDRS:
 		return "a list of multiaddresses";
+	case CONFIG_PRIORITY:
+		return "a whole number from 1 on (the least is preferred), or false";
 	}
 	return "";
 }

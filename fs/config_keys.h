@@ -16,6 +16,7 @@ enum config_type {
 	CONFIG_CHOICE,	 /* one of choices */
 	CONFIG_TEXT,
 	CONFIG_ADDRS, /* a list of multiaddresses */
+	CONFIG_PRIORITY, /* a whole number from 1 on, the least is preferred; or false: not used */
 };
 
 #define CONFIG_COUNT_MOST 1000000 /* of a CONFIG_COUNT that says nothing else */

@@ -226,7 +226,8 @@ static int run_locked(const struct daemon_options *options, char **why)
 		err = run_parts(&daemon, why);
 		trim_stop(&trim);
 		timer_stop(loop_timers(daemon.loop), &daemon.deadline);
-		swarm_free(daemon.swarm);
+		if (daemon.swarm)
+			swarm_free(daemon.swarm);
 		stop_signals(&daemon);
 		loop_free(daemon.loop);
 	}

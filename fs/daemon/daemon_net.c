@@ -40,10 +40,44 @@ static struct multiaddr *addrs_of(const struct daemon *daemon, const char *key, 
 	return addrs;
 }
 
-static void start_swarm(struct daemon *daemon)
+/* How connections are secured, in the order that the configuration prefers. -EINVAL with *why if it leaves
+ * nothing; -EIO. */
+static int make_securities(struct daemon *daemon, struct security *out[static SECURITIES_MAX],
+			   size_t *made, char **why)
+{
+	const struct config *config = daemon->repo->config;
+	unsigned noise = config_priority(config, "Swarm.Transports.Security.Noise");
+	unsigned tls = config_priority(config, "Swarm.Transports.Security.TLS");
+	struct security *by_tls = tls ? security_tls_new(daemon->repo->identity) : NULL;
+	struct security *by_noise =
+		noise ? security_noise_new(daemon->repo->identity, &daemon->random) : NULL;
+
+	*made = 0;
+	if (by_tls && (!by_noise || tls < noise))
+		out[(*made)++] = by_tls;
+	if (by_noise)
+		out[(*made)++] = by_noise;
+	if (by_tls && by_noise && tls >= noise)
+		out[(*made)++] = by_tls;
+	if (tls && !by_tls)
+		log_warn("daemon", "no TLS: OpenSSL cannot make a certificate");
+	if (*made > 0)
+		return 0;
+	*why = xstrdup(tls ? "no certificate can be made, and Swarm.Transports.Security.Noise is false"
+			   : "nothing secures connections: Swarm.Transports.Security.Noise and "
+			     "Swarm.Transports.Security.TLS are both false");
+	return tls ? -EIO : -EINVAL;
+}
+
+static int start_swarm(struct daemon *daemon, char **why)
 {
 	unsigned connections = count(daemon, "Swarm.ConnectionsMax");
-	size_t instead, too, never;
+	size_t instead, too, never, secured;
+	struct security *securities[SECURITIES_MAX];
+	int err = make_securities(daemon, securities, &secured, why);
+
+	if (err)
+		return err;
 	struct multiaddr *announce = addrs_of(daemon, "Addresses.Announce", &instead);
 	struct multiaddr *append = addrs_of(daemon, "Addresses.AppendAnnounce", &too);
 	struct multiaddr *no = addrs_of(daemon, "Addresses.NoAnnounce", &never);
@@ -62,6 +96,8 @@ static void start_swarm(struct daemon *daemon)
 		.send_buffer_max = size(daemon, "Swarm.SendBuffer"),
 		.up_per_second = size(daemon, "Swarm.Bandwidth.Up"),
 		.down_per_second = size(daemon, "Swarm.Bandwidth.Down"),
+		.securities = securities,
+		.security_count = secured,
 		.announce = announce,
 		.announce_count = instead,
 		.append_announce = append,
@@ -77,6 +113,7 @@ static void start_swarm(struct daemon *daemon)
 	free(announce);
 	free(append);
 	free(no);
+	return 0;
 }
 
 static char *cannot_listen(const char *addr, int err)
@@ -209,9 +246,10 @@ int daemon_net_start(struct daemon *daemon, char **why)
 		.in_flight_max = size(daemon, "Bitswap.InFlightMax"),
 		.wants_per_peer_max = count(daemon, "Bitswap.WantsPerPeerMax"),
 	};
-	int err;
+	int err = start_swarm(daemon, why);
 
-	start_swarm(daemon);
+	if (err)
+		return err;
 	if (!daemon->options->offline) {
 		err = listen_all(daemon, why);
 		if (err)
@@ -229,7 +267,10 @@ static void stop_swarm(void *ctx)
 {
 	struct daemon *daemon = ctx;
 
-	swarm_close(daemon->swarm, daemon->net_stopped, daemon);
+	if (daemon->swarm)
+		swarm_close(daemon->swarm, daemon->net_stopped, daemon);
+	else /* it could not start */
+		daemon->net_stopped(daemon);
 }
 
 void daemon_net_stop(struct daemon *daemon, void (*done)(void *ctx))

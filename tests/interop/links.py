@@ -134,16 +134,16 @@ def disconnect(node, peer):
     wait_until("it sees that", lambda: not peer.connected_to(node))
 
 
-def negotiates(s, config, outward):
-    with Dagfs() as node, foreign("kubo", config) as peer:
+def negotiates(s, config, ours, outward):
+    with Dagfs(settings=ours) as node, foreign("kubo", config) as peer:
         giver, taker = (node, peer) if outward else (peer, node)
         giver.connect(taker.addr)
         exchange(s, node, peer)
 
 
-def no_common(config):
+def no_common(config, ours):
     """No security in common: refused in time, both go on."""
-    with Dagfs() as node, foreign("kubo", config) as peer:
+    with Dagfs(settings=ours) as node, foreign("kubo", config) as peer:
         for one, other in ((node, peer), (peer, node)):
             try:
                 one.connect(other.addr, seconds=20)
@@ -157,12 +157,18 @@ def no_common(config):
 
 def security(s):
     """Which channel and which muxer, whoever dials."""
-    both = {"Swarm.Transports.Security.TLS": 100, "Swarm.Transports.Security.Noise": 300}
-    for what, config in (
-            ("Kubo prefers TLS", both),
-            ("Kubo knows Noise alone", {"Swarm.Transports.Security.TLS": False})):
+    key = "Swarm.Transports.Security."
+    both = {key + "TLS": 100, key + "Noise": 300}
+    noise_alone, tls_alone = {key + "TLS": False}, {key + "Noise": False}
+    for what, config, ours in (
+            ("Kubo prefers TLS", both, {}),
+            ("Kubo knows Noise alone", noise_alone, {}),
+            ("Kubo knows TLS alone", tls_alone, {}),
+            ("both know TLS alone", tls_alone, tls_alone),
+            ("dagfs prefers TLS", {}, {key + "TLS": 10}),
+            ("dagfs knows TLS alone", {}, tls_alone)):
         for outward in (True, False):
             s.check("%s, %s dials" % (what, "dagfs" if outward else "Kubo"),
-                    negotiates, s, config, outward)
-    s.check("Kubo knows TLS alone: refused at once", no_common,
-            {"Swarm.Transports.Security.Noise": False})
+                    negotiates, s, config, ours, outward)
+    s.check("Kubo knows TLS alone, dagfs Noise alone: refused at once", no_common, tls_alone,
+            noise_alone)

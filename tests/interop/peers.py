@@ -259,8 +259,9 @@ class Dagfs(Peer):
 
     name = "dagfs"
 
-    def __init__(self, program=None, repo=None, log_dir=None):
+    def __init__(self, program=None, repo=None, log_dir=None, settings=None):
         super().__init__()
+        self.settings = settings or {}
         self.program = program or self.find_program()
         self.own_repo = repo is None
         self.repo = repo or os.path.join(tempfile.mkdtemp(prefix="dagfs-"), "repo")
@@ -296,6 +297,8 @@ class Dagfs(Peer):
         if not os.path.exists(os.path.join(self.repo, "config.json")):
             os.makedirs(os.path.dirname(self.repo), exist_ok=True)
             self.run("init", "--profile", "test")
+            for key, value in self.settings.items():
+                self.run("config", "--json", key, json.dumps(value))
 
     def start(self):
         self.init()
