@@ -142,6 +142,7 @@ static const struct bitswap_client_ops client_ops = {
 static const struct bitswap_server_ops server_ops = {
 	.size = engine_serve_size,
 	.wake = wake_server,
+	.may_have = engine_serve_may_have,
 };
 
 /* ---- peers ---- */

@@ -36,6 +36,12 @@ struct exchange_config {
 	uint64_t in_flight_max;	     /* bytes of blocks on their way, both ways [256 MiB] */
 	size_t verify_inline_max;    /* blocks up to so many bytes are hashed on the loop, larger ones
 				      * on a thread [8192] */
+	/* May peer have the block cid? Asked with policy_ctx before each answer about it: that it is
+	 * here, the block itself, and whether the want is kept until the block comes. A peer that may
+	 * not is told that the block is not here. Its answers may change at any time. It must be quick and
+	 * must not call the exchange. NULL: every peer may have every block. */
+	bool (*may_have)(void *policy_ctx, const struct peer_id *peer, const struct cid *cid);
+	void *policy_ctx;
 };
 
 /* Borrows all. router may be NULL (no provider search). Registers the Bitswap protocols with swarm. */

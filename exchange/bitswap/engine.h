@@ -136,6 +136,8 @@ void engine_arrive_release(struct exchange *exchange);
 /* One turn: a message for each peer that has mail and room. */
 void engine_serve(struct exchange *exchange);
 int engine_serve_size(void *ctx, const struct cid *cid, size_t *size);
+/* What the configuration's policy says; owner is an engine_peer. */
+bool engine_serve_may_have(void *ctx, void *owner, const struct cid *cid);
 /* Blocks that others may be waiting for. */
 void engine_serve_news(struct exchange *exchange, const struct cid *cids, size_t count);
 /* The peer goes: it waits for nothing, and nothing is queued for it. */

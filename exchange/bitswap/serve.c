@@ -31,6 +31,14 @@ int engine_serve_size(void *ctx, const struct cid *cid, size_t *size)
 	return store_size(exchange->store, cid_hash_bytes(cid), size);
 }
 
+bool engine_serve_may_have(void *ctx, void *owner, const struct cid *cid)
+{
+	const struct exchange_config *config = &((struct exchange *)ctx)->config;
+	const struct engine_peer *peer = owner;
+
+	return !config->may_have || config->may_have(config->policy_ctx, &peer->id, cid);
+}
+
 static void plan(struct engine_peer *peer, struct response *response)
 {
 	size_t max = peer->exchange->config.serve_message_max;

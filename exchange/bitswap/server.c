@@ -39,6 +39,13 @@ void bitswap_server_release(struct bitswap_server *server)
 	map_release(&server->lacking);
 }
 
+static bool may_have(const struct bitswap_server_peer *peer, const struct cid *cid)
+{
+	const struct bitswap_server *server = peer->server;
+
+	return !server->ops->may_have || server->ops->may_have(server->ctx, peer->owner, cid);
+}
+
 /* ---- what we have of it: two heaps by priority, then by age ---- */
 
 static bool better(const struct bitswap_server_want *a, const struct bitswap_server_want *b)
@@ -286,7 +293,10 @@ static void on_entry(void *ctx, const struct bitswap_entry *entry)
 	}
 	if (cid_is_identity(&entry->cid) || intake->wants++ >= BITSWAP_SERVED_WANTS_MAX)
 		return;
-	if (cid_allowed(&entry->cid)) {
+	/* A refused peer sees what it would see if the block were not here. */
+	if (cid_allowed(&entry->cid) || !may_have(peer, &entry->cid)) {
+		if (want)
+			want_free(want);
 		if (entry->send_dont_have)
 			say(peer, &entry->cid, false);
 		return;
@@ -333,6 +343,10 @@ void bitswap_server_have(struct bitswap_server *server, struct bytes multihash, 
 		struct bitswap_server_want *want =
 			list_first(&lack->wants, struct bitswap_server_want, lack_node);
 
+		if (!may_have(want->peer, &want->cid)) {
+			want_free(want);
+			continue;
+		}
 		lack_remove(want);
 		want_serve(want, size);
 	}
@@ -408,8 +422,16 @@ void bitswap_server_again(struct bitswap_server_peer *peer)
 		mail(peer);
 }
 
-ssize_t bitswap_server_peek(const struct bitswap_server_peer *peer)
+ssize_t bitswap_server_peek(struct bitswap_server_peer *peer)
 {
+	/* What was allowed when it was asked for may be so no more. */
+	while (peer->best.len && !may_have(peer, &peer->best.at[0]->cid)) {
+		struct bitswap_server_want *want = peer->best.at[0];
+
+		if (want->send_dont_have)
+			say(peer, &want->cid, false);
+		want_free(want);
+	}
 	return peer->best.len ? (ssize_t)peer->best.at[0]->size : -ENOENT;
 }
 

@@ -2,7 +2,8 @@
  * wants of us, and what it is to be sent next.
  *
  * A ledger holds at most wants_max CIDs: those we have wait in a queue by priority, the others
- * until bitswap_server_have() tells of them. It goes with its peer. Loop thread. */
+ * until bitswap_server_have() tells of them. It goes with its peer. A block that a peer may not have
+ * is for it a block that is not here, and its want is not kept. Loop thread. */
 #ifndef EXCHANGE_BITSWAP_SERVER_H
 #define EXCHANGE_BITSWAP_SERVER_H
 
@@ -20,6 +21,9 @@ struct bitswap_server_ops {
 	int (*size)(void *ctx, const struct cid *cid, size_t *size);
 	/* Some peer has mail: bitswap_server_next(). */
 	void (*wake)(void *ctx);
+	/* May the peer that bitswap_server_add() was given owner for have the block? Asked when it wants
+	 * it, when the block comes, and before it is sent. NULL: every peer may have every block. */
+	bool (*may_have)(void *ctx, void *owner, const struct cid *cid);
 };
 
 struct bitswap_server {
@@ -82,8 +86,9 @@ struct bitswap_server_peer *bitswap_server_next(struct bitswap_server *server);
 /* Back to the end of the queue, if there is mail left. */
 void bitswap_server_again(struct bitswap_server_peer *peer);
 bool bitswap_server_has_mail(const struct bitswap_server_peer *peer);
-/* Size of the block to be sent next, -ENOENT when none is. */
-ssize_t bitswap_server_peek(const struct bitswap_server_peer *peer);
+/* Size of the block to be sent next, -ENOENT when none is. Wants of blocks that the peer may not have
+ * any more are dropped, and it is told that they are not here. */
+ssize_t bitswap_server_peek(struct bitswap_server_peer *peer);
 bool bitswap_server_pop(struct bitswap_server_peer *peer, struct bitswap_task *task);
 /* The block was not there after all: remembered as lacking, and said so. */
 void bitswap_server_missed(struct bitswap_server_peer *peer, const struct bitswap_task *task);

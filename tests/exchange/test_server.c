@@ -52,7 +52,7 @@ static void shop_wake(void *ctx)
 
 static void shop_open(struct shop *shop, unsigned here, size_t size)
 {
-	static const struct bitswap_server_ops ops = { shop_size, shop_wake };
+	static const struct bitswap_server_ops ops = { .size = shop_size, .wake = shop_wake };
 
 	*shop = (struct shop){ .here = here, .size = size };
 	bitswap_server_init(&shop->server, WANTS_MAX, &ops, shop);

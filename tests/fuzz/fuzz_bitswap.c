@@ -44,7 +44,7 @@ static int on_message(void *ctx, struct buf *message)
 
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
 {
-	static const struct bitswap_server_ops ops = { size, wake };
+	static const struct bitswap_server_ops ops = { .size = size, .wake = wake };
 	struct bitswap_server server;
 	struct bitswap_summary summary;
 	struct frame_reader reader = { 0 };
