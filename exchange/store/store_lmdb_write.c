@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <xxhash.h>
 
 #define DISK_SPARE ((uint64_t)4 << 20)
@@ -13,6 +14,7 @@
 #define RECORD_ROTTEN (-1)
 #define GROWS_MAX 3 /* a batch needs two steps at most */
 #define GROW_BYTES ((size_t)16 << 20)
+#define ROOM_NAPS_MAX 100 /* of 20 ms */
 #define ROLLS_MAX 16 /* generations that others close before we give up */
 
 /* ---- putting ---- */
@@ -206,6 +208,13 @@ static bool has_room(const struct store_lmdb *lmdb, size_t count)
 	return statvfs(lmdb->path, &disk) || (uint64_t)disk.f_bavail * disk.f_frsize > bytes;
 }
 
+/* The space of what was evicted comes back when the other processes close it, which they were told to. */
+static void wait_for_room(const struct store_lmdb *lmdb, size_t count)
+{
+	for (unsigned i = 0; i < ROOM_NAPS_MAX && !has_room(lmdb, count); i++)
+		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+}
+
 static int write_missing(struct store_lmdb *lmdb, enum gen_class class, size_t count, size_t *fits)
 {
 	if (!has_room(lmdb, count))
@@ -288,8 +297,10 @@ int lmdb_commit(void *ctx, struct queue_item **items, size_t count, size_t *fits
 		err = write_missing(lmdb, class, missing, &fit);
 	if (err == -ENOSPC && missing && atomic_load(&lmdb->shared->epoch) % 2 == 0)
 		err = write_to_pruned(lmdb, class, missing, &fit);
-	while (err == -ENOSPC && missing && class == GEN_KEPT && evict_for_room(lmdb))
+	while (err == -ENOSPC && missing && class == GEN_KEPT && evict_for_room(lmdb)) {
+		wait_for_room(lmdb, missing);
 		err = write_missing(lmdb, class, missing, &fit);
+	}
 	if (err)
 		*fits = fits_of_all(lmdb, items, count, fit);
 	if (class == GEN_CACHE) {
