@@ -1,8 +1,8 @@
-#include "exchange/store/store_queue.h"
+/* The two threads of the queue: one verifies, one commits. */
+#include "exchange/store/store_queue_private.h"
 
 #include "net/base/err.h"
 #include "net/base/log.h"
-#include "net/base/map.h"
 #include "net/base/thread.h"
 #include "net/base/wait.h"
 
@@ -13,57 +13,11 @@
 #define BATCH_BYTES_MAX (16u << 20) /* of one transaction: more would leave the CPU cache */
 #define EAGER_BYTES (4u << 20) /* ready: committed without waiting for more */
 #define LINGER_MS 100	       /* how long a lonely block waits for company */
-#define ITEM_COST 256	       /* of an item beside its bytes */
 #define FAILURES_MAX 8	       /* blocks that fail alone before a pass is given up */
 #define RETRY_MS 1000
 #define QUIET_MS 60000	       /* without a failure, before writing is said to go on */
-#define STUCK_VERIFY_MAX (8u << 20) /* bytes to be verified while stuck */
-
-struct room_waiter {
-	struct list link;
-	void (*room)(void *ctx);
-	void *ctx;
-};
-
-struct store_queue {
-	queue_commit_fn *commit;
-	void *ctx;
-	pthread_t verifier, committer;
-	pthread_mutex_t lock;
-	pthread_cond_t to_verify, to_commit; /* work for a thread */
-	pthread_cond_t progress;	     /* items finished, or a pass failed */
-	struct list live;		     /* every item, oldest first */
-	struct list unverified, ready;
-	struct list rooms;     /* of struct room_waiter */
-	struct map pending;    /* multihash -> newest verified item */
-	atomic_size_t visible; /* items in pending */
-	size_t bytes, verify_bytes, ready_bytes;
-	atomic_size_t guest_bytes, guest_max;
-	uint64_t next_seq;
-	uint64_t ready_since_ms; /* when ready stopped being empty */
-	uint64_t retry_at_ms;
-	uint64_t failed_passes;
-	unsigned syncing;
-	int stuck;   /* 0 or the error of the last pass */
-	int failure; /* of the last pass that failed */
-	int lost;    /* 0 or why blocks were given up since the last sync that told so */
-	bool retry, closing, verifier_done;
-	bool guest_failed; /* a block that nobody waits for was not written */
-	bool told;	   /* the log says that writing fails */
-	uint64_t quiet_until_ms, lost_guests;
-	struct queue_item *batch[QUEUE_BATCH_MAX]; /* committer's */
-};
 
 /* ---- items; the lock is held ---- */
-
-static bool has_room(const struct store_queue *queue, unsigned flags)
-{
-	if (queue->stuck && (flags & STORE_VERIFY))
-		return queue->verify_bytes < STUCK_VERIFY_MAX;
-	if (!(flags & STORE_WAIT) && queue->guest_bytes >= queue->guest_max)
-		return false;
-	return queue->bytes < STORE_QUEUE_MAX;
-}
 
 static bool much_room(const struct store_queue *queue)
 {
@@ -72,13 +26,13 @@ static bool much_room(const struct store_queue *queue)
 	return queue->bytes <= STORE_QUEUE_MAX / 2 && queue->guest_bytes <= queue->guest_max / 2;
 }
 
-static void show(struct store_queue *queue, struct queue_item *item)
+void queue_show(struct store_queue *queue, struct queue_item *item)
 {
 	if (!map_set(&queue->pending, cid_hash_bytes(&item->block->cid), item))
 		atomic_fetch_add(&queue->visible, 1);
 }
 
-static void hide(struct store_queue *queue, struct queue_item *item)
+void queue_hide(struct store_queue *queue, struct queue_item *item)
 {
 	struct bytes multihash = cid_hash_bytes(&item->block->cid);
 
@@ -95,7 +49,7 @@ static bool in_hurry(const struct store_queue *queue)
 	       queue->guest_bytes > queue->guest_max / 2;
 }
 
-static void make_ready(struct store_queue *queue, struct queue_item *item)
+void queue_make_ready(struct store_queue *queue, struct queue_item *item)
 {
 	bool alone = list_empty(&queue->ready);
 
@@ -107,16 +61,15 @@ static void make_ready(struct store_queue *queue, struct queue_item *item)
 		pthread_cond_signal(&queue->to_commit);
 }
 
-static void unready(struct store_queue *queue, struct queue_item *item)
+void queue_unready(struct store_queue *queue, struct queue_item *item)
 {
 	list_remove(&item->step);
 	queue->ready_bytes -= item->cost;
 }
 
-/* The end of an item. */
-static void finish(struct store_queue *queue, struct queue_item *item)
+void queue_finish(struct store_queue *queue, struct queue_item *item)
 {
-	hide(queue, item);
+	queue_hide(queue, item);
 	list_remove(&item->live);
 	list_remove(&item->step);
 	queue->bytes -= item->cost;
@@ -135,7 +88,7 @@ static void lose(struct store_queue *queue, struct queue_item *item, int err)
 	queue->lost = err;
 	if (item->guest)
 		queue->lost_guests++;
-	finish(queue, item);
+	queue_finish(queue, item);
 }
 
 /* Who waited for a block, or syncs, is told the error; of a guest's nobody else tells. One line when writing begins to
@@ -170,7 +123,7 @@ static void verify_one(struct store_queue *queue, struct queue_item *item)
 
 	pthread_mutex_lock(&queue->lock);
 	if (verify && !err && !item->dropped)
-		show(queue, item);
+		queue_show(queue, item);
 	pthread_mutex_unlock(&queue->lock);
 	if (item->verified)
 		item->verified(item->ctx, err, block);
@@ -179,11 +132,11 @@ static void verify_one(struct store_queue *queue, struct queue_item *item)
 		queue->verify_bytes -= item->cost;
 	item->verify = false;
 	if (err)
-		finish(queue, item);
+		queue_finish(queue, item);
 	else if (verify && queue->stuck)
 		lose(queue, item, queue->stuck); /* it can be fetched again */
 	else
-		make_ready(queue, item);
+		queue_make_ready(queue, item);
 	pthread_mutex_unlock(&queue->lock);
 }
 
@@ -251,9 +204,9 @@ static size_t take_batch(struct store_queue *queue)
 			break;
 		if (count && item->keep != queue->batch[0]->keep)
 			continue; /* of the next batch */
-		unready(queue, item);
+		queue_unready(queue, item);
 		if (item->dropped) {
-			finish(queue, item);
+			queue_finish(queue, item);
 			continue;
 		}
 		bytes += item->cost;
@@ -268,7 +221,7 @@ static void finish_batch(struct store_queue *queue, size_t at, size_t count)
 {
 	pthread_mutex_lock(&queue->lock);
 	for (size_t i = at; i < at + count; i++)
-		finish(queue, queue->batch[i]);
+		queue_finish(queue, queue->batch[i]);
 	if (list_empty(&queue->live))
 		queue->stuck = 0; /* who waits for a sync puts again before the pass is done */
 	pthread_mutex_unlock(&queue->lock);
@@ -282,7 +235,7 @@ static void put_back(struct store_queue *queue, struct queue_item *item, int err
 	if (last)
 		lose(queue, item, err);
 	else
-		make_ready(queue, item);
+		queue_make_ready(queue, item);
 }
 
 /* How a pass went; the lock is held. */
@@ -439,184 +392,3 @@ void queue_free(struct store_queue *queue)
 	free_memory(queue);
 }
 
-/* Room for one more, waiting when allowed; the lock is held. */
-static int wait_for_room(struct store_queue *queue, unsigned flags)
-{
-	bool verify = flags & STORE_VERIFY;
-
-	for (;;) {
-		if (queue->stuck && !verify) {
-			/* The engine has nobody to tell: the next sync does. */
-			if (!(flags & STORE_WAIT))
-				queue->lost = queue->stuck;
-			return queue->stuck;
-		}
-		if (has_room(queue, flags))
-			return 0;
-		if (!(flags & STORE_WAIT))
-			return -EAGAIN;
-		pthread_cond_wait(&queue->progress, &queue->lock);
-	}
-}
-
-int queue_put(struct store_queue *queue, struct block *block, unsigned flags,
-	      store_verified_fn *verified, void *ctx)
-{
-	struct queue_item *item = xnew(struct queue_item);
-
-	item->block = block_ref(block);
-	item->cost = block->data.len + ITEM_COST;
-	item->verify = flags & STORE_VERIFY;
-	item->keep = flags & STORE_KEEP;
-	item->guest = !(flags & STORE_WAIT);
-	item->verified = verified;
-	item->ctx = ctx;
-	list_init(&item->step);
-	/* Who may wait is not the loop: then many callers sum side by side. */
-	if ((flags & STORE_WAIT) && !item->verify) {
-		item->sum = XXH3_64bits(block->data.at, block->data.len);
-		item->summed = true;
-	}
-
-	pthread_mutex_lock(&queue->lock);
-	int err = wait_for_room(queue, flags);
-
-	if (err) {
-		pthread_mutex_unlock(&queue->lock);
-		block_unref(block);
-		free(item);
-		return err;
-	}
-	item->seq = queue->next_seq++;
-	queue->bytes += item->cost;
-	if (item->guest)
-		queue->guest_bytes += item->cost;
-	list_add_tail(&queue->live, &item->live);
-	if (item->verify)
-		queue->verify_bytes += item->cost;
-	else
-		show(queue, item);
-	if (item->verify || verified) {
-		list_add_tail(&queue->unverified, &item->step);
-		pthread_cond_signal(&queue->to_verify);
-	} else {
-		make_ready(queue, item);
-	}
-	pthread_mutex_unlock(&queue->lock);
-	return 0;
-}
-
-static bool reached(struct store_queue *queue, uint64_t seq)
-{
-	return list_empty(&queue->live) ||
-	       list_first(&queue->live, struct queue_item, live)->seq >= seq;
-}
-
-int queue_sync(struct store_queue *queue)
-{
-	int err = 0;
-
-	pthread_mutex_lock(&queue->lock);
-	uint64_t seq = queue->next_seq, failed_passes = queue->failed_passes;
-
-	queue->syncing++;
-	queue->retry = true;
-	pthread_cond_signal(&queue->to_commit);
-	while (!reached(queue, seq) && queue->failed_passes == failed_passes)
-		pthread_cond_wait(&queue->progress, &queue->lock);
-	queue->syncing--;
-	if (!reached(queue, seq))
-		err = queue->failure;
-	if (queue->lost) {
-		err = queue->lost;
-		queue->lost = 0;
-	}
-	pthread_mutex_unlock(&queue->lock);
-	return err;
-}
-
-void queue_when_room(struct store_queue *queue, void (*room)(void *ctx), void *ctx)
-{
-	struct room_waiter *waiter = xnew(struct room_waiter);
-
-	waiter->room = room;
-	waiter->ctx = ctx;
-	pthread_mutex_lock(&queue->lock);
-	list_add_tail(&queue->rooms, &waiter->link);
-	pthread_cond_signal(&queue->to_commit);
-	pthread_mutex_unlock(&queue->lock);
-}
-
-void queue_limit(struct store_queue *queue, uint64_t bytes)
-{
-	queue->guest_max = bytes < STORE_QUEUE_MAX ? bytes : STORE_QUEUE_MAX;
-}
-
-uint64_t queue_queued(const struct store_queue *queue)
-{
-	return queue->guest_bytes;
-}
-
-struct block *queue_find(struct store_queue *queue, struct bytes multihash)
-{
-	struct block *block = NULL;
-
-	if (!atomic_load(&queue->visible))
-		return NULL;
-	pthread_mutex_lock(&queue->lock);
-	struct queue_item *item = map_get(&queue->pending, multihash);
-
-	if (item)
-		block = block_ref(item->block);
-	pthread_mutex_unlock(&queue->lock);
-	return block;
-}
-
-bool queue_keep(struct store_queue *queue, struct bytes multihash)
-{
-	pthread_mutex_lock(&queue->lock);
-	struct queue_item *item = map_get(&queue->pending, multihash);
-	bool can = item && (item->keep || !item->committing);
-
-	if (can && !item->keep) /* the committer reads it without the lock */
-		item->keep = true;
-	pthread_mutex_unlock(&queue->lock);
-	return can;
-}
-
-/* Marks the items of this name; false when one is in the committer's hand. The lock is held. */
-static bool drop_items(struct store_queue *queue, struct bytes multihash, bool *any)
-{
-	list_for_each(item, &queue->live, struct queue_item, live)
-	{
-		if (!bytes_equal(cid_hash_bytes(&item->block->cid), multihash))
-			continue;
-		if (item->committing)
-			return false;
-		*any = *any || !item->dropped;
-		item->dropped = true;
-		hide(queue, item);
-	}
-	return true;
-}
-
-bool queue_drop(struct store_queue *queue, struct bytes multihash)
-{
-	bool any = false;
-
-	pthread_mutex_lock(&queue->lock);
-	while (!drop_items(queue, multihash, &any))
-		pthread_cond_wait(&queue->progress, &queue->lock);
-	pthread_mutex_unlock(&queue->lock);
-	return any;
-}
-
-void queue_retry(struct store_queue *queue)
-{
-	pthread_mutex_lock(&queue->lock);
-	if (queue->stuck) {
-		queue->retry = true;
-		pthread_cond_signal(&queue->to_commit);
-	}
-	pthread_mutex_unlock(&queue->lock);
-}

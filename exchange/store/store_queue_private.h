@@ -1,0 +1,58 @@
+/* The inside of the queue, between its two files: store_queue.c has the threads, store_queue_put.c what callers do. */
+#ifndef EXCHANGE_STORE_QUEUE_PRIVATE_H
+#define EXCHANGE_STORE_QUEUE_PRIVATE_H
+
+#include "exchange/store/store_queue.h"
+#include "net/base/map.h"
+
+#include <pthread.h>
+
+#define STUCK_VERIFY_MAX (8u << 20) /* bytes to be verified while stuck */
+
+struct room_waiter {
+	struct list link;
+	void (*room)(void *ctx);
+	void *ctx;
+};
+
+struct store_queue {
+	queue_commit_fn *commit;
+	void *ctx;
+	pthread_t verifier, committer;
+	pthread_mutex_t lock;
+	pthread_cond_t to_verify, to_commit; /* work for a thread */
+	pthread_cond_t progress;	     /* items finished, or a pass failed */
+	struct list live;		     /* every item, oldest first */
+	struct list unverified, ready;
+	struct list rooms;     /* of struct room_waiter */
+	struct map pending;    /* multihash -> newest verified item */
+	atomic_size_t visible; /* items in pending */
+	size_t bytes, verify_bytes, ready_bytes;
+	atomic_size_t guest_bytes, guest_max;
+	uint64_t next_seq;
+	uint64_t ready_since_ms; /* when ready stopped being empty */
+	uint64_t retry_at_ms;
+	uint64_t failed_passes;
+	unsigned syncing;
+	int stuck;   /* 0 or the error of the last pass */
+	int failure; /* of the last pass that failed */
+	int lost;    /* 0 or why blocks were given up since the last sync that told so */
+	bool retry, closing, verifier_done;
+	bool guest_failed; /* a block that nobody waits for was not written */
+	bool told;	   /* the log says that writing fails */
+	uint64_t quiet_until_ms, lost_guests;
+	struct queue_item *batch[QUEUE_BATCH_MAX]; /* committer's */
+};
+
+/* ---- items: the lock is held ---- */
+
+/* queue_find() finds it from now on, or no longer. */
+void queue_show(struct store_queue *queue, struct queue_item *item);
+void queue_hide(struct store_queue *queue, struct queue_item *item);
+/* It waits for the committer, or no longer. */
+void queue_make_ready(struct store_queue *queue, struct queue_item *item);
+void queue_unready(struct store_queue *queue, struct queue_item *item);
+/* The end of an item. */
+void queue_finish(struct store_queue *queue, struct queue_item *item);
+
+#endif
