@@ -56,7 +56,7 @@ struct car_import {
 typedef int car_progress_fn(void *ctx, uint64_t bytes);
 
 /* All of fd (file, pipe...) into the store, each block hashed first, on several threads. Blocks
- * that came before a failure stay. Not synced: store_sync() before telling anybody. result is
+ * that came before a failure stay. Not synced: blocks_sync() before telling anybody. result is
  * zeroed before the first of several imports and released with car_import_release(). -EBADMSG,
  * -EMSGSIZE with why; -EINTR by wait; read()'s and blocks_put()'s errors. */
 int car_import(struct blocks *blocks, int fd, struct wait *wait, car_progress_fn *progress,

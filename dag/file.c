@@ -28,8 +28,7 @@ static int open_raw(struct blocks *blocks, const struct cid *cid, struct wait *w
 {
 	struct block *block;
 	size_t size;
-	int err = cid_is_identity(cid) ? -ENOENT
-				       : store_size(blocks->store, cid_hash_bytes(cid), &size);
+	int err = blocks_size(blocks, cid, &size);
 
 	if (err) {
 		err = blocks_get(blocks, cid, wait, &block);
@@ -99,7 +98,7 @@ uint64_t file_size(const struct file *file)
 static void end_read(struct file_view *view)
 {
 	if (view->reading)
-		store_read_end(&view->read);
+		blocks_read_end(&view->read);
 	view->reading = false;
 }
 
@@ -129,16 +128,13 @@ static int block_bytes(struct file *file, struct file_view *view, const struct c
 			return 0;
 		}
 	}
-	if (cid_is_identity(cid))
-		return -ENOENT; /* its bytes must outlive the CID: blocks_get() makes a block of it
-				 */
 	if (!view->reading) {
-		err = store_read_begin(file->blocks->store, &view->read);
+		err = blocks_read_begin(file->blocks, &view->read);
 		if (err)
 			return err;
 		view->reading = true;
 	}
-	err = store_read_get(&view->read, cid_hash_bytes(cid), data);
+	err = blocks_read_get(&view->read, cid, data);
 	return err == -EIO ? -ENOENT : err; /* corrupt here: blocks_get() may heal it */
 }
 

@@ -28,7 +28,7 @@ struct file_view {
 	struct iovec iov[FILE_IOV_MAX];
 	int count;
 	size_t len;
-	struct store_read read;
+	struct blocks_read read;
 	bool reading;
 	struct block *held[FILE_IOV_MAX];
 	int held_count;

@@ -49,7 +49,7 @@ static struct file_node *known_node(struct file *file, const struct file_piece *
 
 	if (node || piece->len <= BLOCK_MAX)
 		return node;
-	if (store_get(file->blocks->store, &piece->cid, &block)) {
+	if (blocks_get_stored(file->blocks, &piece->cid, &block)) {
 		*unknown = true;
 		return NULL;
 	}
@@ -136,7 +136,7 @@ void file_ahead(struct file *file, uint64_t offset, uint64_t len)
 	uint64_t from, to;
 
 	/* Another thread reads ahead just now: it does so for us too. */
-	if (!file->blocks->fetcher || pthread_mutex_trylock(&file->ahead_lock))
+	if (!blocks_fetches(file->blocks) || pthread_mutex_trylock(&file->ahead_lock))
 		return;
 	if (ahead_range(file, offset, len, &from, &to))
 		file->ahead_asked = file_ask(file, from, to, PIECES_MAX);

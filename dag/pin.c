@@ -159,21 +159,6 @@ struct adding {
 	void *ctx;
 };
 
-/* What is cached is kept from now on. What the daemon fetched may still be in its queue, and it may
- * die or have no room: whoever acknowledges the pin stores what is not there yet. */
-static int keep_block(struct adding *adding, const struct block *block)
-{
-	struct store *store = adding->blocks->store;
-
-	if (cid_is_identity(&block->cid) || !block->data.len)
-		return 0;
-	int err = store_keep(store, cid_hash_bytes(&block->cid));
-
-	if (err != -ENOENT && err != -EIO)
-		return err;
-	return store_put(store, (struct block *)block, STORE_WAIT | STORE_KEEP, NULL, NULL);
-}
-
 /* 0 when the root does not tell: other codecs have no such field, and writers may leave it out. */
 static uint64_t claimed_bytes(const struct block *root)
 {
@@ -199,7 +184,9 @@ static int count_block(void *ctx, const struct block *block, unsigned depth)
 		return -ECANCELED;
 	if (adding->progress)
 		adding->progress(adding->ctx, done);
-	return keep_block(adding, block);
+	/* What is cached is kept from now on. What the daemon fetched may still be in its queue, and
+	 * it may die or have no room: whoever acknowledges the pin stores what is not there yet. */
+	return blocks_keep(adding->blocks, &block->cid, block);
 }
 
 static bool is_below_from(void *ctx, const struct cid *cid)
@@ -267,10 +254,8 @@ static int count_stored(void *ctx, const struct cid *cid, int err)
 	struct adding *adding = ctx;
 	size_t size = 0;
 
-	if (cid_is_identity(cid))
-		size = cid_hash(cid).digest.len;
-	else if (!err)
-		(void)store_size(adding->blocks->store, cid_hash_bytes(cid), &size);
+	if (!err)
+		(void)blocks_size(adding->blocks, cid, &size);
 	adding->pin.blocks++;
 	adding->pin.bytes += size;
 	return 0;
@@ -298,20 +283,19 @@ static int count_all(struct adding *adding, struct wait *wait)
  * left out stays only while the pin is there that keeps it: then all is looked at again. */
 static int fetch_all(struct adding *adding, struct wait *wait, uint64_t timeout_ms)
 {
-	struct store *store = adding->blocks->store;
 	uint64_t epoch;
 	bool again;
 	int err;
 
 	do {
-		epoch = store_epoch(store);
+		epoch = blocks_epoch(adding->blocks);
 		adding->done = (struct pin_progress){ 0 };
 		err = list_below_from(adding, wait);
 		if (!err)
 			err = fetch(adding, adding->blocks, wait, timeout_ms);
 		if (!err)
-			err = store_sync(store);
-		again = epoch != store_epoch(store);
+			err = blocks_sync(adding->blocks);
+		again = epoch != blocks_epoch(adding->blocks);
 		if (adding->from && !is_whole_tree(adding->db, adding->from)) {
 			adding->from = NULL;
 			again = true;

@@ -35,7 +35,7 @@ typedef void pin_progress_fn(void *ctx, const struct pin_progress *progress);
  * goes on after an interruption. timeout_ms: the longest wait for one block. What is pinned so
  * already gets the new name, if there is one; direct becomes recursive. -ENAMETOOLONG; -EEXIST
  * direct asked for, recursive there; -ECANCELED removed meanwhile; blocks_get()'s errors;
- * store_sync()'s. */
+ * blocks_sync()'s. */
 int pin_add(struct db *db, struct blocks *blocks, const struct cid *cid, enum pin_kind kind,
 	    const char *name, struct wait *wait, uint64_t timeout_ms, pin_progress_fn *progress,
 	    void *ctx);

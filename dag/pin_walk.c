@@ -88,7 +88,7 @@ void pin_seen_release(struct pin_seen *seen)
 	map_release(&seen->identities);
 }
 
-static int visit(struct blocks *offline, const struct cid *cid, bool verify, struct wait *wait,
+static int visit(struct blocks *blocks, const struct cid *cid, bool verify,
 		 struct waiting *waiting)
 {
 	struct block *block;
@@ -96,10 +96,8 @@ static int visit(struct blocks *offline, const struct cid *cid, bool verify, str
 
 	/* A leaf need not be read to know that it is here. */
 	if (cid->codec == CODEC_RAW && !verify)
-		return blocks_has(offline, cid) ? 0 : -ENOENT;
-	err = blocks_get(offline, cid, wait, &block);
-	if (err == -EHOSTUNREACH)
-		return -ENOENT;
+		return blocks_has(blocks, cid) ? 0 : -ENOENT;
+	err = blocks_get_stored(blocks, cid, &block);
 	if (err == -EBADMSG)
 		return -EIO;
 	if (err)
@@ -116,10 +114,8 @@ int pin_walk(struct blocks *blocks, const struct cid *root, const struct pin_wal
 	     struct pin_seen *seen, struct wait *wait, pin_walk_fn *each, void *ctx)
 {
 	struct waiting waiting = { 0 };
-	struct blocks offline;
 	int err = 0;
 
-	blocks_init(&offline, blocks->store, NULL);
 	push(&waiting, cid_bytes(root));
 	while (!err && waiting.count > 0) {
 		struct cid cid;
@@ -132,12 +128,11 @@ int pin_walk(struct blocks *blocks, const struct cid *root, const struct pin_wal
 		if (wait_check(wait) == -EINTR)
 			err = -EINTR;
 		else
-			err = visit(&offline, &cid, verify, wait, &waiting);
+			err = visit(blocks, &cid, verify, &waiting);
 		if (err == 0 || err == -ENOENT || err == -EIO)
 			err = each(ctx, &cid, err);
 		push_links(&waiting);
 	}
-	blocks_release(&offline);
 	buf_release(&waiting.cids);
 	buf_release(&waiting.links);
 	return err;

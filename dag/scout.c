@@ -58,7 +58,7 @@ static void release(struct dag_scout *scout)
 
 struct dag_scout *dag_scout_start(struct blocks *blocks, const struct cid *root)
 {
-	if (!blocks->fetcher)
+	if (!blocks_fetches(blocks))
 		return NULL;
 	struct dag_scout *scout = xnew(struct dag_scout);
 

@@ -96,8 +96,7 @@ int dag_stat(struct blocks *blocks, const struct cid *cid, struct wait *wait, st
 	size_t size;
 
 	/* A stored raw block need not be read for its size. */
-	if (cid->codec == CODEC_RAW && !cid_is_identity(cid) &&
-	    !store_size(blocks->store, cid_hash_bytes(cid), &size)) {
+	if (cid->codec == CODEC_RAW && !blocks_size(blocks, cid, &size)) {
 		*stat = (struct dag_stat){
 			.type = DAG_FILE,
 			.size = size,

@@ -242,7 +242,7 @@ static void fill(struct walk_ahead *ahead, uint64_t before, struct wait *wait)
 
 void walk_ahead_come(struct walk_ahead *ahead, const struct cid *cid, struct wait *wait)
 {
-	if (!ahead->blocks->fetcher)
+	if (!blocks_fetches(ahead->blocks))
 		return;
 	struct ahead_entry *entry = map_remove(&ahead->held, cid_bytes(cid));
 	bool here = blocks_has(ahead->blocks, cid), met = entry != NULL;

@@ -41,7 +41,7 @@ struct walk_ahead {
 	size_t batched;
 };
 
-/* The first five members are set. Without a fetcher nothing is ever asked for. */
+/* The first five members are set. If blocks_fetches() is false nothing is ever asked for. */
 void walk_ahead_init(struct walk_ahead *ahead);
 /* After all frames were unmarked. */
 void walk_ahead_release(struct walk_ahead *ahead);

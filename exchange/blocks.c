@@ -62,8 +62,8 @@ static int get_remote(struct blocks *blocks, const struct cid *cid, struct wait 
 	if (!err && why == -EIO) {
 		char text[CID_TEXT_MAX];
 
-		/* Whoever fetched it may keep another store: mend this one. It may have been rotten where
-		 * blocks are kept. */
+		/* Whoever fetched it may keep another store: mend this one. It may have been rotten
+		 * where blocks are kept. */
 		err = store_put(blocks->store, *out, STORE_KEEP, NULL, NULL);
 		log_info("store", "healed cid=%s %s", cid_text(cid, text),
 			 err ? err_text(err) : "");
@@ -74,18 +74,31 @@ static int get_remote(struct blocks *blocks, const struct cid *cid, struct wait 
 	return err;
 }
 
+/* Without asking anybody. -ENOENT: it has to be fetched. */
+static int get_stored(struct blocks *blocks, const struct cid *cid, struct block **out)
+{
+	if (is_empty_block(cid)) {
+		*out = block_copy(cid, bytes_of(NULL, 0));
+		return 0;
+	}
+	return store_get(blocks->store, cid, out); /* identity too */
+}
+
 int blocks_get(struct blocks *blocks, const struct cid *cid, struct wait *wait, struct block **out)
 {
 	int err = cid_allowed(cid);
 
 	if (err)
 		return err;
-	if (is_empty_block(cid)) {
-		*out = block_copy(cid, bytes_of(NULL, 0));
-		return 0;
-	}
-	err = store_get(blocks->store, cid, out); /* identity too */
+	err = get_stored(blocks, cid, out);
 	return err ? get_remote(blocks, cid, wait, err, out) : 0;
+}
+
+int blocks_get_stored(struct blocks *blocks, const struct cid *cid, struct block **out)
+{
+	int err = cid_allowed(cid);
+
+	return err ? err : get_stored(blocks, cid, out);
 }
 
 bool blocks_has(struct blocks *blocks, const struct cid *cid)
@@ -93,6 +106,55 @@ bool blocks_has(struct blocks *blocks, const struct cid *cid)
 	return cid_is_identity(cid) || is_empty_block(cid) ||
 	       store_has(blocks->store, cid_hash_bytes(cid));
 }
+
+int blocks_size(struct blocks *blocks, const struct cid *cid, size_t *size)
+{
+	int err = cid_allowed(cid);
+
+	if (err)
+		return err;
+	if (cid_is_identity(cid)) {
+		*size = cid_hash(cid).digest.len;
+		return 0;
+	}
+	return store_size(blocks->store, cid_hash_bytes(cid), size);
+}
+
+bool blocks_fetches(const struct blocks *blocks)
+{
+	return blocks->fetcher != NULL;
+}
+
+/* ---- views ---- */
+
+int blocks_read_begin(struct blocks *blocks, struct blocks_read *read)
+{
+	struct store_read under;
+	int err = store_read_begin(blocks->store, &under);
+
+	read->blocks = blocks;
+	read->state = under.txn;
+	return err;
+}
+
+int blocks_read_get(struct blocks_read *read, const struct cid *cid, struct bytes *data)
+{
+	struct store_read under = { .store = read->blocks->store, .txn = read->state };
+
+	if (cid_is_identity(cid))
+		return -ENOENT; /* its bytes must outlive the CID: blocks_get() makes a block of it
+				 */
+	return store_read_get(&under, cid_hash_bytes(cid), data);
+}
+
+void blocks_read_end(struct blocks_read *read)
+{
+	struct store_read under = { .store = read->blocks->store, .txn = read->state };
+
+	store_read_end(&under);
+}
+
+/* ---- asking ahead, writing ---- */
 
 void exchange_prefetch(struct blocks *blocks, const struct cid *cids, size_t count)
 {
@@ -120,6 +182,27 @@ int blocks_put(struct blocks *blocks, struct block *block)
 	if (!err && blocks->fetcher)
 		blocks->fetcher->ops->have(blocks->fetcher, &block->cid, 1);
 	return err;
+}
+
+int blocks_keep(struct blocks *blocks, const struct cid *cid, const struct block *block)
+{
+	if (cid_is_identity(cid) || (block && !block->data.len))
+		return 0;
+	int err = store_keep(blocks->store, cid_hash_bytes(cid));
+
+	if (!block || (err != -ENOENT && err != -EIO))
+		return err;
+	return store_put(blocks->store, (struct block *)block, STORE_WAIT | STORE_KEEP, NULL, NULL);
+}
+
+int blocks_sync(struct blocks *blocks)
+{
+	return store_sync(blocks->store);
+}
+
+uint64_t blocks_epoch(struct blocks *blocks)
+{
+	return store_epoch(blocks->store);
 }
 
 void fetcher_free(struct fetcher *fetcher)

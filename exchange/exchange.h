@@ -5,15 +5,15 @@
  *
  * Two faces:
  *   - struct exchange: the engine (Bitswap client and server); loop thread only.
- *   - struct blocks: how straight-line code on any other thread gets and puts blocks, waiting with a deadline
- *     and interruptibly. Its remote half is a fetcher: the engine in the daemon, the control socket in a
- *     command, none when offline. */
+ *   - struct blocks (blocks.h): how straight-line code on any other thread gets and puts blocks, waiting with a
+ *     deadline and interruptibly. Its remote half is a struct fetcher (fetcher.h): the engine in the daemon, the
+ *     control socket in a command, none when offline. */
 #ifndef EXCHANGE_EXCHANGE_H
 #define EXCHANGE_EXCHANGE_H
 
-#include "exchange/store/block.h"
+#include "exchange/blocks.h"
+#include "exchange/fetcher.h"
 #include "exchange/store/store.h"
-#include "net/base/wait.h"
 #include "net/net.h"
 #include "routing/routing.h"
 
@@ -89,57 +89,5 @@ int exchange_ledger(const struct exchange *exchange, const struct peer_id *peer,
 		    struct exchange_ledger *ledger); /* -ENOENT */
 int exchange_each_peer(const struct exchange *exchange,
 		       int (*each)(void *ctx, const struct exchange_ledger *ledger), void *ctx);
-
-/* ---- blocks: the blocking face (any thread but the loop's) ---- */
-
-/* The remote half. All functions are called on the asking thread. session is chosen by fetch_open(). */
-struct fetcher;
-struct fetcher_ops {
-	/* A session of its own for a tree or an open file; never NULL. */
-	void *(*open)(struct fetcher *fetcher);
-	void (*close)(struct fetcher *fetcher, void *session);
-	/* Wait for one block: *out is one reference. Errors as exchange_get()'s, and -EINTR. */
-	int (*fetch)(struct fetcher *fetcher, void *session, const struct cid *cid,
-		     struct wait *wait, struct block **out);
-	/* Ask for many, wait for none: they go to the store, and a fetch() for one joins the want. */
-	void (*prefetch)(struct fetcher *fetcher, void *session, const struct cid *cids,
-			 size_t count);
-	/* New local blocks (see exchange_have). */
-	void (*have)(struct fetcher *fetcher, const struct cid *cids, size_t count);
-	void (*free)(struct fetcher *fetcher);
-};
-
-struct fetcher {
-	const struct fetcher_ops *ops;
-};
-
-/* A fetcher that posts to the engine's loop. Borrows both. Any thread may use it. Free on the loop's thread (or
- * when the loop runs no more), after the last blocking thread ended and before exchange_free(). */
-struct fetcher *fetcher_of_exchange(struct exchange *exchange, struct loop *loop);
-void fetcher_free(struct fetcher *fetcher); /* NULL is ignored */
-
-/* Store and fetcher together, for one tree or one open file. A value type, cheap; blocks_release() closes the
- * session (opened by the first miss). One may be used by several threads at once. */
-struct blocks {
-	struct store *store;
-	struct fetcher *fetcher; /* NULL: offline */
-	_Atomic(void *) session;
-};
-
-void blocks_init(struct blocks *blocks, struct store *store, struct fetcher *fetcher);
-void blocks_release(struct blocks *blocks);
-
-/* One reference to a verified block: identity CIDs from the CID itself, the empty raw block without asking, then
- * the store, then the fetcher. -EBADMSG CID not allowed; -EHOSTUNREACH not stored and offline; -ETIMEDOUT; -EINTR; -EIO
- * corrupt here and not to be had elsewhere. wait was started by the caller. */
-int blocks_get(struct blocks *blocks, const struct cid *cid, struct wait *wait, struct block **out);
-/* Make sure it is in the store or in memory soon; never waits, never fails. Skips what is stored already. At most
- * EXCHANGE_PREFETCH_MAX CIDs a call count, the rest is ignored. */
-#define EXCHANGE_PREFETCH_MAX 1024
-void exchange_prefetch(struct blocks *blocks, const struct cid *cids, size_t count);
-/* In the store (or identity)? Never fetches. */
-bool blocks_has(struct blocks *blocks, const struct cid *cid);
-/* A block of our own making: already hashed. Waits when the store's queue is full. */
-int blocks_put(struct blocks *blocks, struct block *block);
 
 #endif

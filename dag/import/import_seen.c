@@ -90,7 +90,7 @@ struct node {
 };
 
 struct below {
-	struct store *store;
+	struct blocks *blocks;
 	struct node *stack; /* nodes to look into */
 	size_t count, cap;
 	unsigned depth;	     /* of what is pushed */
@@ -101,7 +101,7 @@ struct below {
 static int push(void *ctx, const struct cid *cid)
 {
 	struct below *below = ctx;
-	int err = cid_is_identity(cid) ? 0 : store_keep(below->store, cid_hash_bytes(cid));
+	int err = blocks_keep(below->blocks, cid, NULL);
 
 	below->links++;
 	if (err || cid->codec == CODEC_RAW || below->depth >= below->leaf_depth)
@@ -118,7 +118,7 @@ static int look_below(struct below *below, const struct node *node, bool is_bala
 {
 	uint64_t links = below->links;
 	struct block *block;
-	int err = store_get(below->store, &node->cid, &block);
+	int err = blocks_get_stored(below->blocks, &node->cid, &block);
 
 	if (err)
 		return err;
@@ -135,7 +135,7 @@ static int look_below(struct below *below, const struct node *node, bool is_bala
  * tree, but for the first: all have its depth. */
 static int keep_all(const struct seen *seen, const struct cid *root, struct wait *wait)
 {
-	struct below below = { .store = seen->blocks->store, .leaf_depth = UINT_MAX };
+	struct below below = { .blocks = seen->blocks, .leaf_depth = UINT_MAX };
 	int err = push(&below, root);
 
 	while (!err && below.count) {

@@ -34,7 +34,7 @@ struct seen *seen_open(struct blocks *blocks, const struct import_config *config
 void seen_close(struct seen *seen);
 
 /* path: absolute. Was it added as it is now, and is all of it stored? Then all is kept
- * (store_keep()) and file->root is filled in. -ENOENT; -EINTR. */
+ * (blocks_keep()) and file->root is filled in. -ENOENT; -EINTR. */
 int seen_find(struct seen *seen, const char *path, const struct stat *stat, struct wait *wait,
 	      struct seen_file *file);
 /* Fills in key and state, for seen_note(). */

@@ -1,0 +1,76 @@
+/* A source of blocks, for one tree or one open file: what straight-line code gets, views and puts,
+ * whatever stands behind it. Today that is the store, then a fetcher.
+ *
+ * Any thread but the loop's; several threads may use one source at once. A block that is handed out
+ * was checked against its CID. */
+#ifndef EXCHANGE_BLOCKS_H
+#define EXCHANGE_BLOCKS_H
+
+#include "exchange/store/store.h"
+#include "net/base/wait.h"
+
+struct fetcher;
+
+/* A value type, cheap; blocks_release() closes the fetcher's session, which the first miss opens.
+ */
+struct blocks {
+	struct store *store;
+	struct fetcher *fetcher; /* NULL: offline */
+	_Atomic(void *) session;
+};
+
+void blocks_init(struct blocks *blocks, struct store *store, struct fetcher *fetcher);
+void blocks_release(struct blocks *blocks);
+
+/* ---- reading ---- */
+
+/* One reference to a verified block: identity CIDs from the CID itself, the empty raw block without
+ * asking, then the store, then the fetcher. -EBADMSG CID not allowed; -EHOSTUNREACH not stored and
+ * offline; -ETIMEDOUT; -EINTR; -EIO corrupt here and not to be had elsewhere. wait was started by
+ * the caller. */
+int blocks_get(struct blocks *blocks, const struct cid *cid, struct wait *wait, struct block **out);
+/* The same without asking anybody: never fetches, never waits. -ENOENT not stored; -EIO corrupt
+ * here; -EBADMSG. */
+int blocks_get_stored(struct blocks *blocks, const struct cid *cid, struct block **out);
+/* Is it in the store (or identity)? Never fetches. */
+bool blocks_has(struct blocks *blocks, const struct cid *cid);
+/* How many bytes a stored block has, without a copy of it. Never fetches. -ENOENT; -EIO; -EBADMSG.
+ */
+int blocks_size(struct blocks *blocks, const struct cid *cid, size_t *size);
+/* Does blocks_get() ask others for what is not stored? If not, asking ahead is of no use. */
+bool blocks_fetches(const struct blocks *blocks);
+/* Make sure it is in the store or in memory soon; never waits, never fails. Skips what is stored
+ * already. At most EXCHANGE_PREFETCH_MAX CIDs a call count, the rest is ignored. */
+#define EXCHANGE_PREFETCH_MAX 1024
+void exchange_prefetch(struct blocks *blocks, const struct cid *cids, size_t count);
+
+/* A short look at stored blocks, on one thread; at most one at a time per thread. While it is open,
+ * data handed out stays valid: the store's own memory, without a copy. Never keep one while waiting
+ * for anything. */
+struct blocks_read {
+	struct blocks *blocks;
+	void *state; /* the source's */
+};
+
+/* 0, or -errno, and then the end must not follow. */
+int blocks_read_begin(struct blocks *blocks, struct blocks_read *read);
+/* *data borrows until blocks_read_end(). -ENOENT not stored, and for every identity CID; -EIO
+ * corrupt here: blocks_get() may heal it. */
+int blocks_read_get(struct blocks_read *read, const struct cid *cid, struct bytes *data);
+void blocks_read_end(struct blocks_read *read);
+
+/* ---- writing ---- */
+
+/* A block of our own making: already hashed. Waits when the store's queue is full. */
+int blocks_put(struct blocks *blocks, struct block *block);
+/* A stored block is kept from now on, not only cached. block is NULL, or what blocks_get() gave for
+ * cid: then it is stored if it is not there any more. Identity CIDs need no keeping. Waits when the
+ * store's queue is full. -ENOENT not stored, -EIO corrupt here (both without block only);
+ * blocks_put()'s. */
+int blocks_keep(struct blocks *blocks, const struct cid *cid, const struct block *block);
+/* As store_sync(). */
+int blocks_sync(struct blocks *blocks);
+/* As store_epoch(): changes when a collection begins and when it ends. */
+uint64_t blocks_epoch(struct blocks *blocks);
+
+#endif
