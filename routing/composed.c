@@ -18,6 +18,9 @@ struct composed {
 	size_t count;
 	struct list queries;
 	unsigned query_count;
+	unsigned closing; /* parts that are not closed yet */
+	void (*closed)(void *ctx);
+	void *closed_ctx;
 };
 
 struct query;
@@ -288,15 +291,31 @@ static bool is_reaching(struct router *router, const struct peer_id *peer)
 
 /* ---- start and end ---- */
 
-static void composed_free(struct router *router)
+static void on_part_closed(void *ctx)
+{
+	struct composed *composed = ctx;
+	void (*done)(void *ctx) = composed->closed;
+	void *closed_ctx = composed->closed_ctx;
+
+	if (--composed->closing > 0)
+		return;
+	free(composed);
+	done(closed_ctx);
+}
+
+static void composed_close(struct router *router, void (*done)(void *ctx), void *ctx)
 {
 	struct composed *composed = container_of(router, struct composed, router);
+	size_t count = composed->count;
 
 	while (!list_empty(&composed->queries))
 		query_free(list_first(&composed->queries, struct query, node));
-	for (size_t i = 0; i < composed->count; i++)
-		router_free(composed->parts[i]);
-	free(composed);
+	composed->closed = done;
+	composed->closed_ctx = ctx;
+	composed->closing = (unsigned)count + 1; /* this call too: parts may be closed at once */
+	for (size_t i = 0; i < count; i++)
+		router_close(composed->parts[i], on_part_closed, composed);
+	on_part_closed(composed);
 }
 
 static const struct router_ops ops = {
@@ -305,7 +324,7 @@ static const struct router_ops ops = {
 	.provide = provide,
 	.put_value = put_value,
 	.get_value = get_value,
-	.free = composed_free,
+	.close = composed_close,
 	.compare = compare,
 	.is_reaching = is_reaching,
 };

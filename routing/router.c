@@ -143,10 +143,19 @@ static void finder_free(struct routing_finder *finder)
 	free(finder);
 }
 
-void router_free(struct router *router)
+static void nobody_waits(void *ctx)
 {
-	if (!router)
+	(void)ctx;
+}
+
+void router_close(struct router *router, void (*done)(void *ctx), void *ctx)
+{
+	if (!done)
+		done = nobody_waits;
+	if (!router) {
+		done(ctx);
 		return;
+	}
 	finder_free(router->finder);
-	router->ops->free(router);
+	router->ops->close(router, done, ctx);
 }

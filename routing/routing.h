@@ -44,7 +44,9 @@ struct router_ops {
 	struct routing_query *(*get_value)(struct router *router, struct bytes key,
 					   uint64_t deadline_ms, routing_value_fn *found,
 					   routing_done_fn *done, void *ctx);
-	void (*free)(struct router *router);
+	/* Cancels its queries and frees the router. done(ctx) runs once, before this returns or later:
+	 * when all that it used is let go. No other callback runs any more. */
+	void (*close)(struct router *router, void (*done)(void *ctx), void *ctx);
 	/* Of two good records of key: > 0 when a is better than b, < 0 worse, 0 the same (or not known). */
 	int (*compare)(struct router *router, struct bytes key, struct bytes a, struct bytes b);
 	/* A search of its own is reaching for peer right now: then the finder does not search for it, else
@@ -80,11 +82,14 @@ struct routing_query *routing_get_value(struct router *router, struct bytes key,
 					uint64_t deadline_ms, routing_value_fn *found,
 					routing_done_fn *done, void *ctx);
 void routing_cancel(struct routing_query *query); /* NULL is ignored */
-void router_free(struct router *router);	  /* cancels its queries; NULL is ignored */
+/* Cancels its queries and frees the router. done(ctx) runs once, before this returns or later: when all
+ * that it used is let go; only then may the swarm and the db be closed. done may be NULL: nobody waits.
+ * A NULL router is closed at once. Not from inside a callback of the router. */
+void router_close(struct router *router, void (*done)(void *ctx), void *ctx);
 
 /* From now on the swarm asks this router for addresses of peers it must dial and does not know; at most 64
- * searches at once, more fail with -EAGAIN. Once per router, and one router per swarm; router_free() ends it,
- * so it comes before swarm_free(). */
+ * searches at once, more fail with -EAGAIN. Once per router, and one router per swarm; router_close()
+ * ends it, so it comes before swarm_close(). */
 void routing_attach_finder(struct router *router, struct swarm *swarm);
 
 /* Asks several routers side by side and merges: providers deduplicated, the first good peer wins, the best

@@ -273,21 +273,30 @@ static void stop_swarm(void *ctx)
 		daemon->net_stopped(daemon);
 }
 
+static void on_router_closed(void *ctx)
+{
+	struct daemon *daemon = ctx;
+	struct autonat *autonat = daemon->autonat;
+
+	daemon->autonat = NULL;
+	if (autonat)
+		autonat_close(autonat, stop_swarm, daemon);
+	else
+		stop_swarm(daemon);
+}
+
 void daemon_net_stop(struct daemon *daemon, void (*done)(void *ctx))
 {
 	fetcher_free(daemon->fetcher);
 	if (daemon->exchange)
 		exchange_free(daemon->exchange);
-	router_free(daemon->router);
+	struct router *router = daemon->router;
+
 	daemon->router = daemon->wan = daemon->lan = NULL;
 	daemon->fetcher = NULL;
 	daemon->exchange = NULL;
 	daemon->net_stopped = done;
-	if (daemon->autonat)
-		autonat_close(daemon->autonat, stop_swarm, daemon);
-	else
-		stop_swarm(daemon);
-	daemon->autonat = NULL;
+	router_close(router, on_router_closed, daemon);
 }
 
 json_t *daemon_addrs(const struct daemon *daemon, bool listening, bool with_id)

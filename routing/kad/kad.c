@@ -267,7 +267,8 @@ void kad_set_mode(struct router *router, enum kad_mode mode)
 		kad_serve(kad, mode == KAD_SERVER);
 }
 
-static void kad_free(struct router *router)
+/* Nothing of a node outlives this call. */
+static void kad_close(struct router *router, void (*done)(void *ctx), void *ctx)
 {
 	struct kad *kad = kad_of(router);
 
@@ -283,6 +284,7 @@ static void kad_free(struct router *router)
 	kad_providers_release(&kad->providers);
 	kad_values_release(&kad->values);
 	free(kad);
+	done(ctx);
 }
 
 static int kad_compare(struct router *router, struct bytes key, struct bytes a, struct bytes b)
@@ -303,7 +305,7 @@ static const struct router_ops ops = {
 	.provide = kad_query_provide,
 	.put_value = kad_query_put_value,
 	.get_value = kad_query_get_value,
-	.free = kad_free,
+	.close = kad_close,
 	.compare = kad_compare,
 	.is_reaching = kad_is_reaching,
 };

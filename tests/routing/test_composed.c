@@ -15,7 +15,9 @@
 struct fake {
 	struct router router;
 	struct routing_query query;
-	bool running, cancelled, freed, refuses;
+	bool running, cancelled, freed, refuses, closes_late;
+	void (*closed)(void *ctx);
+	void *closed_ctx;
 	routing_peer_fn *on_peer;
 	routing_provider_fn *on_provider;
 	routing_value_fn *on_value;
@@ -85,9 +87,15 @@ static struct routing_query *fake_get(struct router *router, struct bytes key, u
 	return fake_start(router, ctx);
 }
 
-static void fake_free(struct router *router)
+static void fake_close(struct router *router, void (*done)(void *ctx), void *ctx)
 {
-	container_of(router, struct fake, router)->freed = true;
+	struct fake *fake = container_of(router, struct fake, router);
+
+	fake->freed = true;
+	fake->closed = done;
+	fake->closed_ctx = ctx;
+	if (!fake->closes_late)
+		done(ctx);
 }
 
 static int fake_compare(struct router *router, struct bytes key, struct bytes a, struct bytes b)
@@ -101,7 +109,7 @@ static const struct router_ops ops = { .find_peer = fake_peer,
 				       .find_providers = fake_providers,
 				       .provide = fake_provide,
 				       .get_value = fake_get,
-				       .free = fake_free,
+				       .close = fake_close,
 				       .compare = fake_compare };
 
 static void tell_done(struct fake *fake, int err, unsigned count)
@@ -165,7 +173,7 @@ static void pair_init(struct pair *pair)
 
 static void pair_free(struct pair *pair)
 {
-	router_free(pair->router);
+	router_close(pair->router, NULL, NULL);
 	assert_true(pair->a.freed && pair->b.freed);
 	assert_false(pair->a.running || pair->b.running);
 }
@@ -269,6 +277,38 @@ static void only_better_values_are_passed_on(void **state)
 	pair_free(&p);
 }
 
+static void count_closed(void *ctx)
+{
+	++*(unsigned *)ctx;
+}
+
+static void closing_waits_for_the_last_part(void **state)
+{
+	unsigned closed = 0;
+	struct pair p;
+
+	(void)state;
+	pair_init(&p);
+	p.a.closes_late = p.b.closes_late = true;
+	assert_non_null(routing_provide(p.router, key, 1, on_done, &p.heard));
+	router_close(p.router, count_closed, &closed);
+	assert_true(p.a.freed && p.b.freed && p.a.cancelled && p.b.cancelled);
+	assert_int_equal(closed, 0);
+	p.b.closed(p.b.closed_ctx);
+	assert_int_equal(closed, 0);
+	p.a.closed(p.a.closed_ctx);
+	assert_int_equal(closed, 1);
+	/* Parts that are closed at once, none, and no router. */
+	pair_init(&p);
+	router_close(p.router, count_closed, &closed);
+	assert_int_equal(closed, 2);
+	router_close(composed_new(NULL, NULL, 0), count_closed, &closed);
+	assert_int_equal(closed, 3);
+	router_close(NULL, count_closed, &closed);
+	assert_int_equal(closed, 4);
+	assert_int_equal(p.heard.done, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -276,6 +316,7 @@ int main(void)
 		cmocka_unit_test(the_first_good_peer_wins),
 		cmocka_unit_test(one_success_is_enough_to_have_provided),
 		cmocka_unit_test(only_better_values_are_passed_on),
+		cmocka_unit_test(closing_waits_for_the_last_part),
 	};
 
 	return cmocka_run_group_tests_name("routing/composed", tests, NULL, NULL);

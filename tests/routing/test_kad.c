@@ -50,9 +50,9 @@ static struct three three_new(void)
 
 static void three_free(struct three *t)
 {
-	router_free(t->rc);
-	router_free(t->rb);
-	router_free(t->ra);
+	router_close(t->rc, NULL, NULL);
+	router_close(t->rb, NULL, NULL);
+	router_close(t->ra, NULL, NULL);
 	lab_free(t->lab);
 }
 
@@ -113,8 +113,8 @@ static void a_standing_announcement_waits_for_peers(void **state)
 	assert_int_equal(heard.found, 1);
 	search(lab, ra, key_of(19, key), &heard);
 	assert_int_equal(heard.found, 0);
-	router_free(ra);
-	router_free(rb);
+	router_close(ra, NULL, NULL);
+	router_close(rb, NULL, NULL);
 	lab_free(lab);
 }
 
@@ -156,8 +156,8 @@ static void the_list_in_the_db_is_announced(void **state)
 	kad_stats(rb, &stats);
 	assert_int_equal(stats.provided, before);
 	assert_int_equal(stats.provide_pending, 0);
-	router_free(ra);
-	router_free(rb);
+	router_close(ra, NULL, NULL);
+	router_close(rb, NULL, NULL);
 	lab_free(lab);
 	db_close(db);
 }
@@ -210,7 +210,7 @@ static void an_empty_network_answers_at_once(void **state)
 	routing_provide(router, key_of(1, key), lab_deadline(lab, 60000), heard_done, &heard);
 	lab_until(lab, &heard.done);
 	assert_int_equal(heard.err, -EHOSTUNREACH);
-	router_free(router);
+	router_close(router, NULL, NULL);
 	lab_free(lab);
 }
 
@@ -338,7 +338,7 @@ static unsigned ask_three(const char *const values[3], unsigned checks_left, str
 	query->checks = KAD_VALUE_CHECKS_MAX - checks_left;
 	lab_until(lab, &heard->done);
 	for (uint8_t i = 0; i < 4; i++)
-		router_free(routers[i]);
+		router_close(routers[i], NULL, NULL);
 	lab_free(lab);
 	return checks_asking;
 }
@@ -376,15 +376,15 @@ static void the_table_survives_a_restart(void **state)
 	rb = kad_lab_node(b, db);
 	assert_int_equal(lab_connect(lab, b, a), 0);
 	kad_lab_peers(lab, rb, 1);
-	router_free(rb);
+	router_close(rb, NULL, NULL);
 	swarm_disconnect(b, swarm_self(a));
 	lab_run(lab, 50);
 	assert_int_equal(db_flush(db), 0);
 	rb = kad_lab_node(b, db);
 	kad_stats(rb, &stats);
 	assert_int_equal(stats.table_peers, 1);
-	router_free(rb);
-	router_free(ra);
+	router_close(rb, NULL, NULL);
+	router_close(ra, NULL, NULL);
 	lab_free(lab);
 	db_close(db);
 }
@@ -406,8 +406,8 @@ static void a_client_is_not_asked(void **state)
 	/* By identify push it is heard that this changed. */
 	kad_set_mode(rb, KAD_SERVER);
 	kad_lab_peers(lab, ra, 1);
-	router_free(rb);
-	router_free(ra);
+	router_close(rb, NULL, NULL);
+	router_close(ra, NULL, NULL);
 	lab_free(lab);
 }
 
@@ -425,8 +425,8 @@ static void the_bootstrap_list_is_dialled(void **state)
 	config.bootstrap_count = 1;
 	rb = kad_new(b, NULL, &config);
 	kad_lab_peers(lab, rb, 1);
-	router_free(rb);
-	router_free(ra);
+	router_close(rb, NULL, NULL);
+	router_close(ra, NULL, NULL);
 	lab_free(lab);
 }
 
@@ -443,7 +443,7 @@ static void dead_peers_are_passed_over(void **state)
 	routing_attach_finder(t.rc, t.c);
 	assert_int_equal(lab_connect(t.lab, t.c, t.a), 0);
 	kad_lab_peers(t.lab, t.rc, 1);
-	router_free(t.rb);
+	router_close(t.rb, NULL, NULL);
 	lab_close(t.lab, t.b);
 	search(t.lab, t.rc, key_of(1, key), &heard);
 	assert_int_equal(heard.err, 0);
@@ -489,7 +489,7 @@ static void a_crowd_finds_all(void **state)
 		assert_true(peer_id_equal(&heard[i].peer, swarm_self(swarms[i])));
 	}
 	for (uint8_t i = 0; i < CROWD; i++)
-		router_free(routers[i]);
+		router_close(routers[i], NULL, NULL);
 	lab_free(lab);
 }
 

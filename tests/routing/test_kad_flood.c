@@ -123,7 +123,7 @@ static void asker_free(struct asker *asker)
 {
 	if (!asker->closed)
 		stream_reset(asker->stream, 0);
-	router_free(asker->server);
+	router_close(asker->server, NULL, NULL);
 	lab_free(asker->lab);
 	frame_reader_release(&asker->reader);
 }

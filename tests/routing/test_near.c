@@ -58,10 +58,10 @@ static void the_nearest_of_the_table_are_worth_more(void **state)
 	assert_int_equal(tagged_until(lab, hub, 1), 1);
 	tagged = look_at(hub, swarm_self(swarms[0]));
 	assert_int_equal(tagged.worth, 0);
-	router_free(router);
+	router_close(router, NULL, NULL);
 	assert_int_equal(look_at(hub, NULL).count, 0);
-	router_free(others[0]);
-	router_free(others[1]);
+	router_close(others[0], NULL, NULL);
+	router_close(others[1], NULL, NULL);
 	lab_free(lab);
 }
 

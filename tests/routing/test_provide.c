@@ -105,7 +105,7 @@ static void a_restart_goes_on_where_it_was(void **state)
 	assert_int_equal(lab_connect(lab, b, a), 0);
 	stats = wait_provided(lab, rb, KEYS / 3 * 2);
 	assert_int_equal(stats.provide_pending, 0);
-	router_free(rb);
+	router_close(rb, NULL, NULL);
 	assert_int_equal(db_flush(db), 0);
 	rb = kad_lab_node(b, db);
 	kad_lab_peers(lab, rb, 1);
@@ -114,8 +114,8 @@ static void a_restart_goes_on_where_it_was(void **state)
 	assert_int_equal(stats.provided, 0);
 	assert_int_equal(stats.provide_pending, 0);
 	buf_release(&told);
-	router_free(rb);
-	router_free(ra);
+	router_close(rb, NULL, NULL);
+	router_close(ra, NULL, NULL);
 	lab_free(lab);
 	db_close(db);
 }
@@ -133,7 +133,7 @@ static void what_nobody_took_is_kept_for_the_next_peer(void **state)
 	(void)state;
 	assert_int_equal(lab_connect(lab, b, a), 0);
 	kad_lab_peers(lab, rb, 1);
-	router_free(ra);
+	router_close(ra, NULL, NULL);
 	lab_close(lab, a);
 	for (uint16_t i = 0; i < KEYS; i++)
 		assert_int_equal(kad_provide_start(rb, key_of(i, key)), 0);
@@ -149,8 +149,8 @@ static void what_nobody_took_is_kept_for_the_next_peer(void **state)
 	assert_int_equal(stats.provide_pending, 0);
 	kad_stats(rc, &stats);
 	assert_int_equal(stats.provider_keys, KEYS - 100);
-	router_free(rc);
-	router_free(rb);
+	router_close(rc, NULL, NULL);
+	router_close(rb, NULL, NULL);
 	lab_free(lab);
 }
 
@@ -191,8 +191,8 @@ static void what_left_the_list_is_not_announced(void **state)
 	assert_int_equal(lab_connect(lab, b, a), 0);
 	stats = wait_provided(lab, rb, 100);
 	assert_int_equal(stats.provide_pending, 0);
-	router_free(rb);
-	router_free(ra);
+	router_close(rb, NULL, NULL);
+	router_close(ra, NULL, NULL);
 	lab_free(lab);
 	db_close(db);
 }

@@ -193,8 +193,8 @@ static struct pair pair_told(uint32_t keys, uint32_t full)
 
 static void pair_free(struct pair *pair)
 {
-	router_free(pair->server);
-	router_free(pair->provider);
+	router_close(pair->server, NULL, NULL);
+	router_close(pair->provider, NULL, NULL);
 	lab_free(pair->lab);
 }
 

@@ -65,8 +65,8 @@ static void who_is_reached_serves_until_nobody_comes(void **state)
 	kad_reach_look(kad_of(ra));
 	assert_false(serves(ra));
 	await_none(lab, rb);
-	router_free(ra);
-	router_free(rb);
+	router_close(ra, NULL, NULL);
+	router_close(rb, NULL, NULL);
 	lab_free(lab);
 }
 
@@ -80,7 +80,7 @@ static void who_is_near_shows_nothing_to_the_wide_net(void **state)
 	assert_int_equal(lab_connect(lab, b, a), 0);
 	kad_reach_look(kad_of(ra));
 	assert_false(serves(ra));
-	router_free(ra);
+	router_close(ra, NULL, NULL);
 	lab_free(lab);
 }
 
@@ -106,7 +106,7 @@ static void who_is_told_decides_no_more(void **state)
 	assert_true(serves(ra));
 	kad_stats(ra, &stats);
 	assert_true(stats.automatic);
-	router_free(ra);
+	router_close(ra, NULL, NULL);
 	lab_free(lab);
 }
 
@@ -140,8 +140,8 @@ static void the_word_of_testers_counts_in_the_wide_net(void **state)
 	assert_false(serves(wide));
 	swarm_set_reach(a, REACH_UNKNOWN, NULL, 0);
 	assert_true(serves(wide));
-	router_free(near);
-	router_free(wide);
+	router_close(near, NULL, NULL);
+	router_close(wide, NULL, NULL);
 	lab_free(lab);
 }
 

@@ -84,7 +84,7 @@ static void field_free(struct field *field)
 	kad_region_sweep_stop(&field->sweep);
 	kad_region_set_release(&field->set);
 	for (unsigned i = NODES; i-- > 0;)
-		router_free(field->routers[i]);
+		router_close(field->routers[i], NULL, NULL);
 	lab_free(field->lab);
 	free(field);
 }
@@ -134,7 +134,7 @@ static void the_dead_are_passed_over(void **state)
 	struct field *field = field_new(KEYS);
 
 	(void)state;
-	router_free(field->routers[2]);
+	router_close(field->routers[2], NULL, NULL);
 	field->routers[2] = NULL;
 	lab_close(field->lab, field->swarms[2]);
 	field_start(field);
@@ -154,7 +154,7 @@ static void when_nobody_is_there_all_wait(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < NODES - 1; i++) {
-		router_free(field->routers[i]);
+		router_close(field->routers[i], NULL, NULL);
 		field->routers[i] = NULL;
 		lab_close(field->lab, field->swarms[i]);
 	}

@@ -62,8 +62,8 @@ static void values_are_told_again(void **state)
 		    wallclock_ns() / 1000000 + KAD_VALUE_AGAIN_MS / 2);
 	/* Who keeps it for us does not spread it. */
 	assert_false(value_of(ra, buf_bytes(&key))->own);
-	router_free(ra);
-	router_free(rb);
+	router_close(ra, NULL, NULL);
+	router_close(rb, NULL, NULL);
 	lab_free(lab);
 	buf_release(&key);
 	buf_release(&record);
@@ -86,8 +86,8 @@ static void the_end_may_come_while_telling(void **state)
 	value_of(rb, buf_bytes(&key))->due_ms = 0;
 	kad_upkeep_tell_again(kad_of(rb));
 	assert_non_null(kad_of(rb)->upkeep.telling);
-	router_free(rb);
-	router_free(ra);
+	router_close(rb, NULL, NULL);
+	router_close(ra, NULL, NULL);
 	lab_free(lab);
 	buf_release(&key);
 	buf_release(&record);
@@ -120,8 +120,8 @@ static void health_is_told(void **state)
 		lab_run(lab, 10);
 	assert_int_equal(stats_of(ra).provider_records, 1);
 	assert_int_equal(stats_of(ra).provider_keys, 1);
-	router_free(ra);
-	router_free(rb);
+	router_close(ra, NULL, NULL);
+	router_close(rb, NULL, NULL);
 	lab_free(lab);
 }
 

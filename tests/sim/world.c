@@ -207,7 +207,7 @@ void node_stop(struct node *node, bool quiet)
 	if (node->on_stop)
 		node->on_stop(node->ctx);
 	exchange_free(node->exchange);
-	router_free(node->kad);
+	router_close(node->kad, NULL, NULL);
 	store_close(node->store);
 	node->exchange = NULL;
 	node->kad = NULL;
