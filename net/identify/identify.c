@@ -180,8 +180,10 @@ static const struct stream_events read_events = {
 	.on_close = run_closed,
 };
 
-void identify_connected(struct identify *identify, struct swarm_conn *conn)
+/* Asks the peer of a new connection. */
+static void on_connected(void *ctx, struct swarm_conn *conn)
 {
+	struct identify *identify = ctx;
 	char name[] = IDENTIFY_PROTOCOL;
 	char *const names[] = { name };
 	struct stream *stream = stream_open(conn, names, 1, true, NULL, NULL);
@@ -269,11 +271,11 @@ static void on_asked(void *ctx, struct stream *stream)
 	buf_release(&out);
 }
 
-void identify_ponged(struct identify *identify, struct swarm_conn *conn)
+static void on_ponged(void *ctx, struct swarm_conn *conn)
 {
 	bool more = false;
 
-	(void)identify;
+	(void)ctx;
 	list_for_each_safe(stream, &conn->streams, struct stream, node)
 	{
 		struct run *run = stream->ctx;
@@ -369,14 +371,25 @@ static void on_change(void *ctx)
 	push_all(identify);
 }
 
-void identify_changed(struct identify *identify)
+/* Pushes to every peer, soon, once for many changes. */
+static void on_changed(void *ctx)
 {
-	if (identify && !timer_running(&identify->change))
+	struct identify *identify = ctx;
+
+	if (!timer_running(&identify->change))
 		timer_start(identify->swarm->timers, &identify->change, PUSH_DELAY_MS, on_change,
 			    identify);
 }
 
-struct identify *identify_new(struct swarm *swarm)
+static void release(void *ctx)
+{
+	struct identify *identify = ctx;
+
+	timer_stop(identify->swarm->timers, &identify->change);
+	free(identify);
+}
+
+void identify_serve(struct swarm *swarm)
 {
 	struct identify *identify = xnew(struct identify);
 
@@ -385,13 +398,11 @@ struct identify *identify_new(struct swarm *swarm)
 	list_init(&identify->runs);
 	swarm_handle(swarm, IDENTIFY_PROTOCOL, IDENTIFY_STREAMS_IN_MAX, on_asked, identify);
 	swarm_handle(swarm, PUSH_PROTOCOL, IDENTIFY_STREAMS_IN_MAX, on_push, identify);
-	return identify;
-}
-
-void identify_free(struct identify *identify)
-{
-	if (!identify)
-		return;
-	timer_stop(identify->swarm->timers, &identify->change);
-	free(identify);
+	swarm->inner = (struct swarm_inner){
+		.connected = on_connected,
+		.ponged = on_ponged,
+		.changed = on_changed,
+		.release = release,
+		.ctx = identify,
+	};
 }

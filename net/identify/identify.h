@@ -7,20 +7,10 @@
 #define IDENTIFY_STREAMS_IN_MAX 16 /* per peer */
 #define IDENTIFY_PUSHES_MAX 32	   /* at once */
 
-struct identify;
 struct swarm;
-struct swarm_conn;
 
-/* Registers both protocols. */
-struct identify *identify_new(struct swarm *swarm);
-/* Every connection has ended. NULL is ignored. */
-void identify_free(struct identify *identify);
-/* Ask the peer of a new connection. */
-void identify_connected(struct identify *identify, struct swarm_conn *conn);
-/* The peer has answered a ping of the connection's. */
-void identify_ponged(struct identify *identify, struct swarm_conn *conn);
-/* Our addresses or protocols have changed: push to every peer, soon, once for many changes. NULL is
- * ignored (the swarm is being made or closed). */
-void identify_changed(struct identify *identify);
+/* Registers both protocols, and itself as what the swarm tells of connections (swarm_inner); it ends with the
+ * swarm. */
+void identify_serve(struct swarm *swarm);
 
 #endif

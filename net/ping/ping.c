@@ -142,11 +142,23 @@ static const struct stream_events answer_events = {
 	.on_close = answer_close,
 };
 
-void ping_run(struct swarm_op *op)
+static void ping_run(struct swarm_op *op)
 {
 	random_fill(op->swarm->random, op->ping, PING_LEN);
 	op->ping_got = 0;
 	op->ping_us = now_us(op->stream);
 	stream_accept(op->stream, &answer_events, op);
 	stream_write(op->stream, bytes_of(op->ping, PING_LEN));
+}
+
+struct swarm_op *swarm_ping(struct swarm *swarm, const struct peer_id *peer, uint64_t deadline_ms,
+			    swarm_ping_fn *done, void *ctx)
+{
+	struct swarm_op *op = swarm_op_new(swarm, OP_PING, peer, deadline_ms, ctx);
+
+	op->pinged = done;
+	op->by_user = true;
+	op->run = ping_run;
+	swarm_op_propose(op, PING_PROTOCOL);
+	return op;
 }

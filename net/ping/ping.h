@@ -9,10 +9,8 @@
 #define PING_STREAM_MS 30000 /* a stream's whole life */
 
 struct swarm;
-struct swarm_op;
 
+/* Answers peers that ask. Asking them is net.h's swarm_ping(). */
 void ping_serve(struct swarm *swarm);
-/* The operation's stream is open: send and wait for the echo. */
-void ping_run(struct swarm_op *op);
 
 #endif

@@ -2,8 +2,6 @@
 
 #include "net/base/log.h"
 #include "net/swarm/dial.h"
-#include "net/identify/identify.h"
-#include "net/ping/ping.h"
 #include "net/transport/tcp.h"
 
 #include <assert.h>
@@ -196,8 +194,8 @@ static void fill_upgrade(struct swarm *swarm, const struct swarm_config *given)
 		upgrade->securities[upgrade->security_count++] = given->securities[i];
 }
 
-struct swarm *swarm_new(struct loop *loop, struct random *random, const struct identity *identity,
-			struct db *db, const struct swarm_config *config)
+struct swarm *swarm_make(struct loop *loop, struct random *random, const struct identity *identity,
+			 struct db *db, const struct swarm_config *config)
 {
 	struct swarm *swarm = xnew(struct swarm);
 
@@ -226,10 +224,6 @@ struct swarm *swarm_new(struct loop *loop, struct random *random, const struct i
 	swarm->peerstore = peerstore_new(swarm->timers, db);
 	swarm->connmgr = connmgr_new();
 	swarm->dials = dials_new(swarm);
-	if (!swarm->config.bare) {
-		swarm->identify = identify_new(swarm);
-		ping_serve(swarm);
-	}
 	return swarm;
 }
 
@@ -266,8 +260,9 @@ static void close_all(void *ctx)
 	while (!list_empty(&swarm->dirty))
 		swarm_flush(swarm);
 	assert(list_empty(&swarm->conns));
-	identify_free(swarm->identify);
-	swarm->identify = NULL;
+	if (swarm->inner.release)
+		swarm->inner.release(swarm->inner.ctx);
+	swarm->inner = (struct swarm_inner){ 0 };
 	timer_stop(swarm->timers, &swarm->flush);
 	timer_stop(swarm->timers, &swarm->check);
 	timer_stop(swarm->timers, &swarm->rested);
@@ -336,6 +331,13 @@ struct transport *swarm_transport_for(struct swarm *swarm, const struct multiadd
 	return NULL;
 }
 
+/* Our addresses or protocols are others: peers are to hear of it. */
+static void swarm_changed(struct swarm *swarm)
+{
+	if (swarm->inner.changed)
+		swarm->inner.changed(swarm->inner.ctx);
+}
+
 int swarm_listen(struct swarm *swarm, const struct multiaddr *addr)
 {
 	int err = -ENOTSUP;
@@ -348,7 +350,7 @@ int swarm_listen(struct swarm *swarm, const struct multiaddr *addr)
 		err = transport->ops->listen(transport, addr, on_accept, swarm);
 	}
 	if (!err)
-		identify_changed(swarm->identify);
+		swarm_changed(swarm);
 	return err;
 }
 
@@ -377,7 +379,7 @@ void swarm_set_reach(struct swarm *swarm, enum swarm_reach reach, const struct m
 		for (size_t i = 0; i < count; i++)
 			swarm->external[i] = external[i];
 		swarm->external_count = count;
-		identify_changed(swarm->identify);
+		swarm_changed(swarm);
 	}
 	if (reach == swarm->reach)
 		return;
@@ -413,7 +415,7 @@ int swarm_handle(struct swarm *swarm, const char *protocol, unsigned streams_per
 	handler->ctx = ctx;
 	list_add_tail(&swarm->handlers, &handler->node);
 	swarm->handler_count++;
-	identify_changed(swarm->identify);
+	swarm_changed(swarm);
 	return 0;
 }
 
@@ -427,7 +429,7 @@ void swarm_unhandle(struct swarm *swarm, const char *protocol)
 	swarm->handler_count--;
 	free(handler->protocol);
 	free(handler);
-	identify_changed(swarm->identify);
+	swarm_changed(swarm);
 }
 
 /* ---- addresses and names ---- */

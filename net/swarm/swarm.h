@@ -50,11 +50,24 @@ enum { CODE_NONE = 0, CODE_NEGOTIATION = 0x1000, CODE_STREAM_NEGOTIATION = 0x100
        CODE_CONN_SUPPLANTED = 0x1004, CODE_CONN_COLLECTED = 0x1005, CODE_CONN_SHUTDOWN = 0x1006 };
 
 struct dials;
-struct identify;
+struct swarm_conn;
 
 /* The peer at remote, whom we dialled, says that we come from seen. */
 typedef void swarm_observe_fn(void *ctx, const struct multiaddr *remote,
 			      const struct multiaddr *seen);
+
+/* What the swarm tells the room that runs with every connection (identify). NULL members are not called. */
+struct swarm_inner {
+	/* A connection is up; ask the peer who it is. */
+	void (*connected)(void *ctx, struct swarm_conn *conn);
+	/* The peer has answered a ping of the connection's. */
+	void (*ponged)(void *ctx, struct swarm_conn *conn);
+	/* Our addresses or protocols have changed. */
+	void (*changed)(void *ctx);
+	/* Every connection has ended: the swarm closes. Last call. */
+	void (*release)(void *ctx);
+	void *ctx;
+};
 
 /* A protocol we serve. */
 struct handler {
@@ -79,7 +92,7 @@ struct swarm {
 	struct peerstore *peerstore;
 	struct connmgr *connmgr;
 	struct dials *dials;
-	struct identify *identify; /* NULL: a bare one, or closing */
+	struct swarm_inner inner; /* zero: a bare one, or closing */
 	struct map peers;     /* id -> struct peer: those we are connected to */
 	struct list conns;    /* struct swarm_conn.node, oldest first */
 	size_t conn_count;
@@ -200,6 +213,7 @@ struct swarm_op {
 	swarm_done_fn *done;
 	swarm_asked_fn *asked;
 	swarm_opened_fn *opened;
+	void (*run)(struct swarm_op *op); /* OP_PING: what is done with the open stream */
 	swarm_ping_fn *pinged;
 	void *ctx;
 };
@@ -210,6 +224,9 @@ static inline uint64_t swarm_now(const struct swarm *swarm)
 }
 
 /* ---- swarm.c ---- */
+/* swarm_new() without identify and ping: net.c puts these on it. */
+struct swarm *swarm_make(struct loop *loop, struct random *random, const struct identity *identity,
+			 struct db *db, const struct swarm_config *config);
 struct handler *swarm_handler(const struct swarm *swarm, struct bytes protocol);
 /* Every socket that it may have is in use. */
 bool swarm_is_out_of_sockets(const struct swarm *swarm);
@@ -255,6 +272,8 @@ void swarm_check_soon(struct swarm *swarm);
 /* ---- swarm_op.c ---- */
 struct swarm_op *swarm_op_new(struct swarm *swarm, enum op_kind kind, const struct peer_id *peer,
 			      uint64_t deadline_ms, void *ctx);
+/* One more protocol that OP_OPEN and OP_PING propose, in order; copied. At most SWARM_PROTOCOLS_PER_OP_MAX. */
+void swarm_op_propose(struct swarm_op *op, const char *protocol);
 /* The single way out of every operation. stream is given to OP_OPEN's owner. */
 void swarm_op_end(struct swarm_op *op, int err);
 /* A ping's way out with an answer. */

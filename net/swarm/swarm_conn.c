@@ -3,7 +3,6 @@
 #include "net/swarm/swarm.h"
 
 #include "net/base/log.h"
-#include "net/identify/identify.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -238,8 +237,8 @@ static void on_rtt(void *ctx, uint64_t rtt_us)
 		rtt_us = 1;
 	conn->latency_us = conn->latency_us ? (conn->latency_us * 7 + rtt_us) / 8 : rtt_us;
 	peer->latency_us = peer->latency_us ? (peer->latency_us * 7 + rtt_us) / 8 : rtt_us;
-	if (conn->swarm->identify)
-		identify_ponged(conn->swarm->identify, conn);
+	if (conn->swarm->inner.ponged)
+		conn->swarm->inner.ponged(conn->swarm->inner.ctx, conn);
 }
 
 static const struct session_events swarm_conn_events = {
@@ -291,8 +290,8 @@ struct swarm_conn *swarm_conn_new(struct swarm *swarm, struct session *session, 
 	swarm_update_hold(swarm);
 	swarm_check_soon(swarm);
 	session->ops->ping(session);
-	if (swarm->identify)
-		identify_connected(swarm->identify, conn);
+	if (swarm->inner.connected)
+		swarm->inner.connected(swarm->inner.ctx, conn);
 	swarm_conn_dirty(conn);
 	if (first)
 		swarm_tell(swarm, NEWS_CONNECTED, &conn->peer->id);

@@ -1,7 +1,6 @@
 #include "net/swarm/swarm.h"
 
 #include "net/swarm/dial.h"
-#include "net/ping/ping.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -110,7 +109,7 @@ static void on_ready(void *ctx, int err, struct stream *stream)
 	} else if (err)
 		swarm_op_end(op, err);
 	else if (op->kind == OP_PING)
-		ping_run(op);
+		op->run(op);
 	else
 		swarm_op_end(op, 0);
 }
@@ -331,7 +330,7 @@ struct swarm_op *swarm_connect_heard(struct swarm *swarm, const struct peer_id *
 	return op;
 }
 
-static void add_protocol(struct swarm_op *op, const char *protocol)
+void swarm_op_propose(struct swarm_op *op, const char *protocol)
 {
 	op->protocols[op->protocol_count++] = xstrdup(protocol);
 }
@@ -345,17 +344,6 @@ struct swarm_op *swarm_open_stream(struct swarm *swarm, const struct peer_id *pe
 	assert(protocol_count > 0 && protocol_count <= SWARM_PROTOCOLS_PER_OP_MAX);
 	op->opened = done;
 	for (size_t i = 0; i < protocol_count; i++)
-		add_protocol(op, protocols[i]);
-	return op;
-}
-
-struct swarm_op *swarm_ping(struct swarm *swarm, const struct peer_id *peer, uint64_t deadline_ms,
-			    swarm_ping_fn *done, void *ctx)
-{
-	struct swarm_op *op = swarm_op_new(swarm, OP_PING, peer, deadline_ms, ctx);
-
-	op->pinged = done;
-	op->by_user = true;
-	add_protocol(op, PING_PROTOCOL);
+		swarm_op_propose(op, protocols[i]);
 	return op;
 }

@@ -167,6 +167,7 @@ static void start(struct lab **lab, struct swarm **a, struct swarm **b, struct s
 	*b = lab_swarm(*lab, 2, NULL, NULL);
 	swarm_unhandle(*b, ID);
 	assert_int_equal(swarm_handle(*b, ID, 8, answer, script), 0);
+	lab_run(*lab, 200); /* b's push of that change goes to nobody, as nobody is connected */
 	watch_start(at_a, *a);
 }
 
