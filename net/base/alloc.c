@@ -1,3 +1,5 @@
+/* Allocation for objects of our own fixed sizes. If it fails, the process ends: no caller could
+ * go on. The message is written without allocating. Any thread. */
 #include "net/base/alloc.h"
 
 #include <stdarg.h>

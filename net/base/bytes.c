@@ -1,3 +1,5 @@
+/* Borrowed, owned and read-through byte strings. All reads and writes of wire bytes go through
+ * them, so bounds are checked here, once. A cursor never moves past its end. Pure; any thread. */
 #include "net/base/bytes.h"
 
 #include "net/base/alloc.h"

@@ -1,3 +1,5 @@
+/* English phrases for errno values. Some numbers mean something particular in this project and
+ * get a phrase of ours; the C library has the rest. Pure; any thread. */
 #include "net/base/err.h"
 
 #include "net/base/alloc.h"

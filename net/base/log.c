@@ -1,3 +1,6 @@
+/* Log lines on standard error, with a level for each area. A line is put together on the stack
+ * and written by one write(), so that lines of several threads and processes do not mix. Any
+ * thread; the table of levels has a lock. */
 #include "net/base/log.h"
 
 #include "net/base/bytes.h"

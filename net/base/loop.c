@@ -1,3 +1,7 @@
+/* The event loop: libuv, our timers, and the inbox by which other threads reach the loop thread.
+ * One uv_timer stands for all our timers. Posted items wait in a list under a lock, and one
+ * uv_async wakes the loop for any number of them. Everything but loop_post() and loop_stop()
+ * belongs to the loop thread. */
 #include "net/base/loop.h"
 
 #include "net/base/alloc.h"

@@ -1,3 +1,6 @@
+/* The hash table: open addressing over an index, with the entries themselves in one dense array.
+ * Walks go through the array and therefore do not depend on the random seed. A removed entry is
+ * replaced by the last one. Not thread-safe. */
 #include "net/base/map.h"
 
 #include "net/base/alloc.h"

@@ -1,3 +1,6 @@
+/* The two sources of randomness: the kernel's getrandom() for production, and xoshiro256** with a
+ * seed for tests and the simulator. Callers take a struct random and do not know which it is. Any
+ * thread; a seeded one belongs to one thread. */
 #include "net/base/random.h"
 
 #include <assert.h>

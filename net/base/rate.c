@@ -1,3 +1,6 @@
+/* A token bucket that many connections share. Whoever finds no tokens waits in a queue and gets
+ * one quantum in its turn, so that all get equal shares. The level may fall below zero: a write
+ * is never cut, and the debt delays the next ones. Loop thread. */
 #include "net/base/rate.h"
 
 #include <assert.h>

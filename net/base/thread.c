@@ -1,3 +1,6 @@
+/* Starting threads. New threads block all signals but those of their own faults, so that the main
+ * thread alone handles SIGINT and SIGTERM. Errors tell lack of memory from lack of threads. Any
+ * thread. */
 #include "net/base/thread.h"
 
 #include "net/base/alloc.h"

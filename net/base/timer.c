@@ -1,3 +1,6 @@
+/* All timers of one loop in a binary heap, sorted by time and then by order of start. Each timer
+ * knows its place in the heap, so that it can be moved or stopped in O(log n). The driver (libuv
+ * or the simulator) says what time it is. Loop thread. */
 #include "net/base/timer.h"
 
 #include "net/base/alloc.h"

@@ -1,3 +1,5 @@
+/* Gives freed memory back to the system. A timer looks how much the C library holds in free
+ * blocks, and calls malloc_trim() if that has grown by TRIM_MIN. Loop thread. */
 #include "net/base/trim.h"
 
 #include <malloc.h>

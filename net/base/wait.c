@@ -1,3 +1,6 @@
+/* How a blocking thread waits for the loop: poll() on an eventfd, with a deadline. Waking and
+ * cancelling write to the eventfd, which is safe in signal handlers. Each struct wait belongs to
+ * one thread; any thread may wake it. */
 #include "net/base/wait.h"
 
 #include <assert.h>
