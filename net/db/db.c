@@ -1,3 +1,7 @@
+/* Transactions and records over LMDB. LMDB's codes become ours in db_err(), and its table handles
+ * are opened here under rules that let several threads and processes work at once (see struct
+ * db). Every value carries a checksum, which reads verify. Any thread; a transaction stays on
+ * one. */
 #include "net/db/db_private.h"
 
 #include "net/base/alloc.h"

@@ -1,3 +1,6 @@
+/* Opening and closing a database. A damaged one, or one of an older layout, is built anew first;
+ * since several processes may find that out at once, opening tries again until one of them has
+ * done it. Any thread. */
 #include "net/db/db_private.h"
 
 #include "net/base/alloc.h"

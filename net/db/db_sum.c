@@ -1,3 +1,6 @@
+/* The bytes behind each value: the table's name and a checksum of all. By them a record proves
+ * that it is whole and where it belongs, even when it is found outside of any tree. db_check()
+ * looks at every record. Any thread. */
 #include "net/db/db_private.h"
 
 #include <errno.h>

@@ -1,3 +1,6 @@
+/* The thread behind db_post(). Callers append copies to a queue under a lock and go on; the
+ * thread writes what has gathered in one transaction, because a durable commit costs the same for
+ * one record as for many. It starts with the first post. */
 #include "net/db/db_writer.h"
 
 #include "net/base/alloc.h"

@@ -1,3 +1,6 @@
+/* What must be done in an LMDB directory around opening it: allocate the table of readers, keep
+ * other processes out while the file is replaced, make a rename durable. No LMDB function is
+ * called. Any thread. */
 #include "net/db/lmdb_dir.h"
 
 #include "net/base/alloc.h"
