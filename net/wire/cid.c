@@ -1,3 +1,6 @@
+/* Content identifiers: binary, text and hashing. Both versions are kept in their binary form,
+ * with the place of the multihash noted, so that comparing and looking up need no parsing. Pure;
+ * any thread. */
 #include "net/wire/cid.h"
 
 #include "net/wire/multibase.h"

@@ -1,3 +1,6 @@
+/* Signed envelopes (RFC 0002): a payload with its type, the signer's public key and a signature
+ * over both and a domain string, so that a signature for one purpose is good for no other. Pure;
+ * any thread. */
 #include "net/wire/key.h"
 #include "net/wire/pb.h"
 #include "net/wire/varint.h"

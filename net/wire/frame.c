@@ -1,3 +1,5 @@
+/* Reads length-prefixed messages from pieces of any size. Memory for a message grows with the
+ * bytes that have arrived, and not with the length that the prefix claims. Pure; any thread. */
 #include "net/wire/frame.h"
 
 #include "net/base/alloc.h"

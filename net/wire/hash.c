@@ -1,3 +1,6 @@
+/* Every hash function that a CID may name, in one table: OpenSSL, libsodium, BLAKE3 and
+ * MurmurHash3 behind one call. SHA-256 has a path of its own, because every block goes through
+ * it. Any thread. */
 #include "net/wire/multihash.h"
 
 #include "net/base/alloc.h"

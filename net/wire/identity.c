@@ -1,3 +1,5 @@
+/* Our own Ed25519 key pair: making, reading, writing and signing, by libsodium. The secret key is
+ * wiped before its memory is freed. Any thread. */
 #include "net/base/alloc.h"
 #include "net/wire/key.h"
 #include "net/wire/pb.h"

@@ -1,3 +1,6 @@
+/* Multiaddresses: parsing, printing, walking and joining. An address stays in its binary form,
+ * which is checked in full once, when it comes in; walking it cannot fail afterwards. Pure; any
+ * thread. */
 #include "net/wire/multiaddr.h"
 
 #include "net/base/alloc.h"

@@ -1,3 +1,5 @@
+/* The table of multiaddr protocols. Each row knows how to check, print and parse the value of one
+ * protocol; multiaddr.c knows only the table. Pure; any thread. */
 #include "net/wire/multiaddr_proto.h"
 
 #include "net/base/alloc.h"

@@ -1,3 +1,5 @@
+/* Judges addresses for AutoNAT: whether an address is public, whether two share an IP address or
+ * a shape, and which network an address counts for. Pure; any thread. */
 #include "net/wire/multiaddr_scope.h"
 
 #include <errno.h>

@@ -1,3 +1,6 @@
+/* Text encodings of binary data. Bases of 2^n are shifted through bit by bit; bases 10, 36 and 58
+ * need arithmetic on the whole number, which is quadratic, so that their input is limited. Pure;
+ * any thread. */
 #include "net/wire/multibase.h"
 
 #include "net/base/alloc.h"

@@ -1,3 +1,5 @@
+/* Multihashes: decoding, encoding, and the list of hash functions and digest lengths by which
+ * content may be named. Pure; any thread. */
 #include "net/wire/multihash.h"
 
 #include "net/wire/varint.h"

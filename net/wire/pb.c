@@ -1,3 +1,6 @@
+/* The protobuf wire format, read without copying: one field after the other, with no schema and
+ * no recursion. The first bad byte stops the reader for good, and callers check once. Pure; any
+ * thread. */
 #include "net/wire/pb.h"
 
 #include <errno.h>

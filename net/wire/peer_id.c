@@ -1,3 +1,5 @@
+/* Peer ids: the multihash of a public key. Short keys stand in the id whole (identity hash),
+ * longer ones as SHA-256. Pure; any thread. */
 #include "net/wire/cid.h"
 #include "net/wire/key.h"
 #include "net/wire/multibase.h"

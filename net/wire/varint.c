@@ -1,3 +1,4 @@
+/* Unsigned varints of multiformats: minimal, at most 9 bytes. Pure; any thread. */
 #include "net/wire/varint.h"
 
 #include <assert.h>
