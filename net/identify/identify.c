@@ -1,3 +1,6 @@
+/* The identify protocol: what peers say of themselves, and what we say. Each stream (reading,
+ * pushing or answering) is one struct run with its own time limit. When our addresses or
+ * protocols change, all identified peers get one push, a few at a time. Loop thread. */
 #include "net/identify/identify.h"
 
 #include "net/base/log.h"
