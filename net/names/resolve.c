@@ -1,3 +1,6 @@
+/* DNS by c-ares. Its sockets are watched by libuv and its timeouts by our timers, so that no
+ * question blocks the loop. A question that its owner has forgotten stays with c-ares until it is
+ * answered, and the answer is dropped. Loop thread. */
 #include "net/names/resolve_ask.h"
 
 #include "net/base/alloc.h"

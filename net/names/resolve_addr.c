@@ -1,3 +1,6 @@
+/* From a multiaddr that begins with a DNS name to addresses with an IP. A /dnsaddr record may
+ * name further names, so questions nest up to a depth and a total count; the result is what was
+ * found when the last one is answered. Loop thread. */
 #include "net/names/resolve_ask.h"
 
 #include "net/wire/multiaddr_scope.h"
