@@ -1,3 +1,6 @@
+/* The client of AutoNAT: asks other peers to dial us, in order to learn whether our addresses are
+ * public. One question runs at a time. A timer looks for an address whose verdict is due and for
+ * a server whose word on it would be new. Loop thread. */
 #include "net/nat/autonat/autonat_private.h"
 
 #include "net/base/log.h"

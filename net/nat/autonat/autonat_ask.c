@@ -1,3 +1,5 @@
+/* One question to one AutoNAT server on its stream, version 2 or 1, and the dial-backs that bring
+ * the nonce of a question. Loop thread. */
 #include "net/nat/autonat/autonat_private.h"
 
 #include <errno.h>

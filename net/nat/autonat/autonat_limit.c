@@ -1,3 +1,5 @@
+/* A sliding minute of served requests: the times and peers of those let through, oldest first.
+ * Pure; time is an argument. */
 #include "net/nat/autonat/autonat_limit.h"
 
 #include <assert.h>

@@ -1,3 +1,5 @@
+/* The asker's side of AutoNAT v2 as a state machine. A server's claim that it reached us counts
+ * only with the nonce that arrived on another connection, at the address in question. Pure. */
 #include "net/nat/autonat/autonat_probe.h"
 
 #include <assert.h>

@@ -1,3 +1,6 @@
+/* The server's side of AutoNAT v2 as a state machine, and the choice of addresses for v1. An
+ * address that is not the asker's own costs him data first, so that he gains nothing by having us
+ * dial a victim. Pure. */
 #include "net/nat/autonat/autonat_serve.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* Answers AutoNAT requests of others: takes them within the limits, dials back and reports. Loop
+ * thread. */
 #include "net/nat/autonat/autonat_private.h"
 #include "net/nat/autonat/autonat_serve.h"
 

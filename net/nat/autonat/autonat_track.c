@@ -1,3 +1,6 @@
+/* The verdicts on our addresses. Each address keeps the last outcomes with the network of the
+ * server that gave them; the verdict follows when enough of them agree. Which IP addresses peers
+ * see us come from is counted here as well. Pure; time is an argument. */
 #include "net/nat/autonat/autonat_track.h"
 
 #include <stdlib.h>
