@@ -1,3 +1,6 @@
+/* yamux sessions and streams: their life and the calls of the door. Events run in the middle of
+ * calls, so a stream that ends during one is only marked and is freed when the outermost call
+ * returns. Loop thread; no input or output here. */
 #include "net/session/yamux.h"
 
 #include "net/base/err.h"
