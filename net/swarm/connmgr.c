@@ -1,3 +1,6 @@
+/* The connection manager: which connections to give up when there are too many, how many one
+ * network may open, and how fast handshakes may come. It only counts and sorts; the swarm acts.
+ * Loop thread. */
 #include "net/swarm/connmgr.h"
 
 #include "net/base/alloc.h"

@@ -1,3 +1,6 @@
+/* From a peer id to a connection. All operations that want the same peer share one dial, which
+ * tries its addresses in order of rank, staggered and a few at a time; names are resolved on the
+ * way. The first address that answers with the right identity wins. Loop thread. */
 #include "net/swarm/dial.h"
 
 #include "net/base/log.h"

@@ -1,3 +1,6 @@
+/* What a dial leaves alone: addresses that failed lately (back-off that grows with each failure),
+ * and IP addresses that were tried too often within a time, so that nobody can have us flood a
+ * third party. Loop thread. */
 #include "net/swarm/dial_limit.h"
 
 #include "net/base/alloc.h"

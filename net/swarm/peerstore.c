@@ -1,3 +1,6 @@
+/* Addresses of peers, each with its end of life. Peers that have answered and peers only heard of
+ * are kept in two lists, so that invented peers cannot drive out real ones. Addresses that
+ * answered are also kept in a table of the db. Loop thread. */
 #include "net/swarm/peerstore.h"
 
 #include "net/base/alloc.h"

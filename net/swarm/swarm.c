@@ -1,3 +1,6 @@
+/* The swarm as a whole: its life, listening, inbound connections up to their upgrade, handlers of
+ * protocols, and names. When it is full, transports are told to hold, so that new connections
+ * wait in the kernel. Loop thread. */
 #include "net/swarm/swarm.h"
 
 #include "net/base/log.h"

@@ -1,3 +1,5 @@
+/* Operations on peers: connect, ping and open a stream. Each has a deadline and one way out,
+ * swarm_op_end(), after which its handle is gone. Loop thread. */
 #include "net/swarm/swarm.h"
 
 #include "net/swarm/dial.h"

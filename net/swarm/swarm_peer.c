@@ -1,3 +1,6 @@
+/* The peers we are connected to: their connections, what identify told of them, and the news that
+ * watches get. News is queued and told one after the other, because a watch may cause more of it.
+ * Loop thread. */
 #include "net/swarm/swarm.h"
 
 #include "net/base/log.h"
