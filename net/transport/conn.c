@@ -1,3 +1,6 @@
+/* Byte pipes over uv_tcp, and dialling them. A closed pipe loses its owner at once, and its
+ * memory stays until libuv has called back; the pool counts such handles, so that closing a
+ * transport can wait for them. Loop thread. */
 #include "net/transport/conn.h"
 
 #include "net/base/alloc.h"

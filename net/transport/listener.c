@@ -1,3 +1,5 @@
+/* Listening TCP sockets. libuv accepts one connection ahead; not taking it is how a full swarm,
+ * or a process out of descriptors, leaves all others in the kernel's queue. Loop thread. */
 #include "net/transport/listener.h"
 
 #include "net/base/alloc.h"
