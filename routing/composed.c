@@ -1,3 +1,6 @@
+/* One router made of several. A query starts the same query on each part and merges what they
+ * find: providers without repeats, the first peer found, the best value. It ends when all parts
+ * have ended, or as soon as it has enough. Loop thread. */
 #include "routing/routing.h"
 
 #include "net/base/alloc.h"

@@ -1,3 +1,5 @@
+/* The calls of the door, which go to the router's operations, and the finder: the swarm's
+ * question where a peer is becomes a find_peer query. Loop thread. */
 #include "routing/routing.h"
 
 #include "net/base/alloc.h"

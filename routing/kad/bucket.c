@@ -1,3 +1,6 @@
+/* The routing table. The last bucket, which holds all peers nearest to us, is split when it is
+ * full; any other full bucket refuses newcomers unless a peer in it has been useless for long.
+ * Pure; now is an argument. */
 #include "routing/kad/bucket.h"
 
 #include "net/base/alloc.h"

@@ -1,3 +1,5 @@
+/* Token buckets for signature checks. Each bucket is kept as one number, the moment at which it
+ * is full again, so that there is nothing to refill. Pure; now is an argument. */
 #include "routing/kad/check_rate.h"
 
 #include "routing/kad/key.h"

@@ -1,3 +1,6 @@
+/* Questions to Kademlia peers. Each peer has one channel with a stream and a queue of calls,
+ * which are sent one after the other. A stream that died while it lay idle is replaced once per
+ * call. Loop thread. */
 #include "routing/kad/client.h"
 
 #include "net/base/alloc.h"

@@ -1,3 +1,4 @@
+/* Which addresses and peers belong into the wide and into the local network. Pure; any thread. */
 #include "routing/kad/filter.h"
 
 bool kad_filter_addr(const struct kad_filter *filter, const struct multiaddr *addr)

@@ -1,3 +1,6 @@
+/* A Kademlia node: puts its parts together, keeps the routing table and the copy of it in the db,
+ * and switches the server on and off. Peers enter the table when they answer or identify. Loop
+ * thread. */
 #include "routing/kad/kad.h"
 
 #include "net/db/db.h"

@@ -1,3 +1,4 @@
+/* Places in the key space, and the XOR distance between them. Pure; any thread. */
 #include "routing/kad/key.h"
 
 #include "net/wire/multihash.h"

@@ -1,3 +1,6 @@
+/* The state of one iterative lookup: a list of peers sorted by distance, each heard of, being
+ * asked, answered or unreachable. The caller sends the questions and reports what became of them.
+ * Pure; now is an argument. */
 #include "routing/kad/lookup.h"
 
 #include "net/base/alloc.h"

@@ -1,3 +1,5 @@
+/* The codec of Kademlia messages. Decoding checks the whole message once and copies nothing; the
+ * peers in it are visited later, straight from its bytes. Pure; any thread. */
 #include "routing/kad/msg.h"
 
 #include "net/base/alloc.h"

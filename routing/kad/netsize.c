@@ -1,3 +1,5 @@
+/* An estimate of the network's density: the median of how far the k-th nearest peer was in our
+ * own random lookups. Pure; any thread. */
 #include "routing/kad/netsize.h"
 
 #include <stdlib.h>

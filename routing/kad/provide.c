@@ -1,3 +1,5 @@
+/* Announces the keys that we provide, again and again. A scan reads the list in the db in slices,
+ * keys that are due go into a set, and sweeps tell the peers around them. Loop thread. */
 #include "routing/kad/provide.h"
 
 #include "net/db/db.h"

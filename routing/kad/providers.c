@@ -1,3 +1,5 @@
+/* Provider records: in memory for answers, in a db table for restarts. When the store is full,
+ * room is made by taking records from peers that have more than the newcomer. Loop thread. */
 #include "routing/kad/providers.h"
 
 #include "net/base/alloc.h"

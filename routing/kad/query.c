@@ -1,3 +1,5 @@
+/* Finding a peer, finding providers and providing, and what all searches share: their life, and
+ * sending one message to many peers. Loop thread. */
 #include "routing/kad/query.h"
 
 #include "routing/kad/query_private.h"

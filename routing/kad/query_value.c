@@ -1,3 +1,5 @@
+/* Putting and getting a value. Getting one keeps the best record seen so far, and at the end tells
+ * it to the near peers that had a worse one or none. Loop thread. */
 #include "routing/kad/query_private.h"
 
 #include "net/base/wait.h"

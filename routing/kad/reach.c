@@ -1,3 +1,5 @@
+/* Decides in automatic mode whether we serve, by AutoNAT's verdict or by connections that came in
+ * from outside. A timer looks again, because the proof wears out. Loop thread. */
 #include "routing/kad/reach.h"
 
 #include "routing/kad/kad.h"

@@ -1,3 +1,5 @@
+/* Regions of the key space; the set of keys that are due, sorted by their places; and the map of
+ * peers known around a region, with the parts of it that are known for certain. Pure; any thread. */
 #include "routing/kad/region.h"
 
 #include "net/base/alloc.h"

@@ -1,3 +1,6 @@
+/* Announces all keys of one region together: learns the peers of the region by a few lookups,
+ * then tells each of them all the keys it is near to over one stream. This costs far less than
+ * one lookup for each key. Loop thread. */
 #include "routing/kad/region_sweep.h"
 
 #include "routing/kad/kad.h"

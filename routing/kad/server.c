@@ -1,3 +1,5 @@
+/* Answers the questions of other Kademlia nodes. kad_server_answer() is the whole protocol, bytes
+ * in and bytes out; below it are the streams, with their limits. Loop thread. */
 #include "routing/kad/server.h"
 
 #include "net/base/wait.h"

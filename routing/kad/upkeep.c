@@ -1,3 +1,5 @@
+/* What a node does by itself: dialling bootstrap peers, refreshing the routing table, telling its
+ * own values again, dropping what has expired. Each has a timer. Loop thread. */
 #include "routing/kad/upkeep.h"
 
 #include "net/base/err.h"

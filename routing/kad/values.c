@@ -1,3 +1,6 @@
+/* Value records, in memory and in a db table. Records are validated and ranked by the rules of
+ * their namespace before they are kept. A peer has a share of the records and of the signature
+ * checks; when the store is full, the records farthest from us go. Loop thread. */
 #include "routing/kad/values.h"
 
 #include "net/base/alloc.h"

@@ -1,3 +1,5 @@
+/* Drives one lookup with real messages: sends what lookup.c wants asked, and feeds it the
+ * answers. Loop thread. */
 #include "routing/kad/walk.h"
 
 #include "routing/kad/kad.h"

@@ -1,3 +1,6 @@
+/* A strict reader of the DAG-CBOR maps inside name records. Only the fields at the top are told
+ * to the caller; what is nested below them is checked and passed over. Depth and lengths are
+ * bounded. Pure; any thread. */
 #include "routing/record/document.h"
 
 #include "net/wire/cid.h"

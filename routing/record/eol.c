@@ -1,3 +1,5 @@
+/* RFC 3339 times, read to the nanosecond and counted from 1970. Numbers that do not fit saturate
+ * instead of wrapping. Pure; any thread. */
 #include "routing/record/eol.h"
 
 #include <errno.h>

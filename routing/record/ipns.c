@@ -1,3 +1,5 @@
+/* Name records: decoding, verifying, and the rules by which Kademlia keeps and compares them. The
+ * signed document counts; the fields around it only have to agree with it. Pure; any thread. */
 #include "routing/record/ipns.h"
 
 #include "net/wire/pb.h"
