@@ -1,3 +1,6 @@
+/* A walk over the leaves of a file, from any offset, with a stack of the nodes above the present
+ * place. It reads no blocks: the caller fetches what the walk names and hands nodes back, so that
+ * it can wait as it likes. One thread for each walk. */
 #include "dag/file_walk.h"
 
 #include "net/base/err.h"

@@ -1,3 +1,6 @@
+/* Walks a pinned DAG depth first, in the order of the links, and reports each block that is
+ * stored, missing or damaged. What waits is a stack of packed CIDs and what was met is a set, so
+ * wide and repeated trees stay small. The calling thread; nothing is fetched. */
 #include "dag/pin_walk.h"
 
 #include "dag/dag.h"

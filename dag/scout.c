@@ -1,3 +1,5 @@
+/* A thread that walks a DAG ahead of its reader, so that blocks are fetched before they are asked
+ * for. It stops when it is too far ahead and goes on when the reader follows. */
 #include "dag/scout.h"
 
 #include "dag/dag.h"

@@ -1,3 +1,6 @@
+/* Garbage collection: marks all blocks that the roots reach, then has the store remove the
+ * others. Marks are 128-bit fingerprints in an open hash table, 19 to 29 bytes a block, so that
+ * many millions of blocks fit into memory. The calling thread. */
 #include "dag/sweep.h"
 
 #include "dag/dag.h"

@@ -1,3 +1,5 @@
+/* Asks for blocks that a walk will come to. It keeps the links of arrived blocks in the order of
+ * the walk, and asks for the next of them while the window has room. The walking thread. */
 #include "dag/walk_ahead.h"
 
 #include "dag/dag.h"

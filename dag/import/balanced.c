@@ -1,3 +1,5 @@
+/* The balanced layout: every leaf at the same depth. One open node is kept for each level, so
+ * memory depends on the depth and not on the size of the file. The importing thread. */
 #include "dag/import/balanced.h"
 
 #include "net/base/alloc.h"

@@ -1,3 +1,5 @@
+/* Makes dag-pb blocks for an import: names them by the configuration, stores them, and collects
+ * the links and sizes of one file node. The importing thread. */
 #include "dag/import/builder.h"
 
 #include "dag/dagpb.h"

@@ -1,3 +1,6 @@
+/* Where to cut a file: at a fixed size, or where a rolling hash over the last bytes says so
+ * (rabin, buzhash), so that an insertion moves only the cuts near it. The cuts are those of Kubo,
+ * or the CIDs would differ. Pure. */
 #include "dag/import/chunker.h"
 
 #include "dag/import/chunker_buzhash.h"

@@ -1,3 +1,5 @@
+/* The buzhash chunker with the table of go-ipfs-chunker: the numbers decide the cuts and
+ * therefore the CIDs. Pure. */
 #include "dag/import/chunker_buzhash.h"
 
 #define BUZHASH_MASK 0x1ffffu

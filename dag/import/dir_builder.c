@@ -1,3 +1,5 @@
+/* Collects the entries of a directory and writes it, as one block, or as a HAMT when it would be
+ * too large. Which of the two follows the rules of the import's profile. One thread. */
 #include "dag/dagpb.h"
 #include "dag/hamt.h"
 #include "dag/import/builder.h"

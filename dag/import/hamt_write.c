@@ -1,3 +1,5 @@
+/* Writes a whole HAMT at once, from all entries sorted by hash: each shard is a run of
+ * neighbours, so no shard is written twice. One thread. */
 #include "dag/import/hamt_write.h"
 
 #include "dag/hamt.h"

@@ -1,3 +1,6 @@
+/* Imports files and directories. The owner reads and cuts, a pool of threads hashes, and the
+ * owner collects the results in the order in which it read, so that blocks and CIDs do not depend
+ * on the number of threads. */
 #include "dag/import.h"
 
 #include "dag/dagpb.h"

@@ -1,3 +1,6 @@
+/* The pool that hashes leaves. Jobs wait in two lists, one in the owner's order and one for the
+ * threads; a job's ready flag is all that they share without the lock. Threads start with the
+ * first leaf that is worth it. Any number of threads; one owner. */
 #include "dag/import/import_hash.h"
 
 #include "net/base/alloc.h"

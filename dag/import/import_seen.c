@@ -1,3 +1,6 @@
+/* Remembers what each imported file became, so that an unchanged file is not read again. A file
+ * is known by its path, inode, size and times; it counts only if all its blocks are still stored.
+ * The importing thread. */
 #include "dag/import/import_seen.h"
 
 #include "dag/dag.h"

@@ -1,3 +1,5 @@
+/* A file's tree in either layout: passes each call on to balanced.c or trickle.c. The importing
+ * thread. */
 #include "dag/import/tree.h"
 
 void tree_init(struct tree *tree, const struct builder *builder)

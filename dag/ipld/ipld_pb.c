@@ -1,3 +1,5 @@
+/* dag-pb as IPLD sees it: a map of Data and Links, read from a block and written to one. Pure;
+ * any thread. */
 #include "dag/ipld/ipld_pb.h"
 
 #include "dag/dagpb.h"
