@@ -1,3 +1,6 @@
+/* What peers send: messages from their streams, blocks to the verifier and on to the store. When
+ * disk or hashing is behind, streams are paused, so that the peers stop by their windows. Loop
+ * thread. */
 #include "exchange/bitswap/engine.h"
 
 #include "net/base/log.h"

@@ -1,3 +1,6 @@
+/* The wants of all sessions. A want is one CID with all who wait for it; an ask is one want sent
+ * to one peer, with what became of it. The client decides and the engine sends. Loop thread; no
+ * sockets here. */
 #include "exchange/bitswap/client.h"
 
 #include <assert.h>

@@ -1,3 +1,5 @@
+/* Asks routing who has a wanted block, connects to the providers found, and treats them as if they
+ * had said HAVE. The number of searches and of dials at once is bounded. Loop thread. */
 #include "exchange/bitswap/engine.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* The codec of Bitswap messages, all versions. A message is checked as a whole and then walked;
+ * blocks are not copied out of it. Pure; any thread. */
 #include "exchange/bitswap/msg.h"
 
 #include "net/wire/pb.h"

@@ -1,3 +1,6 @@
+/* One peer as the client sees it: what is to be sent to it, how fast it delivers, how much may be
+ * asked of it at once, and when a silent peer counts as late or lost. Loop thread; no sockets
+ * here. */
 #include "exchange/bitswap/client.h"
 
 #include "exchange/bitswap/msg.h"

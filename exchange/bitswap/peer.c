@@ -1,3 +1,5 @@
+/* One connected peer of the engine: its ledger, its life, and the stream that carries our
+ * wantlists. Loop thread. */
 #include "exchange/bitswap/engine.h"
 
 #include "net/base/log.h"

@@ -1,3 +1,5 @@
+/* Sends blocks to peers: takes turns among them, reads blocks from the store and writes one
+ * message at a time. Bytes that wait for slow peers are counted against one budget. Loop thread. */
 #include "exchange/bitswap/engine.h"
 
 #include "net/base/log.h"

@@ -1,3 +1,6 @@
+/* What peers want of us. Wants that can be served are in heaps by priority; wants for blocks that
+ * are not here are in a table by multihash, and are served when the block comes. Loop thread; no
+ * sockets here. */
 #include "exchange/bitswap/server.h"
 
 #include <assert.h>

@@ -1,3 +1,6 @@
+/* A session fetches related blocks from peers that proved useful for it. For each want it chooses
+ * the peer that should deliver soonest, and when none is known it asks all peers and then
+ * routing. Loop thread; no sockets here. */
 #include "exchange/bitswap/client.h"
 
 #include <assert.h>

@@ -1,3 +1,5 @@
+/* Checks received blocks against their hashes, large ones on a thread of its own. Results come
+ * back to the loop in one note for many. The door is for the loop thread. */
 #include "exchange/bitswap/verify.h"
 
 #include <pthread.h>

@@ -1,3 +1,5 @@
+/* Blocks: immutable bytes with a CID and an atomic count of references. The bytes are the block's
+ * own, or a slice of something larger that it keeps alive. Any thread. */
 #include "exchange/store/block.h"
 
 #include "net/base/alloc.h"

@@ -1,3 +1,5 @@
+/* The door of the store: passes calls to the operations of the store at hand. Identity CIDs are
+ * answered here, because they carry their block. Any thread. */
 #include "exchange/store/store_private.h"
 
 #include <errno.h>

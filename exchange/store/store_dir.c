@@ -1,3 +1,6 @@
+/* The directory of an LMDB store: its generations, each a directory with an environment, and
+ * their list. Processes that share the store see changes by a version in a shared file, and
+ * change the list under a file lock. Any thread. */
 #include "exchange/store/store_dir.h"
 
 #include "net/base/err.h"

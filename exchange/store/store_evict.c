@@ -1,3 +1,5 @@
+/* Keeps the cache within its quota: removes the oldest generation of it, after copying what was
+ * read lately into a newer one. A thread of its own (the janitor), woken through shared memory. */
 #include "exchange/store/store_dir.h"
 
 #include "net/base/err.h"

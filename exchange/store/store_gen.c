@@ -1,3 +1,5 @@
+/* A generation: one LMDB environment with a part of the blocks. Once it is closed nothing is
+ * added to it any more, so that removing it gives back its space at once. Any thread. */
 #include "exchange/store/store_gen.h"
 
 #include "exchange/store/store.h"

@@ -1,3 +1,6 @@
+/* Reading from an LMDB store. A snapshot holds one read transaction for each generation; idle
+ * snapshots are kept for the next reader, because renewing a transaction takes no lock. A block
+ * is looked for in the newest generation first. Any thread. */
 #include "exchange/store/store_dir.h"
 
 #include "net/base/alloc.h"

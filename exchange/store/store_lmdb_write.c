@@ -1,3 +1,6 @@
+/* Writing to an LMDB store: batches of blocks from the queue, each in one transaction, into the
+ * newest generation of what is kept or cached; also keeping and deleting single blocks. The
+ * queue's committer thread, but for keep and delete. */
 #include "exchange/store/store_lmdb.h"
 
 #include "net/base/log.h"

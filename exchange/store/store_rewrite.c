@@ -1,3 +1,6 @@
+/* Goes through all blocks of a generation, to copy the live ones to a newer generation or to
+ * delete the others in place. Keys are read in pieces, each in a transaction of its own, so that
+ * no reader holds old pages for long. The sweeping or evicting thread. */
 #include "exchange/store/store_lmdb.h"
 
 #include "net/wire/multihash.h"

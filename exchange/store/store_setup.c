@@ -1,3 +1,5 @@
+/* Opening a store's directory: takes in the layout of version 1, removes what a crash left, and
+ * maps the state that all processes share. All of it under a file lock. */
 #include "exchange/store/store_dir.h"
 
 #include "net/base/err.h"

@@ -1,3 +1,6 @@
+/* The store's part of garbage collection: removes what is not wanted from all generations that
+ * existed when the sweep began. A generation with much garbage is copied without it and removed;
+ * if the disk has no room for a copy, garbage is deleted in place. The calling thread. */
 #include "exchange/store/store_dir.h"
 
 #include "net/base/err.h"
