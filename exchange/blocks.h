@@ -26,8 +26,8 @@ void blocks_release(struct blocks *blocks);
 
 /* One reference to a verified block: identity CIDs from the CID itself, the empty raw block without
  * asking, then the store, then the fetcher. -EBADMSG CID not allowed; -EHOSTUNREACH not stored and
- * offline; -ETIMEDOUT; -EINTR; -EIO corrupt here and not to be had elsewhere. wait was started by
- * the caller. */
+ * offline; -ETIMEDOUT (wait->tried tells more); -EINTR; -EIO corrupt here and not to be had
+ * elsewhere. wait was started by the caller. */
 int blocks_get(struct blocks *blocks, const struct cid *cid, struct wait *wait, struct block **out);
 /* The same without asking anybody: never fetches, never waits. -ENOENT not stored; -EIO corrupt
  * here; -EBADMSG. */

@@ -374,6 +374,11 @@ struct exchange_get *exchange_get(struct exchange_session *session, const struct
 	return (struct exchange_get *)get;
 }
 
+void exchange_get_tell(struct exchange_get *get, struct wait_tried *tried)
+{
+	((struct bitswap_get *)get)->tried = tried;
+}
+
 void exchange_get_cancel(struct exchange_get *get)
 {
 	bitswap_client_cancel((struct bitswap_get *)get);

@@ -63,6 +63,8 @@ typedef void exchange_got_fn(void *ctx, int err, struct block *block);
  * goes into the store. */
 struct exchange_get *exchange_get(struct exchange_session *session, const struct cid *cid,
 				  uint64_t deadline_ms, exchange_got_fn *got, void *ctx);
+/* When the get ends with -ETIMEDOUT, *tried tells of whom it was asked, before got runs. Borrowed until then. */
+void exchange_get_tell(struct exchange_get *get, struct wait_tried *tried);
 void exchange_get_cancel(struct exchange_get *get); /* NULL is ignored; got will not run */
 
 /* New local blocks: tell peers that wait for them. Any thread. */

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define PREFETCH_TIMEOUT_MS 60000
+#define TELL_MS 500 /* after its deadline a request waits so much longer to be told what was tried */
 #define PREFETCHED_MAX (EXCHANGE_WANTS_MAX / 2) /* at once; the other half is for who waits */
 
 /* What outlives the fetcher while items are in the inbox. */
@@ -55,6 +56,7 @@ struct request {
 	bool done;
 	int err;
 	struct block *block;
+	struct wait_tried tried; /* the loop's until done */
 };
 
 struct prefetch {
@@ -200,7 +202,9 @@ static void on_start(struct inbox_item *item)
 	}
 	list_add_tail(&request->session->requests, &request->link);
 	request->get = exchange_get(session, &request->cid, request->deadline_ms, on_got, request);
-	if (!request->get)
+	if (request->get)
+		exchange_get_tell(request->get, &request->tried);
+	else
 		request_done(request, -EAGAIN, NULL);
 }
 
@@ -248,14 +252,16 @@ static int session_fetch(struct fetcher *fetcher, void *ctx, const struct cid *c
 	pthread_mutex_init(&request->lock, NULL);
 	loop_post(loop, &request->start);
 
+	/* The loop's clock ends the request too, a moment later or sooner: it knows what was tried. */
 	while (!is_done(request, false)) {
-		err = wait_sleep(wait);
+		err = wait_sleep_longer(wait, TELL_MS);
 		if (err && !is_done(request, true)) {
 			loop_post(loop, &request->cancel); /* with our reference */
 			return err;
 		}
 	}
 	err = request->err;
+	wait->tried = request->tried;
 	*out = request->block;
 	request->block = NULL;
 	request_unref(request);

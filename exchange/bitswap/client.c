@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define DONT_HAVES_MAX 16 /* in a row: then a peer is of no use to a session */
 #define FEW_ASKS 8	  /* so few are walked through sooner than a key is hashed */
@@ -130,6 +131,53 @@ void bitswap_ask_answer(struct bitswap_ask *ask, enum bitswap_answer answer)
 	ask->want->refused += answer == BITSWAP_DONT_HAVE;
 }
 
+/* Of an id the end is a key or a hash; its beginning is the same for many. */
+static uint64_t end_of_id(const struct peer_id *id)
+{
+	struct bytes bytes = peer_id_bytes(id);
+	uint64_t end = 0;
+
+	if (bytes.len >= sizeof end)
+		memcpy(&end, bytes.at + bytes.len - sizeof end, sizeof end);
+	return end;
+}
+
+/* The index in want->left, or left_count. */
+static unsigned left_index(const struct bitswap_want *want, const struct peer_id *id)
+{
+	uint64_t end = end_of_id(id);
+	unsigned i = 0;
+
+	while (i < want->left_count && want->left[i] != end)
+		i++;
+	return i;
+}
+
+void bitswap_ask_sent(struct bitswap_ask *ask, uint64_t now_ms)
+{
+	struct bitswap_want *want = ask->want;
+	unsigned left;
+
+	ask->sent = true;
+	ask->sent_ms = now_ms;
+	if (ask->asked)
+		return;
+	ask->asked = true;
+	want->asked++;
+	left = left_index(want, &ask->peer->id);
+	if (left < want->left_count) /* it is back */
+		want->left[left] = want->left[--want->left_count];
+}
+
+void bitswap_ask_left(struct bitswap_ask *ask)
+{
+	struct bitswap_want *want = ask->want;
+
+	if (ask->asked && want->left_count < BITSWAP_LEFT_MAX &&
+	    left_index(want, &ask->peer->id) == want->left_count)
+		want->left[want->left_count++] = end_of_id(&ask->peer->id);
+}
+
 void bitswap_ask_free(struct bitswap_ask *ask, bool cancel)
 {
 	struct bitswap_client_peer *peer = ask->peer;
@@ -139,6 +187,7 @@ void bitswap_ask_free(struct bitswap_ask *ask, bool cancel)
 	bitswap_ask_answer(ask, BITSWAP_NO_ANSWER);
 	map_remove(&peer->client->asks, key_bytes(&key));
 	ask->want->ask_count--;
+	ask->want->asked -= ask->asked;
 	if (cancel && ask->sent) {
 		map_set(&peer->cancels, cid_bytes(&ask->want->cid), peer);
 		bitswap_outbox_dirty(peer);
@@ -289,12 +338,22 @@ void bitswap_client_cancel(struct bitswap_get *get)
 	}
 }
 
+static struct wait_tried tried_of(const struct bitswap_want *want)
+{
+	return (struct wait_tried){ .told = true,
+				    .asked = want->asked + want->left_count,
+				    .known = want->client->connected,
+				    .providers = want->looked ? want->providers : WAIT_NOT_LOOKED };
+}
+
 static void on_deadline(void *ctx)
 {
 	struct bitswap_get *get = ctx;
 	bitswap_got_fn *got = get->got;
 	void *got_ctx = get->ctx;
 
+	if (get->tried)
+		*get->tried = tried_of(get->want);
 	bitswap_client_cancel(get);
 	got(got_ctx, -ETIMEDOUT, NULL);
 }
@@ -401,6 +460,17 @@ void bitswap_client_dont_have(struct bitswap_client_peer *peer, const struct cid
 			bitswap_session_leave(member);
 	}
 	bitswap_want_requeue(want);
+}
+
+void bitswap_client_looking(struct bitswap_client *client, const struct cid *cid, unsigned found)
+{
+	struct bitswap_want *want = bitswap_client_want(client, cid);
+
+	if (!want)
+		return;
+	want->looked = true;
+	if (found > want->providers)
+		want->providers = found;
 }
 
 void bitswap_client_searched(struct bitswap_client *client, const struct cid *cid, unsigned found)

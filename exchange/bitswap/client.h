@@ -15,6 +15,7 @@
 #include "net/base/map.h"
 #include "net/base/random.h"
 #include "net/base/timer.h"
+#include "net/base/wait.h"
 #include "net/wire/key.h"
 
 #define BITSWAP_WANTS_MAX 4096	 /* distinct CIDs awaited */
@@ -25,6 +26,7 @@
 #define BITSWAP_BROADCAST_MAX 64 /* wants of a session asked of everybody at a time */
 #define BITSWAP_UNASKED_MAX 64	 /* blocks a peer may send beyond what it was asked for */
 #define BITSWAP_OWED_MAX 4096	 /* blocks that it may send late */
+#define BITSWAP_LEFT_MAX 8	 /* peers that were asked and went away, of one want */
 
 struct bitswap_client;
 struct bitswap_session;
@@ -84,6 +86,7 @@ struct bitswap_ask {
 	struct list want_node, peer_node, out_node, flight_node;
 	bool block; /* want-block, else want-have */
 	bool sent;  /* the peer's ledger has it */
+	bool asked; /* it was sent, at least once */
 	bool flying;
 	bool hedged; /* flying, but the want looks for another as well */
 	enum bitswap_answer answer;
@@ -104,6 +107,12 @@ struct bitswap_want {
 	unsigned refused; /* asks answered by DONT_HAVE */
 	bool broadcast;
 	bool searched; /* and found no one */
+	unsigned asked;	    /* asks that were sent at least once */
+	unsigned providers; /* that routing found, at most at a time */
+	bool looked;	    /* routing was asked */
+	/* The ends of the ids of peers that were asked and are not connected now. */
+	uint64_t left[BITSWAP_LEFT_MAX];
+	unsigned left_count;
 	int err;       /* how it ends when it cannot be asked for */
 };
 
@@ -143,6 +152,7 @@ struct bitswap_get {
 	struct timer deadline;
 	bitswap_got_fn *got;
 	void *ctx;
+	struct wait_tried *tried; /* to be filled in when it times out; may be NULL */
 	const void *owner; /* who of those that share the session; not looked at here */
 };
 
@@ -192,6 +202,8 @@ bool bitswap_client_block(struct bitswap_client *client, struct bitswap_client_p
 /* The peer says, or routing knows, that it has the block; or that it has not. */
 void bitswap_client_have(struct bitswap_client_peer *peer, const struct cid *cid);
 void bitswap_client_dont_have(struct bitswap_client_peer *peer, const struct cid *cid);
+/* Routing is asked for providers of cid, and has found so many by now. */
+void bitswap_client_looking(struct bitswap_client *client, const struct cid *cid, unsigned found);
 /* A search ended; found: how many providers it named. */
 void bitswap_client_searched(struct bitswap_client *client, const struct cid *cid, unsigned found);
 
@@ -201,6 +213,10 @@ void bitswap_want_unqueue(struct bitswap_want *want);
 struct bitswap_ask *bitswap_ask_find(struct bitswap_want *want, struct bitswap_client_peer *peer);
 /* NULL when the peer's ledger is full. */
 struct bitswap_ask *bitswap_ask_new(struct bitswap_want *want, struct bitswap_client_peer *peer);
+/* It goes out to its peer. */
+void bitswap_ask_sent(struct bitswap_ask *ask, uint64_t now_ms);
+/* Its peer went away: it is still counted among those that were asked. */
+void bitswap_ask_left(struct bitswap_ask *ask);
 /* cancel: tell the peer, if it was asked. */
 void bitswap_ask_free(struct bitswap_ask *ask, bool cancel);
 void bitswap_ask_send(struct bitswap_ask *ask, bool block);

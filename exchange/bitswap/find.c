@@ -78,6 +78,7 @@ static void on_provider(void *ctx, const struct peer_info *info)
 	if (peer_id_equal(&info->id, swarm_self(exchange->swarm)))
 		return;
 	search->found++;
+	bitswap_client_looking(&exchange->client, &search->cid, search->found);
 	if (swarm_is_connected(exchange->swarm, &info->id)) {
 		provider_ready(search, &info->id);
 		return;
@@ -142,6 +143,7 @@ int engine_find_start(void *ctx, const struct cid *cid)
 		return -EAGAIN;
 	}
 	exchange->stats.provider_searches++;
+	bitswap_client_looking(&exchange->client, cid, 0);
 	return 0;
 }
 

@@ -107,6 +107,7 @@ void bitswap_outbox_remove(struct bitswap_client_peer *peer)
 		struct bitswap_ask *ask = list_first(&peer->asks, struct bitswap_ask, peer_node);
 		struct bitswap_want *want = ask->want;
 
+		bitswap_ask_left(ask);
 		bitswap_ask_free(ask, false);
 		bitswap_want_requeue(want);
 	}
@@ -171,8 +172,7 @@ bool bitswap_outbox_compose(struct bitswap_client_peer *peer, struct buf *out)
 
 		bitswap_msg_add_entry(&entries, &entry);
 		list_remove(&ask->out_node);
-		ask->sent = true;
-		ask->sent_ms = now_ms;
+		bitswap_ask_sent(ask, now_ms);
 		peer->owed += peer->owed < BITSWAP_OWED_MAX;
 	}
 	bool any = entries.len > 0;

@@ -3,10 +3,14 @@
  * one thread; any thread may wake it. */
 #include "net/base/wait.h"
 
+#include "net/base/err.h"
+
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -39,6 +43,7 @@ int wait_init(struct wait *wait)
 		return -errno;
 	wait->fd = fd;
 	wait->deadline_ms = UINT64_MAX;
+	wait->tried = (struct wait_tried){ 0 };
 	atomic_init(&wait->cancelled, false);
 	return 0;
 }
@@ -66,6 +71,7 @@ void wait_start(struct wait *wait, uint64_t timeout_ms)
 	if (timeout_ms && timeout_ms < UINT64_MAX - now_ms)
 		wait->deadline_ms = now_ms + timeout_ms;
 	atomic_store(&wait->cancelled, false);
+	wait->tried = (struct wait_tried){ 0 };
 	take_wakes(wait);
 }
 
@@ -109,6 +115,18 @@ int wait_sleep(struct wait *wait)
 	}
 }
 
+int wait_sleep_longer(struct wait *wait, uint64_t more_ms)
+{
+	uint64_t deadline_ms = wait->deadline_ms;
+	int err;
+
+	if (more_ms < UINT64_MAX - deadline_ms)
+		wait->deadline_ms = deadline_ms + more_ms;
+	err = wait_sleep(wait);
+	wait->deadline_ms = deadline_ms;
+	return err;
+}
+
 void wait_wake(struct wait *wait)
 {
 	uint64_t one = 1;
@@ -123,4 +141,29 @@ void wait_cancel(struct wait *wait)
 {
 	atomic_store(&wait->cancelled, true);
 	wait_wake(wait);
+}
+
+static void providers_text(const struct wait_tried *tried, char *out, size_t size)
+{
+	out[0] = 0;
+	if (tried->providers == 0)
+		snprintf(out, size, ", no provider found");
+	else if (tried->providers != WAIT_NOT_LOOKED)
+		snprintf(out, size, ", %" PRIu32 " provider%s found", tried->providers,
+			 tried->providers == 1 ? "" : "s");
+}
+
+const char *wait_err_text(const struct wait *wait, int err, char out[static WAIT_TEXT_MAX])
+{
+	const struct wait_tried *tried = &wait->tried;
+	char providers[40];
+
+	if (err == -ETIMEDOUT && tried->told) {
+		providers_text(tried, providers, sizeof providers);
+		snprintf(out, WAIT_TEXT_MAX, "%s: %" PRIu32 " peer%s asked, %" PRIu32 " known%s", err_text(err),
+			 tried->asked, tried->asked == 1 ? "" : "s", tried->known, providers);
+	} else {
+		snprintf(out, WAIT_TEXT_MAX, "%s", err_text(err));
+	}
+	return out;
 }

@@ -14,26 +14,44 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define WAIT_NOT_LOOKED UINT32_MAX
+#define WAIT_TEXT_MAX 160
+
+/* What was tried before a wait for something of peers timed out. */
+struct wait_tried {
+	bool told;	    /* else the rest means nothing */
+	uint32_t asked;	    /* peers that were asked for it; each is counted once */
+	uint32_t known;	    /* peers that we were connected to at the end */
+	uint32_t providers; /* of it, found by routing; WAIT_NOT_LOOKED: routing was not asked */
+};
+
 struct wait {
 	int fd;		      /* eventfd; also good in one's own poll() */
 	uint64_t deadline_ms; /* monotonic_ms(); UINT64_MAX for none */
 	atomic_bool cancelled;
+	struct wait_tried tried; /* of the last failure; written by the waiting thread alone */
 };
 
 /* 0 or -errno. wait_release() closes the descriptor. */
 int wait_init(struct wait *wait);
 void wait_release(struct wait *wait);
 
-/* Begin an operation: clears old wake-ups and cancellation, sets the deadline (0: none). */
+/* Begin an operation: clears old wake-ups, cancellation and what was tried, sets the deadline (0: none). */
 void wait_start(struct wait *wait, uint64_t timeout_ms);
 /* Sleep until woken: 0; -EINTR when cancelled, -ETIMEDOUT when the deadline passed. One return
  * stands for any number of wake-ups, and a late one of an earlier operation may end it: look again
  * what is done. A signal alone does not end it; its handler calls wait_cancel(). */
 int wait_sleep(struct wait *wait);
+/* The same, but the deadline is so much later: for whoever else knows of the deadline to tell more. */
+int wait_sleep_longer(struct wait *wait, uint64_t more_ms);
 /* 0, -EINTR or -ETIMEDOUT, without sleeping: for long computations. */
 int wait_check(const struct wait *wait);
 void wait_wake(struct wait *wait);
 void wait_cancel(struct wait *wait);
+
+/* err_text() of what the wait failed with, and what was tried when that is known:
+ * "no answer in time: 3 peers asked, 12 known, 1 provider found". Returns out. */
+const char *wait_err_text(const struct wait *wait, int err, char out[static WAIT_TEXT_MAX]);
 
 /* CLOCK_MONOTONIC in milliseconds: the same scale as the loop clock. */
 uint64_t monotonic_ms(void);

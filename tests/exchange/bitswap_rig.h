@@ -78,7 +78,7 @@ static inline void rig_free(struct rig *rig)
 
 static inline struct bitswap_client_peer *rig_peer(struct rig *rig, uint8_t name)
 {
-	struct peer_id id = { .len = 34, .bytes = { 0x12, 0x20, name } };
+	struct peer_id id = { .len = 34, .bytes = { 0x12, 0x20, name, [33] = name } };
 	struct bitswap_client_peer *peer = bitswap_outbox_add(&rig->client, &id, NULL);
 
 	bitswap_outbox_able(peer, BITSWAP_ABLE);

@@ -14,6 +14,7 @@ struct exchange {
 	struct loop *loop;
 	struct block *block; /* what is answered */
 	bool silent;
+	bool late; /* gets end by their deadline, and tell what was tried */
 	atomic_int sessions, gets, cancelled, told;
 };
 
@@ -24,6 +25,7 @@ struct exchange_session {
 struct exchange_get {
 	struct exchange *exchange;
 	struct timer timer;
+	struct wait_tried *tried;
 	exchange_got_fn *got;
 	void *ctx;
 };
@@ -52,19 +54,36 @@ static void on_answer(void *ctx)
 	get.got(get.ctx, 0, block_ref(get.exchange->block));
 }
 
+static void on_late(void *ctx)
+{
+	struct exchange_get get = *(struct exchange_get *)ctx;
+
+	free(ctx);
+	atomic_fetch_sub(&get.exchange->gets, 1);
+	if (get.tried)
+		*get.tried = (struct wait_tried){ .told = true, .asked = 3, .known = 12, .providers = 1 };
+	get.got(get.ctx, -ETIMEDOUT, NULL);
+}
+
+void exchange_get_tell(struct exchange_get *get, struct wait_tried *tried)
+{
+	get->tried = tried;
+}
+
 struct exchange_get *exchange_get(struct exchange_session *session, const struct cid *cid,
 				  uint64_t deadline_ms, exchange_got_fn *got, void *ctx)
 {
 	struct exchange *exchange = session->exchange;
 
-	(void)deadline_ms;
 	if (!cid_equal(cid, &exchange->block->cid))
 		return NULL; /* as when there are too many wants */
 	struct exchange_get *get = xnew(struct exchange_get);
 
 	*get = (struct exchange_get){ .exchange = exchange, .got = got, .ctx = ctx };
 	atomic_fetch_add(&exchange->gets, 1);
-	if (!exchange->silent)
+	if (exchange->late)
+		timer_start_at(loop_timers(exchange->loop), &get->timer, deadline_ms, on_late, get);
+	else if (!exchange->silent)
 		timer_start(loop_timers(exchange->loop), &get->timer, 0, on_answer, get);
 	return get;
 }
@@ -231,6 +250,28 @@ static void giving_up_cancels_the_want(void **state)
 	wait_release(&wait);
 }
 
+static void a_wait_that_times_out_is_told_what_was_tried(void **state)
+{
+	struct fixture *f = *state;
+	void *session = f->fetcher->ops->open(f->fetcher);
+	char text[WAIT_TEXT_MAX];
+	struct wait wait;
+
+	f->exchange.late = true;
+	wait_init(&wait);
+	wait_start(&wait, 20);
+	uint64_t deadline_ms = wait.deadline_ms;
+
+	assert_int_equal(fetch(f, session, &wait), -ETIMEDOUT);
+	assert_int_equal(wait.deadline_ms, deadline_ms);
+	assert_string_equal(wait_err_text(&wait, -ETIMEDOUT, text),
+			    "no answer in time: 3 peers asked, 12 known, 1 provider found");
+	wait_start(&wait, 20);
+	assert_false(wait.tried.told);
+	f->fetcher->ops->close(f->fetcher, session);
+	wait_release(&wait);
+}
+
 static void a_refused_want_is_eagain(void **state)
 {
 	struct fixture *f = *state;
@@ -282,6 +323,7 @@ int main(void)
 		WITH(many_threads_fetch),
 		WITH(impatient_threads_leave_nothing_behind),
 		WITH(giving_up_cancels_the_want),
+		WITH(a_wait_that_times_out_is_told_what_was_tried),
 		WITH(a_refused_want_is_eagain),
 		WITH(it_ends_in_the_middle_of_work),
 	};

@@ -114,6 +114,77 @@ static void deadline_ends_a_get(void **state)
 	rig_free(rig);
 }
 
+/* A get that times out in 5 s; what it is told of. */
+static struct wait_tried tried_in_vain(struct rig *rig, struct bitswap_session *session,
+				       void (*meanwhile)(struct rig *rig))
+{
+	struct wait_tried tried = { 0 };
+	struct cid cid = rig_cid(1);
+	struct bitswap_get *get =
+		bitswap_client_get(session, &cid, timers_now(rig->timers) + 5000, rig_got, rig);
+
+	get->tried = &tried;
+	meanwhile(rig);
+	rig_wait(rig, 5000);
+	assert_int_equal(rig->err, -ETIMEDOUT);
+	return tried;
+}
+
+static struct bitswap_client_peer *peers[3];
+
+static void all_say_no(struct rig *rig)
+{
+	struct cid cid = rig_cid(1);
+
+	for (unsigned i = 0; i < 3; i++) {
+		rig_mail(rig, peers[i]);
+		bitswap_client_dont_have(peers[i], &cid);
+	}
+	bitswap_client_looking(&rig->client, &cid, 0);
+	bitswap_client_looking(&rig->client, &cid, 2);
+	bitswap_client_looking(&rig->client, &cid, 1);
+}
+
+static void timeout_tells_peers_asked_and_known_and_providers(void **state)
+{
+	(void)state;
+	struct rig *rig = rig_new();
+	struct wait_tried tried;
+
+	for (uint8_t i = 0; i < 3; i++)
+		peers[i] = rig_peer(rig, i);
+	bitswap_outbox_able(rig_peer(rig, 9), BITSWAP_UNABLE);
+	tried = tried_in_vain(rig, bitswap_session_new(&rig->client), all_say_no);
+	assert_true(tried.told);
+	assert_int_equal(tried.asked, 3);
+	assert_int_equal(tried.known, 4);
+	assert_int_equal(tried.providers, 2);
+	rig_free(rig);
+}
+
+static void only_one_comes_and_goes(struct rig *rig)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		struct bitswap_client_peer *peer = rig_peer(rig, 1);
+
+		assert_int_equal(rig_mail(rig, peer).blocks, 1);
+		bitswap_outbox_remove(peer);
+	}
+}
+
+static void timeout_tells_of_a_peer_that_came_and_went_once(void **state)
+{
+	(void)state;
+	struct rig *rig = rig_new();
+	struct wait_tried tried =
+		tried_in_vain(rig, bitswap_session_new(&rig->client), only_one_comes_and_goes);
+
+	assert_int_equal(tried.asked, 1);
+	assert_int_equal(tried.known, 0);
+	assert_int_equal(tried.providers, WAIT_NOT_LOOKED);
+	rig_free(rig);
+}
+
 static void wants_are_bounded(void **state)
 {
 	(void)state;
@@ -242,6 +313,8 @@ int main(void)
 		cmocka_unit_test(cancelled_get_does_not_run),
 		cmocka_unit_test(wanted_again_is_not_cancelled),
 		cmocka_unit_test(deadline_ends_a_get),
+		cmocka_unit_test(timeout_tells_peers_asked_and_known_and_providers),
+		cmocka_unit_test(timeout_tells_of_a_peer_that_came_and_went_once),
 		cmocka_unit_test(wants_are_bounded),
 		cmocka_unit_test(session_end_cancels),
 		cmocka_unit_test(bad_cids_are_refused_later),
