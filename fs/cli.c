@@ -261,13 +261,14 @@ static void begin_message(const char *fmt, va_list args)
 
 int cli_fail(struct invocation *in, int err, const char *fmt, ...)
 {
+	char why[WAIT_TEXT_MAX];
 	va_list args;
 
 	va_start(args, fmt);
 	begin_message(fmt, args);
 	va_end(args);
 	if (err)
-		fprintf(stderr, ": %s", err_text(err));
+		fprintf(stderr, ": %s", wait_err_text(&in->wait, err, why));
 	if (err == -EHOSTUNREACH && !in->control && !in->offline)
 		fputs(" (a running `dagfs daemon` could fetch it)", stderr);
 	fputc('\n', stderr);

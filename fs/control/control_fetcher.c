@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define HAVE_MAX 1024 /* CIDs in one frame */
+#define TELL_MS 500   /* after its deadline a fetch waits so much longer for the daemon to say what was tried */
 
 struct control_fetcher {
 	struct fetcher base;
@@ -30,6 +31,7 @@ struct pending {
 	struct wait *wait;
 	atomic_bool done;
 	int err;
+	struct wait_tried tried;
 	struct cid cid;
 	struct block *block;
 };
@@ -84,14 +86,10 @@ static struct pending *find_pending(struct control_fetcher *fetcher, uint32_t id
 /* Takes body's memory for a block. */
 static void answer(struct pending *pending, enum control_kind kind, struct buf *body)
 {
-	struct cursor c = cursor_over(buf_bytes(body));
-	uint32_t number;
-
 	if (kind == CONTROL_BLOCK && body->len <= BLOCK_MAX) {
 		pending->block = block_take(&pending->cid, body);
 	} else {
-		number = kind == CONTROL_FAIL ? cursor_be32(&c) : 0;
-		pending->err = number > 0 && number < 4096 ? -(int)number : -EIO;
+		pending->err = kind == CONTROL_FAIL ? control_fail_decode(buf_bytes(body), &pending->tried) : -EIO;
 		if (pending->err == -ECANCELED) /* not by us: its network is being closed */
 			pending->err = -ESHUTDOWN;
 	}
@@ -215,7 +213,7 @@ static int control_fetch(struct fetcher *base, void *session, const struct cid *
 	if (err)
 		return err;
 	while (!atomic_load(&pending.done) && !err)
-		err = wait_sleep(wait);
+		err = wait_sleep_longer(wait, TELL_MS);
 	pthread_mutex_lock(&fetcher->lock);
 	list_remove(&pending.node);
 	if (!atomic_load(&pending.done))
@@ -223,6 +221,7 @@ static int control_fetch(struct fetcher *base, void *session, const struct cid *
 	else
 		err = pending.err; /* it came after all */
 	pthread_mutex_unlock(&fetcher->lock);
+	wait->tried = pending.tried;
 	if (!err)
 		*out = pending.block;
 	return err;

@@ -69,6 +69,28 @@ void control_fetch_encode(struct buf *out, const struct control_fetch *fetch)
 	buf_add(out, cid_bytes(&fetch->cid));
 }
 
+void control_fail_encode(struct buf *out, int err, const struct wait_tried *tried)
+{
+	buf_add_be32(out, (uint32_t)-err);
+	if (!tried->told)
+		return;
+	buf_add_be32(out, tried->asked);
+	buf_add_be32(out, tried->known);
+	buf_add_be32(out, tried->providers);
+}
+
+int control_fail_decode(struct bytes body, struct wait_tried *tried)
+{
+	struct cursor c = cursor_over(body);
+	uint32_t number = cursor_be32(&c);
+
+	tried->asked = cursor_be32(&c);
+	tried->known = cursor_be32(&c);
+	tried->providers = cursor_be32(&c);
+	tried->told = !c.bad;
+	return body.len >= 4 && number > 0 && number < 4096 ? -(int)number : -EIO;
+}
+
 bool control_cid_next(struct cursor *c, struct cid *cid)
 {
 	uint8_t len;

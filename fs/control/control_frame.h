@@ -28,6 +28,9 @@ void control_frame_encode(struct buf *out, uint32_t id, enum control_kind kind, 
 /* Bodies. 0 or -EBADMSG; the whole of body must be used. */
 int control_fetch_decode(struct control_fetch *fetch, struct bytes body);
 void control_fetch_encode(struct buf *out, const struct control_fetch *fetch);
+/* FAIL: err is negative; what was tried is told or not. An errno that is none decodes as -EIO. */
+void control_fail_encode(struct buf *out, int err, const struct wait_tried *tried);
+int control_fail_decode(struct bytes body, struct wait_tried *tried);
 /* { u8 len, cid }...: false at the end; c->bad when the rest is malformed. */
 bool control_cid_next(struct cursor *c, struct cid *cid);
 void control_cid_encode(struct buf *out, const struct cid *cid);

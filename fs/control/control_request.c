@@ -31,6 +31,7 @@ struct control_want {
 	uint32_t id;
 	bool prefetch;
 	struct exchange_get *get;
+	struct wait_tried tried;
 };
 
 /* ---- calls ---- */
@@ -150,6 +151,8 @@ static int open_session(struct control_client *client, uint32_t id)
 
 /* ---- wants ---- */
 
+static const struct wait_tried nothing_tried;
+
 static void want_free(struct control_want *want)
 {
 	list_remove(&want->node);
@@ -161,11 +164,11 @@ static void want_free(struct control_want *want)
 	free(want);
 }
 
-static void answer_fail(struct control_client *client, uint32_t id, int err)
+static void answer_fail(struct control_client *client, uint32_t id, int err, const struct wait_tried *tried)
 {
 	struct buf body = { 0 };
 
-	buf_add_be32(&body, (uint32_t)-err);
+	control_fail_encode(&body, err, tried);
 	control_client_send(client, id, CONTROL_FAIL, &body, NULL);
 }
 
@@ -175,13 +178,14 @@ static void on_got(void *ctx, int err, struct block *block)
 	struct control_client *client = want->client;
 	uint32_t id = want->id;
 	bool prefetch = want->prefetch;
+	struct wait_tried tried = want->tried;
 
 	want->get = NULL;
 	want_free(want);
 	if (prefetch)
 		block_unref(block);
 	else if (err)
-		answer_fail(client, id, err);
+		answer_fail(client, id, err, &tried);
 	else
 		control_client_send(client, id, CONTROL_BLOCK, NULL, block);
 	control_client_resume(client);
@@ -212,6 +216,7 @@ static int want_start(struct control_client *client, struct control_session *ses
 		free(want);
 		return -EAGAIN;
 	}
+	exchange_get_tell(want->get, &want->tried);
 	list_add_tail(prefetch ? &client->prefetches : &client->fetches, &want->node);
 	if (prefetch)
 		client->prefetch_count++;
@@ -237,7 +242,7 @@ static int on_fetch(struct control_client *client, const struct control_frame *f
 	err = want_start(client, find_session(client, fetch.session), frame->id, false, &fetch.cid,
 			 fetch.ms);
 	if (err)
-		answer_fail(client, frame->id, err);
+		answer_fail(client, frame->id, err, &nothing_tried);
 	return 0;
 }
 
@@ -301,7 +306,7 @@ static void session_free(struct control_client *client, struct control_session *
 		if (fetch->session != session)
 			continue;
 		want_free(fetch);
-		answer_fail(client, id, -ECANCELED);
+		answer_fail(client, id, -ECANCELED, &nothing_tried);
 	}
 	list_remove(&session->node);
 	client->session_count--;

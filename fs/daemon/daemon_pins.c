@@ -70,7 +70,7 @@ static void announce(struct daemon_pins *pins, const struct cid *cid)
 static int go_on(struct daemon_pins *pins, const struct cid *cid)
 {
 	struct daemon *daemon = pins->daemon;
-	char text[CID_TEXT_MAX];
+	char text[CID_TEXT_MAX], why[WAIT_TEXT_MAX];
 	struct blocks blocks;
 	struct pin pin;
 	int err;
@@ -84,8 +84,9 @@ static int go_on(struct daemon_pins *pins, const struct cid *cid)
 		log_info("pins", "completed cid=%s blocks=%llu bytes=%llu", cid_text(cid, text),
 			 (unsigned long long)pin.blocks, (unsigned long long)pin.bytes);
 	else
-		log_info("pins", "given up until later cid=%s blocks=%llu err=%s",
-			 cid_text(cid, text), (unsigned long long)pin.blocks, err_text(err));
+		log_info("pins", "given up until later cid=%s blocks=%llu err=\"%s\"",
+			 cid_text(cid, text), (unsigned long long)pin.blocks,
+			 wait_err_text(&pins->wait, err, why));
 	if (!err)
 		announce(pins, cid);
 	return err;

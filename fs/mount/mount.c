@@ -28,13 +28,14 @@ static int make_root(struct mount *mount, char **why)
 {
 	struct tree *tree =
 		tree_new(mount->store, mount->below ? &mount->fetcher : NULL, &mount->root);
-	char text[CID_TEXT_MAX];
+	char text[CID_TEXT_MAX], told[WAIT_TEXT_MAX] = "";
 	struct worker worker = { 0 };
 	struct dag_stat stat;
 	int err = worker_init(&worker, mount);
 
 	if (!err) {
 		err = dag_stat(&tree->blocks, &mount->root, &worker.wait, &stat);
+		wait_err_text(&worker.wait, err, told);
 		worker_release(&worker);
 	}
 	if (!err && stat.type != DAG_DIRECTORY)
@@ -43,7 +44,7 @@ static int make_root(struct mount *mount, char **why)
 		*why = xasprintf("%s is no directory: only directories can be mounted",
 				 cid_text(&mount->root, text));
 	else if (err)
-		*why = xasprintf("cannot get %s: %s", cid_text(&mount->root, text), err_text(err));
+		*why = xasprintf("cannot get %s: %s", cid_text(&mount->root, text), *told ? told : err_text(err));
 	else
 		inode_fixed(&mount->inodes, INODE_ROOT, INODE_CONTENT, tree, &stat);
 	tree_unref(tree);

@@ -38,12 +38,16 @@ static int errno_of(int err)
 void ops_fail(fuse_req_t req, int err, const struct cid *cid)
 {
 	struct worker *worker = worker_self(ops_mount(req));
-	char text[CID_TEXT_MAX];
+	char text[CID_TEXT_MAX], why[WAIT_TEXT_MAX];
 
 	if (worker->park) {
 		fuse_reply_none(req);
 		return;
 	}
+	/* Not of what failed a moment ago and was only looked at again. */
+	if (err == -ETIMEDOUT && worker->timeout_ms == worker->mount->timeout_ms)
+		log_warn("mount", "a block did not come, of cid=%s err=\"%s\"", cid ? cid_text(cid, text) : "-",
+			 wait_err_text(&worker->wait, err, why));
 	if (errno_of(err) == EIO)
 		log_warn("mount", "cannot be shown cid=%s err=%s", cid ? cid_text(cid, text) : "-",
 			 err_text(err));

@@ -1,6 +1,6 @@
 """Messages that end a search, and signals: a failed mount tells its reason, a port in use names its key, a forgotten
-mountpoint is called so; services are ended with SIGTERM; a terminal that goes takes no daemon of the background along; where memory lacks
-nothing is said to be damaged."""
+mountpoint is called so; a search in vain tells how many were asked; services are ended with SIGTERM; a terminal that
+goes takes no daemon of the background along; where memory lacks nothing is said to be damaged."""
 
 import os
 import re
@@ -87,6 +87,50 @@ def terminals(story):
             lab.check("a daemon %s ends with it" % what, ready and gone)
 
 
+def searches(story):
+    """What no peer has: the message tells how many were asked, and how many were known."""
+    lab, away, few = story.lab, story.lab.node("away"), "--timeout=3s"
+    tree = lab.directory("nowhere")
+    tools.write(os.path.join(tree, "file"), b"nobody has this")
+    cid, child = away.add(tree), away.add(os.path.join(tree, "file"))
+    asker, others = lab.node("asker"), [lab.node("other%d" % i) for i in range(3)]
+    commands_of = (("cat", child), ("get", "-o", lab.path("got"), cid), ("ls", cid), ("pin", "add", cid),
+                   ("dag", "export", cid), ("dag", "get", cid), ("block", "get", child))
+    for words in commands_of:
+        said(lab, "no daemon: " + words[0], asker.call(few, *words), 1,
+             r"not stored here and no peer to ask \(a running `dagfs daemon` could fetch it\)$")
+    asker.start()
+    said(lab, "nobody to ask", asker.call(few, "cat", child), 1, r"no answer in time: 0 peers asked, 0 known")
+    for other in others:
+        other.start()
+        asker.connect(other)
+    for words in commands_of:
+        said(lab, "all say no: " + words[0], asker.call(few, *words), 1,
+             r"no answer in time: 3 peers asked, 3 known, no provider found$")
+    said(lab, "a mount of it", asker.call("mount", "-o", "timeout=3s", cid, story.point), 1,
+         r"cannot get %s: no answer in time: 3 peers asked, 3 known" % cid)
+    asker.must("add", "-Q", "-r", "--pin=false", tree)
+    asker.must("block", "rm", child)
+    point = asker.mount(cid, "-o", "timeout=3s")
+    done = lab.run(["cat", point + "/file"])
+    lab.check("its reader gets ETIMEDOUT", "Connection timed out" in done.err, str(done))
+    lab.check("and the log tells of whom it was asked",
+              re.search(r"a block did not come.*no answer in time: 3 peers asked, 3 known", asker.logged()),
+              asker.logged()[-600:])
+    lab.check("umount", asker.umount(point))
+    for other in others[:2]:
+        other.stop()
+    said(lab, "two have gone", asker.call(few, "cat", child), 1, r"no answer in time: 1 peer asked, 1 known")
+    for node in (asker, others[2]):
+        node.stop()
+    usual = lab.node("usual", init=False)
+    usual.must("init")
+    usual.start()
+    said(lab, "the usual configuration, cut off", usual.call(few, "cat", child), 1,
+         r"no answer in time: 0 peers asked, 0 known")
+    usual.stop()
+
+
 def as_nobody():
     os.setgroups([])
     os.setgid(NOBODY)
@@ -164,5 +208,5 @@ class Story:
 
 def scenario(lab):
     story = Story(lab)
-    for part in (commands, signals, terminals, reasons, memory):
+    for part in (commands, signals, terminals, reasons, searches, memory):
         part(story)

@@ -105,6 +105,32 @@ static void bodies_round_trip(void **state)
 	buf_release(&body);
 }
 
+static void failures_round_trip(void **state)
+{
+	struct wait_tried tried = { .told = true, .asked = 3, .known = 12, .providers = WAIT_NOT_LOOKED }, again;
+	struct buf body = { 0 };
+
+	(void)state;
+	control_fail_encode(&body, -ETIMEDOUT, &tried);
+	assert_int_equal(control_fail_decode(buf_bytes(&body), &again), -ETIMEDOUT);
+	assert_true(again.told);
+	assert_int_equal(again.asked, 3);
+	assert_int_equal(again.known, 12);
+	assert_int_equal(again.providers, WAIT_NOT_LOOKED);
+	for (size_t len = 0; len < body.len; len++) {
+		assert_int_equal(control_fail_decode(bytes_of(body.at, len), &again), len < 4 ? -EIO : -ETIMEDOUT);
+		assert_false(again.told);
+	}
+	buf_clear(&body);
+	tried.told = false;
+	control_fail_encode(&body, -EAGAIN, &tried);
+	assert_int_equal(control_fail_decode(buf_bytes(&body), &again), -EAGAIN);
+	assert_false(again.told);
+	memset(body.at, 0xff, body.len);
+	assert_int_equal(control_fail_decode(buf_bytes(&body), &again), -EIO);
+	buf_release(&body);
+}
+
 /* ---- a server on a loop of its own thread ---- */
 
 struct bench {
@@ -613,6 +639,7 @@ int main(void)
 		cmocka_unit_test(frames_split_anywhere),
 		cmocka_unit_test(heads_out_of_bounds),
 		cmocka_unit_test(bodies_round_trip),
+		cmocka_unit_test(failures_round_trip),
 		cmocka_unit_test_setup_teardown(calls_are_answered, setup, teardown),
 		cmocka_unit_test_setup_teardown(calls_are_answered, setup_long, teardown),
 		cmocka_unit_test_setup_teardown(cancelled_and_left_calls_end, setup, teardown),
