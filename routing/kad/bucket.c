@@ -14,8 +14,8 @@ void kad_bucket_init(struct kad_buckets *table, const struct peer_id *self, unsi
 {
 	assert(k > 0 && k <= KAD_K_MAX);
 	*table = (struct kad_buckets){ .self = *self, .k = k, .count = 1 };
-	table->id = kad_id_of(peer_id_bytes(self));
-	table->at = xcalloc(KAD_ID_BITS, sizeof(*table->at));
+	table->id = place_of_key(peer_id_bytes(self));
+	table->at = xcalloc(PLACE_BITS, sizeof(*table->at));
 	table->at[0].peers = xcalloc(k, sizeof(*table->at[0].peers));
 }
 
@@ -27,16 +27,16 @@ void kad_bucket_release(struct kad_buckets *table)
 	*table = (struct kad_buckets){ 0 };
 }
 
-static struct kad_bucket *bucket_of(const struct kad_buckets *table, const struct kad_id *id)
+static struct kad_bucket *bucket_of(const struct kad_buckets *table, const struct place *id)
 {
-	unsigned common = kad_id_common(&table->id, id);
+	unsigned common = place_common(&table->id, id);
 
 	return &table->at[common < table->count ? common : table->count - 1];
 }
 
 static struct kad_bucket_peer *find(const struct kad_buckets *table, const struct peer_id *peer)
 {
-	struct kad_id id = kad_id_of(peer_id_bytes(peer));
+	struct place id = place_of_key(peer_id_bytes(peer));
 	struct kad_bucket *bucket = bucket_of(table, &id);
 
 	for (unsigned i = 0; i < bucket->count; i++)
@@ -80,7 +80,7 @@ static void split(struct kad_buckets *table)
 	*fresh = (struct kad_bucket){ .peers = xcalloc(table->k, sizeof(*fresh->peers)),
 				      .refreshed_ms = old->refreshed_ms };
 	for (unsigned i = 0; i < old->count; i++) {
-		if (kad_id_common(&table->id, &old->peers[i].id) >= table->count)
+		if (place_common(&table->id, &old->peers[i].id) >= table->count)
 			fresh->peers[fresh->count++] = old->peers[i];
 		else
 			old->peers[kept++] = old->peers[i];
@@ -134,10 +134,10 @@ int kad_bucket_add(struct kad_buckets *table, const struct peer_id *peer, uint32
 		return -EINVAL;
 	if (kad_bucket_has(table, peer))
 		return -EEXIST;
-	entry.id = kad_id_of(peer_id_bytes(peer));
+	entry.id = place_of_key(peer_id_bytes(peer));
 	bucket = bucket_of(table, &entry.id);
 	while (bucket->count == table->k && bucket == &table->at[table->count - 1] &&
-	       table->count < KAD_ID_BITS) {
+	       table->count < PLACE_BITS) {
 		split(table);
 		bucket = bucket_of(table, &entry.id);
 	}
@@ -158,7 +158,7 @@ int kad_bucket_add(struct kad_buckets *table, const struct peer_id *peer, uint32
 	return 0;
 }
 
-size_t kad_bucket_closest(const struct kad_buckets *table, const struct kad_id *target,
+size_t kad_bucket_closest(const struct kad_buckets *table, const struct place *target,
 			  const struct peer_id *except, struct peer_id *out, size_t max)
 {
 	const struct kad_bucket_peer *best[KAD_K_MAX];
@@ -172,7 +172,7 @@ size_t kad_bucket_closest(const struct kad_buckets *table, const struct kad_id *
 
 			if (except && peer_id_equal(&peer->peer, except))
 				continue;
-			while (at > 0 && kad_id_closer(target, &peer->id, &best[at - 1]->id) < 0)
+			while (at > 0 && place_closer(target, &peer->id, &best[at - 1]->id) < 0)
 				at--;
 			if (at == max)
 				continue;

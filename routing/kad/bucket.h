@@ -8,7 +8,7 @@
 #define ROUTING_KAD_BUCKET_H
 
 #include "net/wire/key.h"
-#include "routing/kad/key.h"
+#include "routing/place.h"
 
 #define KAD_K_MAX 64
 #define KAD_GROUP_BUCKET_MAX 2
@@ -17,7 +17,7 @@
 
 struct kad_bucket_peer {
 	struct peer_id peer;
-	struct kad_id id;
+	struct place id;
 	uint32_t group;	    /* kad_filter_group(); 0 counts nowhere */
 	uint64_t useful_ms; /* when it last answered us, or came in */
 };
@@ -31,9 +31,9 @@ struct kad_bucket {
 /* Zeroed, then kad_bucket_init(). */
 struct kad_buckets {
 	struct peer_id self;
-	struct kad_id id;
+	struct place id;
 	unsigned k, count, peers; /* count: buckets, the last holds all that share more */
-	struct kad_bucket *at;	  /* room for KAD_ID_BITS */
+	struct kad_bucket *at;	  /* room for PLACE_BITS */
 };
 
 void kad_bucket_init(struct kad_buckets *table, const struct peer_id *self, unsigned k);
@@ -50,7 +50,7 @@ bool kad_bucket_has(const struct kad_buckets *table, const struct peer_id *peer)
 bool kad_bucket_remove(struct kad_buckets *table, const struct peer_id *peer);
 /* The nearest to target but `except` (may be NULL), nearest first; returns how many. max <=
  * KAD_K_MAX. */
-size_t kad_bucket_closest(const struct kad_buckets *table, const struct kad_id *target,
+size_t kad_bucket_closest(const struct kad_buckets *table, const struct place *target,
 			  const struct peer_id *except, struct peer_id *out, size_t max);
 /* A bucket not refreshed since before_ms: true with its number; it counts as refreshed at now_ms.
  */

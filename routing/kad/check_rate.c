@@ -2,7 +2,7 @@
  * is full again, so that there is nothing to refill. Pure; now is an argument. */
 #include "routing/kad/check_rate.h"
 
-#include "routing/kad/key.h"
+#include "routing/place.h"
 
 /* When the bucket is full again after one more; 0: there is none left. */
 static uint64_t after_one(uint64_t full_ms, uint64_t now_ms, unsigned burst, unsigned each_ms)
@@ -22,7 +22,7 @@ bool kad_check_rate_take(struct kad_check_rate *rate, const struct peer_id *peer
 	if (all == 0)
 		return false;
 	if (peer) {
-		uint64_t *own = &rate->peer_ms[kad_id_of(peer_id_bytes(peer)).bytes[0]];
+		uint64_t *own = &rate->peer_ms[place_of_key(peer_id_bytes(peer)).bytes[0]];
 		uint64_t one = after_one(*own, now_ms, KAD_CHECK_PEER_BURST, KAD_CHECK_PEER_MS);
 
 		if (one == 0)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void kad_lookup_init(struct kad_lookup *lookup, const struct kad_id *target,
+void kad_lookup_init(struct kad_lookup *lookup, const struct place *target,
 		     const struct peer_id *self, unsigned alpha, unsigned beta, unsigned k)
 {
 	*lookup = (struct kad_lookup){
@@ -23,14 +23,14 @@ void kad_lookup_release(struct kad_lookup *lookup)
 }
 
 /* Where a peer at id is or would be. */
-static size_t place(const struct kad_lookup *lookup, const struct kad_id *id)
+static size_t place(const struct kad_lookup *lookup, const struct place *id)
 {
 	size_t low = 0, high = lookup->count;
 
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
 
-		if (kad_id_closer(&lookup->target, &lookup->peers[mid].id, id) < 0)
+		if (place_closer(&lookup->target, &lookup->peers[mid].id, id) < 0)
 			low = mid + 1;
 		else
 			high = mid;
@@ -40,7 +40,7 @@ static size_t place(const struct kad_lookup *lookup, const struct kad_id *id)
 
 static struct kad_lookup_peer *find(const struct kad_lookup *lookup, const struct peer_id *peer)
 {
-	struct kad_id id = kad_id_of(peer_id_bytes(peer));
+	struct place id = place_of_key(peer_id_bytes(peer));
 	size_t at = place(lookup, &id);
 
 	if (at == lookup->count || !peer_id_equal(&lookup->peers[at].peer, peer))
@@ -64,7 +64,7 @@ static bool forget_farthest(struct kad_lookup *lookup)
 
 void kad_lookup_seed(struct kad_lookup *lookup, const struct peer_id *peer)
 {
-	struct kad_lookup_peer entry = { .peer = *peer, .id = kad_id_of(peer_id_bytes(peer)) };
+	struct kad_lookup_peer entry = { .peer = *peer, .id = place_of_key(peer_id_bytes(peer)) };
 	size_t at;
 
 	if (peer_id_equal(peer, &lookup->self) || find(lookup, peer))
@@ -215,7 +215,7 @@ uint64_t kad_lookup_reach(const struct kad_lookup *lookup)
 
 	for (size_t i = 0; i < lookup->count; i++)
 		if (lookup->peers[i].state != KAD_UNREACHABLE && ++count == lookup->k)
-			return kad_id_distance(&lookup->target, &lookup->peers[i].id);
+			return place_distance(&lookup->target, &lookup->peers[i].id);
 	return UINT64_MAX;
 }
 

@@ -9,7 +9,7 @@
 #define ROUTING_KAD_LOOKUP_H
 
 #include "net/wire/key.h"
-#include "routing/kad/key.h"
+#include "routing/place.h"
 
 #define KAD_LOOKUP_PEERS_MAX 1024 /* remembered; beyond, the farthest not asked yet is forgotten   \
 				   */
@@ -22,14 +22,14 @@ enum kad_lookup_state { KAD_HEARD, KAD_WAITING, KAD_QUERIED, KAD_UNREACHABLE };
 
 struct kad_lookup_peer {
 	struct peer_id peer;
-	struct kad_id id;
+	struct place id;
 	enum kad_lookup_state state;
 	uint64_t asked_ms;
 };
 
 /* Zeroed, then kad_lookup_init(). peers are sorted, nearest first. */
 struct kad_lookup {
-	struct kad_id target;
+	struct place target;
 	struct peer_id self;
 	unsigned alpha, beta, k;
 	bool follow_up;
@@ -43,7 +43,7 @@ struct kad_lookup_news {
 	uint32_t group;
 };
 
-void kad_lookup_init(struct kad_lookup *lookup, const struct kad_id *target,
+void kad_lookup_init(struct kad_lookup *lookup, const struct place *target,
 		     const struct peer_id *self, unsigned alpha, unsigned beta, unsigned k);
 void kad_lookup_release(struct kad_lookup *lookup);
 /* A peer to start from. */
@@ -60,7 +60,7 @@ void kad_lookup_failed(struct kad_lookup *lookup, const struct peer_id *peer);
 bool kad_lookup_done(struct kad_lookup *lookup);
 /* The nearest that are not unreachable, nearest first, whatever their state; returns how many. */
 size_t kad_lookup_closest(const struct kad_lookup *lookup, struct peer_id *out, size_t max);
-/* How far the k-th nearest of those is (kad_id_distance()); UINT64_MAX: there are fewer. */
+/* How far the k-th nearest of those is (place_distance()); UINT64_MAX: there are fewer. */
 uint64_t kad_lookup_reach(const struct kad_lookup *lookup);
 /* The nearest that answered. */
 size_t kad_lookup_answerers(const struct kad_lookup *lookup, struct peer_id *out, size_t max);

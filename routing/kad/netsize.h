@@ -7,7 +7,7 @@
  * "Content Censorship in the InterPlanetary File System", NDSS 2024): its k nearest are closer
  * together than chance puts them.
  *
- * Pure; any thread. Distances are the first 64 bits of the XOR (kad_id_distance()). */
+ * Pure; any thread. Distances are the first 64 bits of the XOR (place_distance()). */
 #ifndef ROUTING_KAD_NETSIZE_H
 #define ROUTING_KAD_NETSIZE_H
 

@@ -45,7 +45,7 @@ static void work(void *ctx);
 static bool enqueue(struct kad *kad, struct bytes key)
 {
 	struct kad_provide *provide = &kad->provide;
-	int err = kad_region_set_add(&provide->due, key);
+	int err = due_add(&provide->due, key);
 
 	if (err)
 		return err == -EEXIST;
@@ -58,11 +58,11 @@ static bool enqueue(struct kad *kad, struct bytes key)
 
 static bool enqueue_listed(struct kad *kad, struct bytes key)
 {
-	struct kad_region_key *due;
+	struct due_key *due;
 
 	if (!enqueue(kad, key))
 		return false;
-	due = kad_region_set_find(&kad->provide.due, key);
+	due = due_find(&kad->provide.due, key);
 	if (due)
 		due->listed = kad->db != NULL;
 	return true;
@@ -83,9 +83,9 @@ static void due_at(struct kad *kad, uint64_t wall_ms)
 }
 
 /* A key was announced. */
-static void note(struct kad *kad, const struct kad_region_key *key)
+static void note(struct kad *kad, const struct due_key *key)
 {
-	struct bytes name = kad_region_key_bytes(key);
+	struct bytes name = due_key_bytes(key);
 	struct item *item = map_get(&kad->provide.memory, name);
 	uint64_t now_ms = kad_wall_ms();
 	struct buf value = { 0 };
@@ -106,7 +106,7 @@ static void retry(void *ctx)
 {
 	struct kad *kad = ctx;
 
-	kad_region_set_retry(&kad->provide.due);
+	due_retry(&kad->provide.due);
 	timer_start(kad->timers, &kad->provide.work, 0, work, kad);
 }
 
@@ -128,13 +128,13 @@ static void go_on(struct kad *kad)
 	struct kad_provide *provide = &kad->provide;
 
 	timer_start(kad->timers, &provide->work, 0, work, kad);
-	if (!provide->full || provide->due.count > KAD_REGION_KEYS_MAX / 2)
+	if (!provide->full || provide->due.count > DUE_KEYS_MAX / 2)
 		return;
 	provide->full = false;
 	timer_start(kad->timers, &provide->scan, 0, scan, kad);
 }
 
-static void on_told(void *ctx, struct kad_region_key *key)
+static void on_told(void *ctx, struct due_key *key)
 {
 	struct kad_provide_part *part = ctx;
 
@@ -177,14 +177,14 @@ static void on_swept(void *ctx, size_t failed)
 /* The next region of a part, round and round. */
 static void part_work(struct kad_provide_part *part)
 {
-	const struct kad_region_set *due = &part->kad->provide.due;
-	struct kad_region_key *key;
+	const struct due_set *due = &part->kad->provide.due;
+	struct due_key *key;
 
 	if (part->sweep.running)
 		return;
-	key = kad_region_set_next(due, &part->sweep.bounds, &part->at);
+	key = due_next(due, &part->sweep.bounds, &part->at);
 	if (!key)
-		key = kad_region_set_next(due, &part->sweep.bounds, &part->sweep.bounds.id);
+		key = due_next(due, &part->sweep.bounds, &part->sweep.bounds.id);
 	if (!key)
 		return;
 	part->at = key->id;
@@ -209,7 +209,7 @@ static void work(void *ctx)
 
 /* ---- the scan ---- */
 
-uint64_t kad_provide_due_ms(const struct kad_id *id, uint64_t told_ms, uint64_t interval_ms)
+uint64_t kad_provide_due_ms(const struct place *id, uint64_t told_ms, uint64_t interval_ms)
 {
 	uint64_t slot = id->bytes[0], soonest, late;
 	uint64_t phase = interval_ms / SLOTS * slot + interval_ms % SLOTS * slot / SLOTS;
@@ -238,7 +238,7 @@ static bool look(struct slice *slice, struct bytes key, uint64_t told_ms)
 		return true;
 	/* When the clock was set back since, the time tells nothing. */
 	if (told_ms > 0 && told_ms <= slice->now_ms) {
-		struct kad_id id = kad_id_of(key);
+		struct place id = place_of_key(key);
 
 		due = kad_provide_due_ms(&id, told_ms, slice->kad->config.reprovide_ms);
 	}
@@ -262,7 +262,7 @@ static int look_record(void *ctx, struct bytes key, struct bytes value)
 		return 1;
 	if (provide->cleaning) {
 		if (db_get(slice->txn, LIST, key, &told) == -ENOENT &&
-		    !kad_region_set_find(&provide->due, key)) {
+		    !due_find(&provide->due, key)) {
 			db_post(slice->kad->db, provide->table, key, bytes_of(NULL, 0));
 			kad_providers_remove(&slice->kad->providers, key, &slice->kad->table.self);
 		}
@@ -294,10 +294,10 @@ static bool scan_slice(struct slice *slice)
 	return more == 1;
 }
 
-static bool still_listed(void *ctx, const struct kad_region_key *key)
+static bool still_listed(void *ctx, const struct due_key *key)
 {
 	struct slice *slice = ctx;
-	struct bytes name = kad_region_key_bytes(key), value;
+	struct bytes name = due_key_bytes(key), value;
 
 	if (!key->listed || db_get(slice->txn, LIST, name, &value) != -ENOENT)
 		return true;
@@ -313,7 +313,7 @@ static bool sift_slice(struct slice *slice)
 
 	if (!provide->due.count || db_begin(slice->kad->db, false, &slice->txn))
 		return false;
-	more = kad_region_set_sift(&provide->due, &provide->sifted, KAD_PROVIDE_SLICE_MAX, still_listed,
+	more = due_sift(&provide->due, &provide->sifted, KAD_PROVIDE_SLICE_MAX, still_listed,
 				   slice);
 	db_abort(slice->txn);
 	return more;
@@ -433,12 +433,12 @@ int kad_provide_stop(struct router *router, struct bytes multihash)
 {
 	struct kad *kad = kad_of(router);
 	struct kad_provide *provide = &kad->provide;
-	struct kad_region_key *due = kad_region_set_find(&provide->due, multihash);
+	struct due_key *due = due_find(&provide->due, multihash);
 	struct item *item = map_remove(&provide->memory, multihash);
 	int err = 0;
 
 	if (due) {
-		kad_region_set_drop(&provide->due, due);
+		due_drop(&provide->due, due);
 		go_on(kad);
 	}
 	if (item)
@@ -458,7 +458,7 @@ void kad_provide_changed(struct router *router)
 
 void kad_provide_wake(struct kad *kad)
 {
-	kad_region_set_retry(&kad->provide.due);
+	due_retry(&kad->provide.due);
 	timer_start(kad->timers, &kad->provide.work, WAKE_MS, work, kad);
 }
 
@@ -476,7 +476,7 @@ void kad_provide_begin(struct kad *kad)
 	list_init(&provide->items);
 	for (unsigned i = 0; i < KAD_PROVIDE_SWEEPS; i++) {
 		struct kad_provide_part *part = &provide->parts[i];
-		struct kad_region bounds = { .bits = KAD_PROVIDE_SWEEP_BITS };
+		struct place_region bounds = { .bits = KAD_PROVIDE_SWEEP_BITS };
 
 		bounds.id.bytes[0] = (uint8_t)(i << (8 - KAD_PROVIDE_SWEEP_BITS));
 		part->kad = kad;
@@ -496,7 +496,7 @@ void kad_provide_end(struct kad *kad)
 	timer_stop(kad->timers, &provide->retry);
 	for (unsigned i = 0; i < KAD_PROVIDE_SWEEPS; i++)
 		kad_region_sweep_stop(&provide->parts[i].sweep);
-	kad_region_set_release(&provide->due);
+	due_release(&provide->due);
 	while (!list_empty(&provide->items))
 		item_free(list_first(&provide->items, struct item, node));
 	map_release(&provide->memory);

@@ -25,11 +25,11 @@ struct router;
 
 struct kad_provide {
 	char table[32];		   /* of the times */
-	struct kad_region_set due; /* or being announced; at most KAD_REGION_KEYS_MAX */
+	struct due_set due; /* or being announced; at most DUE_KEYS_MAX */
 	struct kad_provide_part {
 		struct kad *kad;
 		struct kad_region_sweep sweep;
-		struct kad_id at; /* the part is gone through from here */
+		struct place at; /* the part is gone through from here */
 	} parts[KAD_PROVIDE_SWEEPS];
 	struct map memory;     /* without a db: key -> struct item */
 	struct list items;     /* the same, in order */
@@ -54,6 +54,6 @@ void kad_provide_wake(struct kad *kad);
 unsigned kad_provide_pending(const struct kad *kad);
 /* When a key at id that was announced at told_ms is to be announced again: the next moment of its
  * place, but not within the next 1/8 of the interval. */
-uint64_t kad_provide_due_ms(const struct kad_id *id, uint64_t told_ms, uint64_t interval_ms);
+uint64_t kad_provide_due_ms(const struct place *id, uint64_t told_ms, uint64_t interval_ms);
 
 #endif

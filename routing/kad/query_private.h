@@ -28,7 +28,7 @@ struct kad_query {
 	size_t addr_count;
 	struct map seen;	    /* providers given: id -> this query */
 	struct kad_region_map near; /* whom to tell or ask: after kad_query_widen() */
-	struct kad_region wide;	    /* within which all are sought */
+	struct place_region wide;	    /* within which all are sought */
 	unsigned wide_walks;
 	kad_query_widened_fn *widened;
 	struct list sends;

@@ -18,9 +18,9 @@ static void take_near(struct kad_query *query)
 	size_t count = kad_lookup_closest(lookup, near, lookup->k);
 
 	for (size_t i = 0; i < count; i++) {
-		struct kad_id id = kad_id_of(peer_id_bytes(&near[i]));
+		struct place id = place_of_key(peer_id_bytes(&near[i]));
 
-		if (query->wide_walks == 0 || kad_region_has(&query->wide, &id))
+		if (query->wide_walks == 0 || place_region_has(&query->wide, &id))
 			kad_region_map_add(&query->near, &near[i]);
 	}
 }
@@ -38,8 +38,8 @@ static void on_looked(void *ctx, int err)
 static void look(struct kad_query *query)
 {
 	struct kad *kad = query->kad;
-	struct kad_region half = query->wide;
-	uint8_t key[KAD_REGION_DRAWN_LEN];
+	struct place_region half = query->wide;
+	uint8_t key[PLACE_DRAWN_LEN];
 	uint64_t deadline_ms = kad_query_walk_deadline(query);
 
 	if (query->wide_walks == KAD_WIDEN_WALKS_MAX || deadline_ms <= kad_now(kad)) {
@@ -47,8 +47,8 @@ static void look(struct kad_query *query)
 		return;
 	}
 	half.bits += query->wide_walks++;
-	half = kad_region_half(&half, true);
-	kad_region_draw(&half, kad->random, key); /* or as near as it gets */
+	half = place_region_half(&half, true);
+	place_region_draw(&half, kad->random, key); /* or as near as it gets */
 	kad_walk_start(&query->walk, kad, KAD_FIND_NODE, bytes_of(key, sizeof(key)), deadline_ms,
 		       NULL, on_looked, query);
 }
@@ -63,7 +63,7 @@ void kad_query_widen(struct kad_query *query, int err, kad_query_widened_fn *wid
 		widened(query);
 		return;
 	}
-	query->wide = kad_region_around(&lookup->target, reach);
+	query->wide = place_region_around(&lookup->target, reach);
 	query->widened = widened;
 	kad_walk_stop(&query->walk);
 	look(query);

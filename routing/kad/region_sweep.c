@@ -63,15 +63,15 @@ static void telling_free(struct telling *telling)
 	free(telling);
 }
 
-static void let_go(struct kad_region_sweep *sweep, struct kad_region_key *key)
+static void let_go(struct kad_region_sweep *sweep, struct due_key *key)
 {
 	key->held = false;
 	if (key->gone)
-		kad_region_set_drop(sweep->set, key);
+		due_drop(sweep->set, key);
 }
 
 /* One whose pass is over: told, or it waits. */
-static void settle(struct kad_region_sweep *sweep, struct kad_region_key *key, bool took)
+static void settle(struct kad_region_sweep *sweep, struct due_key *key, bool took)
 {
 	if (key->gone || took) {
 		if (!key->gone)
@@ -121,11 +121,11 @@ static void over(struct kad_region_sweep *sweep)
 	sweep->done(sweep->ctx, failed);
 }
 
-static void defer(struct kad_region_sweep *sweep, const struct kad_region *region)
+static void defer(struct kad_region_sweep *sweep, const struct place_region *region)
 {
-	struct kad_region part = region->bits < sweep->bounds.bits ? sweep->bounds : *region;
+	struct place_region part = region->bits < sweep->bounds.bits ? sweep->bounds : *region;
 
-	sweep->failed += kad_region_set_defer(sweep->set, &part);
+	sweep->failed += due_defer(sweep->set, &part);
 }
 
 /* ---- telling a peer ---- */
@@ -141,7 +141,7 @@ static size_t next_key(const struct kad_region_sweep *sweep, size_t peer, size_t
 	const struct kad_region_peer *peers = sweep->map.peers;
 
 	while (at < sweep->count &&
-	       kad_id_closer(&sweep->keys[at]->id, &peers[peer].id, &peers[sweep->last[at]].id) > 0)
+	       place_closer(&sweep->keys[at]->id, &peers[peer].id, &peers[sweep->last[at]].id) > 0)
 		at++;
 	return at;
 }
@@ -213,7 +213,7 @@ static void on_called(void *ctx, int err, struct bytes answer)
 }
 
 /* False: no room for it now. */
-static bool call(struct telling *telling, enum kad_type type, const struct kad_region_key *key)
+static bool call(struct telling *telling, enum kad_type type, const struct due_key *key)
 {
 	struct kad_region_sweep *sweep = telling->sweep;
 	struct kad *kad = sweep->kad;
@@ -222,7 +222,7 @@ static bool call(struct telling *telling, enum kad_type type, const struct kad_r
 
 	while (slot->call)
 		slot++;
-	kad_msg_begin(&request, type, kad_region_key_bytes(key));
+	kad_msg_begin(&request, type, due_key_bytes(key));
 	if (type == KAD_ADD_PROVIDER)
 		kad_msg_peer(&request, KAD_PROVIDERS, &kad->table.self, sweep->addrs,
 			     sweep->addr_count, KAD_NOT_CONNECTED, KAD_OWN_MAX - 4);
@@ -312,7 +312,7 @@ static void pass(struct kad_region_sweep *sweep)
 
 	sweep->keys = xcalloc(KAD_SWEEP_PASS_MAX, sizeof(*sweep->keys));
 	sweep->count =
-		kad_region_set_take(sweep->set, &sweep->inside, sweep->keys, KAD_SWEEP_PASS_MAX);
+		due_take(sweep->set, &sweep->inside, sweep->keys, KAD_SWEEP_PASS_MAX);
 	if (sweep->count == 0) {
 		over(sweep);
 		return;
@@ -337,7 +337,7 @@ static void pass(struct kad_region_sweep *sweep)
 static int take_walk(struct kad_region_sweep *sweep, int err)
 {
 	struct kad_lookup *lookup = &sweep->walk.lookup;
-	struct kad_region known = { .id = lookup->target };
+	struct place_region known = { .id = lookup->target };
 	struct peer_id near[KAD_K_MAX];
 	unsigned k = sweep->kad->config.k;
 	size_t count = kad_lookup_closest(lookup, near, k);
@@ -345,11 +345,11 @@ static int take_walk(struct kad_region_sweep *sweep, int err)
 	for (size_t i = 0; i < count; i++)
 		kad_region_map_add(&sweep->map, &near[i]);
 	if (count == k) {
-		struct kad_id far = kad_id_of(peer_id_bytes(&near[k - 1]));
+		struct place far = place_of_key(peer_id_bytes(&near[k - 1]));
 
-		known.bits = kad_id_common(&known.id, &far) + 1;
-		if (known.bits > KAD_ID_BITS)
-			known.bits = KAD_ID_BITS;
+		known.bits = place_common(&known.id, &far) + 1;
+		if (known.bits > PLACE_BITS)
+			known.bits = PLACE_BITS;
 	} else if (err || count == 0) {
 		return err ? err : -EHOSTUNREACH;
 	}
@@ -375,7 +375,7 @@ static void walk_to(struct kad_region_sweep *sweep, struct bytes key, kad_walk_d
 static void on_first(void *ctx, int err)
 {
 	struct kad_region_sweep *sweep = ctx;
-	struct kad_region around = { .id = sweep->walk.lookup.target };
+	struct place_region around = { .id = sweep->walk.lookup.target };
 	uint64_t reach = kad_netsize_reach(&sweep->kad->netsize);
 	bool dense = kad_netsize_is_dense(reach, kad_lookup_reach(&sweep->walk.lookup));
 	int bits = take_walk(sweep, err);
@@ -389,14 +389,14 @@ static void on_first(void *ctx, int err)
 	}
 	around.bits = bits > 0 ? (unsigned)bits - 1 : 0;
 	if (dense)
-		around = kad_region_around(&around.id, reach);
+		around = place_region_around(&around.id, reach);
 	sweep->region = around;
 	sweep->inside = around.bits > sweep->bounds.bits ? around : sweep->bounds;
-	if (dense || kad_region_set_take(sweep->set, &sweep->inside, NULL, 2) > 1) {
+	if (dense || due_take(sweep->set, &sweep->inside, NULL, 2) > 1) {
 		explore(sweep);
 		return;
 	}
-	around.bits = KAD_ID_BITS;
+	around.bits = PLACE_BITS;
 	sweep->inside = around;
 	sweep->known_ms = kad_now(sweep->kad);
 	pass(sweep);
@@ -415,13 +415,13 @@ static void on_explored(void *ctx, int err)
 /* A key that lies in the gap, ours or any. */
 static bool draw(struct kad_region_sweep *sweep, struct buf *out)
 {
-	struct kad_id zero = { 0 };
-	struct kad_region_key *own = kad_region_set_next(sweep->set, &sweep->gap, &zero);
-	uint8_t one[KAD_REGION_DRAWN_LEN];
+	struct place zero = { 0 };
+	struct due_key *own = due_next(sweep->set, &sweep->gap, &zero);
+	uint8_t one[PLACE_DRAWN_LEN];
 
 	if (own)
-		buf_add(out, kad_region_key_bytes(own));
-	else if (kad_region_draw(&sweep->gap, sweep->kad->random, one))
+		buf_add(out, due_key_bytes(own));
+	else if (place_region_draw(&sweep->gap, sweep->kad->random, one))
 		buf_add(out, bytes_of(one, sizeof(one)));
 	return out->len > 0;
 }
@@ -443,7 +443,7 @@ static void explore(struct kad_region_sweep *sweep)
 /* ---- start ---- */
 
 void kad_region_sweep_init(struct kad_region_sweep *sweep, struct kad *kad,
-			   struct kad_region_set *set, const struct kad_region *bounds,
+			   struct due_set *set, const struct place_region *bounds,
 			   kad_sweep_told_fn *told, kad_sweep_done_fn *done, void *ctx)
 {
 	*sweep = (struct kad_region_sweep){
@@ -452,12 +452,12 @@ void kad_region_sweep_init(struct kad_region_sweep *sweep, struct kad *kad,
 	list_init(&sweep->tellings);
 }
 
-void kad_region_sweep_start(struct kad_region_sweep *sweep, const struct kad_region_key *key)
+void kad_region_sweep_start(struct kad_region_sweep *sweep, const struct due_key *key)
 {
-	assert(!sweep->running && kad_region_has(&sweep->bounds, &key->id));
+	assert(!sweep->running && place_region_has(&sweep->bounds, &key->id));
 	sweep->running = true;
 	sweep->walks = 0;
 	sweep->failed = 0;
 	sweep->confirmed = sweep->unkept = 0;
-	walk_to(sweep, kad_region_key_bytes(key), on_first);
+	walk_to(sweep, due_key_bytes(key), on_first);
 }

@@ -9,6 +9,7 @@
 #ifndef ROUTING_KAD_REGION_SWEEP_H
 #define ROUTING_KAD_REGION_SWEEP_H
 
+#include "routing/due.h"
 #include "routing/kad/region.h"
 #include "routing/kad/walk.h"
 
@@ -23,7 +24,7 @@
 struct kad_region_sweep;
 
 /* A peer confirmed key, at least one; it leaves the set after the call. */
-typedef void kad_sweep_told_fn(void *ctx, struct kad_region_key *key);
+typedef void kad_sweep_told_fn(void *ctx, struct due_key *key);
 /* The region is through. failed: how many of its keys wait now; confirmed and unkept tell of the peers.
  * The sweep can be started again. */
 typedef void kad_sweep_done_fn(void *ctx, size_t failed);
@@ -31,19 +32,19 @@ typedef void kad_sweep_done_fn(void *ctx, size_t failed);
 /* Zeroed, then kad_region_sweep_init(). */
 struct kad_region_sweep {
 	struct kad *kad;
-	struct kad_region_set *set;
-	struct kad_region bounds; /* keys outside of it are not taken */
-	struct kad_region region; /* whose peers are to be known */
-	struct kad_region inside; /* whose keys are announced: region within the bounds */
+	struct due_set *set;
+	struct place_region bounds; /* keys outside of it are not taken */
+	struct place_region region; /* whose peers are to be known */
+	struct place_region inside; /* whose keys are announced: region within the bounds */
 	struct kad_region_map map;
 	struct kad_walk walk;
 	struct buf target; /* of the walk */
-	struct kad_region gap;
+	struct place_region gap;
 	unsigned walks;
 	uint64_t known_ms; /* when the region was known */
 	bool running;
 	/* one pass */
-	struct kad_region_key **keys;
+	struct due_key **keys;
 	uint16_t *last; /* per key: the farthest of the peers that are told, in map */
 	bool *took;
 	size_t count, failed;
@@ -61,11 +62,11 @@ struct kad_region_sweep {
 
 /* Borrows kad and set. */
 void kad_region_sweep_init(struct kad_region_sweep *sweep, struct kad *kad,
-			   struct kad_region_set *set, const struct kad_region *bounds,
+			   struct due_set *set, const struct place_region *bounds,
 			   kad_sweep_told_fn *told, kad_sweep_done_fn *done, void *ctx);
 /* Announce the region around key, which is within the bounds and may be taken. Not while running.
  * No callback before it returned. */
-void kad_region_sweep_start(struct kad_region_sweep *sweep, const struct kad_region_key *key);
+void kad_region_sweep_start(struct kad_region_sweep *sweep, const struct due_key *key);
 /* No callback any more; what was held is let go. Harmless when it does not run. */
 void kad_region_sweep_stop(struct kad_region_sweep *sweep);
 

@@ -59,7 +59,7 @@ static void add_closer(const struct kad_server_view *view, const struct peer_id 
 		       struct bytes key, struct buf *out)
 {
 	struct peer_id near[KAD_K_MAX];
-	struct kad_id target = kad_id_of(key);
+	struct place target = place_of_key(key);
 	size_t count = kad_bucket_closest(view->table, &target, from, near, view->table->k);
 
 	for (size_t i = 0; i < count; i++)

@@ -127,12 +127,12 @@ static void key_in_bucket(struct kad *kad, unsigned bucket, uint8_t out[static M
 	unsigned best = 0;
 
 	for (unsigned i = 0; i < KEY_TRIES_MAX; i++) {
-		struct kad_id id;
+		struct place id;
 		unsigned common;
 
 		random_fill(kad->random, one + 2, sizeof(one) - 2);
-		id = kad_id_of(bytes_of(one, sizeof(one)));
-		common = kad_id_common(&kad->table.id, &id);
+		id = place_of_key(bytes_of(one, sizeof(one)));
+		common = place_common(&kad->table.id, &id);
 		if (i == 0 || (common > best && common <= bucket)) {
 			best = common;
 			memcpy(out, one, sizeof(one));

@@ -149,9 +149,9 @@ static void keep(struct kad_values *store, struct bytes key, const struct kad_va
 
 static uint64_t distance_of(const struct kad_values *store, struct bytes key)
 {
-	struct kad_id id = kad_id_of(key);
+	struct place id = place_of_key(key);
 
-	return kad_id_distance(&store->place, &id);
+	return place_distance(&store->place, &id);
 }
 
 /* Its teller may have it here. old (may be NULL): what it replaces. */
@@ -423,7 +423,7 @@ void kad_values_init(struct kad_values *store, struct db *db, const char *table,
 
 	*store = (struct kad_values){ .db = db,
 				      .self = *self,
-				      .place = kad_id_of(peer_id_bytes(self)) };
+				      .place = place_of_key(peer_id_bytes(self)) };
 	for (size_t i = 0; i < count && i < KAD_RULES_MAX - BUILT_IN; i++)
 		store->rules[store->rules_count++] = rules[i];
 	store->rules[store->rules_count++] = (struct record_rules){ .space = "pk",

@@ -17,7 +17,7 @@
 #include "net/base/map.h"
 #include "net/wire/key.h"
 #include "routing/kad/check_rate.h"
-#include "routing/kad/key.h"
+#include "routing/place.h"
 #include "routing/routing.h"
 
 #define KAD_VALUES_MAX 2048
@@ -33,7 +33,7 @@ struct db;
 
 struct kad_value {
 	struct buf value;
-	uint64_t distance; /* of its key from our id: kad_id_distance() */
+	uint64_t distance; /* of its key from our id: place_distance() */
 	uint64_t told_ms;
 	uint64_t expires_ns; /* its own end of life, once checked */
 	uint64_t due_ms;     /* ours: when it is told again */
@@ -47,7 +47,7 @@ struct kad_values {
 	struct db *db;
 	char table[32];
 	struct peer_id self;
-	struct kad_id place; /* of self */
+	struct place place; /* of self */
 	size_t bytes;	     /* of all values */
 	struct record_rules rules[KAD_RULES_MAX];
 	size_t rules_count;

@@ -187,7 +187,7 @@ void kad_walk_start(struct kad_walk *walk, struct kad *kad, enum kad_type type, 
 		    uint64_t deadline_ms, kad_walk_answer_fn *on_answer, kad_walk_done_fn *on_done,
 		    void *ctx)
 {
-	struct kad_id target = kad_id_of(key);
+	struct place target = place_of_key(key);
 
 	*walk = (struct kad_walk){ .kad = kad,
 				   .type = type,

@@ -21,9 +21,9 @@ static struct peer_id peer_in(const struct kad_buckets *table, unsigned common, 
 {
 	for (uint32_t i = 1;; i++) {
 		struct peer_id peer = peer_of(i);
-		struct kad_id id = kad_id_of(peer_id_bytes(&peer));
+		struct place id = place_of_key(peer_id_bytes(&peer));
 
-		if (kad_id_common(&table->id, &id) == common && number-- == 0)
+		if (place_common(&table->id, &id) == common && number-- == 0)
 			return peer;
 	}
 }
@@ -46,7 +46,7 @@ static void buckets_split_and_fill(void **state)
 	for (unsigned i = 0; i + 1 < table.count; i++) {
 		assert_true(table.at[i].count <= 20);
 		for (unsigned j = 0; j < table.at[i].count; j++)
-			assert_int_equal(kad_id_common(&table.id, &table.at[i].peers[j].id), i);
+			assert_int_equal(place_common(&table.id, &table.at[i].peers[j].id), i);
 	}
 	assert_int_equal(table.at[0].count, 20);
 	peer = table.at[0].peers[3].peer;
@@ -72,21 +72,21 @@ static void the_closest_are_the_closest(void **state)
 	}
 	for (uint32_t t = 0; t < 20; t++) {
 		struct peer_id target_peer = peer_of(10000 + t);
-		struct kad_id target = kad_id_of(peer_id_bytes(&target_peer)), last;
+		struct place target = place_of_key(peer_id_bytes(&target_peer)), last;
 
 		assert_int_equal(kad_bucket_closest(&table, &target, NULL, near, 20), 20);
-		last = kad_id_of(peer_id_bytes(&near[19]));
+		last = place_of_key(peer_id_bytes(&near[19]));
 		for (unsigned i = 1; i < 20; i++) {
-			struct kad_id a = kad_id_of(peer_id_bytes(&near[i - 1]));
-			struct kad_id b = kad_id_of(peer_id_bytes(&near[i]));
+			struct place a = place_of_key(peer_id_bytes(&near[i - 1]));
+			struct place b = place_of_key(peer_id_bytes(&near[i]));
 
-			assert_true(kad_id_closer(&target, &a, &b) < 0);
+			assert_true(place_closer(&target, &a, &b) < 0);
 		}
 		unsigned nearer = 0;
 
 		for (unsigned b = 0; b < table.count; b++)
 			for (unsigned i = 0; i < table.at[b].count; i++)
-				nearer += kad_id_closer(&target, &table.at[b].peers[i].id, &last) <=
+				nearer += place_closer(&target, &table.at[b].peers[i].id, &last) <=
 					  0;
 		assert_int_equal(nearer, 20);
 		struct peer_id first = near[0];

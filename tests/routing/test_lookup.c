@@ -23,16 +23,16 @@ static struct peer_id peer_of(uint32_t number)
 	return id;
 }
 
-static struct kad_id place_of(uint32_t number)
+static struct place place_of_number(uint32_t number)
 {
 	struct peer_id peer = peer_of(number);
 
-	return kad_id_of(peer_id_bytes(&peer));
+	return place_of_key(peer_id_bytes(&peer));
 }
 
 static void start(struct kad_lookup *lookup)
 {
-	struct kad_id target = place_of(123456);
+	struct place target = place_of_number(123456);
 	struct peer_id self = peer_of(0);
 
 	kad_lookup_init(lookup, &target, &self, ALPHA, BETA, K);
@@ -148,7 +148,7 @@ static void answers_are_bounded(void **state)
 	}
 	assert_int_equal(lookup.count, KAD_LOOKUP_PEERS_MAX);
 	for (size_t i = 1; i < lookup.count; i++)
-		assert_true(kad_id_closer(&lookup.target, &lookup.peers[i - 1].id,
+		assert_true(place_closer(&lookup.target, &lookup.peers[i - 1].id,
 					  &lookup.peers[i].id) < 0);
 	kad_lookup_release(&lookup);
 }
@@ -239,14 +239,14 @@ static unsigned run(struct network *net, struct kad_lookup *lookup, uint64_t *to
 }
 
 /* How many living nodes but ourselves are nearer than this one. */
-static unsigned rank_of(const struct kad_id *target, const struct kad_id *id)
+static unsigned rank_of(const struct place *target, const struct place *id)
 {
 	unsigned rank = 0;
 
 	for (uint32_t i = 1; i < NODES; i++) {
-		struct kad_id other = place_of(i);
+		struct place other = place_of_number(i);
 
-		rank += i % DEAD_EVERY != 0 && kad_id_closer(target, &other, id) < 0;
+		rank += i % DEAD_EVERY != 0 && place_closer(target, &other, id) < 0;
 	}
 	return rank;
 }
@@ -259,10 +259,10 @@ static void two_hundred_nodes_find_the_nearest(void **state)
 	(void)state;
 	network_init(net, 20261121);
 	for (uint32_t t = 0; t < 20; t++) {
-		struct kad_id target = place_of(1000000 + t);
+		struct place target = place_of_number(1000000 + t);
 		struct peer_id self = peer_of(0), near[K];
 		struct kad_lookup lookup;
-		struct kad_id id;
+		struct place id;
 		uint64_t took_ms;
 		size_t n;
 
@@ -274,10 +274,10 @@ static void two_hundred_nodes_find_the_nearest(void **state)
 		assert_true(took_ms < 15000);
 		n = kad_lookup_closest(&lookup, near, K);
 		assert_int_equal(n, K);
-		id = kad_id_of(peer_id_bytes(&near[K - 1]));
-		assert_true(kad_lookup_reach(&lookup) == kad_id_distance(&target, &id));
+		id = place_of_key(peer_id_bytes(&near[K - 1]));
+		assert_true(kad_lookup_reach(&lookup) == place_distance(&target, &id));
 		for (size_t i = 0; i < n; i++) {
-			id = kad_id_of(peer_id_bytes(&near[i]));
+			id = place_of_key(peer_id_bytes(&near[i]));
 			assert_true(number_of(&near[i]) % DEAD_EVERY != 0);
 			right += rank_of(&target, &id) < K;
 			sought++;

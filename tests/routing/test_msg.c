@@ -3,7 +3,7 @@
 #include "net/base/alloc.h"
 #include "net/wire/frame.h"
 #include "net/wire/pb.h"
-#include "routing/kad/key.h"
+#include "routing/place.h"
 #include "tests/vector.h"
 
 #include <errno.h>
@@ -18,32 +18,32 @@
 static void ids_are_the_vectors(void **state)
 {
 	json_t *vectors = vector_json("kad.json"), *one;
-	struct kad_id ids[2];
+	struct place ids[2];
 	size_t i;
 
 	(void)state;
 	json_array_foreach(json_object_get(vectors, "keys"), i, one)
 	{
 		struct buf key = { 0 }, id = { 0 };
-		struct kad_id is;
+		struct place is;
 
 		vector_hex(&key, one, "key_hex");
 		vector_hex(&id, one, "kad_id_hex");
-		is = kad_id_of(buf_bytes(&key));
+		is = place_of_key(buf_bytes(&key));
 		assert_bytes_equal(bytes_of(is.bytes, sizeof(is.bytes)), buf_bytes(&id));
 		if (i == 1 || i == 2)
 			ids[i - 1] = is;
 		buf_release(&key);
 		buf_release(&id);
 	}
-	struct kad_id zero = { 0 }, far = { { 0x80 } };
+	struct place zero = { 0 }, far = { { 0x80 } };
 
-	assert_int_equal(kad_id_common(&ids[0], &ids[1]), 1);
-	assert_int_equal(kad_id_common(&zero, &zero), KAD_ID_BITS);
-	assert_int_equal(kad_id_common(&zero, &far), 0);
-	assert_true(kad_id_closer(&ids[0], &ids[0], &ids[1]) < 0);
-	assert_true(kad_id_closer(&ids[0], &ids[1], &ids[0]) > 0);
-	assert_int_equal(kad_id_closer(&zero, &far, &far), 0);
+	assert_int_equal(place_common(&ids[0], &ids[1]), 1);
+	assert_int_equal(place_common(&zero, &zero), PLACE_BITS);
+	assert_int_equal(place_common(&zero, &far), 0);
+	assert_true(place_closer(&ids[0], &ids[0], &ids[1]) < 0);
+	assert_true(place_closer(&ids[0], &ids[1], &ids[0]) > 0);
+	assert_int_equal(place_closer(&zero, &far, &far), 0);
 	json_decref(vectors);
 }
 

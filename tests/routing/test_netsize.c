@@ -2,7 +2,7 @@
 #include "routing/kad/netsize.h"
 
 #include "net/base/random.h"
-#include "routing/kad/key.h"
+#include "routing/place.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -67,15 +67,15 @@ static int by_size(const void *a, const void *b)
 }
 
 /* The k-th nearest of the peers and so many more that share `bits` bits with the key. */
-static uint64_t reach_of(struct random *random, const struct kad_id *peers, unsigned sybils,
+static uint64_t reach_of(struct random *random, const struct place *peers, unsigned sybils,
 			 unsigned bits)
 {
 	static uint64_t distances[PEERS + K];
-	struct kad_id key;
+	struct place key;
 
-	random_fill(random, key.bytes, KAD_ID_LEN);
+	random_fill(random, key.bytes, PLACE_LEN);
 	for (unsigned i = 0; i < PEERS; i++)
-		distances[i] = kad_id_distance(&key, &peers[i]);
+		distances[i] = place_distance(&key, &peers[i]);
 	for (unsigned i = 0; i < sybils; i++)
 		distances[PEERS + i] = random_u64(random) >> bits;
 	qsort(distances, PEERS + sybils, sizeof(distances[0]), by_size);
@@ -85,14 +85,14 @@ static uint64_t reach_of(struct random *random, const struct kad_id *peers, unsi
 static void sybils_stand_out_and_chance_does_not(void **state)
 {
 	struct random random = random_seeded(5);
-	struct kad_id *peers = calloc(PEERS, sizeof(*peers));
+	struct place *peers = calloc(PEERS, sizeof(*peers));
 	struct kad_netsize netsize = { 0 };
 	unsigned chance = 0, caught = 0;
 	uint64_t reach;
 
 	(void)state;
 	for (unsigned i = 0; i < PEERS; i++)
-		random_fill(&random, peers[i].bytes, KAD_ID_LEN);
+		random_fill(&random, peers[i].bytes, PLACE_LEN);
 	for (unsigned i = 0; i < KAD_NETSIZE_SAMPLES_MAX; i++)
 		kad_netsize_add(&netsize, reach_of(&random, peers, 0, 0));
 	reach = kad_netsize_reach(&netsize);

@@ -22,14 +22,14 @@ static struct bytes key_of(uint16_t number, uint8_t out[static 34])
 static void each_place_has_its_moment(void **state)
 {
 	struct random random = random_seeded(4);
-	struct kad_id id, other;
+	struct place id, other;
 
 	(void)state;
 	for (unsigned i = 0; i < 10000; i++) {
 		uint64_t interval = i % 2 ? INTERVAL : 1 + random_below(&random, 100000);
 		uint64_t told = random_below(&random, 1ull << 42), due;
 
-		random_fill(&random, id.bytes, KAD_ID_LEN);
+		random_fill(&random, id.bytes, PLACE_LEN);
 		due = kad_provide_due_ms(&id, told, interval);
 		assert_true(due > told + interval / 8);
 		assert_true(due <= told + interval / 8 + interval);
@@ -54,7 +54,7 @@ static void an_interval_is_filled_evenly(void **state)
 
 	(void)state;
 	for (uint16_t i = 0; i < 22000; i++) {
-		struct kad_id id = kad_id_of(key_of(i, key));
+		struct place id = place_of_key(key_of(i, key));
 		uint64_t after = kad_provide_due_ms(&id, 1000 * INTERVAL, INTERVAL);
 
 		hours[(after - 1000 * INTERVAL) / (3600 * 1000)]++;

@@ -24,14 +24,14 @@ struct field {
 	struct swarm *swarms[NODES];
 	struct router *routers[NODES];
 	struct router *own;
-	struct kad_region_set set;
+	struct due_set set;
 	struct kad_region_sweep sweep;
 	unsigned told;
 	size_t failed;
 	bool done;
 };
 
-static void on_told(void *ctx, struct kad_region_key *key)
+static void on_told(void *ctx, struct due_key *key)
 {
 	struct field *field = ctx;
 
@@ -50,7 +50,7 @@ static void on_done(void *ctx, size_t failed)
 static struct field *field_new(unsigned keys)
 {
 	struct field *field = xnew(struct field);
-	struct kad_region all = { 0 };
+	struct place_region all = { 0 };
 	uint8_t key[34];
 
 	field->lab = lab_new();
@@ -65,7 +65,7 @@ static struct field *field_new(unsigned keys)
 	kad_lab_peers(field->lab, field->routers[0], NODES - 1);
 	field->own = field->routers[NODES - 1];
 	for (uint16_t i = 0; i < keys; i++)
-		assert_int_equal(kad_region_set_add(&field->set, key_of(i, key)), 0);
+		assert_int_equal(due_add(&field->set, key_of(i, key)), 0);
 	kad_region_sweep_init(&field->sweep, kad_of(field->own), &field->set, &all, on_told,
 			      on_done, field);
 	return field;
@@ -73,16 +73,16 @@ static struct field *field_new(unsigned keys)
 
 static void field_start(struct field *field)
 {
-	struct kad_region all = { 0 };
+	struct place_region all = { 0 };
 
-	kad_region_sweep_start(&field->sweep, kad_region_set_next(&field->set, &all, &all.id));
+	kad_region_sweep_start(&field->sweep, due_next(&field->set, &all, &all.id));
 	assert_false(field->done);
 }
 
 static void field_free(struct field *field)
 {
 	kad_region_sweep_stop(&field->sweep);
-	kad_region_set_release(&field->set);
+	due_release(&field->set);
 	for (unsigned i = NODES; i-- > 0;)
 		router_close(field->routers[i], NULL, NULL);
 	lab_free(field->lab);
@@ -150,7 +150,7 @@ static void the_dead_are_passed_over(void **state)
 static void when_nobody_is_there_all_wait(void **state)
 {
 	struct field *field = field_new(KEYS);
-	struct kad_region all = { 0 };
+	struct place_region all = { 0 };
 
 	(void)state;
 	for (unsigned i = 0; i < NODES - 1; i++) {
@@ -163,16 +163,16 @@ static void when_nobody_is_there_all_wait(void **state)
 	assert_int_equal(field->failed, KEYS);
 	assert_int_equal(field->told, 0);
 	assert_int_equal(field->set.count, KEYS);
-	assert_null(kad_region_set_next(&field->set, &all, &all.id));
-	kad_region_set_retry(&field->set);
-	assert_int_equal(kad_region_set_take(&field->set, &all, NULL, 2 * KEYS), KEYS);
+	assert_null(due_next(&field->set, &all, &all.id));
+	due_retry(&field->set);
+	assert_int_equal(due_take(&field->set, &all, NULL, 2 * KEYS), KEYS);
 	field_free(field);
 }
 
 /* Whatever is withdrawn, and wherever it is stopped: nothing stays held. */
 static void keys_may_go_at_any_time(void **state)
 {
-	struct kad_region all = { 0 };
+	struct place_region all = { 0 };
 	uint8_t key[34];
 
 	(void)state;
@@ -183,15 +183,15 @@ static void keys_may_go_at_any_time(void **state)
 		for (unsigned i = 0; i < turns && !field->done; i++)
 			loop_run_for(field->lab->loop, 1);
 		for (uint16_t i = 0; i < 50; i++) {
-			struct kad_region_key *one =
-				kad_region_set_find(&field->set, key_of(i, key));
+			struct due_key *one =
+				due_find(&field->set, key_of(i, key));
 
 			if (one)
-				kad_region_set_drop(&field->set, one);
+				due_drop(&field->set, one);
 		}
 		if (turns % 4 == 1) {
 			kad_region_sweep_stop(&field->sweep);
-			assert_int_equal(kad_region_set_take(&field->set, &all, NULL, 1000),
+			assert_int_equal(due_take(&field->set, &all, NULL, 1000),
 					 field->set.count);
 			assert_true(field->set.count <= 50);
 		} else {

@@ -134,9 +134,9 @@ static void an_end_of_its_own_comes_first(void **state)
 
 static uint64_t distance_of(const struct kad_values *store, const char *key)
 {
-	struct kad_id id = kad_id_of(bytes_str(key));
+	struct place id = place_of_key(bytes_str(key));
 
-	return kad_id_distance(&store->place, &id);
+	return place_distance(&store->place, &id);
 }
 
 static int by_size(const void *a, const void *b)

@@ -70,7 +70,7 @@ static void check_kad(struct node *node)
 	const struct kad *kad = kad_of(node->kad);
 	unsigned peers = 0;
 
-	at_most(node, "buckets", kad->table.count, KAD_ID_BITS);
+	at_most(node, "buckets", kad->table.count, PLACE_BITS);
 	at_most(node, "searches", kad->query_count, KAD_QUERIES_MAX);
 	at_most(node, "provider records", kad->providers.count, KAD_PROVIDERS_TOTAL_MAX);
 	for (unsigned i = 0; i < kad->table.count; i++) {

@@ -16,7 +16,7 @@
 /* ---- tables ---- */
 
 struct placed {
-	struct kad_id id;
+	struct place id;
 	struct node *node;
 };
 
@@ -24,18 +24,18 @@ static int by_place(const void *a, const void *b)
 {
 	const struct placed *x = a, *y = b;
 
-	return memcmp(x->id.bytes, y->id.bytes, KAD_ID_LEN);
+	return memcmp(x->id.bytes, y->id.bytes, PLACE_LEN);
 }
 
 /* The first of sorted whose leading bits are not below those of id. */
-static size_t lower(const struct placed *sorted, size_t count, const struct kad_id *id)
+static size_t lower(const struct placed *sorted, size_t count, const struct place *id)
 {
 	size_t low = 0, high = count;
 
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 
-		if (memcmp(sorted[middle].id.bytes, id->bytes, KAD_ID_LEN) < 0)
+		if (memcmp(sorted[middle].id.bytes, id->bytes, PLACE_LEN) < 0)
 			low = middle + 1;
 		else
 			high = middle;
@@ -44,18 +44,18 @@ static size_t lower(const struct placed *sorted, size_t count, const struct kad_
 }
 
 /* The range of those that share exactly `bits` leading bits with id. */
-static void range(const struct placed *sorted, size_t count, const struct kad_id *id, unsigned bits,
+static void range(const struct placed *sorted, size_t count, const struct place *id, unsigned bits,
 		  size_t *from, size_t *to)
 {
-	struct kad_id low = *id, high;
+	struct place low = *id, high;
 	unsigned byte = bits / 8;
 	uint8_t bit = (uint8_t)(0x80 >> bits % 8);
 
 	low.bytes[byte] = (uint8_t)((low.bytes[byte] ^ bit) & ~(bit - 1));
-	memset(low.bytes + byte + 1, 0, KAD_ID_LEN - byte - 1);
+	memset(low.bytes + byte + 1, 0, PLACE_LEN - byte - 1);
 	high = low;
 	high.bytes[byte] |= bit - 1;
-	memset(high.bytes + byte + 1, 0xff, KAD_ID_LEN - byte - 1);
+	memset(high.bytes + byte + 1, 0xff, PLACE_LEN - byte - 1);
 	*from = lower(sorted, count, &low);
 	*to = lower(sorted, count, &high);
 }
@@ -133,7 +133,7 @@ struct measured {
 	struct world *world;
 	struct node *node;
 	struct map hops; /* peer -> how far, as a number */
-	struct kad_id target;
+	struct place target;
 	uint64_t start_ms, asked, failed;
 	struct lookup_sums *sums;
 	unsigned *open;
@@ -193,7 +193,7 @@ static size_t truth(const struct world *world, const struct measured *measured,
 		    node == measured->node || node->started_ms + SETTLED_MS > measured->start_ms)
 			continue;
 		while (at > 0 &&
-		       kad_id_closer(&measured->target, &node->place, &nearest[at - 1]->place) < 0)
+		       place_closer(&measured->target, &node->place, &nearest[at - 1]->place) < 0)
 			at--;
 		if (at == K)
 			continue;
@@ -247,7 +247,7 @@ static void start(struct measured *measured, struct world *world, struct lookup_
 	random_fill(&world->random, key + 2, sizeof(key) - 2);
 	*measured = (struct measured){ .world = world, .sums = sums, .start_ms = world->now_ms };
 	measured->node = world_pick(world, NULL, true);
-	measured->target = kad_id_of(bytes_of(key, sizeof(key)));
+	measured->target = place_of_key(bytes_of(key, sizeof(key)));
 	kad_walk_start(&measured->walk, kad_of(measured->node->kad), KAD_FIND_NODE,
 		       bytes_of(key, sizeof(key)), world->now_ms + LOOKUP_MS, on_answer, on_done,
 		       measured);

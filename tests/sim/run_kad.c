@@ -174,19 +174,19 @@ void run_provide(struct sim *sim)
 #define REFRESH_MS 60000 /* who looks around has seen all its buckets */
 
 /* An identity near the key; draws thousands. */
-static void mine(struct world *world, const struct kad_id *near, uint8_t seed[static 32])
+static void mine(struct world *world, const struct place *near, uint8_t seed[static 32])
 {
 	for (;;) {
 		struct identity *identity;
 		struct peer_id id;
-		struct kad_id place;
+		struct place place;
 
 		random_fill(&world->random, seed, 32);
 		identity = identity_from_seed(seed);
 		peer_id_of_identity(&id, identity);
 		identity_free(identity);
-		place = kad_id_of(peer_id_bytes(&id));
-		if (kad_id_common(&place, near) >= SYBIL_BITS)
+		place = place_of_key(peer_id_bytes(&id));
+		if (place_common(&place, near) >= SYBIL_BITS)
 			return;
 	}
 }
@@ -286,11 +286,11 @@ static unsigned besiege(struct sim *sim, unsigned count, bool one_net, enum reco
 	struct node *finders[SYBIL_FINDERS];
 	struct evil *sybils[SYBILS];
 	struct hidden hidden;
-	struct kad_id key;
+	struct place key;
 
 	lookup_populate(world, nodes, &config);
 	hide(&hidden, world, how);
-	key = kad_id_of(buf_bytes(&hidden.key));
+	key = place_of_key(buf_bytes(&hidden.key));
 	for (unsigned i = 0; i < count; i++) {
 		struct node_config evil = { .host = { .latency_ms = 5 } };
 		uint8_t seed[32];

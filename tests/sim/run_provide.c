@@ -164,7 +164,7 @@ static bool is_found(struct node *reader, struct bytes key)
 static unsigned holders(const struct world *world, const struct node *provider, struct bytes key)
 {
 	const struct node *near[K + 1];
-	struct kad_id id = kad_id_of(key);
+	struct place id = place_of_key(key);
 	unsigned count = 0, have = 0;
 	struct peer_id who;
 
@@ -174,7 +174,7 @@ static unsigned holders(const struct world *world, const struct node *provider, 
 
 		if (!node || node == provider || node->closing)
 			continue;
-		while (at > 0 && kad_id_closer(&id, &node->place, &near[at - 1]->place) < 0)
+		while (at > 0 && place_closer(&id, &node->place, &near[at - 1]->place) < 0)
 			at--;
 		if (at == K)
 			continue;

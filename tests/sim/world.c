@@ -173,7 +173,7 @@ struct node *node_new(struct world *world, const struct node_config *config)
 	node->identity = identity_from_seed(node->config.seed ? node->config.seed : seed);
 	node->config.seed = NULL;
 	peer_id_of_identity(&node->id, node->identity);
-	node->place = kad_id_of(peer_id_bytes(&node->id));
+	node->place = place_of_key(peer_id_bytes(&node->id));
 	node->started_ms = world->now_ms;
 	make_host(node);
 	make_swarm(node);

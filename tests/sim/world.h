@@ -8,7 +8,7 @@
 #define TESTS_SIM_WORLD_H
 
 #include "exchange/exchange.h"
-#include "routing/kad/key.h"
+#include "routing/place.h"
 #include "tests/sim/simnet.h"
 
 #define WORLD_FOREVER (UINT64_C(1) << 50)
@@ -62,7 +62,7 @@ struct node {
 	struct router *kad;
 	struct exchange *exchange;
 	struct peer_id id;
-	struct kad_id place; /* in the key space */
+	struct place place; /* in the key space */
 	uint64_t started_ms;
 	void (*on_stop)(void *ctx); /* before the swarm is closed: what a scenario added */
 	void *ctx;
