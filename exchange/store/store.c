@@ -115,6 +115,36 @@ int store_keep(struct store *store, struct bytes multihash)
 	return store->ops->keep(store, multihash);
 }
 
+struct store_batch *store_batch_begin(struct store *store)
+{
+	return store->ops->batch_begin(store);
+}
+
+int store_batch_put(struct store_batch *batch, struct block *block)
+{
+	if (block->data.len > BLOCK_MAX)
+		return -EMSGSIZE;
+	return cid_is_identity(&block->cid) ? 0 : batch->store->ops->batch_put(batch, block);
+}
+
+int store_batch_keep(struct store_batch *batch, struct bytes multihash)
+{
+	if (!multihash.len || multihash.len > MULTIHASH_MAX)
+		return -ENOENT;
+	return batch->store->ops->batch_keep(batch, multihash);
+}
+
+int store_batch_commit(struct store_batch *batch)
+{
+	return batch->store->ops->batch_commit(batch);
+}
+
+void store_batch_end(struct store_batch *batch)
+{
+	if (batch)
+		batch->store->ops->batch_end(batch);
+}
+
 uint64_t store_epoch(struct store *store)
 {
 	return store->ops->epoch(store);

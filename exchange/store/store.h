@@ -82,9 +82,40 @@ uint64_t store_queued(struct store *store);
  * store_put(). Durable after store_sync(). */
 int store_keep(struct store *store, struct bytes multihash);
 /* Wait until all that this process put before is stored: what is kept is on disk; what is cached survives the end of
- * any process, but perhaps not a power cut (never torn: it is there whole, or not). 0, -ENOSPC, -EIO: what could not be written is still queued and
- * tried again, so another sync may succeed; what had to be given up is logged. */
+ * any process, but perhaps not a power cut (never torn: it is there whole, or not). 0, -ENOSPC, -EIO: something that is queued, of anybody in this
+ * process, could not be written just now, and is tried again. For an error of one's own: batches. */
 int store_sync(struct store *store);
+/* ---- batches ----
+ *
+ * Blocks that are put or kept as one piece of work, with an error and durability of their own, and held against
+ * collection meanwhile:
+ *
+ *	batch = store_batch_begin()
+ *	store_batch_put(), store_batch_keep()	any number, on any threads
+ *	store_batch_commit()			what was put and kept is durable
+ *	... record what is to stay: a pin, a share's entry ...
+ *	store_batch_end()
+ *
+ * From its put or keep until the end of the batch no collection of this or another process takes a block of it; nor
+ * after that, if what is recorded before the end names it as a root or has a root above it. A process that dies ends its batches. (The lease
+ * is a list beside the store that whoever sweeps reads; store_delete() does not look at it.) */
+struct store_batch;
+
+/* Never NULL, and makes nothing on disk yet. All batches are ended before store_close(). */
+struct store_batch *store_batch_begin(struct store *store);
+/* A block of our own (already verified), to be kept. Waits for room in the queue; never on the loop thread. -EMSGSIZE over BLOCK_MAX;
+ * while a block of this batch could not be written, the error of that; -ENOSPC, -EIO when the queue is full of blocks that cannot be
+ * written; -EFBIG over 2^27 blocks; -EROFS; -errno of the lease. */
+int store_batch_put(struct store_batch *batch, struct block *block);
+/* A stored or queued block is to be kept. -ENOENT; -EIO; as store_batch_put(). */
+int store_batch_keep(struct store_batch *batch, struct bytes multihash);
+/* Waits until all that was put and kept before is on disk, and survives a power cut. 0, or the first error of this batch's own blocks:
+ * those that could not be written are still queued and tried again now and then, so another commit may succeed. */
+int store_batch_commit(struct store_batch *batch);
+/* The lease ends. What is not written yet still is, unless a block could not be: then all that is not written is given up. NULL
+ * is ignored. */
+void store_batch_end(struct store_batch *batch);
+
 /* Ask to be told on a thread of the store when the queue has room again, once (memory store: at once). Not told
  * when the store is closed before. */
 void store_when_room(struct store *store, void (*room)(void *ctx), void *ctx);
@@ -130,9 +161,9 @@ bool store_lost(struct store *store, bool noted);
  *	store_sweep()		the rest goes
  *	store_sweep_end()
  *
- * What was put before the beginning and is reachable from no pin yet may go. Who makes a tree and records it at its end
- * keeps the beginning away meanwhile (the program's gc.lock), or sees that store_epoch() is the same at its end
- * and after store_sync() as before its first block, and goes over its blocks with store_keep() again when it is not. */
+ * What was put before the beginning and is reachable from no pin yet may go, unless an open batch holds it: whoever makes
+ * a tree and records it at its end has a batch. Without one: whoever sees that store_epoch() is the same after its
+ * last record as before its first block has lost nothing. */
 
 /* Waits for a sweep or an eviction that is running. 0, -errno. */
 int store_sweep_begin(struct store *store);

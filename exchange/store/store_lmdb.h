@@ -7,6 +7,7 @@
  *   janitor          flock()ed by the one process that sweeps or evicts
  *   kept-000001/     generations of what was asked to be kept,
  *   cache-000002/    and of what was fetched by reading; numbers are never used twice
+ *   lease-N          what an open batch holds against collection: store_lease.h
  *   reserve          1 MiB of nothing, see sweep_make_reserve()
  *   suspect lost bad-... see store_repair.c
  *   new-... dead-... generations being made or deleted; leftovers are removed at the next opening
@@ -74,6 +75,7 @@ struct store_lmdb {
 	_Atomic(struct snapshot *) idle[IDLE_READS];
 	pthread_t janitor;
 	int sweep_fd; /* of the janitor's lock, while this process sweeps */
+	struct lease_set *leased; /* then: what open batches hold */
 	atomic_bool closing;
 	atomic_int evict_err; /* of the last eviction: told once */
 	atomic_bool cached; /* this process added to the cache */
@@ -137,12 +139,21 @@ int lmdb_open_record(struct store_lmdb *lmdb, const struct gen *gen, struct byte
 queue_commit_fn lmdb_commit; /* ctx is the struct store_lmdb */
 int lmdb_delete(struct store *store, struct bytes multihash);
 int lmdb_keep(struct store *store, struct bytes multihash);
+int lmdb_copy_to_keep(struct store_lmdb *lmdb, struct bytes multihash, struct block **block);
 /* An LMDB code. */
 int lmdb_delete_in(struct gen *gen, MDB_txn *txn, struct bytes multihash);
 /* A write transaction in the newest generation of a class (one reference), made when there is none and when the last is full. On
  * success the map of source (may be NULL) is held too. */
 int lmdb_write_begin(struct store_lmdb *lmdb, enum gen_class class, struct gen *source,
 		     struct gen **gen, MDB_txn **txn);
+
+/* ---- store_lmdb_batch.c ---- */
+
+struct store_batch *lmdb_batch_begin(struct store *store);
+int lmdb_batch_put(struct store_batch *batch, struct block *block);
+int lmdb_batch_keep(struct store_batch *batch, struct bytes multihash);
+int lmdb_batch_commit(struct store_batch *batch);
+void lmdb_batch_end(struct store_batch *batch);
 
 /* ---- store_sweep.c ---- */
 

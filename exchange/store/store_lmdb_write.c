@@ -317,7 +317,7 @@ int lmdb_commit(void *ctx, struct queue_item **items, size_t count, size_t *fits
 /* ---- keeping ---- */
 
 /* -ENOENT: not stored. *block is NULL when it is kept and needs nothing, else a copy to be put. */
-static int copy_to_keep(struct store_lmdb *lmdb, struct bytes multihash, struct block **block)
+int lmdb_copy_to_keep(struct store_lmdb *lmdb, struct bytes multihash, struct block **block)
 {
 	bool sweeping = atomic_load(&lmdb->shared->epoch) % 2;
 	struct snapshot *snapshot;
@@ -362,7 +362,7 @@ int lmdb_keep(struct store *store, struct bytes multihash)
 	if (queue_keep(lmdb->queue, multihash))
 		return 0;
 	block = queue_find(lmdb->queue, multihash); /* being written to the cache */
-	int err = block ? 0 : copy_to_keep(lmdb, multihash, &block);
+	int err = block ? 0 : lmdb_copy_to_keep(lmdb, multihash, &block);
 
 	if (!err && block)
 		err = store_put(store, block, STORE_KEEP | STORE_WAIT, NULL, NULL);

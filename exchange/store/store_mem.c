@@ -2,6 +2,7 @@
  * verified before store_put() returns. */
 #include "exchange/store/store_private.h"
 #include "net/base/alloc.h"
+#include "net/base/list.h"
 #include "net/base/map.h"
 
 #include <errno.h>
@@ -15,7 +16,18 @@ struct store_mem {
 	struct map blocks; /* multihash -> struct block, one reference each */
 	uint64_t bytes;
 	_Atomic uint64_t epoch;
+	struct list batches; /* of struct mem_batch */
+	bool sweeping;
+	struct map spared; /* while swept: what batches held at its beginning, and what was put or kept since */
 };
+
+struct mem_batch {
+	struct store_batch batch;
+	struct list link;
+	struct map held;
+};
+
+static char here; /* a value for sets */
 
 /* What an open read holds, so that a delete beside it frees nothing it showed. */
 struct mem_read {
@@ -38,6 +50,7 @@ static void mem_close(struct store *store)
 	while (map_next(&mem->blocks, &at, &key, &value))
 		block_unref(value);
 	map_release(&mem->blocks);
+	map_release(&mem->spared);
 	pthread_rwlock_destroy(&mem->lock);
 	free(mem);
 }
@@ -114,6 +127,13 @@ static int mem_size(struct store *store, struct bytes multihash, size_t *size)
 	return 0;
 }
 
+/* The lock is held. */
+static void spare(struct store_mem *mem, struct bytes multihash)
+{
+	if (mem->sweeping)
+		map_set(&mem->spared, multihash, &here);
+}
+
 static int mem_put(struct store *store, struct block *block, unsigned flags,
 		   store_verified_fn *verified, void *ctx)
 {
@@ -125,6 +145,7 @@ static int mem_put(struct store *store, struct block *block, unsigned flags,
 		struct block *before =
 			map_set(&mem->blocks, cid_hash_bytes(&block->cid), block_ref(block));
 
+		spare(mem, cid_hash_bytes(&block->cid));
 		mem->bytes += block->data.len;
 		if (before)
 			mem->bytes -= before->data.len;
@@ -224,9 +245,63 @@ static int mem_each(struct store *store, store_each_fn *each, void *ctx)
 /* Everything is kept: there is no quota. */
 static int mem_keep(struct store *store, struct bytes multihash)
 {
-	size_t size;
+	struct store_mem *mem = mem_of(store);
 
-	return mem_size(store, multihash, &size);
+	pthread_rwlock_wrlock(&mem->lock);
+	bool found = map_get(&mem->blocks, multihash) != NULL;
+
+	if (found)
+		spare(mem, multihash);
+	pthread_rwlock_unlock(&mem->lock);
+	return found ? 0 : -ENOENT;
+}
+
+/* ---- batches: nothing fails, and what is put is stored ---- */
+
+static struct store_batch *mem_batch_begin(struct store *store)
+{
+	struct store_mem *mem = mem_of(store);
+	struct mem_batch *batch = xnew(struct mem_batch);
+
+	batch->batch.store = store;
+	pthread_rwlock_wrlock(&mem->lock);
+	list_add_tail(&mem->batches, &batch->link);
+	pthread_rwlock_unlock(&mem->lock);
+	return &batch->batch;
+}
+
+static int mem_batch_keep(struct store_batch *batch, struct bytes multihash)
+{
+	struct store_mem *mem = mem_of(batch->store);
+
+	pthread_rwlock_wrlock(&mem->lock);
+	map_set(&container_of(batch, struct mem_batch, batch)->held, multihash, &here);
+	pthread_rwlock_unlock(&mem->lock);
+	return mem_keep(batch->store, multihash);
+}
+
+static int mem_batch_put(struct store_batch *batch, struct block *block)
+{
+	(void)mem_put(batch->store, block, 0, NULL, NULL);
+	return mem_batch_keep(batch, cid_hash_bytes(&block->cid));
+}
+
+static int mem_batch_commit(struct store_batch *batch)
+{
+	(void)batch;
+	return 0;
+}
+
+static void mem_batch_end(struct store_batch *batch)
+{
+	struct store_mem *mem = mem_of(batch->store);
+	struct mem_batch *mine = container_of(batch, struct mem_batch, batch);
+
+	pthread_rwlock_wrlock(&mem->lock);
+	list_remove(&mine->link);
+	pthread_rwlock_unlock(&mem->lock);
+	map_release(&mine->held);
+	free(mine);
 }
 
 static uint64_t mem_epoch(struct store *store)
@@ -236,13 +311,33 @@ static uint64_t mem_epoch(struct store *store)
 
 static int mem_sweep_begin(struct store *store)
 {
-	atomic_fetch_add(&mem_of(store)->epoch, 1);
+	struct store_mem *mem = mem_of(store);
+	struct bytes multihash;
+	void *value;
+
+	pthread_rwlock_wrlock(&mem->lock);
+	mem->sweeping = true;
+	list_for_each(batch, &mem->batches, struct mem_batch, link)
+	{
+		size_t at = 0;
+
+		while (map_next(&batch->held, &at, &multihash, &value))
+			spare(mem, multihash);
+	}
+	pthread_rwlock_unlock(&mem->lock);
+	atomic_fetch_add(&mem->epoch, 1);
 	return 0;
 }
 
 static void mem_sweep_end(struct store *store)
 {
-	atomic_fetch_add(&mem_of(store)->epoch, 1);
+	struct store_mem *mem = mem_of(store);
+
+	pthread_rwlock_wrlock(&mem->lock);
+	mem->sweeping = false;
+	map_release(&mem->spared);
+	pthread_rwlock_unlock(&mem->lock);
+	atomic_fetch_add(&mem->epoch, 1);
 }
 
 static int mem_sweep(struct store *store, const struct store_sweep_fns *fns, void *ctx,
@@ -261,7 +356,7 @@ static int mem_sweep(struct store *store, const struct store_sweep_fns *fns, voi
 		pthread_rwlock_wrlock(&mem->lock);
 		if (keep >= 0)
 			keep = fns->keep(ctx, multihash);
-		if (keep == 0)
+		if (keep == 0 && !map_get(&mem->spared, multihash))
 			gone = take_out(mem, multihash);
 		pthread_rwlock_unlock(&mem->lock);
 		if (gone) {
@@ -291,6 +386,11 @@ static const struct store_ops mem_ops = {
 	.stat = mem_stat,
 	.each = mem_each,
 	.keep = mem_keep,
+	.batch_begin = mem_batch_begin,
+	.batch_put = mem_batch_put,
+	.batch_keep = mem_batch_keep,
+	.batch_commit = mem_batch_commit,
+	.batch_end = mem_batch_end,
 	.epoch = mem_epoch,
 	.sweep_begin = mem_sweep_begin,
 	.sweep_end = mem_sweep_end,
@@ -302,6 +402,7 @@ struct store *store_new_memory(void)
 	struct store_mem *mem = xnew(struct store_mem);
 
 	mem->store.ops = &mem_ops;
+	list_init(&mem->batches);
 	pthread_rwlock_init(&mem->lock, NULL);
 	return &mem->store;
 }

@@ -20,6 +20,11 @@ struct store_ops {
 	int (*stat)(struct store *store, struct store_stat *stat);
 	int (*each)(struct store *store, store_each_fn *each, void *ctx);
 	int (*keep)(struct store *store, struct bytes multihash);
+	struct store_batch *(*batch_begin)(struct store *store);
+	int (*batch_put)(struct store_batch *batch, struct block *block);
+	int (*batch_keep)(struct store_batch *batch, struct bytes multihash);
+	int (*batch_commit)(struct store_batch *batch);
+	void (*batch_end)(struct store_batch *batch);
 	uint64_t (*epoch)(struct store *store);
 	int (*sweep_begin)(struct store *store);
 	void (*sweep_end)(struct store *store);
@@ -36,6 +41,11 @@ struct store_ops {
 struct store {
 	const struct store_ops *ops;
 	atomic_bool sweeping; /* begun and not ended by this process */
+};
+
+/* Begins what a kind of store knows of a batch. */
+struct store_batch {
+	struct store *store;
 };
 
 /* Of the layout on disk, that of the small records beside it included: programs that know a smaller one refuse it.

@@ -70,6 +70,7 @@ void queue_unready(struct store_queue *queue, struct queue_item *item)
 void queue_finish(struct store_queue *queue, struct queue_item *item)
 {
 	queue_hide(queue, item);
+	queue_batch_detach(item);
 	list_remove(&item->live);
 	list_remove(&item->step);
 	queue->bytes -= item->cost;
@@ -83,9 +84,8 @@ void queue_finish(struct store_queue *queue, struct queue_item *item)
 }
 
 /* Not a line each: a full disk loses hundreds. */
-static void lose(struct store_queue *queue, struct queue_item *item, int err)
+static void lose(struct store_queue *queue, struct queue_item *item)
 {
-	queue->lost = err;
 	if (item->guest)
 		queue->lost_guests++;
 	queue_finish(queue, item);
@@ -133,8 +133,8 @@ static void verify_one(struct store_queue *queue, struct queue_item *item)
 	item->verify = false;
 	if (err)
 		queue_finish(queue, item);
-	else if (verify && queue->stuck)
-		lose(queue, item, queue->stuck); /* it can be fetched again */
+	else if (verify && queue->stuck && !item->batch)
+		lose(queue, item); /* it can be fetched again */
 	else
 		queue_make_ready(queue, item);
 	pthread_mutex_unlock(&queue->lock);
@@ -228,12 +228,12 @@ static void finish_batch(struct store_queue *queue, size_t at, size_t count)
 }
 
 /* Back to the end of ready, unless it was its last try; the lock is held. */
-static void put_back(struct store_queue *queue, struct queue_item *item, int err, bool last)
+static void put_back(struct store_queue *queue, struct queue_item *item, bool last)
 {
 	item->committing = false;
 	queue->guest_failed = queue->guest_failed || item->guest;
 	if (last)
-		lose(queue, item, err);
+		lose(queue, item);
 	else
 		queue_make_ready(queue, item);
 }
@@ -250,6 +250,18 @@ static void pass_done(struct store_queue *queue, int err)
 	queue->stuck = err;
 	queue->retry = false;
 	pthread_cond_broadcast(&queue->progress);
+}
+
+/* After a pass: those from `at` on, which were not tried, go back before the first ones, which failed, so that each has its turn. */
+static void put_back_all(struct store_queue *queue, size_t failures, size_t at, size_t count, int err, bool last)
+{
+	pthread_mutex_lock(&queue->lock);
+	for (; at < count; at++)
+		put_back(queue, queue->batch[at], last);
+	for (size_t i = 0; i < failures; i++)
+		put_back(queue, queue->batch[i], last);
+	pass_done(queue, err);
+	pthread_mutex_unlock(&queue->lock);
 }
 
 /* Commits the batch, in pieces when the whole fails; what fails alone goes back. At the last try
@@ -271,17 +283,13 @@ static void commit_batch(struct store_queue *queue, size_t count, bool last)
 			most = fits && fits < some ? fits : some / 2;
 		} else {
 			err = why;
-			failures++;
 			pthread_mutex_lock(&queue->lock);
-			put_back(queue, queue->batch[at++], err, last);
+			queue_batch_failed(queue->batch[at], err);
 			pthread_mutex_unlock(&queue->lock);
+			queue->batch[failures++] = queue->batch[at++];
 		}
 	}
-	pthread_mutex_lock(&queue->lock);
-	for (; at < count; at++)
-		put_back(queue, queue->batch[at], err, last);
-	pass_done(queue, err);
-	pthread_mutex_unlock(&queue->lock);
+	put_back_all(queue, failures, at, count, err, last);
 }
 
 /* The lock is held, and let go of during calls. */

@@ -36,7 +36,6 @@ struct store_queue {
 	unsigned syncing;
 	int stuck;   /* 0 or the error of the last pass */
 	int failure; /* of the last pass that failed */
-	int lost;    /* 0 or why blocks were given up since the last sync that told so */
 	bool retry, closing, verifier_done;
 	bool guest_failed; /* a block that nobody waits for was not written */
 	bool told;	   /* the log says that writing fails */
@@ -54,5 +53,17 @@ void queue_make_ready(struct store_queue *queue, struct queue_item *item);
 void queue_unready(struct store_queue *queue, struct queue_item *item);
 /* The end of an item. */
 void queue_finish(struct store_queue *queue, struct queue_item *item);
+
+/* An item becomes the newest of a batch. */
+void queue_batch_attach(struct queue_batch *batch, struct queue_item *item);
+/* It could not be written, or ends: its batch minds. */
+void queue_batch_failed(struct queue_item *item, int err);
+void queue_batch_detach(struct queue_item *item);
+
+/* ---- putting ---- */
+
+/* As queue_put(), for a batch unless it is NULL. */
+int queue_add(struct store_queue *queue, struct queue_batch *batch, struct block *block, unsigned flags,
+	      store_verified_fn *verified, void *ctx);
 
 #endif

@@ -17,17 +17,15 @@ static bool has_room(const struct store_queue *queue, unsigned flags)
 }
 
 /* Room for one more, waiting when allowed; the lock is held. */
-static int wait_for_room(struct store_queue *queue, unsigned flags)
+static int wait_for_room(struct store_queue *queue, const struct queue_batch *batch, unsigned flags)
 {
 	bool verify = flags & STORE_VERIFY;
 
 	for (;;) {
-		if (queue->stuck && !verify) {
-			/* The engine has nobody to tell: the next sync does. */
-			if (!(flags & STORE_WAIT))
-				queue->lost = queue->stuck;
+		if (batch && batch->err)
+			return batch->err;
+		if (queue->stuck && !verify && (!batch || !has_room(queue, flags)))
 			return queue->stuck;
-		}
 		if (has_room(queue, flags))
 			return 0;
 		if (!(flags & STORE_WAIT))
@@ -36,8 +34,7 @@ static int wait_for_room(struct store_queue *queue, unsigned flags)
 	}
 }
 
-int queue_put(struct store_queue *queue, struct block *block, unsigned flags,
-	      store_verified_fn *verified, void *ctx)
+static struct queue_item *item_new(struct block *block, unsigned flags, store_verified_fn *verified, void *ctx)
 {
 	struct queue_item *item = xnew(struct queue_item);
 
@@ -49,14 +46,22 @@ int queue_put(struct store_queue *queue, struct block *block, unsigned flags,
 	item->verified = verified;
 	item->ctx = ctx;
 	list_init(&item->step);
+	list_init(&item->own);
 	/* Who may wait is not the loop: then many callers sum side by side. */
 	if ((flags & STORE_WAIT) && !item->verify) {
 		item->sum = XXH3_64bits(block->data.at, block->data.len);
 		item->summed = true;
 	}
+	return item;
+}
+
+int queue_add(struct store_queue *queue, struct queue_batch *batch, struct block *block, unsigned flags,
+	      store_verified_fn *verified, void *ctx)
+{
+	struct queue_item *item = item_new(block, flags, verified, ctx);
 
 	pthread_mutex_lock(&queue->lock);
-	int err = wait_for_room(queue, flags);
+	int err = wait_for_room(queue, batch, flags);
 
 	if (err) {
 		pthread_mutex_unlock(&queue->lock);
@@ -69,6 +74,8 @@ int queue_put(struct store_queue *queue, struct block *block, unsigned flags,
 	if (item->guest)
 		queue->guest_bytes += item->cost;
 	list_add_tail(&queue->live, &item->live);
+	if (batch)
+		queue_batch_attach(batch, item);
 	if (item->verify)
 		queue->verify_bytes += item->cost;
 	else
@@ -81,6 +88,12 @@ int queue_put(struct store_queue *queue, struct block *block, unsigned flags,
 	}
 	pthread_mutex_unlock(&queue->lock);
 	return 0;
+}
+
+int queue_put(struct store_queue *queue, struct block *block, unsigned flags,
+	      store_verified_fn *verified, void *ctx)
+{
+	return queue_add(queue, NULL, block, flags, verified, ctx);
 }
 
 static bool reached(struct store_queue *queue, uint64_t seq)
@@ -104,10 +117,6 @@ int queue_sync(struct store_queue *queue)
 	queue->syncing--;
 	if (!reached(queue, seq))
 		err = queue->failure;
-	if (queue->lost) {
-		err = queue->lost;
-		queue->lost = 0;
-	}
 	pthread_mutex_unlock(&queue->lock);
 	return err;
 }

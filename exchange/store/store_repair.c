@@ -178,6 +178,7 @@ static int set_aside_open(struct store_lmdb *lmdb, const struct gen *gen)
 
 struct salvage {
 	struct store_lmdb *lmdb;
+	struct store_batch *batch;
 	uint64_t blocks;
 };
 
@@ -203,9 +204,10 @@ static int save_block(void *ctx, const struct lmdb_found *found)
 	if (!is_whole(multihash, found->value) || cid_make(&cid, 1, CODEC_RAW, multihash) ||
 	    !store_size(&salvage->lmdb->store, multihash, &size))
 		return 0;
+	if (cid_verify(&cid, data))
+		return 0;
 	struct block *block = block_copy(&cid, data);
-	int err = store_put(&salvage->lmdb->store, block, STORE_KEEP | STORE_VERIFY | STORE_WAIT, NULL,
-			    NULL);
+	int err = store_batch_put(salvage->batch, block);
 
 	salvage->blocks += !err;
 	block_unref(block);
@@ -239,11 +241,13 @@ static int salvage_one(struct store_lmdb *lmdb, unsigned number, uint64_t *saved
 	if (fd < 0)
 		return fd;
 	log_info("store", "looking for blocks in %s", path);
+	salvage.batch = store_batch_begin(&lmdb->store);
 	int err = lmdb_pages_salvage(fd, GEN_RECORD_HEAD + BLOCK_MAX, save_block, &salvage, &tally);
 
 	close(fd);
 	if (!err)
-		err = store_sync(&lmdb->store);
+		err = store_batch_commit(salvage.batch);
+	store_batch_end(salvage.batch);
 	if (err)
 		return err;
 	log_warn("store", "%llu blocks were saved from %s", (unsigned long long)salvage.blocks,

@@ -2,6 +2,7 @@
  * existed when the sweep began. A generation with much garbage is copied without it and removed;
  * if the disk has no room for a copy, garbage is deleted in place. The calling thread. */
 #include "exchange/store/store_dir.h"
+#include "exchange/store/store_lease.h"
 
 #include "net/base/err.h"
 #include "net/base/log.h"
@@ -9,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -96,8 +98,20 @@ int lmdb_sweep_begin(struct store *store)
 		close(fd);
 		return err;
 	}
-	lmdb->sweep_fd = fd;
 	atomic_fetch_add(&lmdb->shared->epoch, 1);
+	/* What is put from now on is written anew; so the leases as they are now name all that is not. */
+	struct lease_set leased = { 0 };
+
+	err = lease_set_gather(lmdb, &leased);
+	if (err) {
+		lease_set_release(&leased);
+		atomic_fetch_add(&lmdb->shared->epoch, 1);
+		close(fd);
+		return err;
+	}
+	lmdb->sweep_fd = fd;
+	lmdb->leased = xnew(struct lease_set);
+	*lmdb->leased = leased;
 	return 0;
 }
 
@@ -106,6 +120,9 @@ void lmdb_sweep_end(struct store *store)
 	struct store_lmdb *lmdb = lmdb_of(store);
 	int fd = lmdb->sweep_fd;
 
+	lease_set_release(lmdb->leased);
+	free(lmdb->leased);
+	lmdb->leased = NULL;
 	sweep_make_reserve(lmdb);
 	atomic_fetch_add(&lmdb->shared->epoch, 1);
 	close(fd);
@@ -124,6 +141,8 @@ static int is_live(struct sweep *sweep, const struct gen *gen, struct bytes mult
 {
 	int keep = sweep->fns->keep(sweep->ctx, multihash);
 
+	if (!keep)
+		keep = lease_set_has(sweep->lmdb->leased, multihash);
 	*wanted = keep > 0;
 	if (keep > 0 && gen->class == GEN_CACHE &&
 	    rewrite_lies_in(sweep->lmdb, GEN_KEPT, 0, multihash))
