@@ -6,7 +6,8 @@
 
 #include <stddef.h>
 
-/* Says so on the standard error, and aborts: for what failed elsewhere for lack of memory. Any thread. */
+/* Writes a line to standard error and aborts. For failures of memory outside of this file. Any
+ * thread. */
 _Noreturn void out_of_memory(void);
 /* Zeroed memory; never NULL. Release with free(). */
 void *xcalloc(size_t count, size_t size);

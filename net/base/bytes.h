@@ -28,7 +28,7 @@ bool bytes_start_with(struct bytes a, struct bytes prefix);
 struct bytes bytes_skip(struct bytes a, size_t len);
 
 /* An owned, growing byte string. Zero-initialised is empty and valid. Release with buf_release().
- * No memory ends the process: what a peer makes it hold is bounded by the caller. */
+ * Lack of memory ends the process, so the caller bounds what a peer can add. */
 struct buf {
 	uint8_t *at;
 	size_t len, cap;

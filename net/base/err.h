@@ -15,7 +15,7 @@
 /* One phrase in English for err (negative or positive errno), for messages to people. Static. */
 const char *err_text(int err);
 
-/* The C library's phrase instead: for files and the output, which are not the store. Static. */
+/* The C library's phrase, for errors of files that are not the store. Static. */
 const char *err_file_text(int err);
 
 #endif

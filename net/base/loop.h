@@ -17,9 +17,9 @@ struct inbox_item {
 /* A loop is created, run and freed by one thread. Never NULL; ignores SIGPIPE in the whole process.
  */
 struct loop *loop_new(void);
-/* Everything that lives on the loop is closed already (uv_close() called, its callback may be still
- * to come) and every timer stopped; asserts that no handle leaked. Threads that post are joined
- * first. Items still in the inbox are run. NULL is ignored. */
+/* Before this, the caller calls uv_close() for every handle (the callbacks may be still to come),
+ * stops every timer and joins the threads that post. Asserts that no handle leaked. Items still in
+ * the inbox are run. NULL is ignored. */
 void loop_free(struct loop *loop);
 /* For the few files that may use libuv themselves (scripts/check-layers). */
 struct uv_loop_s *loop_uv(struct loop *loop);
@@ -28,12 +28,12 @@ struct timers *loop_timers(struct loop *loop);
 
 /* Runs until loop_stop() (any thread), then returns with the loop still whole. */
 void loop_run(struct loop *loop);
-/* Runs until nothing is left, loop_stop() or until at most timeout_ms passed: for tests and
- * shutdown. Left is an open handle, a request, a timer or an item posted before; waiting for posts
- * alone is not. */
+/* Runs until nothing is left to do, until loop_stop(), or for timeout_ms. For tests and shutdown.
+ * An open handle, a request, a timer and an item posted before are things left to do; a post that
+ * may come is not. */
 void loop_run_for(struct loop *loop, uint64_t timeout_ms);
-/* A loop for the simulator: its clock stands still but for loop_turn(), which is how it runs; the
- * functions that wait are not for it. Many nodes share one. Sockets do not work on it. */
+/* A loop for the simulator. Only loop_turn() runs it and moves its clock; loop_run() and
+ * loop_run_for() must not be used. Many nodes share one loop. Sockets do not work on it. */
 struct loop *loop_new_virtual(uint64_t now_ms);
 /* One round at now_ms (never back): what is in the inbox, then the timers that are due, then what
  * those posted, then libuv's close callbacks. The driver comes again at timers_next(). */

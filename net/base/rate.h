@@ -1,8 +1,9 @@
 /* A limit in bytes per second, shared fairly by many connections: one token bucket and a queue of
  * those that wait for it. The swarm has two, for what it writes and for what it reads.
  *
- * Who may go spends what it used, also beyond what there is: the debt is waited for by all. Who may
- * not joins the queue, and is called in turn for one quantum. Pure but for timers; loop thread. */
+ * If rate_may() is true, the caller goes on and then spends what it used, even more than there was;
+ * all others wait for that debt. If it is false, the caller joins the queue and is called in its
+ * turn, for one quantum. Loop thread. */
 #ifndef NET_RATE_H
 #define NET_RATE_H
 
@@ -34,7 +35,7 @@ struct rate_turn {
 /* Borrows timers. per_second 0: no limit, and nothing else of this may be called but
  * rate_limited() and rate_release(). */
 void rate_init(struct rate *rate, struct timers *timers, uint64_t per_second);
-/* Nobody waits any more. */
+/* The queue must be empty. */
 void rate_release(struct rate *rate);
 
 static inline bool rate_limited(const struct rate *rate)
@@ -42,10 +43,10 @@ static inline bool rate_limited(const struct rate *rate)
 	return rate->per_second != 0;
 }
 
-/* Go on without a turn: there are tokens, and nobody was there before. */
+/* True: go on without a turn. There are tokens, and nobody waits. */
 bool rate_may(struct rate *rate);
 void rate_spend(struct rate *rate, uint64_t bytes);
-/* Wait at the end of the queue; who waits already keeps its place. */
+/* Joins the end of the queue. A turn that is in the queue keeps its place. */
 void rate_wait(struct rate *rate, struct rate_turn *turn);
 
 static inline void rate_turn_init(struct rate_turn *turn, void (*go)(void *ctx), void *ctx)
@@ -54,7 +55,7 @@ static inline void rate_turn_init(struct rate_turn *turn, void (*go)(void *ctx),
 	list_init(&turn->node);
 }
 
-/* Out of the queue; harmless when not in it. */
+/* Leaves the queue. Harmless if it is not in it. */
 static inline void rate_leave(struct rate_turn *turn)
 {
 	list_remove(&turn->node);

@@ -25,8 +25,7 @@ struct timers;
 struct timers *timers_new(void);
 void timers_free(struct timers *timers); /* every timer must be stopped */
 
-/* The loop's idea of now: what the last timers_run() set, or the driver's clock when that is later.
- */
+/* The current time: what the last timers_run() set, or the driver's clock if that is later. */
 uint64_t timers_now(const struct timers *timers);
 
 /* Run fn(ctx) once, delay_ms from now (or at at_ms; a past time means now, TIMER_NEVER never).

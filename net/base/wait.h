@@ -36,13 +36,15 @@ struct wait {
 int wait_init(struct wait *wait);
 void wait_release(struct wait *wait);
 
-/* Begin an operation: clears old wake-ups, cancellation and what was tried, sets the deadline (0: none). */
+/* Begins an operation: clears earlier wake-ups, cancellation and what was tried, and sets the
+ * deadline (0: none). */
 void wait_start(struct wait *wait, uint64_t timeout_ms);
-/* Sleep until woken: 0; -EINTR when cancelled, -ETIMEDOUT when the deadline passed. One return
- * stands for any number of wake-ups, and a late one of an earlier operation may end it: look again
- * what is done. A signal alone does not end it; its handler calls wait_cancel(). */
+/* Sleeps until woken: 0; -EINTR: cancelled; -ETIMEDOUT: the deadline passed. One return stands for
+ * any number of wake-ups, and may come from an earlier operation, so the caller checks its
+ * condition again. A signal alone does not end the sleep; its handler calls wait_cancel(). */
 int wait_sleep(struct wait *wait);
-/* The same, but the deadline is so much later: for whoever else knows of the deadline to tell more. */
+/* The same, but with a deadline that is more_ms later, so that an answer which tells more can come
+ * after the deadline proper. */
 int wait_sleep_longer(struct wait *wait, uint64_t more_ms);
 /* 0, -EINTR or -ETIMEDOUT, without sleeping: for long computations. */
 int wait_check(const struct wait *wait);
