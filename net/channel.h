@@ -5,7 +5,8 @@
  *
  * What secures a conn is net/security/secure.h's; streams over a secured conn are net/session's.
  *
- * A conn belongs to who was handed it; its owner sets events before returning from that callback. */
+ * The callee of on_accept or of a dial's done owns the conn, and sets its events before it
+ * returns. */
 #ifndef NET_CHANNEL_H
 #define NET_CHANNEL_H
 
@@ -20,21 +21,22 @@ struct transport;
 struct conn_events {
 	/* data is borrowed and writable: decryption happens in place. */
 	void (*on_data)(void *ctx, uint8_t *at, size_t len);
-	/* conn_queued() fell to zero after a write. */
+	/* After a write, conn_queued() has fallen to zero. */
 	void (*on_drain)(void *ctx);
-	/* Dead; not called after close(). err 0: the peer closed. Last call; the owner still calls close()
-	 * (from inside it or later), which releases the memory. Writes to a dead conn are dropped. */
+	/* The conn is dead; err 0: the peer closed it. This is the last event, and it does not run
+	 * after close(). The owner still calls close(), now or later, which releases the memory.
+	 * Writes to a dead conn are dropped. */
 	void (*on_close)(void *ctx, int err);
 };
 
 struct conn_ops {
-	/* Takes data's memory, or sends all of it at once and leaves the buf empty with its memory: the
-	 * caller may use that again, or releases it. */
+	/* Takes data's memory; or sends all of it at once, and leaves the buf empty but with its
+	 * memory, which the caller reuses or releases. */
 	void (*write)(struct conn *conn, struct buf *data);
 	size_t (*queued)(const struct conn *conn);
 	void (*pause)(struct conn *conn);
 	void (*resume)(struct conn *conn);
-	/* Detaches the owner now; memory goes when the transport lets go. */
+	/* No event runs any more. The memory is freed when the transport has finished with it. */
 	void (*close)(struct conn *conn);
 };
 
@@ -45,9 +47,9 @@ struct conn {
 	void *ctx;
 	struct multiaddr remote;
 	struct multiaddr local;
-	size_t read_max; /* most bytes of one on_data; 0: what the transport likes */
-	/* Set by transports whose time is the loop's alone (simulator): round trips are measured by the
-	 * loop's clock and not by the kernel's. */
+	size_t read_max; /* most bytes of one on_data; 0: the transport decides */
+	/* Set by transports in virtual time (the simulator): round trips are measured by the loop's
+	 * clock. */
 	bool virtual_time;
 };
 
@@ -68,8 +70,8 @@ static inline void conn_close(struct conn *conn)
 		conn->ops->close(conn);
 }
 
-/* What a transport hands over: exactly one is set, and the callee owns it. A session comes from a
- * transport that proves identities and carries streams by itself. */
+/* What a transport hands over. Exactly one member is set, and the callee owns it. A session comes
+ * from a transport that proves identities and carries streams itself. */
 struct raw_link {
 	struct conn *conn;
 	struct session *session;
@@ -81,7 +83,8 @@ typedef void transport_accept_fn(void *ctx, struct raw_link raw);
 
 struct transport_ops {
 	bool (*can_dial)(struct transport *transport, const struct multiaddr *addr);
-	/* done runs once, later, unless dial_cancel() came first. timeout_ms bounds the connect. */
+	/* done runs once, later, unless dial_cancel() is called first. timeout_ms limits the
+	 * connect. */
 	void *(*dial)(struct transport *transport, const struct multiaddr *addr, uint64_t timeout_ms,
 		      transport_dialed_fn *done, void *ctx);
 	void (*dial_cancel)(struct transport *transport, void *dial);
@@ -89,10 +92,11 @@ struct transport_ops {
 	int (*listen)(struct transport *transport, const struct multiaddr *addr,
 		      transport_accept_fn *accept, void *ctx);
 	size_t (*listen_addrs)(const struct transport *transport, struct multiaddr *addrs, size_t max);
-	/* Stop accepting (true) or go on (false): the swarm is full. */
+	/* Stops accepting (true) or goes on (false). Used when the swarm is full. */
 	void (*hold)(struct transport *transport, bool hold);
-	/* Stops listening and frees the transport. done(ctx) runs once, before this returns or later: when
-	 * its last handle is closed. Its connections and dials have been closed or cancelled before. */
+	/* Stops listening and frees the transport. The caller has closed its connections and
+	 * cancelled its dials. done(ctx) runs once, when the last handle is closed, which may be
+	 * before this returns. */
 	void (*close)(struct transport *transport, void (*done)(void *ctx), void *ctx);
 };
 
