@@ -17,11 +17,13 @@
 struct db;
 struct db_txn;
 
-/* Opens (creates) the environment in directory dir, mode 0700. map_bytes: the most it may ever hold
- * (virtual memory only, less where that is limited, until it is needed); all processes that open dir name the same. The parent of dir exists.
- * On a read-only file system one that exists can be read, and writing is -EROFS.
- * One that is damaged or of an older version is built anew first (see db_salvaged()), when no other process has it open: else
- * -EBUSY after some seconds. 0 or -errno; -EIO when nothing in it can be read; -ENOTSUP when it is of a newer version. */
+/* Opens the db in directory dir; creates it, mode 0700, if it is missing. The parent of dir exists.
+ * map_bytes: the most that the db may ever hold; all processes that open dir name the same. It is
+ * address space, and less of it is taken at first where that is limited. On a read-only file system
+ * an existing db can be read, and writing fails with -EROFS. A db that is damaged or of an older
+ * version is built anew first (see db_salvaged()); if another process has it open, -EBUSY after
+ * some seconds. 0 or -errno; -EIO: nothing in it can be read; -ENOTSUP: it is of a newer
+ * version. */
 int db_open(const char *dir, uint64_t map_bytes, struct db **out);
 /* For tests: a db in a fresh directory under $TMPDIR or /tmp, 256 MiB at most, commits not synced,
  * removed at close. */
@@ -29,12 +31,13 @@ int db_open_temp(struct db **out);
 /* Waits for posted writes. Every transaction has ended. NULL is ignored. */
 void db_close(struct db *db);
 
-/* A snapshot; with write: exclusive, and waits for the other writers. Ended by db_commit() or
- * db_abort() on the same thread. 0 or -errno (-ENOSPC when the map or disk is full, -EIO, -EAGAIN
- * when 512 reads are open). */
+/* Begins a transaction. A read sees a snapshot. A write is exclusive, and waits for other writers.
+ * The same thread ends it by db_commit() or db_abort(). 0 or -errno (-ENOSPC: the map or disk is
+ * full; -EIO; -EAGAIN: 512 reads are open). */
 int db_begin(struct db *db, bool write, struct db_txn **out);
-/* Durable when it returns 0. Ends the transaction in either case. After a db_put() or db_del() that
- * failed for want of space, disk or tables nothing is written and its error comes again. */
+/* Ends the transaction. When it returns 0, what was written is durable. If a db_put() or db_del()
+ * failed because space, disk or tables were lacking, nothing is written and that error is returned
+ * again. */
 int db_commit(struct db_txn *txn);
 /* Ends a read, or drops a write. NULL is ignored. */
 void db_abort(struct db_txn *txn);
@@ -51,18 +54,19 @@ int db_del(struct db_txn *txn, const char *table, struct bytes key); /* -ENOENT 
 /* Number of records, damaged ones too; 0 when there is no such table. */
 uint64_t db_count(struct db_txn *txn, const char *table);
 
-/* Calls each(ctx, key, value) for the keys that begin with prefix, in key order, from key `from` on
- * when it is not empty; stops at the first non-zero return and returns it. key and value are
- * lent for the call. In a write transaction each() may put and delete, this key too. A damaged record
- * is passed over (logged), and at the end of all others there is -EIO. */
+/* Calls each(ctx, key, value) for the keys that begin with prefix, in key order, beginning at key
+ * `from` if it is not empty. Stops at the first non-zero return and returns it. key and value are
+ * borrowed for the call. In a write transaction each() may put and delete, this key too. Damaged
+ * records are logged and left out, and then the result is -EIO. */
 typedef int db_each_fn(void *ctx, struct bytes key, struct bytes value);
 int db_each(struct db_txn *txn, const char *table, struct bytes prefix, struct bytes from,
 	    db_each_fn *each, void *ctx);
 
-/* Any thread, never waits: copies the record and lets a writer thread of the db put it (or delete
- * it, when value.at is NULL), in the order posted, many in one commit, soon; reads see it only
- * then. Once it is 0 a failure of the disk shows in the log and in db_flush(): for records that may
- * be lost. -EAGAIN when DB_POSTED_MAX or DB_POSTED_BYTES_MAX are queued, else as db_put(). */
+/* Copies the record, and lets a writer thread of the db put it soon; if value.at is NULL, delete
+ * it. Any thread; never waits. Records are written in the order posted, many in one commit, and
+ * reads see them only then. A later failure of the disk shows only in the log and in db_flush(), so
+ * this is for records that may be lost. -EAGAIN: DB_POSTED_MAX or DB_POSTED_BYTES_MAX are queued;
+ * else as db_put(). */
 #define DB_POSTED_MAX 65536
 #define DB_POSTED_BYTES_MAX (64u << 20)
 int db_post(struct db *db, const char *table, struct bytes key, struct bytes value);
@@ -71,27 +75,31 @@ int db_flush(struct db *db);
 
 /* ---- damage ---- */
 
-/* Looks at every record, and removes those that are not what was written; for each damaged() may put another in its place, in the
- * same transaction (NULL on a read-only file system, where they stay). Non-zero from it stops, and nothing
- * is changed. *count: how many they were. Other writers wait meanwhile. 0 or -errno. */
+/* Checks every record and removes damaged ones. For each it calls damaged(), which may put another
+ * record in its place in the same transaction. On a read-only file system damaged records stay, and
+ * txn is NULL. If damaged() returns non-zero, the check stops and nothing is changed. *count: how
+ * many were damaged. Other writers wait meanwhile. 0 or -errno. */
 typedef int db_damaged_fn(void *ctx, struct db_txn *txn, const char *table, struct bytes key);
 int db_check(struct db *db, db_damaged_fn *damaged, void *ctx, uint64_t *count);
-/* Looks at every page that leads to records, believing none. 0; -EIO: the next db_open() saves what is whole; -errno. */
+/* Checks every page that leads to records, without trusting any. 0; -EIO: damaged, and the next
+ * db_open() saves what is whole; -errno. */
 int db_check_pages(struct db *db);
-/* A file of this name in the directory has the next db_open() do as db_check_pages() does. A process that dies while it reads
- * makes it (from its signal handler): LMDB follows a damaged page wherever it leads. */
+/* If a file of this name is in the directory, the next db_open() does as db_check_pages() does. The
+ * signal handler of a process that dies while it reads makes it, because LMDB may crash on a
+ * damaged page. */
 #define DB_SUSPECT "suspect"
 
 /* A damaged db was built anew of its whole records; the file as it was lies in DIR.damaged-N. */
 struct db_salvage {
 	uint64_t saved;
 	uint64_t lost;
-	bool sure; /* else nobody knows how many were lost, and some may be older than they were */
+	bool sure; /* if not set: lost is not known, and some records may be older versions */
 };
-/* Was it, and db_salvage_told() did not run since? */
+/* True if it was, and db_salvage_told() has not run since. */
 bool db_salvaged(struct db *db, struct db_salvage *out);
 int db_salvage_told(struct db *db);
-/* The file was gone, as its owner can tell: from now on it is as if nothing had been saved from it. 0 or -errno. */
+/* For an owner that knows that the file was lost: notes a salvage that saved nothing. 0 or
+ * -errno. */
 int db_note_loss(struct db *db);
 
 #endif

@@ -15,7 +15,8 @@
 #define DB_SUM_LEN 8u
 #define DB_TAIL_MAX (DB_TABLE_NAME_MAX + 1 + DB_SUM_LEN)
 
-/* What a value looks like in the file. Which it is the table tells that is there: none of them, DB_SUMS, DB_LAYOUT. */
+/* The format of values in the file. Which one it is shows by the table that exists: none, DB_SUMS
+ * or DB_LAYOUT. */
 enum db_layout {
 	DB_LAYOUT_PLAIN, /* value */
 	DB_LAYOUT_SUMS,	 /* value | u64 LE, XXH3-64 of it, seeded by that of the key */
@@ -68,41 +69,43 @@ struct db_txn {
 
 /* ---- db.c ---- */
 
-/* As db_each(), with the sum behind the value, and whatever it says. */
+/* As db_each(), but the value has its sum behind it, which is not checked. */
 int db_each_raw(struct db_txn *txn, const char *table, struct bytes prefix, struct bytes from,
 		db_each_fn *each, void *ctx);
 
-/* A write transaction that knows no table and follows no page: to keep writers away. */
+/* A write transaction that knows no table and follows no page. Keeps other writers away. */
 int db_begin_blind(struct db *db, struct db_txn **out);
-/* What LMDB says in our words. */
+/* An LMDB code as -errno. */
 int db_err(int rc);
 
 /* ---- db_open.c ---- */
 
-/* As it is: nothing looked for but the layout. With MDB_RDONLY it is read_only. */
+/* Opens it as it is, and only finds out its layout. With MDB_RDONLY it is read-only. */
 int db_open_raw(const char *dir, uint64_t map_bytes, unsigned flags, struct db **out);
 
 /* ---- db_sum.c ---- */
 
 /* Bytes behind the values of a table. */
 size_t db_tail_len(const char *table);
-/* Behind the value in record, which has room for it. */
+/* Writes it behind the value in record, which has room for it. */
 void db_tail_write(const char *table, struct bytes key, uint8_t *record, size_t value_len);
-/* Cuts it off and tells the table (lent). False: damaged. */
+/* Cuts it off; *table is borrowed from it. False: damaged. */
 bool db_tail_take(struct bytes key, struct bytes *record, struct bytes *table);
-/* Leaves the value of a record of this table, of whatever layout the db is. False: damaged. */
+/* Reduces a record of this table, of any layout, to its value. False: damaged. */
 bool db_record_take(const struct db *db, const char *table, struct bytes key, struct bytes *record);
 
 /* ---- db_repair.c ---- */
 
-/* The pages are damaged: saves what is whole; the layout is an old one: brings it to this one. Nobody has dir open, else -EBUSY
- * (nothing was done). -EIO: nothing could be read. no_memory: it could not be mapped, so it is done only when damage is found;
- * else -ENOMEM. */
+/* Builds the db anew from its whole records, because pages are damaged or the layout is old.
+ * -EBUSY: another process has dir open, and nothing was done. -EIO: nothing could be read. If
+ * no_memory is set, the file could not be mapped: then it is done only if damage is found, and
+ * otherwise -ENOMEM. */
 int db_rebuild(const char *dir, uint64_t map_bytes, bool no_memory);
-/* Removes what one that was killed at its very end left. Somebody has dir open. */
+/* Removes what a rebuild left that was killed at its very end. dir is open. */
 void db_rebuilt(const char *dir);
 bool db_suspected(const char *dir);
-/* LMDB found what cannot be, and there is no way back out of its functions: leaves a mark and ends the process. */
+/* LMDB's assert callback: the file is damaged, and LMDB cannot return an error. Leaves a mark and
+ * ends the process. */
 void db_die(MDB_env *env, const char *text);
 
 #endif

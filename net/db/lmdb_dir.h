@@ -9,14 +9,15 @@
  * opens the environment: closing a descriptor drops the locks of the file. *read_only: the file system is, and nothing
  * was done; then the environment opens with MDB_RDONLY alone. 0, -ENOSPC, -errno. */
 int lmdb_dir_prepare(const char *dir, unsigned readers, bool *read_only);
-/* Keeps every process, of whatever version, from having the environment open, until the descriptor is closed; who opens it waits.
- * -EBUSY when one has; -errno. */
+/* Keeps all other processes, of any version, from opening the environment until the descriptor is
+ * closed; they wait. Returns the descriptor; -EBUSY: one has it open; -errno. */
 int lmdb_dir_lock(const char *dir);
-/* With that lock, before another data.mdb takes the place of the one that is there: what lock.mdb says of its transactions is not
- * believed any more. Those who wait to open may fail with MDB_INVALID once. 0 or -errno. */
+/* Makes LMDB reset lock.mdb at the next opening. Called with that lock, before another data.mdb
+ * takes the place of the present one. Processes that wait to open may fail with MDB_INVALID once. 0
+ * or -errno. */
 int lmdb_dir_forget(int lock);
 
-/* Waits until what was made, renamed or removed in dir is on disk. 0, -errno. Any thread. */
+/* Waits until changes of names in dir are on disk. 0 or -errno. Any thread. */
 int lmdb_dir_sync(const char *dir);
 
 #endif
