@@ -66,7 +66,8 @@ const char *cid_text(const struct cid *cid, char out[static CID_TEXT_MAX]);
 int cid_text_base(const struct cid *cid, char base, char out[static CID_TEXT_MAX]);
 /* The same block under the other version; -EINVAL when v0 cannot express it. */
 int cid_to_version(const struct cid *cid, unsigned version, struct cid *out);
-/* Same codec and version, hash function allowed, length bounded: may be asked for. 0 or -EBADMSG. */
+/* 0 if blocks of this CID may be fetched and stored: its hash function and digest length are
+ * allowed. -EBADMSG otherwise. */
 int cid_allowed(const struct cid *cid);
 /* 0 when data hashes to cid, -EBADMSG when not. */
 int cid_verify(const struct cid *cid, struct bytes data);

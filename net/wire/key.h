@@ -77,8 +77,8 @@ void envelope_seal(struct buf *out, const struct identity *identity, const char 
 /* Opens and verifies; *payload borrows from in. -EBADMSG, -EKEYREJECTED. */
 int envelope_open(struct bytes in, const char *domain, struct bytes payload_type,
 		  struct public_key *signer, struct bytes *payload);
-/* The same of what this peer must have signed: a stranger's signature, which may be dear to verify, is not
- * looked at. */
+/* The same, if only peer `by` may have signed. Another signer is refused before the signature is
+ * verified, which may be expensive. */
 int envelope_open_by(struct bytes in, const char *domain, struct bytes payload_type,
 		     const struct peer_id *by, struct bytes *payload);
 

@@ -1,23 +1,25 @@
-/* What AutoNAT wants to know of addresses. Pure; any thread. */
+/* Judging addresses before they are announced, or dialled for somebody else. Pure; any thread. */
 #ifndef NET_AUTONAT_ADDR_H
 #define NET_AUTONAT_ADDR_H
 
 #include "net/wire/multiaddr.h"
 
-/* Whether the whole world may be told of it, and we may dial it for somebody whom we do not trust:
- * /ip4|ip6/tcp alone (a name could lead anywhere), a port, and a public address which does not carry
- * an IPv4 one inside (6to4, Teredo). local (tests): any address does. */
+/* Whether addr may be announced to everybody, and dialled for a peer that is not trusted. It must
+ * be /ip4|ip6/.../tcp/PORT (a DNS name could lead anywhere) with a public IP address that does not
+ * carry an IPv4 address inside (6to4, Teredo). local (for tests): any IP address will do. */
 bool autonat_addr_public(const struct multiaddr *addr, bool local);
 /* Both begin with the same IP address. */
 bool autonat_addr_same_ip(const struct multiaddr *a, const struct multiaddr *b);
 /* Both have the same protocols in the same order. */
 bool autonat_addr_same_shape(const struct multiaddr *a, const struct multiaddr *b);
-/* ip's IP address with port's TCP port. -ENOTSUP when one lacks it, or their families differ. */
+/* *out becomes the IP address of ip with the TCP port of port. -ENOTSUP: one of them lacks it, or
+ * their families differ. */
 int autonat_addr_join(struct multiaddr *out, const struct multiaddr *ip,
 		      const struct multiaddr *port);
-/* The network that a peer is in, so that one owner is heard once: its /16, of IPv6 its /32. 0: none. */
+/* The network of an address: its /16, or its /32 for IPv6. 0: none. One owner of many addresses
+ * counts once. */
 uint64_t autonat_addr_group(const struct multiaddr *addr);
-/* The same, narrower: its address, of IPv6 its /56. */
+/* The same, narrower: the IPv4 address, or the /56 for IPv6. */
 uint64_t autonat_addr_observer(const struct multiaddr *addr);
 
 #endif

@@ -38,7 +38,7 @@ void multihash_encode(struct buf *out, uint64_t code, struct bytes digest);
 /* 0 when content may be named by this hash: a function on the allow-list, digest 20..128 bytes (identity:
  * 0..128). -EBADMSG otherwise ("insecure or unknown hash function, or digest too short or long"). */
 int multihash_allowed(const struct multihash *hash);
-/* Name of a function ("sha2-256"), NULL when unknown; and its code, -ENOENT. */
+/* The name of a hash function ("sha2-256"), NULL if unknown; and the code of a name, or -ENOENT. */
 const char *hash_name(uint64_t code);
 int64_t hash_by_name(const char *name);
 
