@@ -17,12 +17,12 @@ struct multistream *multistream_dialer(const char *const *protocols, size_t coun
 struct multistream *multistream_listener(const char *(*select)(void *ctx, struct bytes name), void *ctx);
 void multistream_free(struct multistream *ms);
 
-/* First bytes to send, appended to out (the listener's header too). */
+/* Appends the first bytes to send; the listener sends its header, too. */
 void multistream_start(struct multistream *ms, struct buf *out);
 /* Feed. *used: bytes consumed (what follows belongs to the protocol); answers to out. 1 when settled, 0 to go on,
  * -EBADMSG, -EPROTO, -EPROTONOSUPPORT (dialler: none left; listener: too many proposals). */
 int multistream_recv(struct multistream *ms, struct bytes in, size_t *used, struct buf *out);
-/* The protocol settled on. */
+/* The protocol that was chosen. */
 const char *multistream_protocol(const struct multistream *ms);
 
 #endif

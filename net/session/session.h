@@ -1,9 +1,8 @@
 /* A session: streams over one proven connection. What makes one is a maker: stacked.c puts yamux on a
  * secured byte pipe; other transports (QUIC, the simulator's links) bring sessions of their own.
  *
- * The owner (the swarm) sets events and ctx, then calls start(). Events never run before start(). A session
- * is never freed by its maker: the owner frees it, also from inside on_turn(), but from inside no other
- * event. Loop thread only. */
+ * The owner (the swarm) sets events and ctx, then calls start(); no event runs before. The owner
+ * frees the session; of the events, only on_turn() may do so. Loop thread only. */
 #ifndef NET_SESSION_H
 #define NET_SESSION_H
 
@@ -28,61 +27,62 @@ struct session_events {
 	/* data is borrowed for the call. Does not run while the stream is paused. */
 	void (*on_data)(void *stream_ctx, struct bytes data);
 	void (*on_end)(void *stream_ctx);
-	/* queued() fell low after having been high. */
+	/* queued() has fallen low after it had been high. */
 	void (*on_drain)(void *stream_ctx);
-	/* The stream is gone: last event of it; does not run after close() or reset(). */
+	/* The stream is gone. This is its last event; it does not run after close() or reset(). */
 	void (*on_close)(void *stream_ctx, int err);
-	/* A ping was answered after this time. */
+	/* A ping was answered. */
 	void (*on_rtt)(void *ctx, uint64_t rtt_us);
-	/* bytes have come from the network; they are looked at next. */
+	/* So many bytes have come from the network, and are processed next. */
 	void (*on_received)(void *ctx, size_t bytes);
-	/* The session cannot go on. Streams are told by fail(). */
+	/* The session cannot go on. The owner calls fail(), which ends the streams. */
 	void (*on_dead)(void *ctx, int err);
-	/* The end of a turn in which something came or went: flush what is there, or free the session. */
+	/* The end of a turn in which bytes came or went. The owner flushes, or frees the
+	 * session. */
 	void (*on_turn)(void *ctx);
 };
 
 struct session_ops {
-	/* Begins; what came with the handshake is given to the events. */
+	/* Begins. Bytes that came with the handshake go to the events. */
 	void (*start)(struct session *session);
-	/* A new stream; NULL: the session has no room for it now. */
+	/* Opens a stream. NULL: the session has no room for one now. */
 	struct session_stream *(*open)(struct session *session, void *stream_ctx);
 	void (*set_ctx)(struct session_stream *stream, void *stream_ctx);
 	/* Takes data's memory. */
 	void (*write)(struct session_stream *stream, struct buf *data);
-	/* Bytes written to the stream that have not left it. */
+	/* Bytes that were written to the stream and are not sent yet. */
 	size_t (*queued)(const struct session_stream *stream);
 	void (*pause)(struct session_stream *stream);
-	/* What was kept meanwhile is delivered before this returns. */
+	/* Delivers what came meanwhile before it returns. */
 	void (*resume)(struct session_stream *stream);
 	void (*end)(struct session_stream *stream);
-	/* Both let go of the stream: no event of it runs any more. */
+	/* close() and reset() give the stream up: no event of it runs any more. */
 	void (*close)(struct session_stream *stream);
 	void (*reset)(struct session_stream *stream, uint32_t code);
 	unsigned (*stream_count)(const struct session *session);
 
-	/* Sends one batch of about data_max bytes of streams' data, control frames first; 0: those alone.
-	 * Returns the bytes that went to the network; 0: nothing is left to send. */
+	/* Sends control frames, then about data_max bytes of stream data (0: none). Returns the
+	 * bytes that went to the network; 0: nothing is left to send. */
 	size_t (*flush)(struct session *session, size_t data_max);
-	/* flush() has something to send; data: of streams. */
+	/* Whether flush() has something to send. If data is set, only stream data counts. */
 	bool (*wants)(const struct session *session, bool data);
-	/* Bytes that wait for the network below; above a mark of its own the owner flushes no more. */
+	/* Bytes that wait in the transport. The owner stops flushing when they are many. */
 	size_t (*backlog)(const struct session *session);
-	/* Stop reading from the network (true), or go on. */
+	/* Stops reading from the network (true) or goes on (false). */
 	void (*hold)(struct session *session, bool hold);
-	/* From now on read at most so many bytes at a time; 0: as many as come. */
+	/* Sets the most bytes to read at a time; 0: no limit. */
 	void (*limit_read)(struct session *session, size_t bytes);
 
 	/* When tick() wants to run next, by the loop's clock; TIMER_NEVER. */
 	uint64_t (*deadline)(const struct session *session);
 	/* Keep-alive. -ETIMEDOUT: the peer is dead. */
 	int (*tick)(struct session *session, uint64_t now_ms);
-	/* Measures a round trip, unless one is being measured; see on_rtt. */
+	/* Measures a round trip, unless one is being measured; on_rtt has the result. */
 	void (*ping)(struct session *session);
 	bool (*ping_sent)(const struct session *session);
 	/* The clock of its round trips, in microseconds. */
 	uint64_t (*now_us)(const struct session *session);
-	/* Tells the peer at the next flush() why the session ends. */
+	/* Queues a message that tells the peer why the session ends. */
 	void (*go_away)(struct session *session, uint32_t code);
 	/* All streams end: on_close(err) runs for each. */
 	void (*fail)(struct session *session, int err);
@@ -97,8 +97,8 @@ struct session {
 	struct peer_id peer; /* proven */
 	struct multiaddr local, remote;
 	bool outbound;
-	bool stopped;	      /* set by the owner: nothing that comes is taken in any more */
-	const char *security; /* names, for people: "/noise", "/yamux/1.0.0" */
+	bool stopped;	      /* set by the owner: received bytes are dropped */
+	const char *security; /* names, for display: "/noise", "/yamux/1.0.0" */
 	const char *muxer;
 	uint64_t bytes_in, bytes_out;
 };

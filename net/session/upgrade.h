@@ -20,17 +20,17 @@ struct upgrade_config {
 };
 
 struct upgrade;
-/* err 0: the callee owns session and calls its start(). -EKEYREJECTED: answered is who the other says to
- * be, perhaps nobody; otherwise NULL. */
+/* err 0: the callee owns session and calls its start(). After -EKEYREJECTED, answered is the
+ * identity that the other side claimed, if it did; otherwise it is NULL. */
 typedef void upgrade_done_fn(void *ctx, int err, struct session *session,
 			     const struct peer_id *answered);
 
-/* Takes conn. expected: who must answer (dialler), NULL: anyone. done runs once, later. -ETIMEDOUT after
- * UPGRADE_TIMEOUT_MS, -EKEYREJECTED, -EPROTONOSUPPORT (no security or muxer in common), -EBADMSG,
- * -EPROTO, -ECONNRESET. */
+/* Takes conn. expected: the peer that must answer; NULL: any peer. done runs once, later.
+ * -ETIMEDOUT after UPGRADE_TIMEOUT_MS, -EKEYREJECTED, -EPROTONOSUPPORT (no security or muxer in
+ * common), -EBADMSG, -EPROTO, -ECONNRESET. */
 struct upgrade *upgrade_start(const struct upgrade_config *config, struct conn *conn, bool outbound,
 			      const struct peer_id *expected, upgrade_done_fn *done, void *ctx);
-/* Nothing was received yet. */
+/* Whether nothing was received yet. */
 bool upgrade_is_silent(const struct upgrade *upgrade);
 /* done will not run; the connection closes. NULL is ignored. */
 void upgrade_cancel(struct upgrade *upgrade);

@@ -53,9 +53,9 @@ int yamux_recv(struct yamux *yamux, struct bytes in, uint64_t now_us);
  * the next call of any function of it. Returns the number of parts filled (<= parts_max); 0: nothing to send.
  * max 0: control frames alone. */
 size_t yamux_send(struct yamux *yamux, struct bytes *parts, size_t parts_max, size_t max);
-/* Something is queued that may be sent now. */
+/* Whether something is queued that may be sent now. */
 bool yamux_wants_send(const struct yamux *yamux);
-/* Some of it is streams' data (or ends), not control frames. */
+/* Whether stream data (or an end of a stream) is among it. */
 bool yamux_data_ready(const struct yamux *yamux);
 /* When yamux_tick() wants to run next (ms, loop clock), and run it: keep-alive. -ETIMEDOUT: peer is dead. */
 uint64_t yamux_deadline(const struct yamux *yamux);

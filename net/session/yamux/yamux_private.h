@@ -149,9 +149,9 @@ void yamux_header_encode(uint8_t out[static YAMUX_HEADER_LEN], const struct yamu
 void yamux_enter(struct yamux *yamux);
 void yamux_leave(struct yamux *yamux);
 struct yamux_stream *yamux_find(const struct yamux *yamux, uint32_t id);
-/* A stream in the session's books. */
+/* Makes a stream and adds it to the session's lists. */
 struct yamux_stream *yamux_add(struct yamux *yamux, uint32_t id, bool ours);
-/* Out of the books; no event. */
+/* Takes a stream off the session's lists; no event runs. */
 void yamux_drop(struct yamux_stream *stream);
 /* Dropped, and on_close(err) unless detached. Between enter and leave. */
 void yamux_finish(struct yamux_stream *stream, int err);
@@ -162,9 +162,9 @@ struct yamux_chunk *yamux_queue_pop(struct yamux_queue *queue);
 void yamux_queue_release(struct yamux_queue *queue);
 
 /* yamux_recv.c */
-/* The peer's stream was reset, by whom ever. True: too many were. */
+/* Counts a reset of a stream that the peer opened. True: there were too many. */
 bool yamux_churn(struct yamux *yamux);
-/* What was kept, and the end, go to a stream that is not paused. Between enter and leave. */
+/* Delivers what was kept, and the end, unless the stream is paused. Between enter and leave. */
 void yamux_deliver_kept(struct yamux_stream *stream);
 
 /* yamux_send.c */
