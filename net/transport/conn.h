@@ -19,23 +19,23 @@ struct uv_loop_s;
 
 /* Borrows loop. */
 struct conn_pool *conn_pool_new(struct loop *loop);
-/* Frees the pool; done(ctx) runs, later, when the last handle is closed. The owner has asked all of
- * them to close. */
+/* Frees the pool. The owner has closed its connections and listeners. done(ctx) runs later, when
+ * libuv has let go of the last handle. */
 void conn_pool_close(struct conn_pool *pool, void (*done)(void *ctx), void *ctx);
-/* A handle that libuv holds: the pool stays while there is one. */
+/* Counts a handle that libuv holds. The pool is not freed while there is one. */
 void conn_pool_hold(struct conn_pool *pool);
 void conn_pool_drop(struct conn_pool *pool);
-/* A socket could not be had (-EMFILE, -ENFILE): warns, once in a while. */
+/* Logs that descriptors ran out (-EMFILE, -ENFILE), at most once a minute. */
 void conn_pool_starved(struct conn_pool *pool, int err);
 struct loop *conn_pool_loop(const struct conn_pool *pool);
 
-/* Connect; done(ctx, err, conn) runs once, later: conn belongs to the callee. -ETIMEDOUT after
+/* Connects. done(ctx, err, raw) runs once, later; the callee owns the connection. -ETIMEDOUT after
  * timeout_ms. */
 struct conn_dial *conn_dial(struct conn_pool *pool, const struct multiaddr *addr,
 			    uint64_t timeout_ms, transport_dialed_fn *done, void *ctx);
 /* done will not run. NULL is ignored. */
 void conn_dial_cancel(struct conn_dial *dial);
-/* Take the connection that waits on a listening handle; NULL and *err when that fails. */
+/* Takes the connection that waits on a listening handle. NULL, with *err set, if that fails. */
 struct conn *conn_accept(struct conn_pool *pool, struct uv_stream_s *server, int *err);
 
 #endif

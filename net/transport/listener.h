@@ -5,19 +5,19 @@
 #include "net/transport/conn.h"
 
 #define LISTENER_BACKLOG 128
-#define LISTENER_STARVED_MS 1000 /* so long nothing is taken when open files ran out */
+#define LISTENER_STARVED_MS 1000 /* no accepting for this time after descriptors ran out */
 
 struct listener;
 
-/* Listen at addr (/ip4|ip6/.../tcp/PORT); accept(ctx, conn) hands over each connection. -ENOTSUP,
+/* Listens at addr (/ip4|ip6/.../tcp/PORT). accept(ctx, raw) hands over each connection. -ENOTSUP,
  * -EADDRINUSE... */
 int listener_new(struct conn_pool *pool, const struct multiaddr *addr, transport_accept_fn *accept,
 		 void *ctx, struct listener **out);
-/* No accept() any more; the pool waits for the handle. NULL is ignored. */
+/* Stops accepting. The pool waits for the handle. NULL is ignored. */
 void listener_close(struct listener *listener);
-/* Connections wait in the kernel's queue while held. */
+/* If hold is set, new connections wait in the kernel's queue. */
 void listener_hold(struct listener *listener, bool hold);
-/* What it is bound to, the port resolved. */
+/* The address that it is bound to, with the real port. */
 const struct multiaddr *listener_addr(const struct listener *listener);
 /* listener_addr(), with 0.0.0.0 and :: replaced by each interface's addresses (link-local ones left
  * out). How many there are; fills at most max. */
