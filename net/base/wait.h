@@ -1,9 +1,9 @@
 /* How a blocking thread (FUSE thread, command line) waits: with a deadline, and so that a signal or
  * an interrupt ends it at once. One struct wait belongs to one thread; wait_wake() and
- *wait_cancel() may be called from any thread and from signal handlers.
+ * wait_cancel() may be called from any thread and from signal handlers.
  *
  *	wait_start(&wait, timeout_ms);
- *	... hand &wait to who will call wait_wake() ...
+ *	... hand &wait to whoever calls wait_wake() ...
  *	while (!done(atomically) && !(err = wait_sleep(&wait)))
  *		;
  */
