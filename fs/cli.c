@@ -14,8 +14,6 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#define CALL_GRACE_MS 2000
-
 /* A signal handler has no argument: the one wait it ends, and how often it came. */
 static _Atomic(struct wait *) signal_wait;
 static atomic_int signal_count, signal_first;
@@ -139,7 +137,7 @@ static int run(struct invocation *in)
 		return cli_fail(in, err, "cannot wait for anything");
 	catch_signals(&in->wait);
 	wait_start(&in->wait, 0);
-	code = in->command->run(in);
+	code = in->command->run ? in->command->run(in) : cli_run_row(in);
 	err = fflush(stdout) ? -errno : ferror(stdout) ? -EIO : 0; /* written in vain before */
 	if (err && code == EXIT_OK)
 		code = cli_fail_file(in, err, "cannot write the output");
@@ -259,6 +257,14 @@ static void begin_message(const char *fmt, va_list args)
 	vfprintf(stderr, fmt, args);
 }
 
+static int end_message(struct invocation *in, int err)
+{
+	if (err == -EHOSTUNREACH && !in->control && !in->offline)
+		fputs(" (a running `dagfs daemon` could fetch it)", stderr);
+	fputc('\n', stderr);
+	return err == -EINTR ? EXIT_INTERRUPTED : EXIT_FAILED;
+}
+
 int cli_fail(struct invocation *in, int err, const char *fmt, ...)
 {
 	char why[WAIT_TEXT_MAX];
@@ -269,10 +275,14 @@ int cli_fail(struct invocation *in, int err, const char *fmt, ...)
 	va_end(args);
 	if (err)
 		fprintf(stderr, ": %s", wait_err_text(&in->wait, err, why));
-	if (err == -EHOSTUNREACH && !in->control && !in->offline)
-		fputs(" (a running `dagfs daemon` could fetch it)", stderr);
-	fputc('\n', stderr);
-	return err == -EINTR ? EXIT_INTERRUPTED : EXIT_FAILED;
+	return end_message(in, err);
+}
+
+int cli_fail_as(struct invocation *in, int err, const char *message)
+{
+	fflush(stdout);
+	fprintf(stderr, "Error: %s", message);
+	return end_message(in, err);
 }
 
 int cli_fail_file(struct invocation *in, int err, const char *fmt, ...)
@@ -330,7 +340,7 @@ void cli_tell(const struct invocation *in, const char *member, const char *fmt, 
 	va_end(args);
 }
 
-static struct wait *start_wait(struct invocation *in, uint64_t timeout_ms)
+struct wait *cli_wait_ms(struct invocation *in, uint64_t timeout_ms)
 {
 	wait_start(&in->wait, timeout_ms);
 	if (cli_interrupted())
@@ -340,17 +350,17 @@ static struct wait *start_wait(struct invocation *in, uint64_t timeout_ms)
 
 struct wait *cli_wait(struct invocation *in)
 {
-	return start_wait(in, in->timeout_ms);
+	return cli_wait_ms(in, in->timeout_ms);
 }
 
 struct wait *cli_wait_call(struct invocation *in)
 {
-	return start_wait(in, in->timeout_ms ? in->timeout_ms + CALL_GRACE_MS : 0);
+	return cli_wait_ms(in, in->timeout_ms ? in->timeout_ms + CLI_GRACE_MS : 0);
 }
 
 struct wait *cli_wait_long(struct invocation *in)
 {
-	return start_wait(in, 0);
+	return cli_wait_ms(in, 0);
 }
 
 /* ---- the repository and its daemon ---- */
@@ -420,36 +430,16 @@ int cli_need_daemon(struct invocation *in)
 			in->repo_path);
 }
 
-int cli_call(struct invocation *in, const char *cmd, json_t *args,
-	     int (*item)(void *ctx, json_t *value), void *ctx, json_t **result)
+struct fetcher *cli_fetcher(struct invocation *in)
 {
-	char *why = NULL, safe[512];
-	int code = EXIT_OK, err;
-
-	err = control_call(in->control, cmd, json_incref(args), cli_wait_call(in), item, ctx, result, &why);
-	if (err && control_gone(in->control)) { /* the next one, when it was ending */
-		free(why);
-		why = NULL;
-		cli_drop_daemon(in);
-		code = cli_need_daemon(in);
-		err = code ? 0 :
-			     control_call(in->control, cmd, json_incref(args), cli_wait_call(in), item, ctx, result,
-					  &why);
-	}
-	json_decref(args);
-	if (err && why)
-		code = cli_fail(in, 0, "%s", cli_safe(safe, sizeof(safe), why, strlen(why)));
-	else if (err)
-		code = cli_fail(in, err, "%s", in->command->name);
-	free(why);
-	return err == -EINTR ? EXIT_INTERRUPTED : code;
+	if (!in->offline && !in->fetcher && cli_daemon(in))
+		in->fetcher = fetcher_of_control(in->repo_path);
+	return in->fetcher;
 }
 
 void cli_blocks(struct invocation *in, struct blocks *blocks)
 {
-	if (!in->offline && !in->fetcher && cli_daemon(in))
-		in->fetcher = fetcher_of_control(in->repo_path);
-	blocks_init(blocks, in->repo->store, in->fetcher);
+	blocks_init(blocks, in->repo->store, cli_fetcher(in));
 }
 
 int cli_cid_arg(struct invocation *in, const char *text, struct cid *out)
@@ -544,8 +534,7 @@ void cli_provide_changed(struct invocation *in)
 
 	if (!cli_daemon(in))
 		return;
-	err = control_call(in->control, "provide-changed", NULL, cli_wait(in), NULL, NULL, NULL,
-			   &why);
+	err = control_call(in->control, "provide-changed", NULL, cli_wait(in), NULL, NULL, &why);
 	if (err)
 		log_warn("cli", "the daemon was not told what is provided err=%s", err_text(err));
 	free(why);

@@ -5,54 +5,22 @@
 #define FS_CLI_H
 
 #include "dag/dag.h"
+#include "fs/api/api.h"
+#include "fs/cli_text.h"
 #include "fs/control.h"
 #include "fs/repo.h"
 
 #include <stdio.h>
 
-#define CLI_VERSION "0.1.0"
-#define CLI_AGENT "dagfs/" CLI_VERSION
 #define CLI_OPTIONS_MAX 48
 #define CLI_LISTED_MAX 256 /* values of OPTION_LISTs on one command line */
 #define CLI_GLOBALS_MAX 8
 #define CLI_WORDS_MAX 3 /* words of a command's name */
 #define CLI_TIMEOUT "30s"
+#define CLI_GRACE_MS 2000 /* longer than a call itself waits: for the daemon to tell that it gave up */
 
 /* Exit codes, documented in --help. */
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
-
-/* OPTION_LIST is text that may be given again and again: cli_listed(). */
-enum option_kind {
-	OPTION_FLAG,
-	OPTION_TEXT,
-	OPTION_INT,
-	OPTION_SIZE,
-	OPTION_DURATION,
-	OPTION_LIST
-};
-
-struct option_spec {
-	const char *name; /* long, without dashes */
-	char letter;	  /* 0: none */
-	enum option_kind kind;
-	const char *value; /* how the value is called in help; NULL for flags */
-	const char *help;
-	const char *fallback; /* text of the default, shown in help; NULL: none */
-};
-
-struct invocation;
-/* Returns an exit code. Errors are told with cli_fail(). */
-typedef int command_fn(struct invocation *in);
-
-struct command {
-	const char *name;		   /* words: "pin add" */
-	const char *args;		   /* "CID..." for help */
-	int args_min, args_max;		   /* args_max -1: any number */
-	const char *summary;		   /* one line */
-	const char *text;		   /* further lines of help; may be NULL */
-	const struct option_spec *options; /* ended by a NULL name; may be NULL */
-	command_fn *run;
-};
 
 /* One parsed command line, and what commands share. Zero-initialised is valid. */
 struct invocation {
@@ -132,6 +100,8 @@ int cli_fail(struct invocation *in, int err, const char *fmt, ...)
  * for those of cli_fail() tell of the store. */
 int cli_fail_file(struct invocation *in, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* The same with the whole message; err only tells what more is to be said, and the exit code. */
+int cli_fail_as(struct invocation *in, int err, const char *message);
 /* A command line that parses but makes no sense: message, EXIT_USAGE. */
 int cli_usage(struct invocation *in, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Begin the next wait: in->wait with the command's timeout; an interruption that came before is
@@ -139,6 +109,8 @@ int cli_usage(struct invocation *in, const char *fmt, ...) __attribute__((format
 struct wait *cli_wait(struct invocation *in);
 /* The same with some time more, for the daemon to tell that it gave up after just that timeout. */
 struct wait *cli_wait_call(struct invocation *in);
+/* The same with any time, 0 for none. */
+struct wait *cli_wait_ms(struct invocation *in, uint64_t timeout_ms);
 /* The same without a deadline: for long work on what is stored. */
 struct wait *cli_wait_long(struct invocation *in);
 /* Was Ctrl-C pressed? */
@@ -155,10 +127,13 @@ bool cli_daemon(struct invocation *in);
 /* The one that was found has gone: the next cli_daemon() looks again. */
 void cli_drop_daemon(struct invocation *in);
 int cli_need_daemon(struct invocation *in);
-/* control_call() with the command's timeout beyond extra_ms, errors told. 0 or an exit code. args
- * is taken. *result may be NULL. */
-int cli_call(struct invocation *in, const char *cmd, json_t *args,
-	     int (*item)(void *ctx, json_t *value), void *ctx, json_t **result);
+/* A command that is a row of the table of calls: the row is run with the options and words given, and its items are printed.
+ * An exit code. */
+int cli_run_row(struct invocation *in);
+/* The same with arguments made by the command itself (taken). */
+int cli_run_call(struct invocation *in, const struct api_row *row, json_t *args);
+/* What gets blocks through the daemon, NULL when none runs or with --offline. Closed by the dispatcher. */
+struct fetcher *cli_fetcher(struct invocation *in);
 /* Store plus, when a daemon runs, its network. Needs the repo. blocks_release() before the command
  * returns. */
 void cli_blocks(struct invocation *in, struct blocks *blocks);
@@ -171,12 +146,6 @@ int cli_cid_arg(struct invocation *in, const char *text, struct cid *out);
 /* A CID as the user wants to see it (--cid-base). */
 const char *cli_cid(const struct invocation *in, const struct cid *cid,
 		    char out[static CID_TEXT_MAX]);
-/* Text for a terminal: control characters and what is no UTF-8 as \xNN, the rest as it is, cut to fit; returns out. */
-const char *cli_safe(char *out, size_t size, const char *text, size_t len);
-/* The same, all of it, appended to out. */
-void cli_add_safe(struct buf *out, const char *text, size_t len);
-/* Text as JSON, which holds UTF-8 alone: U+FFFD stands for each byte that is none. */
-json_t *cli_json_text(const char *text, size_t len);
 /* One line on stdout; with --enc=json an object with that text as its one member. */
 void cli_tell(const struct invocation *in, const char *member, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -210,22 +179,15 @@ void progress_total(struct progress *progress, uint64_t total_bytes); /* known o
 void progress_end(struct progress *progress); /* clears the line */
 /* "~1m20s left" at so many bytes a second; NULL when it stands still or takes 100 days. */
 const char *progress_left(uint64_t left_bytes, uint64_t rate, char out[static 32]);
-/* Bytes for people: "12.3 MB". */
-const char *progress_size(uint64_t bytes, char out[static 32]);
 
-/* ---- the commands, one table entry each (cmd_*.c) ---- */
-extern const struct command cmd_init, cmd_id, cmd_version, cmd_config;
+/* ---- the commands, one table entry each (cmd_*.c); the others are rows of calls (fs/api/) ---- */
+extern const struct command cmd_init, cmd_version, cmd_config;
 extern const struct command cmd_mount, cmd_umount, cmd_daemon, cmd_shutdown;
 extern const struct command cmd_add, cmd_cat, cmd_get, cmd_ls;
 extern const struct command cmd_pin_add, cmd_pin_update, cmd_pin_rm, cmd_pin_ls, cmd_pin_verify;
 extern const struct command cmd_repo_stat, cmd_repo_verify, cmd_repo_gc;
 extern const struct command cmd_block_get, cmd_block_put, cmd_block_stat, cmd_block_rm;
 extern const struct command cmd_dag_get, cmd_dag_put, cmd_dag_stat, cmd_dag_export, cmd_dag_import;
-extern const struct command cmd_swarm_connect, cmd_swarm_disconnect, cmd_swarm_peers,
-	cmd_swarm_addrs;
-extern const struct command cmd_ping;
-extern const struct command cmd_routing_findprovs, cmd_routing_findpeer, cmd_routing_provide;
-extern const struct command cmd_bitswap_stat, cmd_bitswap_wantlist, cmd_bitswap_ledger;
-extern const struct command cmd_stats, cmd_log_level, cmd_help, cmd_completion;
+extern const struct command cmd_help, cmd_completion;
 
 #endif

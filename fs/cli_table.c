@@ -1,4 +1,5 @@
-/* Which commands there are, in the order that help shows them. */
+/* Which commands there are, in the order that help shows them; those of api_ are rows of the table of calls. */
+#include "fs/api/api_runs.h"
 #include "fs/cli.h"
 
 const struct option_spec cli_globals[] = {
@@ -17,7 +18,7 @@ const struct option_spec cli_globals[] = {
 
 const struct command *const commands[] = {
 	&cmd_init,
-	&cmd_id,
+	&api_id.command,
 	&cmd_version,
 	&cmd_config,
 	&cmd_mount,
@@ -45,19 +46,19 @@ const struct command *const commands[] = {
 	&cmd_dag_stat,
 	&cmd_dag_export,
 	&cmd_dag_import,
-	&cmd_swarm_connect,
-	&cmd_swarm_disconnect,
-	&cmd_swarm_peers,
-	&cmd_swarm_addrs,
-	&cmd_ping,
-	&cmd_routing_findprovs,
-	&cmd_routing_findpeer,
-	&cmd_routing_provide,
-	&cmd_bitswap_stat,
-	&cmd_bitswap_wantlist,
-	&cmd_bitswap_ledger,
-	&cmd_stats,
-	&cmd_log_level,
+	&api_swarm_connect.command,
+	&api_swarm_disconnect.command,
+	&api_swarm_peers.command,
+	&api_swarm_addrs.command,
+	&api_ping.command,
+	&api_routing_findprovs.command,
+	&api_routing_findpeer.command,
+	&api_routing_provide.command,
+	&api_bitswap_stat.command,
+	&api_bitswap_wantlist.command,
+	&api_bitswap_ledger.command,
+	&api_stats.command,
+	&api_log_level.command,
 	&cmd_completion,
 	&cmd_help,
 	NULL,

@@ -9,8 +9,9 @@
  *    9      .   body
  *
  *   client -> daemon            daemon -> client
- *   CALL  {"cmd", "args"}       ITEM  JSON, any number (streamed output)
- *                               DONE  JSON: the result, {"error", "errno"} when it failed
+ *   CALL  {"cmd", "args"}       ITEM  JSON, any number: what the call yields
+ *   (fs/api/api.h)              TROUBLE {"error", "details"}: one of several things failed
+ *                               DONE  null, {"error", "errno"} when it failed
  *   OPEN_SESSION                (none) the request id names the session from now on
  *   CLOSE_SESSION               (none)
  *   FETCH  u32 session, u32 ms, cid     BLOCK data | FAIL u32 errno      (ms 0xffffffff: no
@@ -24,6 +25,7 @@
 #define FS_CONTROL_H
 
 #include "exchange/exchange.h"
+#include "fs/api/api.h"
 
 #include <jansson.h>
 
@@ -42,6 +44,7 @@ enum control_kind {
 	CONTROL_PREFETCH = 9,
 	CONTROL_HAVE = 10,
 	CONTROL_CANCEL = 11,
+	CONTROL_TROUBLE = 12,
 };
 
 /* Become the one daemon of the repository, for as long as the returned descriptor is open:
@@ -61,11 +64,11 @@ int control_connect(const char *repo_path, struct control **out);
  * says; -errno. */
 int control_reach(const char *repo_path, struct wait *wait, struct control **out);
 void control_close(struct control *control); /* NULL is ignored */
-/* One command. args is taken. *result is owned by the caller (may be NULL on error). item (may be
- * NULL) gets streamed values, borrowed. Non-zero from item cancels. On failure *why (malloc'd) has
- * the daemon's message and -errno its errno. */
-int control_call(struct control *control, const char *cmd, json_t *args, struct wait *wait,
-		 int (*item)(void *ctx, json_t *value), void *ctx, json_t **result, char **why);
+/* One call, by its name. args is taken. take (may be NULL) gets ITEMs and TROUBLEs as they come, borrowed; non-zero from it
+ * cancels. On failure *why (malloc'd) has the daemon's message and -errno its errno. An interrupted call still takes what
+ * the daemon says to that, and is 0 when that is a good end. */
+int control_call(struct control *control, const char *name, json_t *args, struct wait *wait,
+		 int (*take)(void *ctx, enum control_kind kind, json_t *value), void *ctx, char **why);
 /* Did the daemon end before it answered anything of the last call? Then it may be asked again, of the next one. */
 bool control_gone(const struct control *control);
 /* A fetcher that asks the daemon: opens connections of its own, so many threads may use it. */
@@ -74,35 +77,17 @@ struct fetcher *fetcher_of_control(const char *repo_path);
 /* ---- server: on the daemon's loop ---- */
 
 struct control_server;
-struct control_request; /* a CALL in progress; cancelled when its client goes */
-
-/* What a command does: answer with control_item() any number of times and control_done() once, now
- * or later (on the loop thread, or from another thread with loop_post). cancelled(ctx) is told when
- * the client gave up: control_done() must still be called. */
-typedef void control_command_fn(void *ctx, struct control_request *request, json_t *args);
-
-struct control_command {
-	const char *name;
-	control_command_fn *run;
-};
-
-/* commands: ended by a NULL name; borrowed, as are exchange (may be NULL: FETCH fails with
- * EHOSTUNREACH) and store (may be NULL). The caller holds control_lock(): a socket file that is
+/* rows: what may be called, of them those with a run_daemon, whose host is host; ended by NULL; borrowed, as are exchange (may
+ * be NULL: FETCH fails with EHOSTUNREACH) and store (may be NULL). The caller holds control_lock(): a socket file that is
  * there is dead and replaced. */
 int control_server_start(struct loop *loop, const char *repo_path, struct exchange *exchange,
-			 struct store *store, const struct control_command *commands, void *ctx,
+			 struct store *store, const struct api_row *const *rows, void *host,
 			 struct control_server **out);
 /* idle(ctx) is told whenever the last client has gone. It may be within a client's call: stop nothing there, but later. */
 void control_server_on_idle(struct control_server *server, void (*idle)(void *ctx));
 unsigned control_server_clients(const struct control_server *server);
-/* Clients are cut off and their calls cancelled: each control_done() must still come. Before
+/* Clients are cut off and their calls cancelled: each api_end() must still come. Before
  * exchange_free(). NULL is ignored. */
 void control_server_stop(struct control_server *server);
-
-void control_item(struct control_request *request, json_t *value); /* takes value */
-/* err 0: value is the result (taken, may be NULL). err < 0: message is why. Ends the request. */
-void control_done(struct control_request *request, int err, json_t *value, const char *message);
-bool control_cancelled(const struct control_request *request);
-void control_on_cancel(struct control_request *request, void (*cancelled)(void *ctx), void *ctx);
 
 #endif

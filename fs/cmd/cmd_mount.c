@@ -115,7 +115,7 @@ static int run_shutdown(struct invocation *in)
 		code = cli_need_daemon(in);
 	if (code || !cli_daemon(in))
 		return code ? code : await_end(in);
-	err = control_call(in->control, "shutdown", NULL, cli_wait_call(in), NULL, NULL, NULL, &why);
+	err = control_call(in->control, "shutdown", NULL, cli_wait_call(in), NULL, NULL, &why);
 	if (err && !control_gone(in->control))
 		code = cli_fail(in, why ? 0 : err, "%s", why ? why : "shutdown");
 	free(why);
@@ -134,41 +134,6 @@ static const struct option_spec mount_options[] = {
 	{ "options", 'o', OPTION_TEXT, "LIST", "mount options, separated by commas", NULL },
 	{ 0 },
 };
-
-static int print_mount(void *ctx, json_t *value)
-{
-	(void)ctx;
-	printf("%s on %s\n", json_string_value(json_object_get(value, "Source")),
-	       json_string_value(json_object_get(value, "Mountpoint")));
-	return 0;
-}
-
-static int collect_mount(void *ctx, json_t *value)
-{
-	return json_array_append(ctx, value);
-}
-
-static int list_mounts(struct invocation *in)
-{
-	json_t *mounts;
-	int code = cli_need_path(in);
-
-	if (code)
-		return code;
-	if (!cli_daemon(in)) {
-		if (in->json)
-			cli_print_json(json_pack("{s:[]}", "Mounts"));
-		return code;
-	}
-	if (!in->json)
-		return cli_call(in, "mounts", NULL, print_mount, NULL, NULL);
-	mounts = json_array();
-	code = cli_call(in, "mounts", NULL, collect_mount, mounts, NULL);
-	if (!code)
-		cli_print_json(json_pack("{s:O}", "Mounts", mounts));
-	json_decref(mounts);
-	return code;
-}
 
 /* Our own options leave the list; the rest goes on to the mount. 0 or an exit code. */
 static int take_options(struct invocation *in, json_t *args)
@@ -191,7 +156,7 @@ static int take_options(struct invocation *in, json_t *args)
 			buf_printf(&others, "%s%s", others.len ? "," : "", option);
 		}
 	}
-	json_object_set_new(args, "timeout_ms", json_integer((json_int_t)ms));
+	json_object_set_new(args, "timeout", json_integer((json_int_t)ms));
 	if (others.len)
 		json_object_set_new(args, "options", json_stringn((char *)others.at, others.len));
 	buf_release(&others);
@@ -256,7 +221,7 @@ static int umount_call(struct invocation *in, const char *mountpoint, bool force
 	int err;
 
 	wait_start(&in->wait, UMOUNT_MS);
-	err = control_call(in->control, "umount", args, &in->wait, NULL, NULL, NULL, &why);
+	err = control_call(in->control, "umount", args, &in->wait, NULL, NULL, &why);
 	if (err && control_gone(in->control))
 		err = -EPIPE;
 	else if (err && err != -ENOENT)
@@ -292,7 +257,7 @@ static int stay(struct invocation *in, const char *mountpoint)
 	char *why = NULL;
 	int err = control_call(in->control, "mount-wait",
 			       json_pack("{s:s}", "mountpoint", mountpoint), cli_wait_long(in),
-			       NULL, NULL, NULL, &why);
+			       NULL, NULL, &why);
 	bool gone = err && control_gone(in->control);
 
 	if (err == -EINTR)
@@ -316,7 +281,7 @@ static int call_mount(struct invocation *in, json_t *args, bool *started)
 	for (int i = 0;; i++) {
 		char *why = NULL;
 		int code = EXIT_OK, err = control_call(in->control, "mount", json_incref(args), cli_wait_call(in), NULL,
-						       NULL, NULL, &why);
+						       NULL, &why);
 		bool again = err && control_gone(in->control) && i < STARTS_MAX;
 
 		if (err && !again)
@@ -373,7 +338,7 @@ static int run_mount(struct invocation *in)
 	int code;
 
 	if (!in->argc)
-		return list_mounts(in);
+		return cli_run_call(in, api_row("mounts"), json_object());
 	code = cli_need_path(in);
 	if (!code)
 		code = find_point(in, &point);
@@ -383,7 +348,7 @@ static int run_mount(struct invocation *in)
 		code = mount_it(in, point, &started);
 	if (code && started && in->control) {
 		wait_start(&in->wait, UMOUNT_MS);
-		control_call(in->control, "shutdown-idle", NULL, &in->wait, NULL, NULL, NULL, &why);
+		control_call(in->control, "shutdown-idle", NULL, &in->wait, NULL, NULL, &why);
 		free(why);
 	}
 	free(point);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define READ_BYTES 65536
+#define CANCEL_MS 200 /* for the daemon to end a call that was given up */
 #define LOOK_MS 10 /* how often to look again for a daemon that starts or ends */
 
 struct control {
@@ -148,48 +149,41 @@ static int next_frame(struct control *control, struct wait *wait, struct control
 	}
 }
 
-/* DONE: the result, or {"error", "errno"}. */
-static int take_done(json_t *value, json_t **result, char **why)
+/* DONE: null, or {"error", "errno"}. */
+static int take_done(const json_t *value, char **why)
 {
 	const char *message = json_string_value(json_object_get(value, "error"));
 	json_int_t number = json_integer_value(json_object_get(value, "errno"));
 
-	if (!message) {
-		if (result)
-			*result = value;
-		else
-			json_decref(value);
+	if (!message)
 		return 0;
-	}
 	*why = xstrdup(message);
-	json_decref(value);
 	return number > 0 && number < 4096 ? -(int)number : -EIO;
 }
 
 /* One frame of the answer: 1 to go on, 0 when it was the last, -errno. */
-static int take_frame(const struct control_frame *frame, int (*item)(void *ctx, json_t *value),
-		      void *ctx, json_t **result, char **why)
+static int take_frame(const struct control_frame *frame,
+		      int (*take)(void *ctx, enum control_kind kind, json_t *value), void *ctx, char **why)
 {
 	json_t *value =
 		json_loadb((const char *)frame->body.at, frame->body.len, JSON_DECODE_ANY, NULL);
 	int err = 1;
 
-	if (!value || (frame->kind != CONTROL_ITEM && frame->kind != CONTROL_DONE)) {
-		json_decref(value);
-		return -EBADMSG;
-	}
-	if (frame->kind == CONTROL_DONE)
-		return take_done(value, result, why);
-	if (item && item(ctx, value))
+	if (!value || (frame->kind != CONTROL_ITEM && frame->kind != CONTROL_TROUBLE &&
+		       frame->kind != CONTROL_DONE))
+		err = -EBADMSG;
+	else if (frame->kind == CONTROL_DONE)
+		err = take_done(value, why);
+	else if (take && take(ctx, frame->kind, value))
 		err = -ECANCELED;
 	json_decref(value);
 	return err;
 }
 
-static int send_call(struct control *control, uint32_t id, const char *cmd, json_t *args,
+static int send_call(struct control *control, uint32_t id, const char *name, json_t *args,
 		     struct wait *wait)
 {
-	json_t *call = json_pack("{s:s, s:o}", "cmd", cmd, "args", args ? args : json_object());
+	json_t *call = json_pack("{s:s, s:o}", "cmd", name, "args", args ? args : json_object());
 	char *text = json_dumps(call, JSON_COMPACT);
 	struct buf out = { 0 };
 	int err = -EINVAL;
@@ -215,37 +209,59 @@ static void send_cancel(struct control *control, uint32_t id)
 	(void)n;
 }
 
-int control_call(struct control *control, const char *cmd, json_t *args, struct wait *wait,
-		 int (*item)(void *ctx, json_t *value), void *ctx, json_t **result, char **why)
+/* Frames until the last of the call: 0 or -errno. *answered: at least one came. */
+static int receive(struct control *control, uint32_t id, struct wait *wait,
+		   int (*take)(void *ctx, enum control_kind kind, json_t *value), void *ctx, bool *answered,
+		   char **why)
+{
+	int err = 1;
+
+	while (err == 1) {
+		struct control_frame frame;
+		size_t used = 0;
+		int failed = next_frame(control, wait, &frame, &used);
+
+		if (failed)
+			return failed;
+		if (frame.id == id) {
+			*answered = true;
+			err = take_frame(&frame, take, ctx, why);
+		} /* else the rest of a cancelled call */
+		buf_consume(&control->in, used);
+	}
+	return err;
+}
+
+/* What the daemon still says to a call that was interrupted: 0 when that is a good end. */
+static int last_words(struct control *control, uint32_t id, struct wait *wait,
+		      int (*take)(void *ctx, enum control_kind kind, json_t *value), void *ctx)
+{
+	char *why = NULL;
+	bool answered;
+	int err;
+
+	wait_start(wait, CANCEL_MS);
+	err = receive(control, id, wait, take, ctx, &answered, &why);
+	free(why);
+	return err ? -EINTR : 0;
+}
+
+int control_call(struct control *control, const char *name, json_t *args, struct wait *wait,
+		 int (*take)(void *ctx, enum control_kind kind, json_t *value), void *ctx, char **why)
 {
 	uint32_t id = ++control->next_id;
-	int err = send_call(control, id, cmd, args, wait);
+	int err = send_call(control, id, name, args, wait);
 	bool answered = false;
 
 	*why = NULL;
-	if (result)
-		*result = NULL;
-	while (!err) {
-		struct control_frame frame;
-		size_t used = 0;
-
-		err = next_frame(control, wait, &frame, &used);
-		if (err)
-			break;
-		if (frame.id == id) {
-			answered = true;
-			err = take_frame(&frame, item, ctx, result, why);
-			buf_consume(&control->in, used);
-			if (err == 0)
-				return 0;
-			if (err == 1)
-				err = 0;
-		} else {
-			buf_consume(&control->in, used); /* the rest of a cancelled call */
-		}
-	}
-	if (err == -EINTR || err == -ETIMEDOUT || err == -ECANCELED)
+	if (!err)
+		err = receive(control, id, wait, take, ctx, &answered, why);
+	/* With a reason it is the daemon's own end of the call. */
+	if (!*why && (err == -EINTR || err == -ETIMEDOUT || err == -ECANCELED)) {
 		send_cancel(control, id);
+		if (err == -EINTR)
+			err = last_words(control, id, wait, take, ctx);
+	}
 	/* Not when it told why itself: those may be errors of its own connections. */
 	control->gone = !answered && (err == -EPIPE || err == -ECONNRESET);
 	if (!*why && (err == -EPIPE || err == -ECONNRESET))

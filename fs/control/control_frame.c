@@ -19,7 +19,7 @@ ssize_t control_frame_decode(struct control_frame *frame, struct bytes in)
 	len = cursor_be32(&c);
 	frame->id = cursor_be32(&c);
 	kind = cursor_u8(&c);
-	if (len > CONTROL_FRAME_MAX || kind < CONTROL_CALL || kind > CONTROL_CANCEL)
+	if (len > CONTROL_FRAME_MAX || kind < CONTROL_CALL || kind > CONTROL_TROUBLE)
 		return -EBADMSG;
 	if (cursor_left(&c) < len)
 		return 0;

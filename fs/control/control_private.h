@@ -23,8 +23,8 @@ struct control_server {
 	uv_pipe_t listener;
 	struct exchange *exchange; /* may be NULL */
 	struct store *store;
-	const struct control_command *commands;
-	void *ctx;
+	const struct api_row *const *rows;
+	void *host;
 	struct list clients;
 	unsigned client_count;
 	void (*idle)(void *ctx); /* may be NULL */

@@ -8,13 +8,13 @@
 
 #define PREFETCH_MS 60000
 
+/* A call of the table that a client asked for. */
 struct control_request {
 	struct list node;	       /* in client->calls */
 	struct control_client *client; /* NULL when it went */
 	uint32_t id;
-	bool cancelled;
-	void (*on_cancel)(void *ctx);
-	void *ctx;
+	json_t *args;
+	struct api_call call;
 };
 
 struct control_session {
@@ -36,15 +36,6 @@ struct control_want {
 
 /* ---- calls ---- */
 
-static void request_cancel(struct control_request *request)
-{
-	if (request->cancelled)
-		return;
-	request->cancelled = true;
-	if (request->on_cancel)
-		request->on_cancel(request->ctx); /* may end the request */
-}
-
 static void answer_json(struct control_client *client, uint32_t id, enum control_kind kind,
 			json_t *value)
 {
@@ -57,71 +48,103 @@ static void answer_json(struct control_client *client, uint32_t id, enum control
 	control_client_send(client, id, kind, &body, NULL);
 }
 
-void control_item(struct control_request *request, json_t *value)
+static void on_item(struct api_call *call, json_t *item)
 {
+	struct control_request *request = container_of(call, struct control_request, call);
+
 	if (request->client)
-		answer_json(request->client, request->id, CONTROL_ITEM, value);
-	else
-		json_decref(value);
+		answer_json(request->client, request->id, CONTROL_ITEM, json_incref(item));
 }
 
-void control_done(struct control_request *request, int err, json_t *value, const char *message)
+/* A message that is no UTF-8 cannot be told. */
+static json_t *error_json(const char *message, int err)
 {
+	json_t *value = json_pack("{s:s, s:i}", "error", message, "errno", -err);
+
+	return value ? value : json_pack("{s:s, s:i}", "error", err_text(err), "errno", -err);
+}
+
+static void on_trouble(struct api_call *call, const char *message, const json_t *details)
+{
+	struct control_request *request = container_of(call, struct control_request, call);
+	json_t *value;
+
+	if (!request->client)
+		return;
+	value = error_json(message, -EIO);
+	if (details)
+		json_object_set(value, "details", (json_t *)details);
+	answer_json(request->client, request->id, CONTROL_TROUBLE, value);
+}
+
+static void on_end(struct api_call *call, int err, const char *message)
+{
+	struct control_request *request = container_of(call, struct control_request, call);
 	struct control_client *client = request->client;
 
-	if (err) {
-		json_decref(value);
-		value = json_pack("{s:s, s:i}", "error", message ? message : err_text(err), "errno",
-				  -err);
-		if (!value) /* the message is no UTF-8 */
-			value = json_pack("{s:s, s:i}", "error", err_text(err), "errno", -err);
-	}
 	list_remove(&request->node);
 	if (client) {
 		client->call_count--;
-		answer_json(client, request->id, CONTROL_DONE, value ? value : json_null());
+		answer_json(client, request->id, CONTROL_DONE, err ? error_json(message, err) : json_null());
 		control_client_resume(client);
-	} else {
-		json_decref(value);
 	}
+	json_decref(request->args);
 	free(request);
 }
 
-bool control_cancelled(const struct control_request *request)
+static const struct api_sink sink = { on_item, on_trouble, on_end };
+
+static const struct api_row *find_row(const struct control_server *server, const char *name)
 {
-	return request->cancelled;
+	for (const struct api_row *const *at = server->rows; *at; at++)
+		if ((*at)->run_daemon && strcmp((*at)->command.name, name) == 0)
+			return *at;
+	return NULL;
 }
 
-void control_on_cancel(struct control_request *request, void (*cancelled)(void *ctx), void *ctx)
+static void run_call(struct control_client *client, struct control_request *request, const char *name)
 {
-	request->on_cancel = cancelled;
-	request->ctx = ctx;
+	struct api_call *call = &request->call;
+	char *why;
+	int err;
+
+	*call = (struct api_call){
+		.row = find_row(client->server, name),
+		.args = request->args,
+		.host = client->server->host,
+		.sink = &sink,
+	};
+	if (!call->row) {
+		api_end(call, -ENOTSUP, "the daemon does not know this command");
+		return;
+	}
+	err = api_check(call->row, request->args, &why);
+	if (err)
+		api_end(call, err, why);
+	else
+		api_run(call, true);
+	free(why);
 }
 
 static int on_call(struct control_client *client, const struct control_frame *frame)
 {
-	const struct control_command *command = client->server->commands;
-	json_t *call = json_loadb((const char *)frame->body.at, frame->body.len, 0, NULL);
-	const char *cmd = json_string_value(json_object_get(call, "cmd"));
-	json_t *args = json_object_get(call, "args");
+	json_t *body = json_loadb((const char *)frame->body.at, frame->body.len, 0, NULL);
+	const char *name = json_string_value(json_object_get(body, "cmd"));
+	json_t *args = json_object_get(body, "args");
 	struct control_request *request;
 
-	if (!cmd || !json_is_object(args)) {
-		json_decref(call);
+	if (!name || !json_is_object(args)) {
+		json_decref(body);
 		return -EBADMSG;
 	}
 	request = xnew(struct control_request);
 	request->client = client;
 	request->id = frame->id;
+	request->args = json_incref(args);
 	list_add_tail(&client->calls, &request->node);
 	client->call_count++;
-	while (command->name && strcmp(command->name, cmd))
-		command++;
-	if (command->name)
-		command->run(client->server->ctx, request, args);
-	else
-		control_done(request, -ENOTSUP, NULL, "the daemon does not know this command");
-	json_decref(call);
+	run_call(client, request, name);
+	json_decref(body);
 	return 0;
 }
 
@@ -289,7 +312,7 @@ static void on_cancel(struct control_client *client, uint32_t id)
 	list_for_each(request, &client->calls, struct control_request, node)
 	{
 		if (request->id == id) {
-			request_cancel(request);
+			api_cancel(&request->call);
 			return;
 		}
 	}
@@ -340,6 +363,7 @@ int control_client_frame(struct control_client *client, const struct control_fra
 		on_cancel(client, frame->id);
 		return 0;
 	case CONTROL_ITEM:
+	case CONTROL_TROUBLE:
 	case CONTROL_DONE:
 	case CONTROL_BLOCK:
 	case CONTROL_FAIL:
@@ -358,6 +382,6 @@ void control_client_drop(struct control_client *client)
 
 		list_remove(&request->node);
 		request->client = NULL;
-		request_cancel(request);
+		api_cancel(&request->call);
 	}
 }

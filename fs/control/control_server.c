@@ -96,7 +96,7 @@ static void client_close(struct control_client *client)
 	list_remove(&client->node);
 	client->server->client_count--;
 	if (!client->server->client_count && client->server->idle)
-		client->server->idle(client->server->ctx);
+		client->server->idle(client->server->host);
 	uv_close((uv_handle_t *)&client->pipe, on_client_closed);
 }
 
@@ -199,7 +199,7 @@ static void on_listener_closed(uv_handle_t *handle)
 }
 
 int control_server_start(struct loop *loop, const char *repo_path, struct exchange *exchange,
-			 struct store *store, const struct control_command *commands, void *ctx,
+			 struct store *store, const struct api_row *const *rows, void *host,
 			 struct control_server **out)
 {
 	struct control_server *server;
@@ -213,8 +213,8 @@ int control_server_start(struct loop *loop, const char *repo_path, struct exchan
 	server->socket = socket;
 	server->exchange = exchange;
 	server->store = store;
-	server->commands = commands;
-	server->ctx = ctx;
+	server->rows = rows;
+	server->host = host;
 	list_init(&server->clients);
 	uv_pipe_init(loop_uv(loop), &server->listener, 0);
 	err = uv_pipe_open(&server->listener, fd);

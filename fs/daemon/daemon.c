@@ -188,7 +188,7 @@ static int run_parts(struct daemon *daemon, char **why)
 
 	if (!err) {
 		err = control_server_start(daemon->loop, daemon->options->repo_path,
-					   daemon->exchange, daemon->repo->store, daemon_commands,
+					   daemon->exchange, daemon->repo->store, api_rows,
 					   daemon, &daemon->control);
 		if (err)
 			*why = xasprintf("cannot make the control socket: %s", err_file_text(err));

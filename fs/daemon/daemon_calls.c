@@ -1,4 +1,4 @@
-/* The table of calls, and those that are answered at once. */
+/* Calls that are answered at once (fs/api/ has the table). */
 #include "fs/daemon/daemon_private.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
@@ -8,21 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool daemon_arg_peer(struct control_request *request, const json_t *args, struct peer_id *id)
-{
-	const char *given = json_string_value(json_object_get(args, "peer"));
-	const char *text = given && strncmp(given, "/p2p/", 5) == 0 ? given + 5 : given;
-	char *why;
-
-	if (text && peer_id_from_text(id, text) == 0)
-		return true;
-	why = xasprintf("'%s' is not a peer id", given ? given : "");
-	control_done(request, -EINVAL, NULL, why);
-	free(why);
-	return false;
-}
-
-static json_t *addrs_json(const struct multiaddr *addrs, size_t count, const struct peer_id *id)
+json_t *daemon_addrs_json(const struct multiaddr *addrs, size_t count, const struct peer_id *id)
 {
 	json_t *list = json_array();
 	char text[MULTIADDR_TEXT_MAX];
@@ -42,7 +28,7 @@ json_t *daemon_peer_json(const struct peer_info *info)
 	char text[PEER_ID_TEXT_MAX];
 
 	return json_pack("{s:s, s:o}", "ID", peer_id_text(&info->id, text), "Addrs",
-			 addrs_json(info->addrs, info->addr_count, NULL));
+			 daemon_addrs_json(info->addrs, info->addr_count, NULL));
 }
 
 static json_t *key_json(const struct public_key *key)
@@ -123,49 +109,49 @@ static int take_peer(void *ctx, const struct swarm_peer *peer)
 	return 1;
 }
 
-static void id_of_peer(struct daemon *daemon, struct control_request *request, json_t *args)
+static void id_of_peer(struct api_call *call, const struct peer_id *id)
 {
+	struct daemon *daemon = call->host;
+	struct find_peer find = { .id = id };
 	struct multiaddr *addrs;
-	struct peer_id id;
-	struct find_peer find = { .id = &id };
 	char text[PEER_ID_TEXT_MAX];
 	size_t count;
 
-	if (!daemon_arg_peer(request, args, &id))
-		return;
-	find.json = json_pack("{s:s}", "ID", peer_id_text(&id, text));
+	find.json = json_pack("{s:s}", "ID", peer_id_text(id, text));
 	if (!swarm_each_peer(daemon->swarm, take_peer, &find)) {
 		json_decref(find.json);
-		control_done(request, -ENOENT, NULL, "that peer is not connected");
+		api_end(call, -ENOENT, "that peer is not connected");
 		return;
 	}
 	addrs = xcalloc(SWARM_PEER_ADDRS_MAX, sizeof(*addrs));
-	count = swarm_peer_addrs(daemon->swarm, &id, addrs, SWARM_PEER_ADDRS_MAX);
-	json_object_set_new(find.json, "Addresses", addrs_json(addrs, count, &id));
+	count = swarm_peer_addrs(daemon->swarm, id, addrs, SWARM_PEER_ADDRS_MAX);
+	json_object_set_new(find.json, "Addresses", daemon_addrs_json(addrs, count, id));
 	free(addrs);
-	control_done(request, 0, find.json, NULL);
+	api_item(call, find.json);
+	api_end(call, 0, NULL);
 }
 
-static void call_id(void *ctx, struct control_request *request, json_t *args)
+void daemon_run_id(struct api_call *call)
 {
-	struct daemon *daemon = ctx;
+	struct daemon *daemon = call->host;
+	const struct peer_id *self = swarm_self(daemon->swarm);
+	struct peer_id id = api_word_count(call->args) ? api_peer(call->args, 0) : *self;
 	char text[PEER_ID_TEXT_MAX];
-	json_t *id;
 
-	if (json_object_get(args, "peer")) {
-		id_of_peer(daemon, request, args);
+	if (!peer_id_equal(&id, self)) {
+		id_of_peer(call, &id);
 		return;
 	}
-	id = json_pack("{s:s, s:o, s:o, s:s, s:s, s:o}", "ID",
-		       peer_id_text(swarm_self(daemon->swarm), text), "PublicKey",
-		       key_json(identity_public(daemon->repo->identity)), "Addresses",
-		       daemon_addrs(daemon, false, true), "AgentVersion", CLI_AGENT, "ProtocolVersion",
-		       SWARM_PROTOCOL_VERSION, "Protocols", own_protocols(daemon));
-	control_done(request, 0, id, NULL);
+	api_item(call, json_pack("{s:s, s:o, s:o, s:s, s:s, s:o}", "ID", peer_id_text(self, text), "PublicKey",
+				 key_json(identity_public(daemon->repo->identity)), "Addresses",
+				 daemon_addrs(daemon, false, true), "AgentVersion", CLI_AGENT, "ProtocolVersion",
+				 SWARM_PROTOCOL_VERSION, "Protocols", own_protocols(daemon)));
+	api_end(call, 0, NULL);
 }
 
 /* ---- swarm ---- */
 
+/* Kubo's names, and ours for what it does not tell. */
 static int item_peer(void *ctx, const struct swarm_peer *peer)
 {
 	char addr[MULTIADDR_TEXT_MAX], id[PEER_ID_TEXT_MAX], agent[256];
@@ -173,57 +159,77 @@ static int item_peer(void *ctx, const struct swarm_peer *peer)
 	struct peer_id tail;
 
 	multiaddr_split_peer(&bare, &tail);
+	peer_id_text(&peer->id, id);
 	log_safe(agent, sizeof(agent), peer->agent ? peer->agent : "",
 		 peer->agent ? strlen(peer->agent) : 0);
-	control_item(ctx,
-		     json_pack("{s:s, s:s, s:s, s:I, s:i, s:s, s:I, s:I, s:i, s:b, s:s}", "Addr",
-			       multiaddr_text(&bare, addr), "Peer", peer_id_text(&peer->id, id),
-			       "Direction", peer->outbound ? "outbound" : "inbound", "LatencyUs",
-			       (json_int_t)peer->latency_us, "Streams", (int)peer->streams, "Agent",
-			       agent, "BytesIn", (json_int_t)peer->bytes_in, "BytesOut",
-			       (json_int_t)peer->bytes_out, "Worth", peer->worth, "Protected",
-			       (int)peer->is_protected, "Tags", peer->tags));
+	api_item(ctx, json_pack("{s:s, s:s, s:i, s:I, s:I, s:i, s:b, s:s, s:o, s:i, s:{s:s, s:s}}", "Addr",
+				multiaddr_text(&bare, addr), "Peer", id, "Direction", peer->outbound ? 2 : 1,
+				"BytesIn", (json_int_t)peer->bytes_in, "BytesOut",
+				(json_int_t)peer->bytes_out, "Worth", peer->worth, "Protected",
+				(int)peer->is_protected, "Tags", peer->tags, "Latency",
+				peer->latency_us ? json_sprintf("%.2fms", (double)peer->latency_us / 1000)
+						 : json_string("n/a"),
+				"StreamCount", (int)peer->streams, "Identify", "ID", id, "AgentVersion", agent));
 	return 0;
 }
 
-static void call_peers(void *ctx, struct control_request *request, json_t *args)
+void daemon_run_peers(struct api_call *call)
 {
-	struct daemon *daemon = ctx;
+	struct daemon *daemon = call->host;
 
-	(void)args;
-	swarm_each_peer(daemon->swarm, item_peer, request);
-	control_done(request, 0, NULL, NULL);
+	swarm_each_peer(daemon->swarm, item_peer, call);
+	api_end(call, 0, NULL);
 }
 
-static void call_addrs(void *ctx, struct control_request *request, json_t *args)
+/* Without a word Kubo's form for all peers it knows, which has this node alone. */
+void daemon_run_addrs(struct api_call *call)
 {
-	bool listening = json_is_true(json_object_get(args, "listening"));
+	const struct daemon *daemon = call->host;
+	const char *word = api_word(call->args, 0);
+	bool with_id = json_object_get(call->args, "id") ? api_flag(call->args, "id") : !word;
+	json_t *addrs = daemon_addrs(daemon, word && strcmp(word, "listen") == 0, with_id);
+	char self[PEER_ID_TEXT_MAX];
 
-	control_done(request, 0,
-		     daemon_addrs(ctx, listening, json_is_true(json_object_get(args, "id"))), NULL);
-}
-
-static void call_disconnect(void *ctx, struct control_request *request, json_t *args)
-{
-	struct daemon *daemon = ctx;
-	struct peer_id id;
-
-	if (!daemon_arg_peer(request, args, &id))
-		return;
-	if (swarm_disconnect(daemon->swarm, &id))
-		control_done(request, -ENOTCONN, NULL, "that peer is not connected");
+	if (word)
+		api_item(call, json_pack("{s:o}", "Strings", addrs));
 	else
-		control_done(request, 0, NULL, NULL);
+		api_item(call, json_pack("{s:{s:o}}", "Addrs", peer_id_text(swarm_self(daemon->swarm), self),
+					 addrs));
+	api_end(call, 0, NULL);
+}
+
+void daemon_run_disconnect(struct api_call *call)
+{
+	struct daemon *daemon = call->host;
+
+	for (size_t i = 0; i < api_word_count(call->args); i++) {
+		struct peer_id id = api_peer(call->args, i);
+
+		if (swarm_disconnect(daemon->swarm, &id)) {
+			api_end(call, -ENOTCONN, "that peer is not connected");
+			return;
+		}
+		api_item(call, json_sprintf("disconnect %s success", api_peer_text(api_word(call->args, i))));
+	}
+	api_end(call, 0, NULL);
 }
 
 /* ---- bitswap ---- */
 
-static int item_partner(void *ctx, const struct exchange_ledger *ledger)
+static int add_partner(void *ctx, const struct exchange_ledger *ledger)
 {
 	char text[PEER_ID_TEXT_MAX];
 
-	control_item(ctx, json_string(peer_id_text(&ledger->peer, text)));
+	json_array_append_new(ctx, json_string(peer_id_text(&ledger->peer, text)));
 	return 0;
+}
+
+/* A CID in Kubo's form. */
+static json_t *link_json(const struct api_call *call, const struct cid *cid)
+{
+	char text[CID_TEXT_MAX];
+
+	return json_pack("{s:s}", "/", api_cid_text(call->args, cid, text));
 }
 
 static json_t *exchange_json(const struct daemon *daemon)
@@ -244,49 +250,66 @@ static json_t *exchange_json(const struct daemon *daemon)
 		(json_int_t)s.in_flight, "InFlightPeak", (json_int_t)s.in_flight_peak);
 }
 
-static void call_bitswap_stat(void *ctx, struct control_request *request, json_t *args)
-{
-	struct daemon *daemon = ctx;
+struct wants {
+	struct api_call *call;
+	json_t *list;
+};
 
-	(void)args;
-	exchange_each_peer(daemon->exchange, item_partner, request);
-	control_done(request, 0, exchange_json(daemon), NULL);
+static int add_want(void *ctx, const struct cid *cid)
+{
+	struct wants *wants = ctx;
+
+	json_array_append_new(wants->list, link_json(wants->call, cid));
+	return 0;
+}
+
+void daemon_run_bitswap_stat(struct api_call *call)
+{
+	struct daemon *daemon = call->host;
+	struct wants wants = { call, json_array() };
+	json_t *stat = exchange_json(daemon), *partners = json_array();
+
+	exchange_each_peer(daemon->exchange, add_partner, partners);
+	exchange_each_want(daemon->exchange, NULL, add_want, &wants);
+	json_object_set_new(stat, "Wantlist", wants.list);
+	json_object_set_new(stat, "Peers", partners);
+	json_object_del(stat, "Wants");
+	api_item(call, stat);
+	api_end(call, 0, NULL);
 }
 
 static int item_want(void *ctx, const struct cid *cid)
 {
-	char text[CID_TEXT_MAX];
-
-	control_item(ctx, json_string(cid_text(cid, text)));
+	api_item(ctx, link_json(ctx, cid));
 	return 0;
 }
 
-static void call_wantlist(void *ctx, struct control_request *request, json_t *args)
+void daemon_run_wantlist(struct api_call *call)
 {
-	struct daemon *daemon = ctx;
+	struct daemon *daemon = call->host;
+	const char *peer = api_text(call->args, "peer");
 	struct peer_id id;
-	bool of_peer = json_object_get(args, "peer") != NULL;
 
-	if (of_peer && !daemon_arg_peer(request, args, &id))
+	if (peer && peer_id_from_text(&id, api_peer_text(peer))) {
+		api_refuse(call, -EINVAL, "'%s' is not a peer's id", peer);
 		return;
-	exchange_each_want(daemon->exchange, of_peer ? &id : NULL, item_want, request);
-	control_done(request, 0, NULL, NULL);
+	}
+	exchange_each_want(daemon->exchange, peer ? &id : NULL, item_want, call);
+	api_end(call, 0, NULL);
 }
 
-static void call_ledger(void *ctx, struct control_request *request, json_t *args)
+void daemon_run_ledger(struct api_call *call)
 {
-	struct daemon *daemon = ctx;
+	struct daemon *daemon = call->host;
 	struct exchange_ledger ledger = { 0 };
-	struct peer_id id;
+	struct peer_id id = api_peer(call->args, 0);
 
-	if (!daemon_arg_peer(request, args, &id))
-		return;
 	exchange_ledger(daemon->exchange, &id, &ledger); /* a stranger's is empty */
-	control_done(request, 0,
-		     json_pack("{s:I, s:I, s:I}", "Sent", (json_int_t)ledger.bytes_sent, "Recv",
-			       (json_int_t)ledger.bytes_received, "Exchanged",
-			       (json_int_t)ledger.exchanged),
-		     NULL);
+	api_item(call, json_pack("{s:I, s:I, s:I, s:s, s:f}", "Sent", (json_int_t)ledger.bytes_sent, "Recv",
+				 (json_int_t)ledger.bytes_received, "Exchanged",
+				 (json_int_t)ledger.exchanged, "Peer", api_word(call->args, 0), "Value",
+				 (double)ledger.bytes_sent / ((double)ledger.bytes_received + 1)));
+	api_end(call, 0, NULL);
 }
 
 /* ---- the rest ---- */
@@ -352,79 +375,51 @@ static int add_peer(void *ctx, const struct swarm_peer *peer)
 	return 0;
 }
 
-static void call_stats(void *ctx, struct control_request *request, json_t *args)
+void daemon_run_stats(struct api_call *call)
 {
-	struct daemon *daemon = ctx;
+	struct daemon *daemon = call->host;
 	struct totals totals = { 0 };
 
-	(void)args;
 	swarm_each_peer(daemon->swarm, add_peer, &totals);
-	control_done(request, 0,
-		     json_pack("{s:{s:i, s:I, s:I}, s:o, s:o, s:o, s:o}", "Swarm", "Connections",
-			       (int)totals.peers, "BytesIn", (json_int_t)totals.in, "BytesOut",
-			       (json_int_t)totals.out, "AutoNAT", autonat_json(daemon), "Bitswap",
-			       exchange_json(daemon), "WAN", kad_json(daemon->wan), "LAN",
-			       kad_json(daemon->lan)),
-		     NULL);
+	api_item(call, json_pack("{s:{s:i, s:I, s:I}, s:o, s:o, s:o, s:o}", "Swarm", "Connections",
+				 (int)totals.peers, "BytesIn", (json_int_t)totals.in, "BytesOut",
+				 (json_int_t)totals.out, "AutoNAT", autonat_json(daemon), "Bitswap",
+				 exchange_json(daemon), "WAN", kad_json(daemon->wan), "LAN",
+				 kad_json(daemon->lan)));
+	api_end(call, 0, NULL);
 }
 
-static void call_log_level(void *ctx, struct control_request *request, json_t *args)
+void daemon_run_log_level(struct api_call *call)
 {
-	const char *area = json_string_value(json_object_get(args, "area"));
-	const char *level = json_string_value(json_object_get(args, "level"));
-	int err = area && level ? log_set_level(area, level) : -EINVAL;
+	const char *area = api_word(call->args, 0), *level = api_word(call->args, 1);
+	int err = log_set_level(area, level);
 
-	(void)ctx;
-	control_done(request, err, NULL,
-		     err == -ENOENT ? "the level must be error, warn, info or debug" : NULL);
+	if (!err)
+		api_item(call, json_pack("{s:o}", "Message",
+					 json_sprintf("Changed log level of '%s' to '%s'", area, level)));
+	api_end(call, err, NULL);
 }
 
-static void call_provide_changed(void *ctx, struct control_request *request, json_t *args)
+void daemon_run_provide_changed(struct api_call *call)
 {
-	(void)args;
-	daemon_provide_changed(ctx);
-	control_done(request, 0, NULL, NULL);
+	daemon_provide_changed(call->host);
+	api_end(call, 0, NULL);
 }
 
-static void call_shutdown(void *ctx, struct control_request *request, json_t *args)
+void daemon_run_shutdown(struct api_call *call)
 {
-	(void)args;
-	control_done(request, 0, NULL, NULL);
-	daemon_stop(ctx);
+	struct daemon *daemon = call->host;
+
+	api_end(call, 0, NULL);
+	daemon_stop(daemon);
 }
 
 /* `mount` gave up on a daemon that it started: nothing else may want it. */
-static void call_shutdown_idle(void *ctx, struct control_request *request, json_t *args)
+void daemon_run_shutdown_idle(struct api_call *call)
 {
-	struct daemon *daemon = ctx;
+	struct daemon *daemon = call->host;
 
-	(void)args;
-	control_done(request, 0, NULL, NULL);
+	api_end(call, 0, NULL);
 	if (daemon->options->with_mounts && list_empty(&daemon->mounts))
 		daemon_stop(daemon);
 }
-
-const struct control_command daemon_commands[] = {
-	{ "id", call_id },
-	{ "swarm.connect", daemon_call_connect },
-	{ "swarm.disconnect", call_disconnect },
-	{ "swarm.peers", call_peers },
-	{ "swarm.addrs", call_addrs },
-	{ "ping", daemon_call_ping },
-	{ "routing.findprovs", daemon_call_findprovs },
-	{ "routing.findpeer", daemon_call_findpeer },
-	{ "routing.provide", daemon_call_provide },
-	{ "bitswap.stat", call_bitswap_stat },
-	{ "bitswap.wantlist", call_wantlist },
-	{ "bitswap.ledger", call_ledger },
-	{ "stats", call_stats },
-	{ "log.level", call_log_level },
-	{ "provide-changed", call_provide_changed },
-	{ "mount", daemon_call_mount },
-	{ "umount", daemon_call_umount },
-	{ "mount-wait", daemon_call_mount_wait },
-	{ "mounts", daemon_call_mounts },
-	{ "shutdown", call_shutdown },
-	{ "shutdown-idle", call_shutdown_idle },
-	{ 0 },
-};

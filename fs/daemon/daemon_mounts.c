@@ -29,7 +29,7 @@ struct daemon_mount {
 	bool detached;			 /* nobody reaches it by name: served on, but not told of */
 	bool force;			 /* of the present step */
 	bool want_force;		 /* some umount asked for it */
-	struct control_request *request; /* who waits for the mount; may be NULL */
+	struct api_call *call;		 /* who waits for the mount; may be NULL */
 	struct list waiters;		 /* struct waiter */
 	pthread_t thread;		 /* of the present step */
 	struct inbox_item step, end, detach;
@@ -40,23 +40,22 @@ struct daemon_mount {
 /* A call that waits for the end of a mount: it asked for that (umount), or it only waits (mount -f). */
 struct waiter {
 	struct list node;
-	struct control_request *request;
+	struct api_call *call;
 	bool umount;
 };
 
 static void waiter_end(struct waiter *waiter, int err, const char *message)
 {
 	list_remove(&waiter->node);
-	control_on_cancel(waiter->request, NULL, NULL);
-	control_done(waiter->request, err, NULL, message);
+	api_end(waiter->call, err, message);
 	free(waiter);
 }
 
-static struct waiter *waiter_add(struct daemon_mount *mount, struct control_request *request, bool umount)
+static struct waiter *waiter_add(struct daemon_mount *mount, struct api_call *call, bool umount)
 {
 	struct waiter *waiter = xnew(struct waiter);
 
-	waiter->request = request;
+	waiter->call = call;
 	waiter->umount = umount;
 	list_add_tail(&mount->waiters, &waiter->node);
 	return waiter;
@@ -83,16 +82,14 @@ static void refuse_umounts(struct daemon_mount *mount, int err, const char *mess
 		waiter_end(waiter, err, message);
 }
 
-/* The request's end; NULL when nobody waits. */
+/* The call's end; NULL when nobody waits. */
 static void reply(struct daemon_mount *mount, int err, const char *message)
 {
-	struct control_request *request = mount->request;
+	struct api_call *call = mount->call;
 
-	mount->request = NULL;
-	if (!request)
-		return;
-	control_on_cancel(request, NULL, NULL);
-	control_done(request, err, NULL, message);
+	mount->call = NULL;
+	if (call)
+		api_end(call, err, message);
 }
 
 /* umount_err: for who wanted it unmounted. */
@@ -257,7 +254,7 @@ static void on_started(struct inbox_item *item)
 	struct daemon_mount *mount = container_of(item, struct daemon_mount, step);
 	struct daemon *daemon = mount->daemon;
 	bool unwanted = daemon->stopping || mount->ended ||
-			(mount->request && control_cancelled(mount->request));
+			(mount->call && mount->call->cancelled);
 
 	pthread_join(mount->thread, NULL);
 	if (mount->err) {
@@ -292,7 +289,7 @@ static void start(struct daemon_mount *mount)
 	int err;
 
 	mount->state = MOUNT_STARTING;
-	control_on_cancel(mount->request, NULL, NULL);
+	api_on_cancel(mount->call, NULL, NULL);
 	err = thread_start(&mount->thread, run_start, mount);
 	if (err) {
 		reply(mount, err, NULL);
@@ -324,7 +321,7 @@ static unsigned mounts_count(const struct daemon *daemon)
 
 static char *text_arg(const json_t *args, const char *name)
 {
-	const char *text = json_string_value(json_object_get(args, name));
+	const char *text = api_text(args, name);
 
 	return text ? xstrdup(text) : NULL;
 }
@@ -333,7 +330,7 @@ static struct daemon_mount *mount_new(struct daemon *daemon, const json_t *args)
 {
 	struct daemon_mount *mount = xnew(struct daemon_mount);
 	struct mount_config *config = &mount->config;
-	const char *root = json_string_value(json_object_get(args, "root"));
+	const char *root = api_text(args, "root");
 
 	mount->daemon = daemon;
 	mount->mountpoint = text_arg(args, "mountpoint");
@@ -342,9 +339,9 @@ static struct daemon_mount *mount_new(struct daemon *daemon, const json_t *args)
 	config->mountpoint = mount->mountpoint;
 	config->source = mount->source ? mount->source : "dagfs";
 	config->options = mount->options;
-	config->timeout_ms = (uint64_t)json_integer_value(json_object_get(args, "timeout_ms"));
-	config->allow_other = json_is_true(json_object_get(args, "allow_other"));
-	config->offline = json_is_true(json_object_get(args, "offline"));
+	config->timeout_ms = (uint64_t)api_int(args, "timeout");
+	config->allow_other = api_flag(args, "allow_other");
+	config->offline = api_flag(args, "offline");
 	config->on_detached = on_detached;
 	if (root && cid_from_text(&config->root, root))
 		config->root.len = 0;
@@ -353,28 +350,29 @@ static struct daemon_mount *mount_new(struct daemon *daemon, const json_t *args)
 	return mount;
 }
 
-void daemon_call_mount(void *ctx, struct control_request *request, json_t *args)
+void daemon_run_mount(struct api_call *call)
 {
-	struct daemon *daemon = ctx;
-	const char *mountpoint = json_string_value(json_object_get(args, "mountpoint"));
-	const char *root = json_string_value(json_object_get(args, "root"));
+	struct daemon *daemon = call->host;
+	const json_t *args = call->args;
+	const char *mountpoint = api_text(args, "mountpoint");
+	const char *root = api_text(args, "root");
 	struct daemon_mount *mount, *before;
 	struct cid cid;
 
 	if (!mountpoint || mountpoint[0] != '/' || (root && cid_from_text(&cid, root))) {
-		control_done(request, -EINVAL, NULL, "mount: bad arguments");
+		api_end(call, -EINVAL, "mount: bad arguments");
 		return;
 	}
 	before = find_mount(daemon, mountpoint, false);
 	if ((before && is_in_place(before)) || mounts_count(daemon) >= MOUNTS_MAX) {
-		control_done(request, -EBUSY, NULL,
-			     before ? "something of dagfs is mounted there already" : "too many mounts");
+		api_end(call, -EBUSY,
+			before ? "something of dagfs is mounted there already" : "too many mounts");
 		return;
 	}
 	mount = mount_new(daemon, args);
-	mount->request = request;
+	mount->call = call;
 	if (before)
-		control_on_cancel(request, on_waiting_cancelled, mount);
+		api_on_cancel(call, on_waiting_cancelled, mount);
 	else
 		start(mount);
 }
@@ -382,17 +380,18 @@ void daemon_call_mount(void *ctx, struct control_request *request, json_t *args)
 /* ---- umount, waiting, listing ---- */
 
 /* While it is being mounted or unmounted, that is waited for. */
-void daemon_call_umount(void *ctx, struct control_request *request, json_t *args)
+void daemon_run_umount(struct api_call *call)
 {
-	const char *mountpoint = json_string_value(json_object_get(args, "mountpoint"));
-	struct daemon_mount *mount = mountpoint ? find_mount(ctx, mountpoint, false) : NULL;
+	const json_t *args = call->args;
+	const char *mountpoint = api_text(args, "mountpoint");
+	struct daemon_mount *mount = mountpoint ? find_mount(call->host, mountpoint, false) : NULL;
 
 	if (!mount) {
-		control_done(request, -ENOENT, NULL, "the daemon has mounted nothing there");
+		api_end(call, -ENOENT, "the daemon has mounted nothing there");
 		return;
 	}
-	waiter_add(mount, request, true);
-	mount->want_force |= json_is_true(json_object_get(args, "force"));
+	waiter_add(mount, call, true);
+	mount->want_force |= api_flag(args, "force");
 	if (mount->state == MOUNT_RUNNING)
 		stop(mount, mount->want_force);
 }
@@ -402,25 +401,25 @@ static void on_wait_cancelled(void *ctx)
 	waiter_end(ctx, -ECANCELED, NULL);
 }
 
-void daemon_call_mount_wait(void *ctx, struct control_request *request, json_t *args)
+void daemon_run_mount_wait(struct api_call *call)
 {
-	const char *mountpoint = json_string_value(json_object_get(args, "mountpoint"));
-	struct daemon_mount *mount = mountpoint ? find_mount(ctx, mountpoint, false) : NULL;
+	const json_t *args = call->args;
+	const char *mountpoint = api_text(args, "mountpoint");
+	struct daemon_mount *mount = mountpoint ? find_mount(call->host, mountpoint, false) : NULL;
 
 	if (!mount)
-		control_done(request, 0, NULL, NULL); /* it has gone already */
+		api_end(call, 0, NULL); /* it has gone already */
 	else
-		control_on_cancel(request, on_wait_cancelled, waiter_add(mount, request, false));
+		api_on_cancel(call, on_wait_cancelled, waiter_add(mount, call, false));
 }
 
-void daemon_call_mounts(void *ctx, struct control_request *request, json_t *args)
+void daemon_run_mounts(struct api_call *call)
 {
-	struct daemon *daemon = ctx;
+	struct daemon *daemon = call->host;
 
-	(void)args;
 	list_for_each(mount, &daemon->mounts, struct daemon_mount,
 		      node) if (mount->state == MOUNT_RUNNING && !mount->detached)
-		control_item(request, json_pack("{s:s, s:s}", "Mountpoint", mount->mountpoint,
-						"Source", mount->config.source));
-	control_done(request, 0, NULL, NULL);
+		api_item(call, json_pack("{s:s, s:s}", "Mountpoint", mount->mountpoint,
+					 "Source", mount->config.source));
+	api_end(call, 0, NULL);
 }

@@ -2,6 +2,7 @@
 #ifndef FS_DAEMON_PRIVATE_H
 #define FS_DAEMON_PRIVATE_H
 
+#include "fs/api/api_runs.h"
 #include "fs/daemon/daemon.h"
 #include "net/base/list.h"
 
@@ -58,23 +59,10 @@ json_t *daemon_addrs(const struct daemon *daemon, bool listening, bool with_id);
 
 /* daemon_mounts.c */
 void daemon_mounts_stop(struct daemon *daemon);
-void daemon_call_mount(void *ctx, struct control_request *request, json_t *args);
-void daemon_call_umount(void *ctx, struct control_request *request, json_t *args);
-void daemon_call_mount_wait(void *ctx, struct control_request *request, json_t *args);
-void daemon_call_mounts(void *ctx, struct control_request *request, json_t *args);
 
-/* daemon_ops.c: calls that take their time */
-void daemon_call_connect(void *ctx, struct control_request *request, json_t *args);
-void daemon_call_ping(void *ctx, struct control_request *request, json_t *args);
-void daemon_call_findprovs(void *ctx, struct control_request *request, json_t *args);
-void daemon_call_findpeer(void *ctx, struct control_request *request, json_t *args);
-void daemon_call_provide(void *ctx, struct control_request *request, json_t *args);
-
-/* daemon_calls.c: the table of all */
-extern const struct control_command daemon_commands[];
-/* args' member as a peer id; false after the request was answered with an error. */
-bool daemon_arg_peer(struct control_request *request, const json_t *args, struct peer_id *id);
 /* {"ID", "Addrs"} of a peer. */
 json_t *daemon_peer_json(const struct peer_info *info);
+/* Addresses as texts, each with /p2p/ID when id is not NULL. A new array. */
+json_t *daemon_addrs_json(const struct multiaddr *addrs, size_t count, const struct peer_id *id);
 
 #endif

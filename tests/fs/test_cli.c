@@ -192,7 +192,8 @@ static void the_table_is_sound(void **state)
 		const struct option_spec *options = (*at)->options;
 		size_t count = 0;
 
-		assert_non_null((*at)->run);
+		if (!(*at)->run)
+			assert_ptr_equal(api_row((*at)->name), api_row_of(*at));
 		assert_true(strlen((*at)->summary) > 0);
 		assert_ptr_equal(cli_command((*at)->name), *at);
 		for (; options && options[count].name; count++) {

@@ -53,7 +53,7 @@ static void heads_out_of_bounds(void **state)
 	assert_int_equal(control_frame_decode(&frame, bytes_of(head, sizeof(head))), -EBADMSG);
 	control_head_encode(head, 1, 0, 0);
 	assert_int_equal(control_frame_decode(&frame, bytes_of(head, sizeof(head))), -EBADMSG);
-	control_head_encode(head, 1, CONTROL_CANCEL + 1, 0);
+	control_head_encode(head, 1, CONTROL_TROUBLE + 1, 0);
 	assert_int_equal(control_frame_decode(&frame, bytes_of(head, sizeof(head))), -EBADMSG);
 }
 
@@ -139,62 +139,74 @@ struct bench {
 	struct store *store;
 	struct loop *loop;
 	struct control_server *server;
-	struct control_request *kept; /* of "keep" */
+	struct api_call *kept; /* of "keep" */
 	atomic_int cancelled;
 	int err;
 	pthread_t thread;
 	pthread_barrier_t ready;
 };
 
-static void call_echo(void *ctx, struct control_request *request, json_t *args)
+static void run_echo(struct api_call *call)
 {
-	(void)ctx;
-	control_done(request, 0, json_incref(args), NULL);
+	api_item(call, json_incref(json_object_get(call->args, "arg")));
+	api_end(call, 0, NULL);
 }
 
-static void call_count(void *ctx, struct control_request *request, json_t *args)
+static void run_count(struct api_call *call)
 {
-	json_int_t n = json_integer_value(json_object_get(args, "n"));
+	json_int_t n = api_int(call->args, "n");
 
-	(void)ctx;
 	for (json_int_t i = 0; i < n; i++)
-		control_item(request, json_integer(i));
-	control_done(request, 0, json_integer(n), NULL);
+		api_item(call, json_integer(i));
+	api_end(call, 0, NULL);
 }
 
-static void call_fail(void *ctx, struct control_request *request, json_t *args)
+static void run_fail(struct api_call *call)
 {
-	(void)ctx;
-	(void)args;
-	control_done(request, -ENOTCONN, NULL, "no such luck");
+	api_trouble(call, json_pack("[s]", "a detail"), "one of %d", 2);
+	api_end(call, -ENOTCONN, "no such luck");
 }
 
 static void on_cancelled(void *ctx)
 {
 	struct bench *bench = ctx;
-	struct control_request *request = bench->kept;
+	struct api_call *call = bench->kept;
 
-	assert_true(control_cancelled(request));
+	assert_true(call->cancelled);
 	bench->kept = NULL;
-	control_done(request, -ECANCELED, NULL, NULL);
+	api_item(call, json_integer(1));
+	api_end(call, api_flag(call->args, "well") ? 0 : -ECANCELED, NULL);
 	bench->cancelled++;
 }
 
-static void call_keep(void *ctx, struct control_request *request, json_t *args)
+static void run_keep(struct api_call *call)
 {
-	struct bench *bench = ctx;
+	struct bench *bench = call->host;
 
-	(void)args;
-	bench->kept = request;
-	control_on_cancel(request, on_cancelled, bench);
+	bench->kept = call;
+	api_on_cancel(call, on_cancelled, bench);
 }
 
-static const struct control_command test_commands[] = {
-	{ "echo", call_echo },
-	{ "count", call_count },
-	{ "fail", call_fail },
-	{ "keep", call_keep },
+static const struct option_spec count_options[] = {
+	{ "n", 'n', OPTION_INT, "N", "how many", "3" },
 	{ 0 },
+};
+static const struct option_spec keep_options[] = {
+	{ "well", 0, OPTION_FLAG, NULL, "given up is no failure", "false" },
+	{ 0 },
+};
+static const struct api_row row_echo = { .command = { .name = "echo", .args = "TEXT...", .args_max = -1 },
+					 .run_daemon = run_echo };
+static const struct api_row row_count = { .command = { .name = "count", .args = "", .options = count_options },
+					  .run_daemon = run_count };
+static const struct api_row row_fail = { .command = { .name = "fail", .args = "" }, .run_daemon = run_fail };
+static const struct api_row row_keep = { .command = { .name = "keep", .args = "", .options = keep_options },
+					 .run_daemon = run_keep };
+/* Runs only in the process that asks. */
+static const struct api_row row_local = { .command = { .name = "local", .args = "" }, .run = run_echo };
+
+static const struct api_row *const test_rows[] = {
+	&row_echo, &row_count, &row_fail, &row_keep, &row_local, NULL,
 };
 
 static void *serve(void *ctx)
@@ -203,7 +215,7 @@ static void *serve(void *ctx)
 
 	bench->loop = loop_new();
 	bench->err = control_server_start(bench->loop, bench->path, NULL, bench->store,
-					  test_commands, bench, &bench->server);
+					  test_rows, bench, &bench->server);
 	pthread_barrier_wait(&bench->ready);
 	if (!bench->err) {
 		loop_run(bench->loop);
@@ -273,15 +285,29 @@ static int teardown(void **state)
 	return 0;
 }
 
-static int sum(void *ctx, json_t *value)
+static int sum(void *ctx, enum control_kind kind, json_t *value)
 {
+	assert_int_equal(kind, CONTROL_ITEM);
 	*(json_int_t *)ctx += json_integer_value(value);
 	return 0;
 }
 
-static int give_up(void *ctx, json_t *value)
+static int keep_text(void *ctx, enum control_kind kind, json_t *value)
+{
+	char *out = ctx;
+
+	if (kind == CONTROL_ITEM)
+		sprintf(out, "%s", json_string_value(json_array_get(value, 0)));
+	else
+		sprintf(out, "%s: %s", json_string_value(json_object_get(value, "error")),
+			json_string_value(json_array_get(json_object_get(value, "details"), 0)));
+	return 0;
+}
+
+static int give_up(void *ctx, enum control_kind kind, json_t *value)
 {
 	(void)ctx;
+	(void)kind;
 	(void)value;
 	return 1;
 }
@@ -291,36 +317,65 @@ static void calls_are_answered(void **state)
 	struct bench *bench = *state;
 	struct control *control;
 	struct wait wait;
-	json_t *result;
 	json_int_t total = 0;
+	char *why, text[64];
+
+	wait_init(&wait);
+	wait_start(&wait, 60000);
+	assert_int_equal(control_connect(bench->path, &control), 0);
+	assert_int_equal(control_call(control, "echo", json_pack("{s:[s]}", "arg", "b"), &wait,
+				      keep_text, text, &why),
+			 0);
+	assert_string_equal(text, "b");
+	assert_int_equal(control_call(control, "count", json_pack("{s:i}", "n", 1000), &wait, sum,
+				      &total, &why),
+			 0);
+	assert_int_equal(total, 1000 * 999 / 2);
+	assert_int_equal(control_call(control, "fail", NULL, &wait, keep_text, text, &why),
+			 -ENOTCONN);
+	assert_string_equal(text, "one of 2: a detail");
+	assert_string_equal(why, "no such luck");
+	free(why);
+	/* given up in the middle: the rest of it does not disturb the next */
+	assert_int_equal(control_call(control, "count", json_pack("{s:i}", "n", 10), &wait, give_up,
+				      NULL, &why),
+			 -ECANCELED);
+	assert_int_equal(control_call(control, "echo", NULL, &wait, NULL, NULL, &why), 0);
+	control_close(control);
+	wait_release(&wait);
+}
+
+static void calls_that_are_wrong_do_not_run(void **state)
+{
+	struct bench *bench = *state;
+	static const struct {
+		const char *name, *args;
+		int err;
+		const char *why;
+	} wrong[] = {
+		{ "nothing", "{}", -ENOTSUP, "the daemon does not know this command" },
+		{ "local", "{}", -ENOTSUP, "the daemon does not know this command" },
+		{ "count", "{\"n\": \"3\"}", -EINVAL, "option 'n' is of another type" },
+		{ "count", "{\"m\": 3}", -EINVAL, "there is no option 'm'" },
+		{ "count", "{\"arg\": [\"x\"]}", -EINVAL, "too many arguments: count " },
+		{ "echo", "{\"arg\": [1]}", -EINVAL, "arguments must be texts" },
+		{ "echo", "{\"timeout\": -1}", -EINVAL, "option 'timeout' is of another type" },
+		{ "echo", "{\"cid-base\": \"?\"}", -EINVAL, "no such base of CIDs" },
+	};
+	struct control *control;
+	struct wait wait;
 	char *why;
 
 	wait_init(&wait);
 	wait_start(&wait, 60000);
 	assert_int_equal(control_connect(bench->path, &control), 0);
-	assert_int_equal(control_call(control, "echo", json_pack("{s:s}", "a", "b"), &wait, NULL,
-				      NULL, &result, &why),
-			 0);
-	assert_string_equal(json_string_value(json_object_get(result, "a")), "b");
-	json_decref(result);
-	assert_int_equal(control_call(control, "count", json_pack("{s:i}", "n", 1000), &wait, sum,
-				      &total, &result, &why),
-			 0);
-	assert_int_equal(total, 1000 * 999 / 2);
-	json_decref(result);
-	assert_int_equal(control_call(control, "fail", NULL, &wait, NULL, NULL, NULL, &why),
-			 -ENOTCONN);
-	assert_string_equal(why, "no such luck");
-	free(why);
-	assert_int_equal(control_call(control, "nothing", NULL, &wait, NULL, NULL, NULL, &why),
-			 -ENOTSUP);
-	free(why);
-	/* given up in the middle: the rest of it does not disturb the next */
-	assert_int_equal(control_call(control, "count", json_pack("{s:i}", "n", 10), &wait, give_up,
-				      NULL, NULL, &why),
-			 -ECANCELED);
-	assert_int_equal(control_call(control, "echo", NULL, &wait, NULL, NULL, &result, &why), 0);
-	json_decref(result);
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		assert_int_equal(control_call(control, wrong[i].name, json_loads(wrong[i].args, 0, NULL),
+					      &wait, NULL, NULL, &why),
+				 wrong[i].err);
+		assert_string_equal(why, wrong[i].why);
+		free(why);
+	}
 	control_close(control);
 	wait_release(&wait);
 }
@@ -331,27 +386,49 @@ static void cancelled_and_left_calls_end(void **state)
 	struct bench *bench = *state;
 	struct control *control, *other;
 	struct wait wait;
-	json_t *result;
 	char *why;
 
 	wait_init(&wait);
 	wait_start(&wait, 1);
 	assert_int_equal(control_connect(bench->path, &control), 0);
-	assert_int_equal(control_call(control, "keep", NULL, &wait, NULL, NULL, NULL, &why),
+	assert_int_equal(control_call(control, "keep", NULL, &wait, NULL, NULL, &why),
 			 -ETIMEDOUT);
 	wait_start(&wait, 60000);
-	assert_int_equal(control_call(control, "echo", NULL, &wait, NULL, NULL, &result, &why), 0);
-	json_decref(result);
+	assert_int_equal(control_call(control, "echo", NULL, &wait, NULL, NULL, &why), 0);
 	assert_int_equal(bench->cancelled, 1);
 	/* and one whose client goes */
 	assert_int_equal(control_connect(bench->path, &other), 0);
 	wait_start(&wait, 60000);
 	wait_cancel(&wait);
-	assert_int_equal(control_call(other, "keep", NULL, &wait, NULL, NULL, NULL, &why), -EINTR);
+	assert_int_equal(control_call(other, "keep", NULL, &wait, NULL, NULL, &why), -EINTR);
 	control_close(other);
 	wait_start(&wait, 60000);
 	while (bench->cancelled < 2)
 		usleep(1000);
+	control_close(control);
+	wait_release(&wait);
+}
+
+static void interrupted_call_still_tells_what_it_has(void **state)
+{
+	struct bench *bench = *state;
+	struct control *control;
+	json_int_t total = 0;
+	struct wait wait;
+	char *why;
+
+	wait_init(&wait);
+	assert_int_equal(control_connect(bench->path, &control), 0);
+	wait_start(&wait, 60000);
+	wait_cancel(&wait);
+	assert_int_equal(control_call(control, "keep", NULL, &wait, sum, &total, &why), -EINTR);
+	assert_int_equal(total, 1);
+	wait_start(&wait, 60000);
+	wait_cancel(&wait);
+	assert_int_equal(control_call(control, "keep", json_pack("{s:b}", "well", 1), &wait, sum, &total,
+				      &why),
+			 0);
+	assert_int_equal(total, 2);
 	control_close(control);
 	wait_release(&wait);
 }
@@ -376,7 +453,7 @@ static void a_stopped_server_is_told(void **state)
 	assert_null(fetcher_of_control(bench->path));
 	wait_init(&wait);
 	wait_start(&wait, 60000);
-	assert_true(control_call(control, "echo", NULL, &wait, NULL, NULL, NULL, &why) < 0);
+	assert_true(control_call(control, "echo", NULL, &wait, NULL, NULL, &why) < 0);
 	assert_true(control_gone(control));
 	free(why);
 	assert_int_equal(fetcher->ops->fetch(fetcher, session, &cid, &wait, &block), -ESHUTDOWN);
@@ -642,7 +719,9 @@ int main(void)
 		cmocka_unit_test(failures_round_trip),
 		cmocka_unit_test_setup_teardown(calls_are_answered, setup, teardown),
 		cmocka_unit_test_setup_teardown(calls_are_answered, setup_long, teardown),
+		cmocka_unit_test_setup_teardown(calls_that_are_wrong_do_not_run, setup, teardown),
 		cmocka_unit_test_setup_teardown(cancelled_and_left_calls_end, setup, teardown),
+		cmocka_unit_test_setup_teardown(interrupted_call_still_tells_what_it_has, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_stopped_server_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(blocks_for_many_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(hostile_bytes_end_the_client, setup, teardown),

@@ -1,0 +1,149 @@
+/* Calls on their way: found in the table, run, given up, ended. All state is in the call. */
+#include "fs/api/api.h"
+
+#include "fs/repo.h"
+#include "net/base/alloc.h"
+#include "net/base/err.h"
+#include "net/base/wait.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* "swarm peers" and "swarm/peers" are one. */
+static bool same_name(const char *a, const char *b)
+{
+	for (; *a && *b; a++, b++)
+		if (*a != *b && !(*a == ' ' && *b == '/'))
+			return false;
+	return *a == *b;
+}
+
+const struct api_row *api_row(const char *name)
+{
+	for (const struct api_row *const *at = api_rows; *at; at++)
+		if (same_name((*at)->command.name, name))
+			return *at;
+	return NULL;
+}
+
+const struct api_row *api_row_of(const struct command *command)
+{
+	return container_of(command, const struct api_row, command);
+}
+
+void api_run(struct api_call *call, bool in_daemon)
+{
+	if (in_daemon)
+		call->row->run_daemon(call);
+	else
+		call->row->run(call);
+}
+
+void api_cancel(struct api_call *call)
+{
+	if (call->cancelled)
+		return;
+	call->cancelled = true;
+	if (call->on_cancel)
+		call->on_cancel(call->cancel_ctx); /* may end the call */
+}
+
+void api_on_cancel(struct api_call *call, void (*cancelled)(void *ctx), void *ctx)
+{
+	call->on_cancel = cancelled;
+	call->cancel_ctx = ctx;
+}
+
+/* ---- answers ---- */
+
+void api_item(struct api_call *call, json_t *item)
+{
+	if (item) /* NULL: a text in it was no UTF-8 */
+		call->sink->item(call, item);
+	json_decref(item);
+}
+
+static char *message_of(const char *fmt, va_list args)
+{
+	char *text;
+
+	if (vasprintf(&text, fmt, args) < 0)
+		abort(); /* no memory, as xasprintf() */
+	return text;
+}
+
+void api_trouble(struct api_call *call, json_t *details, const char *fmt, ...)
+{
+	va_list args;
+	char *message;
+
+	va_start(args, fmt);
+	message = message_of(fmt, args);
+	va_end(args);
+	call->sink->trouble(call, message, details);
+	free(message);
+	json_decref(details);
+}
+
+void api_end(struct api_call *call, int err, const char *message)
+{
+	call->on_cancel = NULL;
+	if (err && !message)
+		message = err_text(err);
+	call->sink->end(call, err, err ? message : NULL);
+}
+
+void api_fail(struct api_call *call, int err, const char *fmt, ...)
+{
+	va_list args;
+	char *what, *message, why[WAIT_TEXT_MAX];
+
+	va_start(args, fmt);
+	what = message_of(fmt, args);
+	va_end(args);
+	message = xasprintf("%s: %s", what,
+			    call->waited ? wait_err_text(call->waited, err, why) : err_text(err));
+	api_end(call, err, message);
+	free(message);
+	free(what);
+}
+
+void api_refuse(struct api_call *call, int err, const char *fmt, ...)
+{
+	va_list args;
+	char *message;
+
+	va_start(args, fmt);
+	message = message_of(fmt, args);
+	va_end(args);
+	api_end(call, err, message);
+	free(message);
+}
+
+/* ---- what blocking rows need ---- */
+
+static struct wait *begin_wait(struct api_call *call, uint64_t timeout_ms)
+{
+	struct api_host *host = call->host;
+
+	call->waited = host->wait(host, timeout_ms);
+	return call->waited;
+}
+
+struct wait *api_wait(struct api_call *call)
+{
+	return begin_wait(call, (uint64_t)api_int(call->args, "timeout"));
+}
+
+struct wait *api_wait_long(struct api_call *call)
+{
+	return begin_wait(call, 0);
+}
+
+void api_blocks(struct api_call *call, bool fetch, struct blocks *blocks)
+{
+	struct api_host *host = call->host;
+
+	blocks_init(blocks, host->repo->store, fetch && host->fetcher ? host->fetcher(host) : NULL);
+}

@@ -1,0 +1,189 @@
+/* What dagfs can be asked for: a table of calls. A call is one function with typed arguments that
+ * yields items and ends, with an error or without. The command line (fs/cli_face.c), the control
+ * socket (fs/control/) and tests are faces of the table: each brings arguments and takes items.
+ *
+ *	face -- name, args --> api_check() -- api_run() --> row->run(call)
+ *	face <-- sink->item ... sink->end ------------------- api_item() ... api_end()
+ *
+ * Arguments are a JSON object: "arg" is an array of the words, every other member an option by its
+ * long name, of the JSON type that its kind has: FLAG a boolean, TEXT a string, INT, SIZE (bytes)
+ * and DURATION (ms) an integer, LIST an array of strings. Any call also takes "timeout" (ms, the
+ * longest wait for one answer; 0: none) and "cid-base" (the letter of a multibase).
+ *
+ * Items are JSON, with the names of Kubo's RPC where it has the call. */
+#ifndef FS_API_API_H
+#define FS_API_API_H
+
+#include "dag/dag.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+
+#define CLI_VERSION "0.1.0"
+#define CLI_AGENT "dagfs/" CLI_VERSION
+
+struct repo;
+struct invocation;
+struct api_call;
+
+/* ---- what a call is named, and what it takes ---- */
+
+/* OPTION_LIST is text that may be given again and again. */
+enum option_kind {
+	OPTION_FLAG,
+	OPTION_TEXT,
+	OPTION_INT,
+	OPTION_SIZE,
+	OPTION_DURATION,
+	OPTION_LIST
+};
+
+struct option_spec {
+	const char *name; /* long, without dashes */
+	char letter;	  /* 0: none */
+	enum option_kind kind;
+	const char *value; /* how the value is called in help; NULL for flags */
+	const char *help;
+	const char *fallback; /* text of the default, shown in help; NULL: none */
+};
+
+/* Returns an exit code. Errors are told with cli_fail(). */
+typedef int command_fn(struct invocation *in);
+
+struct command {
+	const char *name;		   /* words: "pin add" */
+	const char *args;		   /* "CID..." for help */
+	int args_min, args_max;		   /* args_max -1: any number */
+	const char *summary;		   /* one line */
+	const char *text;		   /* further lines of help; may be NULL */
+	const struct option_spec *options; /* ended by a NULL name; may be NULL */
+	command_fn *run;		   /* NULL: the command is a row of the table of calls */
+};
+
+/* What every word of a call is, checked before it runs. */
+enum api_words {
+	API_TEXT,
+	API_PEERS, /* a peer id, also as /p2p/ID or at the end of an address */
+	API_CIDS,  /* a CID, also as /ipfs/CID */
+};
+
+enum {
+	API_STREAMS = 1,   /* items are for reading while others are still to come */
+	API_BARE = 2,	   /* run works without a repository */
+	API_TELLS_ALL = 4, /* a list that breaks off with an error is whole all the same: what was done until then */
+};
+
+/* Starts the call. It ends, with api_end(), before this returns or later. */
+typedef void api_run_fn(struct api_call *call);
+
+struct api_row {
+	struct command command; /* its name is the call's */
+	enum api_words words;
+	unsigned flags;
+	/* NULL, or what is wrong with arguments of the right types. */
+	const char *(*check)(const json_t *args);
+	/* How items become one JSON object: head, items with commas between them, tail. NULL: each
+	 * item stands alone, as it does with an option "stream". key: that member of each item
+	 * names the rest of it. */
+	const char *head, *tail, *key;
+	const char *text_option; /* wants text, also where JSON is asked for; NULL: none does */
+	/* The item as text; NULL: the call has none. */
+	void (*text)(FILE *out, const json_t *args, const json_t *item);
+	/* In the process that asks, blocking: call->host is a struct api_host. -ENOLINK: only a
+	 * daemon can answer that. NULL: so it is always. */
+	api_run_fn *run;
+	/* In the daemon, on its loop, without blocking: call->host is the struct daemon. Goes
+	 * before run when a daemon runs. NULL: the call needs none. */
+	api_run_fn *run_daemon;
+};
+
+extern const struct api_row *const api_rows[]; /* ended by NULL */
+
+/* The row named so; words are parted by blanks or by slashes. NULL: none. Any thread. */
+const struct api_row *api_row(const char *name);
+/* The row of a command whose run is NULL. */
+const struct api_row *api_row_of(const struct command *command);
+
+/* ---- arguments: pure, any thread ---- */
+
+/* A value given as text, as JSON of its kind. NULL: it is none. New; LIST takes one of its texts. */
+json_t *api_value(const struct option_spec *spec, const char *text);
+/* Are all arguments known and of their types, is nothing missing? Fills in what was not given. -EINVAL: wrong usage;
+ * -EBADMSG: a word is not what its row says. *why (malloc'd) has the reason. */
+int api_check(const struct api_row *row, json_t *args, char **why);
+/* For after that: the word at i (NULL: not given), and options by name. Borrowed. */
+const char *api_word(const json_t *args, size_t i);
+size_t api_word_count(const json_t *args);
+bool api_flag(const json_t *args, const char *name);
+const char *api_text(const json_t *args, const char *name); /* NULL: not given, without a default */
+json_int_t api_int(const json_t *args, const char *name);
+/* The word at i of an API_PEERS or API_CIDS row. */
+struct peer_id api_peer(const json_t *args, size_t i);
+struct cid api_cid(const json_t *args, size_t i);
+/* The part of a word that is the peer's id: after the last slash. */
+const char *api_peer_text(const char *word);
+/* A CID as "cid-base" wants it. Returns out. */
+const char *api_cid_text(const json_t *args, const struct cid *cid, char out[static CID_TEXT_MAX]);
+
+/* ---- a call ---- */
+
+/* How a call ends that had troubles and went on: each was told. */
+#define API_SOME_FAILED (-EREMOTEIO)
+
+/* Where a call's answers go: on the thread that runs it. Values are borrowed. */
+struct api_sink {
+	void (*item)(struct api_call *call, json_t *item);
+	/* One of several things failed, and the call goes on. details: lines of text, NULL for none. */
+	void (*trouble)(struct api_call *call, const char *message, const json_t *details);
+	/* The last: err 0 or -errno, message is whole (NULL when err is 0). The call may be freed. */
+	void (*end)(struct api_call *call, int err, const char *message);
+};
+
+/* What a blocking row works with. */
+struct api_host {
+	struct repo *repo; /* NULL for an API_BARE row */
+	/* Begins a wait of so long (0: without end); an interruption of the call that came before is kept. */
+	struct wait *(*wait)(struct api_host *host, uint64_t timeout_ms);
+	/* Gets blocks that are not stored. NULL: nobody does. */
+	struct fetcher *(*fetcher)(struct api_host *host);
+};
+
+struct api_call {
+	const struct api_row *row;
+	json_t *args; /* checked; borrowed */
+	void *host;   /* as row says */
+	const struct api_sink *sink;
+	/* Set by a run_daemon that goes on after it returned: the face gives the call up. api_end()
+	 * must still be called, then or later. */
+	void (*on_cancel)(void *ctx);
+	void *cancel_ctx;
+	bool cancelled;	     /* set by api_cancel() */
+	struct wait *waited; /* the last that api_wait() gave, which knows why it failed */
+};
+
+/* Runs the call: in a daemon (host is one) or here. args are checked already. */
+void api_run(struct api_call *call, bool in_daemon);
+void api_cancel(struct api_call *call);
+
+/* For rows. */
+void api_item(struct api_call *call, json_t *item); /* takes item */
+/* Takes details, a list of texts or NULL. */
+void api_trouble(struct api_call *call, json_t *details, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* The last of a call. message NULL: err tells enough. */
+void api_end(struct api_call *call, int err, const char *message);
+/* The same with err's text behind the message, and what the last wait knows of it. */
+void api_fail(struct api_call *call, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* The same without it. */
+void api_refuse(struct api_call *call, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+void api_on_cancel(struct api_call *call, void (*cancelled)(void *ctx), void *ctx);
+/* Of a blocking row: the next wait for one answer, as long as "timeout" says; and one without end. */
+struct wait *api_wait(struct api_call *call);
+struct wait *api_wait_long(struct api_call *call);
+/* Of a blocking row: blocks from the store, and from the network when fetch is set. blocks_release() before the end. */
+void api_blocks(struct api_call *call, bool fetch, struct blocks *blocks);
+
+#endif

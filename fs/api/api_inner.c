@@ -1,0 +1,77 @@
+/* Calls between dagfs's own processes: no command has their names, or the command does more than the call. */
+#include "fs/api/api_runs.h"
+
+static const struct option_spec mount_options[] = {
+	{ "mountpoint", 0, OPTION_TEXT, "DIR", "its whole path", NULL },
+	{ "root", 0, OPTION_TEXT, "CID", "the tree; without it every tree is found below ipfs/", NULL },
+	{ "source", 0, OPTION_TEXT, "TEXT", "what the mount table tells", NULL },
+	{ "options", 0, OPTION_TEXT, "LIST", "options for the kernel", NULL },
+	{ "allow_other", 0, OPTION_FLAG, NULL, "other users may read", "false" },
+	{ "offline", 0, OPTION_FLAG, NULL, "only what is stored", "false" },
+	{ 0 },
+};
+
+/* Ends when the mount answers; "timeout" is the mount's own. */
+const struct api_row api_mount = {
+	.command = { .name = "mount", .args = "", .summary = "mount a tree", .options = mount_options },
+	.run_daemon = daemon_run_mount,
+};
+
+static const struct option_spec umount_options[] = {
+	{ "mountpoint", 0, OPTION_TEXT, "DIR", "its whole path", NULL },
+	{ "force", 0, OPTION_FLAG, NULL, "also when it is in use", "false" },
+	{ 0 },
+};
+
+const struct api_row api_umount = {
+	.command = { .name = "umount", .args = "", .summary = "unmount a tree", .options = umount_options },
+	.run_daemon = daemon_run_umount,
+};
+
+static const struct option_spec wait_options[] = {
+	{ "mountpoint", 0, OPTION_TEXT, "DIR", "its whole path", NULL },
+	{ 0 },
+};
+
+const struct api_row api_mount_wait = {
+	.command = { .name = "mount-wait", .args = "", .summary = "wait for the end of a mount", .options = wait_options },
+	.run_daemon = daemon_run_mount_wait,
+};
+
+static void mount_text(FILE *out, const json_t *args, const json_t *item)
+{
+	(void)args;
+	fprintf(out, "%s on %s\n", json_string_value(json_object_get(item, "Source")),
+		json_string_value(json_object_get(item, "Mountpoint")));
+}
+
+/* Without a daemon nothing is mounted. */
+static void run_mounts(struct api_call *call)
+{
+	api_end(call, 0, NULL);
+}
+
+const struct api_row api_mounts = {
+	.command = { .name = "mounts", .args = "", .summary = "list mounts" },
+	.flags = API_BARE,
+	.head = "{\"Mounts\":[",
+	.tail = "]}",
+	.text = mount_text,
+	.run = run_mounts,
+	.run_daemon = daemon_run_mounts,
+};
+
+const struct api_row api_provide_changed = {
+	.command = { .name = "provide-changed", .args = "", .summary = "look again at what is to be announced" },
+	.run_daemon = daemon_run_provide_changed,
+};
+
+const struct api_row api_shutdown = {
+	.command = { .name = "shutdown", .args = "", .summary = "end the daemon" },
+	.run_daemon = daemon_run_shutdown,
+};
+
+const struct api_row api_shutdown_idle = {
+	.command = { .name = "shutdown-idle", .args = "", .summary = "end a daemon that nobody needs" },
+	.run_daemon = daemon_run_shutdown_idle,
+};

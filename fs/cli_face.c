@@ -1,0 +1,272 @@
+/* The command line as a face of the table of calls: options and words become arguments, the call runs here or in the
+ * daemon, and what it yields is printed, as text or as JSON, in this one place. */
+#include "fs/cli.h"
+#include "net/base/alloc.h"
+#include "net/base/err.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MESSAGE_MAX 512 /* of the daemon's, as shown */
+
+/* One call from its arguments to its last line. */
+struct face {
+	struct invocation *in;
+	const struct api_row *row;
+	json_t *args;
+	struct api_call call; /* run here */
+	struct api_host host;
+	bool list; /* items become one JSON object */
+	size_t count;
+	bool ended;
+	int code;
+};
+
+/* ---- printing ---- */
+
+static bool wants_json(const struct face *face)
+{
+	const char *text = face->row->text_option;
+
+	return face->in->json && !(text && json_object_get(face->args, text));
+}
+
+/* An element of the one object: its key, when it has one, and the rest of it. */
+static void print_element(struct face *face, const json_t *item)
+{
+	const char *key = face->row->key;
+	json_t *rest = key ? json_copy((json_t *)item) : json_incref((json_t *)item);
+
+	fputs(face->count ? "," : face->row->head, stdout);
+	if (key) {
+		json_dumpf(json_object_get(item, key), stdout, JSON_COMPACT | JSON_ENCODE_ANY);
+		putchar(':');
+		json_object_del(rest, key);
+	}
+	json_dumpf(rest, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENCODE_ANY);
+	json_decref(rest);
+}
+
+static void print_item(struct face *face, json_t *item)
+{
+	if (!wants_json(face)) {
+		if (face->row->text)
+			face->row->text(stdout, face->args, item);
+	} else if (face->list) {
+		print_element(face, item);
+	} else {
+		cli_print_json(json_incref(item));
+	}
+	face->count++;
+	if (face->row->flags & API_STREAMS)
+		fflush(stdout);
+}
+
+/* Nobody may take a list that broke off for all of it, unless what was done is just what it tells. */
+static void end_list(struct face *face)
+{
+	bool tells_all = face->row->flags & API_TELLS_ALL;
+
+	if (!wants_json(face) || !face->list || (tells_all ? !face->count : face->code != EXIT_OK))
+		return;
+	printf("%s%s\n", face->count ? "" : face->row->head, face->row->tail);
+}
+
+static void print_trouble(struct face *face, const char *message, const json_t *details)
+{
+	char safe[MESSAGE_MAX];
+	const json_t *line;
+	size_t i;
+
+	face->code = cli_fail(face->in, 0, "%s", message);
+	json_array_foreach(details, i, line)
+	{
+		const char *text = json_string_value(line);
+
+		fprintf(stderr, "  * %s\n", text ? cli_safe(safe, sizeof(safe), text, strlen(text)) : "");
+	}
+}
+
+/* ---- a call that runs here ---- */
+
+static void on_item(struct api_call *call, json_t *item)
+{
+	print_item(container_of(call, struct face, call), item);
+}
+
+static void on_trouble(struct api_call *call, const char *message, const json_t *details)
+{
+	print_trouble(container_of(call, struct face, call), message, details);
+}
+
+static void on_end(struct api_call *call, int err, const char *message)
+{
+	struct face *face = container_of(call, struct face, call);
+
+	face->ended = true;
+	if (err == -ENOLINK)
+		face->code = cli_need_daemon(face->in);
+	else if (err && err != API_SOME_FAILED)
+		face->code = cli_fail_as(face->in, err, message);
+}
+
+static const struct api_sink sink = { on_item, on_trouble, on_end };
+
+static struct wait *host_wait(struct api_host *host, uint64_t timeout_ms)
+{
+	return cli_wait_ms(container_of(host, struct face, host)->in, timeout_ms);
+}
+
+static struct fetcher *host_fetcher(struct api_host *host)
+{
+	return cli_fetcher(container_of(host, struct face, host)->in);
+}
+
+static int run_here(struct face *face)
+{
+	struct invocation *in = face->in;
+	int code = face->row->flags & API_BARE ? 0 : cli_need_repo(in);
+
+	if (code)
+		return code;
+	face->host = (struct api_host){ .repo = in->repo, .wait = host_wait, .fetcher = host_fetcher };
+	face->call = (struct api_call){
+		.row = face->row, .args = face->args, .host = &face->host, .sink = &sink
+	};
+	api_run(&face->call, false);
+	if (!face->ended)
+		abort(); /* a row whose run leaves its call open */
+	return face->code;
+}
+
+/* ---- a call that runs in the daemon ---- */
+
+/* As long as the daemon takes to give up by itself, a word after the other, and some more. */
+static struct wait *wait_for_daemon(struct face *face)
+{
+	uint64_t words = api_word_count(face->args), timeout_ms = face->in->timeout_ms;
+
+	return cli_wait_ms(face->in, timeout_ms ? timeout_ms * (words ? words : 1) + CLI_GRACE_MS : 0);
+}
+
+static int on_answer(void *ctx, enum control_kind kind, json_t *value)
+{
+	struct face *face = ctx;
+
+	if (kind == CONTROL_ITEM) {
+		print_item(face, value);
+	} else {
+		const char *message = json_string_value(json_object_get(value, "error"));
+		char safe[MESSAGE_MAX];
+
+		message = message ? message : "";
+		print_trouble(face, cli_safe(safe, sizeof(safe), message, strlen(message)),
+			      json_object_get(value, "details"));
+	}
+	wait_for_daemon(face);
+	return 0;
+}
+
+static int ask(struct face *face, char **why)
+{
+	return control_call(face->in->control, face->row->command.name, json_incref(face->args),
+			    wait_for_daemon(face), on_answer, face, why);
+}
+
+static int run_in_daemon(struct face *face)
+{
+	struct invocation *in = face->in;
+	char *why = NULL, safe[MESSAGE_MAX];
+	int err = ask(face, &why), code = face->code;
+
+	if (err && control_gone(in->control)) { /* the next one, when it was ending */
+		free(why);
+		why = NULL;
+		cli_drop_daemon(in);
+		code = cli_need_daemon(in);
+		err = code ? 0 : ask(face, &why);
+		code = code ? code : face->code;
+	}
+	if (err == API_SOME_FAILED)
+		code = face->code;
+	else if (err && why)
+		code = cli_fail(in, 0, "%s", cli_safe(safe, sizeof(safe), why, strlen(why)));
+	else if (err)
+		code = cli_fail(in, err, "%s", face->row->command.name);
+	free(why);
+	return err == -EINTR || (!err && cli_interrupted()) ? EXIT_INTERRUPTED : code;
+}
+
+/* ---- from words to the call ---- */
+
+static int run(struct face *face)
+{
+	struct invocation *in = face->in;
+	int code = cli_need_path(in);
+
+	if (code)
+		return code;
+	if (!face->row->run)
+		code = cli_need_daemon(in);
+	if (code)
+		return code;
+	return face->row->run_daemon && cli_daemon(in) ? run_in_daemon(face) : run_here(face);
+}
+
+int cli_run_call(struct invocation *in, const struct api_row *row, json_t *args)
+{
+	struct face face = { .in = in, .row = row, .args = args };
+	char *why;
+	int err;
+
+	json_object_set_new(args, "timeout", json_integer((json_int_t)in->timeout_ms));
+	if (in->cid_base)
+		json_object_set_new(args, "cid-base", json_sprintf("%c", in->cid_base));
+	err = api_check(row, args, &why);
+	if (err == -EBADMSG)
+		face.code = cli_fail(in, 0, "%s", why);
+	else if (err)
+		face.code = cli_usage(in, "%s", why);
+	free(why);
+	if (!err) {
+		face.list = row->head && !api_flag(args, "stream");
+		face.code = run(&face);
+		end_list(&face);
+	}
+	json_decref(args);
+	return face.code;
+}
+
+/* An option's value or values, NULL when it was not given. */
+static json_t *given(struct invocation *in, const struct option_spec *spec)
+{
+	const char *text;
+	json_t *list;
+	size_t at = 0;
+
+	if (!cli_given(in, spec->name))
+		return NULL;
+	if (spec->kind != OPTION_LIST)
+		return api_value(spec, cli_text(in, spec->name));
+	list = json_array();
+	while ((text = cli_listed(in, spec->name, &at)))
+		json_array_append_new(list, api_value(spec, text));
+	return list;
+}
+
+int cli_run_row(struct invocation *in)
+{
+	const struct option_spec *spec = in->command->options;
+	json_t *args = json_object(), *words = json_array();
+
+	for (; spec && spec->name; spec++) {
+		json_t *value = given(in, spec);
+
+		if (value)
+			json_object_set_new(args, spec->name, value);
+	}
+	for (int i = 0; i < in->argc; i++)
+		json_array_append_new(words, json_string_nocheck(in->argv[i]));
+	json_object_set_new(args, "arg", words);
+	return cli_run_call(in, api_row_of(in->command), args);
+}
