@@ -15,7 +15,7 @@
 static const uint8_t seed[32] = { 7 };
 
 /* CVE-2019-15545: whichever bit is wrong, in the signature, the message or the key. */
-static void no_wrong_bit_is_signed(void **state)
+static void any_flipped_bit_breaks_a_signature(void **state)
 {
 	struct identity *identity = identity_from_seed(seed);
 	struct public_key key = *identity_public(identity);
@@ -99,7 +99,7 @@ static void small_order_keys_sign_nothing(void **state)
 }
 
 /* The same in envelopes and peer records: no byte of them is without a meaning. */
-static void no_wrong_bit_is_in_a_record(void **state)
+static void any_flipped_bit_breaks_a_peer_record(void **state)
 {
 	struct identity *identity = identity_from_seed(seed);
 	struct peer_id self;
@@ -171,10 +171,10 @@ static void huge_rsa_keys_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(no_wrong_bit_is_signed),
+		cmocka_unit_test(any_flipped_bit_breaks_a_signature),
 		cmocka_unit_test(signatures_have_one_spelling),
 		cmocka_unit_test(small_order_keys_sign_nothing),
-		cmocka_unit_test(no_wrong_bit_is_in_a_record),
+		cmocka_unit_test(any_flipped_bit_breaks_a_peer_record),
 		cmocka_unit_test(huge_rsa_keys_are_refused),
 	};
 

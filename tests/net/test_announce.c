@@ -29,7 +29,7 @@ static struct peer_id self_of(void)
 }
 
 /* Ninety addresses, the routable ones last: the first few hold one of each kind. */
-static void many_of_one_kind_do_not_hide_the_others(void **state)
+static void many_addresses_of_one_kind_do_not_hide_other_kinds(void **state)
 {
 	struct multiaddr *addrs = xcalloc(90, sizeof(*addrs));
 	char text[100];
@@ -63,7 +63,7 @@ static void many_of_one_kind_do_not_hide_the_others(void **state)
 	free(addrs);
 }
 
-static void loopback_is_left_out_unless_it_is_all(void **state)
+static void loopback_is_left_out_unless_there_is_nothing_else(void **state)
 {
 	struct multiaddr addrs[3] = { addr_of("/ip4/127.0.0.1/tcp/1"), addr_of("/ip4/10.0.0.1/tcp/1"),
 				      addr_of("/ip6/::1/tcp/1") };
@@ -76,7 +76,7 @@ static void loopback_is_left_out_unless_it_is_all(void **state)
 	assert_int_equal(announce_without_loopback(addrs, 0), 0);
 }
 
-static void masks_and_whole_addresses_are_never_told(void **state)
+static void addresses_of_the_deny_list_are_never_announced(void **state)
 {
 	const struct multiaddr never[] = {
 		addr_of("/ip4/10.0.0.0/ipcidr/8"), addr_of("/ip4/192.168.4.0/ipcidr/23"),
@@ -140,9 +140,9 @@ static void the_users_lists_decide(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(many_of_one_kind_do_not_hide_the_others),
-		cmocka_unit_test(loopback_is_left_out_unless_it_is_all),
-		cmocka_unit_test(masks_and_whole_addresses_are_never_told),
+		cmocka_unit_test(many_addresses_of_one_kind_do_not_hide_other_kinds),
+		cmocka_unit_test(loopback_is_left_out_unless_there_is_nothing_else),
+		cmocka_unit_test(addresses_of_the_deny_list_are_never_announced),
 		cmocka_unit_test(the_users_lists_decide),
 	};
 

@@ -99,7 +99,7 @@ static void on_reach(void *ctx, const struct peer_id *self)
 }
 
 /* Three networks reach us, one after the other. */
-static void who_is_reached_by_three_is_public(void **state)
+static void address_reached_by_three_networks_is_public(void **state)
 {
 	struct lab *lab = lab_new();
 	struct node asker = node_new(lab, 9, false), servers[3];
@@ -234,7 +234,7 @@ static void request(struct lab *lab, struct swarm *from, struct node *to,
 	assert_int_equal(autonat_msg_decode(&talk->last, buf_bytes(&talk->heard)), 0);
 }
 
-static void nobody_answers_at_that_port(void **state)
+static void closed_port_is_answered_as_failed(void **state)
 {
 	struct lab *lab = lab_new();
 	struct node server = node_new(lab, 1, true);
@@ -264,7 +264,7 @@ static void nobody_answers_at_that_port(void **state)
 }
 
 /* An address that is not where we come from: the server dials after we have paid for it. */
-static void a_dial_elsewhere_is_paid_for(void **state)
+static void dial_to_another_address_costs_the_asker_data(void **state)
 {
 	struct lab *lab = lab_new();
 	struct node server = node_new(lab, 1, true), asker = node_new(lab, 9, false);
@@ -325,7 +325,7 @@ static bool dial_back(struct lab *lab, struct swarm *from, struct node *to, uint
 }
 
 /* It is asked, does not dial, and would have us believe that it did. */
-static void a_server_that_lies_proves_nothing(void **state)
+static void false_answer_of_a_server_proves_nothing(void **state)
 {
 	struct lab *lab = lab_new();
 	struct node asker = node_new(lab, 9, false), liar = { 0 }, other = { 0 };
@@ -367,7 +367,7 @@ static void a_server_that_lies_proves_nothing(void **state)
 }
 
 /* One peer may ask so often and one thing at a time. */
-static void who_asks_too_much_is_turned_away(void **state)
+static void peer_that_asks_too_often_is_refused(void **state)
 {
 	struct lab *lab = lab_new();
 	struct node server = node_new(lab, 1, true);
@@ -526,7 +526,7 @@ static void version_1_is_asked_where_there_is_no_other(void **state)
 }
 
 /* Whoever ends in the middle of it leaves nothing behind (the sanitizer looks). */
-static void it_may_end_at_any_time(void **state)
+static void closing_at_any_time_leaks_nothing(void **state)
 {
 	(void)state;
 	for (uint64_t ms = 1; ms < 60; ms += 3) {
@@ -545,15 +545,15 @@ static void it_may_end_at_any_time(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(who_is_reached_by_three_is_public),
-		cmocka_unit_test(nobody_answers_at_that_port),
-		cmocka_unit_test(a_dial_elsewhere_is_paid_for),
-		cmocka_unit_test(a_server_that_lies_proves_nothing),
-		cmocka_unit_test(who_asks_too_much_is_turned_away),
+		cmocka_unit_test(address_reached_by_three_networks_is_public),
+		cmocka_unit_test(closed_port_is_answered_as_failed),
+		cmocka_unit_test(dial_to_another_address_costs_the_asker_data),
+		cmocka_unit_test(false_answer_of_a_server_proves_nothing),
+		cmocka_unit_test(peer_that_asks_too_often_is_refused),
 		cmocka_unit_test(a_real_server_never_dials_loopback),
 		cmocka_unit_test(version_1_is_served),
 		cmocka_unit_test(version_1_is_asked_where_there_is_no_other),
-		cmocka_unit_test(it_may_end_at_any_time),
+		cmocka_unit_test(closing_at_any_time_leaks_nothing),
 	};
 
 	return cmocka_run_group_tests_name("net/autonat", tests, NULL, NULL);

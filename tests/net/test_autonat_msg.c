@@ -128,7 +128,7 @@ static void version_1_is_as_go_writes_it(void **state)
 }
 
 /* A message cut short is bad, or a shorter good one where a field had ended: never read past. */
-static void what_is_cut_short_does_no_harm(void **state)
+static void truncated_messages_are_never_read_past_their_end(void **state)
 {
 	static const char *const descs[] = {
 		"autonat v2 DialRequest nonce 0x1122334455667788",
@@ -203,7 +203,7 @@ static void fill(struct buf *message, const char *good, size_t len)
 	assert_int_equal(message->len, len);
 }
 
-static void longer_ones_than_the_limit_are_refused(void **state)
+static void messages_over_the_limit_are_refused(void **state)
 {
 	struct buf message = { 0 };
 
@@ -260,7 +260,7 @@ static void data_comes_in_pieces(void **state)
 	buf_release(&out);
 }
 
-static void of_two_messages_in_one_the_last_counts(void **state)
+static void last_of_two_messages_in_one_counts(void **state)
 {
 	struct autonat_msg msg;
 	struct buf both = { 0 };
@@ -286,11 +286,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(version_2_is_as_go_writes_it),
 		cmocka_unit_test(version_1_is_as_go_writes_it),
-		cmocka_unit_test(what_is_cut_short_does_no_harm),
+		cmocka_unit_test(truncated_messages_are_never_read_past_their_end),
 		cmocka_unit_test(addresses_over_the_limit_are_left_out),
-		cmocka_unit_test(longer_ones_than_the_limit_are_refused),
+		cmocka_unit_test(messages_over_the_limit_are_refused),
 		cmocka_unit_test(data_comes_in_pieces),
-		cmocka_unit_test(of_two_messages_in_one_the_last_counts),
+		cmocka_unit_test(last_of_two_messages_in_one_counts),
 	};
 
 	return cmocka_run_group_tests_name("net/autonat_msg", tests, NULL, NULL);

@@ -58,7 +58,7 @@ static bool dial_back(struct autonat_probe *probe, uint64_t nonce, const char *l
 	return autonat_probe_dialed(probe, nonce, &addr);
 }
 
-static void the_nonce_proves_it(void **state)
+static void right_nonce_proves_the_address(void **state)
 {
 	struct autonat_probe probe = asked();
 
@@ -125,7 +125,7 @@ static void a_connection_to_another_address_proves_nothing(void **state)
 	autonat_probe_release(&probe);
 }
 
-static void servers_say_no_in_several_ways(void **state)
+static void each_refusal_gives_its_state(void **state)
 {
 	static const struct {
 		int status, dial_status;
@@ -149,7 +149,7 @@ static void servers_say_no_in_several_ways(void **state)
 	}
 }
 
-static void nonsense_ends_it(void **state)
+static void nonsense_in_a_response_ends_the_probe(void **state)
 {
 	static const struct {
 		uint32_t index;
@@ -192,7 +192,7 @@ static int want(struct autonat_probe *probe, uint32_t index, uint64_t bytes, str
 	return err;
 }
 
-static void data_is_sent_once_and_not_without_end(void **state)
+static void data_is_sent_once_and_within_its_limit(void **state)
 {
 	struct autonat_probe probe = asked();
 	struct buf out = { 0 };
@@ -224,12 +224,12 @@ static void data_is_sent_once_and_not_without_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_nonce_proves_it),
+		cmocka_unit_test(right_nonce_proves_the_address),
 		cmocka_unit_test(another_nonce_proves_nothing),
 		cmocka_unit_test(a_connection_to_another_address_proves_nothing),
-		cmocka_unit_test(servers_say_no_in_several_ways),
-		cmocka_unit_test(nonsense_ends_it),
-		cmocka_unit_test(data_is_sent_once_and_not_without_end),
+		cmocka_unit_test(each_refusal_gives_its_state),
+		cmocka_unit_test(nonsense_in_a_response_ends_the_probe),
+		cmocka_unit_test(data_is_sent_once_and_within_its_limit),
 	};
 
 	return cmocka_run_group_tests_name("net/autonat_probe", tests, NULL, NULL);

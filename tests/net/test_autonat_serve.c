@@ -86,7 +86,7 @@ static struct autonat_msg answer(struct room *room)
 	return msg;
 }
 
-static void who_asks_about_his_own_address_is_dialed(void **state)
+static void asker_is_dialled_at_its_own_address(void **state)
 {
 	const char *const addrs[] = { "/ip4/10.0.0.1/tcp/1", "/ip4/8.8.8.8/tcp/4001/p2p/" ME,
 				      "/ip4/8.8.4.4/tcp/1" };
@@ -113,7 +113,7 @@ static void who_asks_about_his_own_address_is_dialed(void **state)
 }
 
 /* Nobody makes us look into our own house, or his. */
-static void what_is_not_public_is_never_dialed(void **state)
+static void address_that_is_not_public_is_never_dialled(void **state)
 {
 	static const char *const froms[] = { "/ip4/8.8.8.8/tcp/5", "/ip4/127.0.0.1/tcp/5",
 					     "/ip4/10.0.0.1/tcp/5", "/ip6/::1/tcp/5" };
@@ -139,7 +139,7 @@ static void what_is_not_public_is_never_dialed(void **state)
 	room_clear(&room);
 }
 
-static void only_so_many_addresses_are_looked_at(void **state)
+static void addresses_over_the_limit_are_ignored(void **state)
 {
 	struct multiaddr addrs[AUTONAT_ADDRS_MAX];
 	struct buf in = { 0 }, part = { 0 };
@@ -193,7 +193,7 @@ static size_t pay(struct room *room, size_t piece, int *err)
 	return room->serve.state == SERVE_DIAL ? sent : 0;
 }
 
-static void who_asks_about_another_address_pays_first(void **state)
+static void dial_to_another_address_needs_data_first(void **state)
 {
 	struct room room = { 0 };
 	int err;
@@ -222,7 +222,7 @@ static void who_asks_about_another_address_pays_first(void **state)
 	room_clear(&room);
 }
 
-static void who_pays_in_crumbs_or_not_at_all_is_not_served(void **state)
+static void data_in_tiny_pieces_or_none_is_refused(void **state)
 {
 	struct room room = { 0 };
 	struct buf in = { 0 };
@@ -249,7 +249,7 @@ static void who_pays_in_crumbs_or_not_at_all_is_not_served(void **state)
 	room_clear(&room);
 }
 
-static void dials_to_others_are_few(void **state)
+static void dials_to_other_addresses_are_limited_per_minute(void **state)
 {
 	struct room room = { .now_ms = 5 };
 
@@ -334,12 +334,12 @@ static void version_1_dials_the_asker_alone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(who_asks_about_his_own_address_is_dialed),
-		cmocka_unit_test(what_is_not_public_is_never_dialed),
-		cmocka_unit_test(only_so_many_addresses_are_looked_at),
-		cmocka_unit_test(who_asks_about_another_address_pays_first),
-		cmocka_unit_test(who_pays_in_crumbs_or_not_at_all_is_not_served),
-		cmocka_unit_test(dials_to_others_are_few),
+		cmocka_unit_test(asker_is_dialled_at_its_own_address),
+		cmocka_unit_test(address_that_is_not_public_is_never_dialled),
+		cmocka_unit_test(addresses_over_the_limit_are_ignored),
+		cmocka_unit_test(dial_to_another_address_needs_data_first),
+		cmocka_unit_test(data_in_tiny_pieces_or_none_is_refused),
+		cmocka_unit_test(dials_to_other_addresses_are_limited_per_minute),
 		cmocka_unit_test(requests_are_counted_per_peer_and_in_all),
 		cmocka_unit_test(version_1_dials_the_asker_alone),
 	};

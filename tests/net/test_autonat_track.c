@@ -122,7 +122,7 @@ static void three_networks_must_agree(void **state)
 	assert_int_equal(autonat_track_verdict(track), REACH_PUBLIC);
 }
 
-static void what_is_sure_is_asked_seldom(void **state)
+static void settled_address_is_asked_about_once_an_hour(void **state)
 {
 	struct autonat_track *track = two_addrs();
 	const struct autonat_tracked *first = &track->at[0];
@@ -142,7 +142,7 @@ static void what_is_sure_is_asked_seldom(void **state)
 	assert_int_equal(autonat_track_due_ms(first, 11 + HOUR_MS), 11 + HOUR_MS);
 }
 
-static void what_is_old_is_forgotten(void **state)
+static void outcomes_are_forgotten_after_hours(void **state)
 {
 	struct autonat_track *track = two_addrs();
 
@@ -156,7 +156,7 @@ static void what_is_old_is_forgotten(void **state)
 	assert_int_equal(autonat_track_verdict(track), REACH_UNKNOWN);
 }
 
-static void who_is_refused_rests(void **state)
+static void address_refused_repeatedly_rests(void **state)
 {
 	struct autonat_track *track = two_addrs();
 	struct autonat_tracked *first = &track->at[0];
@@ -261,9 +261,9 @@ int main(void)
 		cmocka_unit_test(only_plain_public_addresses_are_public),
 		cmocka_unit_test(addresses_are_compared_and_joined),
 		cmocka_unit_test(three_networks_must_agree),
-		cmocka_unit_test(what_is_sure_is_asked_seldom),
-		cmocka_unit_test(what_is_old_is_forgotten),
-		cmocka_unit_test(who_is_refused_rests),
+		cmocka_unit_test(settled_address_is_asked_about_once_an_hour),
+		cmocka_unit_test(outcomes_are_forgotten_after_hours),
+		cmocka_unit_test(address_refused_repeatedly_rests),
 		cmocka_unit_test(addresses_change),
 		cmocka_unit_test(four_observers_must_agree),
 		cmocka_unit_test(observers_are_bounded),

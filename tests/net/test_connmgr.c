@@ -73,7 +73,7 @@ static void protection_is_counted_by_name(void **state)
 	connmgr_free(mgr);
 }
 
-static void trimming_spares_who_is_worth_it(void **state)
+static void trimming_spares_peers_of_worth(void **state)
 {
 	struct connmgr *mgr = connmgr_new();
 	struct peer_id ids[6];
@@ -100,7 +100,7 @@ static void trimming_spares_who_is_worth_it(void **state)
 	connmgr_free(mgr);
 }
 
-static void many_protected_ones_are_not_the_end_of_all_others(void **state)
+static void protected_connections_do_not_count_against_others(void **state)
 {
 	struct connmgr *mgr = connmgr_new();
 	struct peer_id ids[10];
@@ -203,7 +203,7 @@ static void ip6_is_counted_by_network(void **state)
 }
 
 /* Who owns a large network dials once from each of its parts: that must not shut the door for others. */
-static void many_networks_shut_nobody_out(void **state)
+static void many_networks_of_one_owner_do_not_shut_out_others(void **state)
 {
 	struct connmgr *mgr = connmgr_new();
 	struct multiaddr home = addr("/ip4/203.0.113.5/tcp/1"), other = addr("/ip4/203.0.113.6/tcp/1");
@@ -259,13 +259,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(worth_is_the_sum_of_tags),
 		cmocka_unit_test(protection_is_counted_by_name),
-		cmocka_unit_test(trimming_spares_who_is_worth_it),
-		cmocka_unit_test(many_protected_ones_are_not_the_end_of_all_others),
+		cmocka_unit_test(trimming_spares_peers_of_worth),
+		cmocka_unit_test(protected_connections_do_not_count_against_others),
 		cmocka_unit_test(tags_are_told_as_far_as_they_fit),
 		cmocka_unit_test(one_address_gets_eight_connections),
 		cmocka_unit_test(new_connections_are_rated),
 		cmocka_unit_test(ip6_is_counted_by_network),
-		cmocka_unit_test(many_networks_shut_nobody_out),
+		cmocka_unit_test(many_networks_of_one_owner_do_not_shut_out_others),
 		cmocka_unit_test(handshakes_are_rated),
 	};
 	return cmocka_run_group_tests_name("net/connmgr", tests, NULL, NULL);

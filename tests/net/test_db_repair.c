@@ -201,7 +201,7 @@ static void keep_good(void)
 	free(command);
 }
 
-static void a_good_one_passes(void **state)
+static void undamaged_db_passes_the_check(void **state)
 {
 	struct db_salvage salvage;
 	struct db *db;
@@ -266,7 +266,7 @@ static void nothing_is_lost_with_first_pages(void **state)
 }
 
 /* A check of one that is open; the next opening saves. */
-static void a_check_finds_it(void **state)
+static void check_of_an_open_db_finds_damage(void **state)
 {
 	struct db_salvage salvage = { 0 };
 	struct random random = random_seeded(3);
@@ -293,7 +293,7 @@ static void a_check_finds_it(void **state)
 }
 
 /* The head of a large value tells LMDB how many pages to free. */
-static void a_rotten_head_frees_nothing(void **state)
+static void damaged_head_of_a_large_value_frees_no_pages(void **state)
 {
 	uint8_t wrong[4] = { 9, 9, 9, 0 };
 	struct db_salvage salvage = { 0 };
@@ -452,13 +452,13 @@ static void taken_in(bool sums)
 	}
 }
 
-static void without_sums(void **state)
+static void db_without_sums_is_converted(void **state)
 {
 	(void)state;
 	taken_in(false);
 }
 
-static void with_sums(void **state)
+static void db_with_sums_is_converted(void **state)
 {
 	(void)state;
 	taken_in(true);
@@ -475,7 +475,7 @@ static void hold(int ready)
 }
 
 /* It would go on with records it does not know. */
-static void not_while_an_older_program_has_it(void **state)
+static void old_db_is_not_converted_while_an_older_program_has_it_open(void **state)
 {
 	int ready[2];
 	struct db *db;
@@ -509,7 +509,7 @@ static void open_as_a_child(void)
 }
 
 /* Killed anywhere, or several at once: all is there. */
-static void taking_in_may_be_killed(void **state)
+static void killed_conversion_loses_nothing(void **state)
 {
 	struct db *db;
 
@@ -529,7 +529,7 @@ static void taking_in_may_be_killed(void **state)
 	db_close(db);
 }
 
-static void taken_in_by_many_at_once(void **state)
+static void old_db_is_converted_once_by_many_processes(void **state)
 {
 	pid_t children[4];
 	int status, worst = 0;
@@ -549,7 +549,7 @@ static void taken_in_by_many_at_once(void **state)
 }
 
 /* What a later version has made of it this one leaves alone. */
-static void a_newer_one_is_refused(void **state)
+static void db_of_a_newer_version_is_refused(void **state)
 {
 	struct db_txn *txn;
 	struct db *db;
@@ -567,18 +567,21 @@ static void a_newer_one_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_good_one_passes, setup, teardown),
+		cmocka_unit_test_setup_teardown(undamaged_db_passes_the_check, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_is_lost_with_branches, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_is_lost_with_first_pages, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_check_finds_it, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_rotten_head_frees_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(check_of_an_open_db_finds_damage, setup, teardown),
+		cmocka_unit_test_setup_teardown(damaged_head_of_a_large_value_frees_no_pages,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(damaged_copies, setup, teardown),
-		cmocka_unit_test_setup_teardown(without_sums, setup, teardown),
-		cmocka_unit_test_setup_teardown(with_sums, setup, teardown),
-		cmocka_unit_test_setup_teardown(not_while_an_older_program_has_it, setup, teardown),
-		cmocka_unit_test_setup_teardown(taking_in_may_be_killed, setup, teardown),
-		cmocka_unit_test_setup_teardown(taken_in_by_many_at_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_newer_one_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(db_without_sums_is_converted, setup, teardown),
+		cmocka_unit_test_setup_teardown(db_with_sums_is_converted, setup, teardown),
+		cmocka_unit_test_setup_teardown(old_db_is_not_converted_while_an_older_program_has_it_open,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(killed_conversion_loses_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(old_db_is_converted_once_by_many_processes,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(db_of_a_newer_version_is_refused, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("net/db_repair", tests, NULL, NULL);

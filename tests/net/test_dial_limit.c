@@ -69,7 +69,7 @@ static bool room(struct dial_limit *limit, const char *text, uint64_t now_ms)
 	return dial_limit_room(limit, &addr, now_ms);
 }
 
-static void one_ip_is_tried_so_often_a_minute(void **state)
+static void attempts_at_one_ip_are_limited_per_minute(void **state)
 {
 	struct dial_limit *limit = dial_limit_new();
 	struct multiaddr addr = addr_of("/ip4/1.2.3.4/tcp/9");
@@ -118,7 +118,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(failures_grow_the_wait),
-		cmocka_unit_test(one_ip_is_tried_so_often_a_minute),
+		cmocka_unit_test(attempts_at_one_ip_are_limited_per_minute),
 		cmocka_unit_test(the_oldest_count_makes_room),
 	};
 	return cmocka_run_group_tests_name("net/dial_limit", tests, NULL, NULL);

@@ -119,7 +119,7 @@ static void on_opened(void *ctx, int err, struct stream *stream, const char *pro
 }
 
 /* Never in one read with it: js-libp2p would lose the answer. */
-static void the_end_comes_after_the_answer(void **state)
+static void end_of_stream_comes_in_a_later_read_than_the_answer(void **state)
 {
 	struct lab *lab = lab_new();
 	struct swarm *a = lab_swarm(lab, 1, NULL, NULL), *b = lab_swarm(lab, 2, NULL, NULL);
@@ -267,7 +267,7 @@ static void a_strangers_record_is_ignored(void **state)
 	identity_free(stranger);
 }
 
-static void a_peer_that_never_ends_is_left(void **state)
+static void peer_that_never_ends_its_answer_is_given_up(void **state)
 {
 	struct script script = { .hang = true };
 	struct watcher at_a;
@@ -348,11 +348,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_side_learns_of_the_other),
 		cmocka_unit_test(changes_are_pushed),
-		cmocka_unit_test(the_end_comes_after_the_answer),
+		cmocka_unit_test(end_of_stream_comes_in_a_later_read_than_the_answer),
 		cmocka_unit_test(malformed_answers_are_dropped),
 		cmocka_unit_test(protocols_and_addresses_are_capped),
 		cmocka_unit_test(a_strangers_record_is_ignored),
-		cmocka_unit_test(a_peer_that_never_ends_is_left),
+		cmocka_unit_test(peer_that_never_ends_its_answer_is_given_up),
 		cmocka_unit_test(questions_are_rated),
 	};
 	return cmocka_run_group_tests_name("net/identify", tests, NULL, NULL);

@@ -127,7 +127,7 @@ static void exponents_are_judged_by_their_bytes(void **state)
 
 /* The counter counts: within the limits the decoder still computes nothing, and verifying begins
  * with a call. */
-static void only_good_keys_get_as_far(void **state)
+static void good_keys_reach_openssl(void **state)
 {
 	const uint8_t signature[MODULUS_MAX] = { 1 };
 	struct public_key key;
@@ -151,7 +151,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sizes_are_judged_by_their_bytes),
 		cmocka_unit_test(exponents_are_judged_by_their_bytes),
-		cmocka_unit_test(only_good_keys_get_as_far),
+		cmocka_unit_test(good_keys_reach_openssl),
 	};
 
 	return cmocka_run_group_tests_name("net/key_refusal", tests, NULL, NULL);

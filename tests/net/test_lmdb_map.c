@@ -101,7 +101,7 @@ static void held_map_stays_where_it_is(void **state)
 	assert_int_equal(lmdb_map_move(&rig->map, rig->env, 4 * MIB, 10), 0);
 }
 
-static void more_than_there_is_leaves_the_map_as_it_was(void **state)
+static void growing_beyond_the_address_space_changes_nothing(void **state)
 {
 	struct rig *rig = *state;
 
@@ -130,7 +130,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(full_map_has_room_after_it_moved, setup, teardown),
 		cmocka_unit_test_setup_teardown(held_map_stays_where_it_is, setup, teardown),
-		cmocka_unit_test_setup_teardown(more_than_there_is_leaves_the_map_as_it_was, setup, teardown),
+		cmocka_unit_test_setup_teardown(growing_beyond_the_address_space_changes_nothing,
+						setup, teardown),
 		cmocka_unit_test(sizes_to_try_become_smaller_and_end),
 	};
 

@@ -155,7 +155,7 @@ static void number_in_use_is_refused_and_free_again_after_close(void **state)
 	room_free(&room);
 }
 
-static void nobody_at_a_number_refuses(void **state)
+static void dial_to_a_number_nobody_listens_at_is_refused(void **state)
 {
 	struct room room = room_new();
 	struct swarm *a = memory_swarm(&room, 1, "/memory/1"), *b = memory_swarm(&room, 2, "/memory/2");
@@ -191,7 +191,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(three_megabytes_are_echoed),
 		cmocka_unit_test(number_in_use_is_refused_and_free_again_after_close),
-		cmocka_unit_test(nobody_at_a_number_refuses),
+		cmocka_unit_test(dial_to_a_number_nobody_listens_at_is_refused),
 		cmocka_unit_test(peer_that_closes_is_noticed),
 	};
 

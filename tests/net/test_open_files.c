@@ -36,7 +36,7 @@ static int dial_known(struct lab *lab, struct swarm *from, struct swarm *to)
 	return outcome.err;
 }
 
-static void what_cannot_be_dialled_for_lack_of_files_is_not_left_alone(void **state)
+static void dial_failed_for_lack_of_descriptors_does_not_back_off(void **state)
 {
 	struct lab *lab = lab_new();
 	struct swarm *a = lab_swarm(lab, 1, NULL, NULL), *b = lab_swarm(lab, 2, NULL, NULL);
@@ -60,7 +60,7 @@ static int connect_fd(int fd, const struct multiaddr *addr)
 	return connect(fd, (struct sockaddr *)&to, sizeof(struct sockaddr_in));
 }
 
-static void who_connects_is_served_when_there_are_files_again(void **state)
+static void waiting_connections_are_accepted_when_descriptors_return(void **state)
 {
 	struct lab *lab = lab_new();
 	struct swarm *a = lab_swarm(lab, 1, NULL, NULL);
@@ -113,8 +113,8 @@ static void no_more_sockets_are_used_than_allowed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_cannot_be_dialled_for_lack_of_files_is_not_left_alone),
-		cmocka_unit_test(who_connects_is_served_when_there_are_files_again),
+		cmocka_unit_test(dial_failed_for_lack_of_descriptors_does_not_back_off),
+		cmocka_unit_test(waiting_connections_are_accepted_when_descriptors_return),
 		cmocka_unit_test(no_more_sockets_are_used_than_allowed),
 	};
 

@@ -187,7 +187,7 @@ static void bad_records_are_left_out(void **state)
 }
 
 /* Addresses that somebody made up push each other out, not those that answered. */
-static void hearsay_pushes_out_hearsay(void **state)
+static void unproven_peers_push_out_only_unproven_ones(void **state)
 {
 	struct timers *timers = timers_new();
 	struct peerstore *store = peerstore_new(timers, NULL);
@@ -230,7 +230,7 @@ int main(void)
 		cmocka_unit_test(peers_are_bounded),
 		cmocka_unit_test(good_addresses_survive_a_restart),
 		cmocka_unit_test(bad_records_are_left_out),
-		cmocka_unit_test(hearsay_pushes_out_hearsay),
+		cmocka_unit_test(unproven_peers_push_out_only_unproven_ones),
 	};
 	return cmocka_run_group_tests_name("net/peerstore", tests, NULL, NULL);
 }

@@ -35,7 +35,7 @@ static void a_ping_is_echoed(void **state)
 	lab_free(lab);
 }
 
-static void an_unreachable_peer_is_told(void **state)
+static void ping_of_an_unreachable_peer_fails(void **state)
 {
 	struct lab *lab = lab_new();
 	struct swarm *a = lab_swarm(lab, 1, NULL, NULL), *b = lab_swarm(lab, 2, NULL, NULL);
@@ -176,7 +176,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_ping_is_echoed),
-		cmocka_unit_test(an_unreachable_peer_is_told),
+		cmocka_unit_test(ping_of_an_unreachable_peer_fails),
 		cmocka_unit_test(pieces_are_echoed_when_whole),
 		cmocka_unit_test(two_streams_per_peer),
 		cmocka_unit_test(a_wrong_echo_is_an_error),

@@ -90,7 +90,7 @@ static void the_rate_holds(void **state)
 	}
 }
 
-static void turns_go_round(void **state)
+static void users_get_equal_shares(void **state)
 {
 	enum { USERS = 7 };
 	struct user users[USERS];
@@ -116,7 +116,7 @@ static void turns_go_round(void **state)
 	stop(&f);
 }
 
-static void debt_is_waited_for(void **state)
+static void debt_delays_the_next_user(void **state)
 {
 	struct fixture f;
 	struct user user;
@@ -151,7 +151,7 @@ static void an_idle_bucket_saves_little(void **state)
 	stop(&f);
 }
 
-static void extremes(void **state)
+static void smallest_and_largest_rates_work(void **state)
 {
 	struct fixture f;
 	struct user user;
@@ -175,9 +175,12 @@ static void extremes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(no_limit_costs_nothing), cmocka_unit_test(the_rate_holds),
-		cmocka_unit_test(turns_go_round),	  cmocka_unit_test(debt_is_waited_for),
-		cmocka_unit_test(an_idle_bucket_saves_little), cmocka_unit_test(extremes),
+		cmocka_unit_test(no_limit_costs_nothing),
+		cmocka_unit_test(the_rate_holds),
+		cmocka_unit_test(users_get_equal_shares),
+		cmocka_unit_test(debt_delays_the_next_user),
+		cmocka_unit_test(an_idle_bucket_saves_little),
+		cmocka_unit_test(smallest_and_largest_rates_work),
 	};
 
 	return cmocka_run_group_tests_name("net/rate", tests, NULL, NULL);

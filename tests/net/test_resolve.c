@@ -335,7 +335,7 @@ static void dnsaddr_is_followed_for_the_peer(void **state)
 	assert_true(has(&found, "/ip4/127.0.0.8/tcp/8"));
 }
 
-static void recursion_ends(void **state)
+static void dnsaddr_loop_ends_at_the_depth_limit(void **state)
 {
 	unsigned before = atomic_load(&server.asked);
 
@@ -427,7 +427,7 @@ int main(void)
 		cmocka_unit_test(cancelled_and_closed_lookups_are_silent),
 		cmocka_unit_test(hosts_become_addresses),
 		cmocka_unit_test(dnsaddr_is_followed_for_the_peer),
-		cmocka_unit_test(recursion_ends),
+		cmocka_unit_test(dnsaddr_loop_ends_at_the_depth_limit),
 		cmocka_unit_test(heard_names_lead_to_public_addresses),
 		cmocka_unit_test(heard_names_leave_slots_for_the_users),
 		cmocka_unit_test(a_dial_goes_through_a_name),

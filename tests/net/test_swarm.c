@@ -285,7 +285,7 @@ static int look(void *ctx, const struct swarm_peer *peer)
 	return 1;
 }
 
-static void a_peers_life_is_told(void **state)
+static void watches_hear_of_connect_identify_and_disconnect(void **state)
 {
 	struct lab *lab = lab_new();
 	struct swarm *a = lab_swarm(lab, 1, NULL, NULL), *b = lab_swarm(lab, 2, NULL, NULL);
@@ -479,7 +479,7 @@ int main(void)
 		cmocka_unit_test(a_reset_is_told_to_the_other_side),
 		cmocka_unit_test(an_unknown_protocol_is_refused),
 		cmocka_unit_test(streams_per_peer_are_limited),
-		cmocka_unit_test(a_peers_life_is_told),
+		cmocka_unit_test(watches_hear_of_connect_identify_and_disconnect),
 		cmocka_unit_test(closing_a_swarm_ends_everything),
 		cmocka_unit_test(one_connection_serves_both_ways),
 		cmocka_unit_test(simultaneous_dials_lose_nothing),

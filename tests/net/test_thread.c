@@ -20,7 +20,7 @@ static void *tell_mask(void *ctx)
 	return NULL;
 }
 
-static void signals_are_for_others(void **state)
+static void new_thread_blocks_signals(void **state)
 {
 	sigset_t before, after, its;
 	pthread_t thread;
@@ -78,7 +78,7 @@ static void faults_reach_their_handler(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(signals_are_for_others),
+		cmocka_unit_test(new_thread_blocks_signals),
 		cmocka_unit_test(faults_reach_their_handler),
 	};
 

@@ -134,7 +134,7 @@ static void callback_may_stop_another_that_is_due(void **state)
 	timers_free(timers);
 }
 
-static void never_is_never(void **state)
+static void timer_started_for_never_does_not_fire(void **state)
 {
 	struct timers *timers = timers_new();
 	struct run a = { 0 }, b = { 0 };
@@ -214,7 +214,7 @@ int main(void)
 		cmocka_unit_test(stop_and_move),
 		cmocka_unit_test(started_in_a_round_waits_for_the_next),
 		cmocka_unit_test(callback_may_stop_another_that_is_due),
-		cmocka_unit_test(never_is_never),
+		cmocka_unit_test(timer_started_for_never_does_not_fire),
 		cmocka_unit_test(delay_counts_from_the_drivers_clock),
 		cmocka_unit_test(random_history_fires_all_in_order),
 	};

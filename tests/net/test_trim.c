@@ -54,7 +54,7 @@ static void freed_pages_go_back(void **state)
 	timers_free(timers);
 }
 
-static void it_goes_on_until_it_is_stopped(void **state)
+static void timer_goes_on_until_it_is_stopped(void **state)
 {
 	struct timers *timers = timers_new();
 	struct trim trim = { 0 };
@@ -76,7 +76,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(freed_pages_go_back),
-		cmocka_unit_test(it_goes_on_until_it_is_stopped),
+		cmocka_unit_test(timer_goes_on_until_it_is_stopped),
 	};
 
 	return cmocka_run_group_tests_name("net/trim", tests, NULL, NULL);

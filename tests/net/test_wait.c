@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-static void deadline_ends_it(void **state)
+static void deadline_ends_the_wait(void **state)
 {
 	struct wait wait;
 
@@ -63,7 +63,7 @@ static void *cancel_it(void *ctx)
 	return NULL;
 }
 
-static void another_thread_ends_it(void **state)
+static void another_thread_ends_the_wait(void **state)
 {
 	struct wait wait;
 	pthread_t thread;
@@ -88,7 +88,7 @@ static void on_signal(int number)
 	wait_cancel(&signalled);
 }
 
-static void signal_handler_ends_it(void **state)
+static void signal_handler_ends_the_wait(void **state)
 {
 	struct sigaction action = { .sa_handler = on_signal };
 
@@ -104,10 +104,10 @@ static void signal_handler_ends_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(deadline_ends_it),
+		cmocka_unit_test(deadline_ends_the_wait),
 		cmocka_unit_test(wake_before_sleep_is_kept_and_start_forgets),
-		cmocka_unit_test(another_thread_ends_it),
-		cmocka_unit_test(signal_handler_ends_it),
+		cmocka_unit_test(another_thread_ends_the_wait),
+		cmocka_unit_test(signal_handler_ends_the_wait),
 	};
 	return cmocka_run_group_tests_name("net/wait", tests, NULL, NULL);
 }
