@@ -18,7 +18,7 @@ static void on_open(void *ctx, int err, struct stream *stream, const char *proto
 }
 
 /* A million blocks of no bytes, two bytes each of the message: each would cost a hash and a look into the store. */
-static void what_was_not_asked_for_is_not_hashed(void **state)
+static void unwanted_blocks_are_not_hashed(void **state)
 {
 	(void)state;
 	struct fixture *f = start(1);
@@ -56,7 +56,7 @@ static void take_nothing(void *ctx, struct stream *stream)
 }
 
 /* It wants a block larger than a window and opens none. */
-static void who_takes_nothing_is_left(void **state)
+static void peer_that_takes_no_bytes_is_disconnected(void **state)
 {
 	(void)state;
 	struct exchange_config config = { .serve_stall_ms = 200 };
@@ -92,8 +92,8 @@ static void who_takes_nothing_is_left(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_was_not_asked_for_is_not_hashed),
-		cmocka_unit_test(who_takes_nothing_is_left),
+		cmocka_unit_test(unwanted_blocks_are_not_hashed),
+		cmocka_unit_test(peer_that_takes_no_bytes_is_disconnected),
 	};
 
 	return cmocka_run_group_tests_name("exchange/arrive", tests, NULL, NULL);

@@ -9,7 +9,7 @@
 #define PIECE (256u * 1024)
 #define MESSAGE (MIB + PIECE) /* of a response, with the block that passes the mark */
 
-static void the_sum_counts_once(void **state)
+static void bytes_asked_and_arriving_count_once(void **state)
 {
 	struct bitswap_budget budget = { .max = 100 };
 
@@ -29,7 +29,7 @@ static void the_sum_counts_once(void **state)
 	assert_int_equal(budget.peak, 70);
 }
 
-static void half_is_for_each(void **state)
+static void fetching_and_serving_get_half_of_the_budget_each(void **state)
 {
 	struct bitswap_budget budget = { .max = 100, .asked = 40, .sending = 70 };
 
@@ -66,7 +66,7 @@ static void connect_all(struct fixture *f)
 		loop_run_for(f->lab->loop, 5);
 }
 
-static void a_reader_stays_below(void **state)
+static void fetching_stays_below_the_budget(void **state)
 {
 	struct exchange_config config = { .in_flight_max = 4 * MIB };
 	struct fixture *f = start(2);
@@ -87,7 +87,7 @@ static void a_reader_stays_below(void **state)
 	stop(f);
 }
 
-static void a_server_stays_below(void **state)
+static void serving_stays_below_the_budget(void **state)
 {
 	struct exchange_config config = { .in_flight_max = 4 * MIB };
 	struct fixture *f = xnew(struct fixture);
@@ -107,7 +107,7 @@ static void a_server_stays_below(void **state)
 }
 
 /* Far more than the budget each, and far more than they were expected to be. */
-static void big_blocks_pass_a_small_budget(void **state)
+static void blocks_larger_than_the_budget_still_arrive(void **state)
 {
 	struct exchange_config config = { .in_flight_max = 1 };
 	struct fixture *f = xnew(struct fixture);
@@ -177,7 +177,7 @@ static uint64_t owed(struct node *node)
 	return budget->arriving + budget->hashing + budget->held + store_queued(node->store);
 }
 
-static void a_still_disk_stops_the_senders(void **state)
+static void blocked_disk_stops_the_peers_that_were_asked(void **state)
 {
 	struct exchange_config config = { .in_flight_max = 16 * MIB };
 	struct fixture *f = start(2);
@@ -223,7 +223,7 @@ static void write_part(struct raw *raw, size_t len, size_t given)
 }
 
 /* Who sends without being asked stays on it, as its window is closed with the rest. */
-static void a_still_disk_stops_a_flood(void **state)
+static void blocked_disk_stops_a_peer_that_was_not_asked(void **state)
 {
 	struct exchange_config config = { .in_flight_max = 8 * MIB };
 	struct fixture *f = start(2);
@@ -255,7 +255,7 @@ static void a_still_disk_stops_a_flood(void **state)
 }
 
 /* Messages without an end: who has most of them loses them, and nobody else. */
-static void parts_are_bounded(void **state)
+static void peer_with_most_unfinished_bytes_loses_its_streams(void **state)
 {
 	struct exchange_config config = { .in_flight_max = MIB };
 	struct fixture *f = start(2);
@@ -285,7 +285,7 @@ static void parts_are_bounded(void **state)
 }
 
 /* Who ends its gets, or leaves, gives back what it had. */
-static void what_ends_gives_back(void **state)
+static void ended_gets_and_lost_peers_give_their_budget_back(void **state)
 {
 	struct exchange_config config = { .in_flight_max = 4 * MIB };
 	struct fixture *f = start(1);
@@ -365,15 +365,15 @@ static void sessions_above_the_limit_share_one(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_sum_counts_once),
-		cmocka_unit_test(half_is_for_each),
-		cmocka_unit_test(a_reader_stays_below),
-		cmocka_unit_test(a_server_stays_below),
-		cmocka_unit_test(big_blocks_pass_a_small_budget),
-		cmocka_unit_test(a_still_disk_stops_the_senders),
-		cmocka_unit_test(a_still_disk_stops_a_flood),
-		cmocka_unit_test(parts_are_bounded),
-		cmocka_unit_test(what_ends_gives_back),
+		cmocka_unit_test(bytes_asked_and_arriving_count_once),
+		cmocka_unit_test(fetching_and_serving_get_half_of_the_budget_each),
+		cmocka_unit_test(fetching_stays_below_the_budget),
+		cmocka_unit_test(serving_stays_below_the_budget),
+		cmocka_unit_test(blocks_larger_than_the_budget_still_arrive),
+		cmocka_unit_test(blocked_disk_stops_the_peers_that_were_asked),
+		cmocka_unit_test(blocked_disk_stops_a_peer_that_was_not_asked),
+		cmocka_unit_test(peer_with_most_unfinished_bytes_loses_its_streams),
+		cmocka_unit_test(ended_gets_and_lost_peers_give_their_budget_back),
 		cmocka_unit_test(sessions_above_the_limit_share_one),
 	};
 

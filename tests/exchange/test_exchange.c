@@ -127,7 +127,7 @@ static void two_providers_share_the_work(void **state)
 	stop(f);
 }
 
-static void peer_may_vanish(void **state)
+static void fetch_goes_on_when_a_peer_vanishes(void **state)
 {
 	(void)state;
 	struct fixture *f = start(3);
@@ -152,7 +152,7 @@ static void peer_may_vanish(void **state)
 }
 
 /* Without routing, too: somebody may connect. */
-static void with_nobody_to_ask_it_waits_until_the_deadline(void **state)
+static void without_peers_a_get_waits_until_its_deadline(void **state)
 {
 	(void)state;
 	struct fixture *f = start(2);
@@ -374,8 +374,8 @@ int main(void)
 		cmocka_unit_test(late_block_is_pushed),
 		cmocka_unit_test(fetched_block_is_passed_on),
 		cmocka_unit_test(two_providers_share_the_work),
-		cmocka_unit_test(peer_may_vanish),
-		cmocka_unit_test(with_nobody_to_ask_it_waits_until_the_deadline),
+		cmocka_unit_test(fetch_goes_on_when_a_peer_vanishes),
+		cmocka_unit_test(without_peers_a_get_waits_until_its_deadline),
 		cmocka_unit_test(the_only_source_is_dialled_again),
 		cmocka_unit_test(free_ends_every_get),
 		cmocka_unit_test(unwanted_blocks_are_not_stored),

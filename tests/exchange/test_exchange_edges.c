@@ -112,7 +112,7 @@ static unsigned visitors(int listener)
 }
 
 /* A false record, found again by every search, does not have us dial its victim each time. */
-static void a_false_provider_is_left_alone(void **state)
+static void address_in_a_false_provider_record_is_not_dialled_again(void **state)
 {
 	(void)state;
 	struct sockaddr_in in = { .sin_family = AF_INET,
@@ -149,7 +149,7 @@ static void a_false_provider_is_left_alone(void **state)
 	stop(f);
 }
 
-static void silence_asks_routing(void **state)
+static void silent_peers_make_a_session_ask_routing(void **state)
 {
 	(void)state;
 	struct exchange_config config = { .provider_delay_ms = 30 };
@@ -240,7 +240,7 @@ static const struct store_ops tight_ops = {
 };
 
 /* Everything arrives and everything is stored, however often the store has no room. */
-static void full_store_stops_the_reading(void **state)
+static void full_store_pauses_reading_and_loses_nothing(void **state)
 {
 	(void)state;
 	struct tight tight = { .store = { &tight_ops }, .inner = store_new_memory() };
@@ -315,9 +315,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(routing_finds_the_provider),
-		cmocka_unit_test(a_false_provider_is_left_alone),
-		cmocka_unit_test(silence_asks_routing),
-		cmocka_unit_test(full_store_stops_the_reading),
+		cmocka_unit_test(address_in_a_false_provider_record_is_not_dialled_again),
+		cmocka_unit_test(silent_peers_make_a_session_ask_routing),
+		cmocka_unit_test(full_store_pauses_reading_and_loses_nothing),
 		cmocka_unit_test(busy_writer_bounds_what_is_held),
 	};
 

@@ -125,7 +125,7 @@ static void refused_want_is_answered_dont_have_and_not_kept(void **state)
 	desk_close(&desk, peer);
 }
 
-static void block_that_comes_goes_to_nobody_who_may_have_it_no_more(void **state)
+static void new_block_is_not_sent_to_a_peer_that_lost_its_permission(void **state)
 {
 	struct desk desk;
 	struct bitswap_server_peer *peer = desk_open(&desk, false, true);
@@ -195,7 +195,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(refused_want_is_answered_dont_have_and_not_kept),
-		cmocka_unit_test(block_that_comes_goes_to_nobody_who_may_have_it_no_more),
+		cmocka_unit_test(new_block_is_not_sent_to_a_peer_that_lost_its_permission),
 		cmocka_unit_test(one_peer_is_refused_and_another_is_served),
 	};
 

@@ -145,7 +145,7 @@ static void serves_by_priority_then_age(void **state)
 	close_shop(&shop, peer);
 }
 
-static void haves_and_their_small_blocks(void **state)
+static void want_have_of_a_small_block_gets_the_block(void **state)
 {
 	(void)state;
 	struct shop shop;
@@ -170,7 +170,7 @@ static void haves_and_their_small_blocks(void **state)
 	close_shop(&shop, peer);
 }
 
-static void lacking_is_said_and_remembered(void **state)
+static void want_for_a_missing_block_is_answered_and_kept(void **state)
 {
 	(void)state;
 	struct shop shop;
@@ -293,7 +293,7 @@ static void identity_and_unknown_hashes(void **state)
 	close_shop(&shop, peer);
 }
 
-static void turns_go_round(void **state)
+static void peers_are_served_in_turns(void **state)
 {
 	(void)state;
 	struct shop shop;
@@ -317,7 +317,7 @@ static void turns_go_round(void **state)
 	close_shop(&shop, greedy);
 }
 
-static void missed_is_said_and_remembered(void **state)
+static void want_whose_block_vanished_is_answered_and_kept(void **state)
 {
 	(void)state;
 	struct shop shop;
@@ -359,7 +359,7 @@ static void flood_is_bounded(void **state)
 }
 
 /* Random wants, updates and cancels, against a list that is searched through. */
-static void the_ledger_is_as_a_plain_list(void **state)
+static void ledger_agrees_with_a_plain_list(void **state)
 {
 	(void)state;
 	enum { BLOCKS = 24 };
@@ -453,16 +453,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(serves_by_priority_then_age),
-		cmocka_unit_test(haves_and_their_small_blocks),
-		cmocka_unit_test(lacking_is_said_and_remembered),
+		cmocka_unit_test(want_have_of_a_small_block_gets_the_block),
+		cmocka_unit_test(want_for_a_missing_block_is_answered_and_kept),
 		cmocka_unit_test(cancel_sticks_and_full_clears),
 		cmocka_unit_test(block_beats_have),
 		cmocka_unit_test(newest_wins_at_the_limit),
 		cmocka_unit_test(identity_and_unknown_hashes),
-		cmocka_unit_test(turns_go_round),
-		cmocka_unit_test(the_ledger_is_as_a_plain_list),
+		cmocka_unit_test(peers_are_served_in_turns),
+		cmocka_unit_test(ledger_agrees_with_a_plain_list),
 		cmocka_unit_test(rechecks_go_in_steps),
-		cmocka_unit_test(missed_is_said_and_remembered),
+		cmocka_unit_test(want_whose_block_vanished_is_answered_and_kept),
 		cmocka_unit_test(flood_is_bounded),
 	};
 

@@ -98,7 +98,7 @@ static void wants_spread_over_members(void **state)
 }
 
 /* One was asked for all while it was alone, and is slow; then comes a fast one. */
-static void who_is_done_takes_over(void **state)
+static void idle_fast_peer_takes_over_wants_of_a_slow_one(void **state)
 {
 	enum { COUNT = 400, LEN = 100000 };
 	(void)state;
@@ -136,7 +136,7 @@ static void who_is_done_takes_over(void **state)
 }
 
 /* It has sent no block, only some bytes of the first: the other is asked for all, and takes over the last. */
-static void who_trickles_is_slow(void **state)
+static void peer_that_sends_a_trickle_counts_as_slow(void **state)
 {
 	enum { FIRST = 4 };
 	(void)state;
@@ -174,7 +174,7 @@ static void who_trickles_is_slow(void **state)
 	rig_free(rig);
 }
 
-static void silence_is_an_answer(void **state)
+static void silent_peer_has_its_want_asked_of_another(void **state)
 {
 	(void)state;
 	struct rig *rig = rig_new();
@@ -202,7 +202,7 @@ static void silence_is_an_answer(void **state)
 }
 
 /* Who was silent is asked after all others, and for one block at a time, until it delivers. */
-static void silence_costs_trust(void **state)
+static void peer_that_was_silent_is_asked_last(void **state)
 {
 	(void)state;
 	struct rig *rig = rig_new();
@@ -231,7 +231,7 @@ static void silence_costs_trust(void **state)
 }
 
 /* Rubbish all the time is not silence, but it is no delivery either. */
-static void rubbish_is_not_delivery(void **state)
+static void peer_that_sends_other_bytes_has_its_want_asked_of_another(void **state)
 {
 	(void)state;
 	struct rig *rig = rig_new();
@@ -255,7 +255,7 @@ static void rubbish_is_not_delivery(void **state)
 }
 
 /* With nobody else to ask there is nothing but patience. */
-static void alone_there_is_only_patience(void **state)
+static void single_peer_is_waited_for_until_the_deadline(void **state)
 {
 	(void)state;
 	struct rig *rig = rig_new();
@@ -332,7 +332,7 @@ static void idle_session_asks_again_and_searches_for_one(void **state)
 }
 
 /* And again and again, until the deadline: somebody may come. */
-static void no_peer_asks_routing_at_once_and_waits(void **state)
+static void without_peers_routing_is_asked_until_the_deadline(void **state)
 {
 	(void)state;
 	struct rig *rig = rig_new();
@@ -441,7 +441,7 @@ static void old_peers_get_want_blocks(void **state)
 }
 
 /* The first to answer has delivered before the others could say that they have it too. */
-static void others_are_looked_for(void **state)
+static void session_that_gets_on_still_asks_other_peers(void **state)
 {
 	(void)state;
 	struct rig *rig = rig_new();
@@ -468,7 +468,7 @@ static void others_are_looked_for(void **state)
 }
 
 /* A message brings many blocks in one moment: all of them count for its peer's rate. */
-static void a_burst_is_one_sample(void **state)
+static void blocks_of_one_message_are_one_rate_sample(void **state)
 {
 	(void)state;
 	struct rig *rig = rig_new();
@@ -495,7 +495,7 @@ static void a_burst_is_one_sample(void **state)
 }
 
 /* As many as a session remembers say HAVE to all and send nothing, again and again; one comes later and means it. */
-static void liars_do_not_keep_others_out(void **state)
+static void members_that_never_deliver_make_room_for_others(void **state)
 {
 	(void)state;
 	struct rig *rig = rig_new();
@@ -535,7 +535,7 @@ static void liars_do_not_keep_others_out(void **state)
 }
 
 /* All of many peers are asked for all there is and say no: work for each answer, not for each peer at each. */
-static void hundreds_say_no(void **state)
+static void dont_haves_of_hundreds_of_peers_cost_little_each(void **state)
 {
 	enum { PEERS = 600 };
 	(void)state;
@@ -572,23 +572,23 @@ int main(void)
 		cmocka_unit_test(children_go_to_members),
 		cmocka_unit_test(dont_have_goes_to_the_next),
 		cmocka_unit_test(wants_spread_over_members),
-		cmocka_unit_test(who_is_done_takes_over),
-		cmocka_unit_test(who_trickles_is_slow),
-		cmocka_unit_test(silence_is_an_answer),
-		cmocka_unit_test(silence_costs_trust),
-		cmocka_unit_test(rubbish_is_not_delivery),
-		cmocka_unit_test(alone_there_is_only_patience),
+		cmocka_unit_test(idle_fast_peer_takes_over_wants_of_a_slow_one),
+		cmocka_unit_test(peer_that_sends_a_trickle_counts_as_slow),
+		cmocka_unit_test(silent_peer_has_its_want_asked_of_another),
+		cmocka_unit_test(peer_that_was_silent_is_asked_last),
+		cmocka_unit_test(peer_that_sends_other_bytes_has_its_want_asked_of_another),
+		cmocka_unit_test(single_peer_is_waited_for_until_the_deadline),
 		cmocka_unit_test(starved_sessions_take_turns),
 		cmocka_unit_test(idle_session_asks_again_and_searches_for_one),
-		cmocka_unit_test(no_peer_asks_routing_at_once_and_waits),
+		cmocka_unit_test(without_peers_routing_is_asked_until_the_deadline),
 		cmocka_unit_test(busy_routing_is_asked_later),
 		cmocka_unit_test(lost_peer_gives_its_wants_back),
 		cmocka_unit_test(useless_members_leave),
 		cmocka_unit_test(old_peers_get_want_blocks),
-		cmocka_unit_test(others_are_looked_for),
-		cmocka_unit_test(a_burst_is_one_sample),
-		cmocka_unit_test(liars_do_not_keep_others_out),
-		cmocka_unit_test(hundreds_say_no),
+		cmocka_unit_test(session_that_gets_on_still_asks_other_peers),
+		cmocka_unit_test(blocks_of_one_message_are_one_rate_sample),
+		cmocka_unit_test(members_that_never_deliver_make_room_for_others),
+		cmocka_unit_test(dont_haves_of_hundreds_of_peers_cost_little_each),
 	};
 
 	return cmocka_run_group_tests_name("exchange/session", tests, NULL, NULL);

@@ -118,7 +118,7 @@ static void a_power_cut_drops_what_was_not_settled(void **state)
 	store_close(store);
 }
 
-static void what_was_closed_well_stays(void **state)
+static void cache_closed_properly_survives_a_power_cut(void **state)
 {
 	(void)state;
 	struct store *store = open_store();
@@ -137,7 +137,7 @@ static void what_was_closed_well_stays(void **state)
 }
 
 /* Only the newest generation is at risk: those full were settled when they were closed. */
-static void full_generations_stay(void **state)
+static void full_generations_survive_a_power_cut(void **state)
 {
 	(void)state;
 	unsigned there = 0;
@@ -170,9 +170,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_dead_process_loses_nothing, clean, clean),
-		cmocka_unit_test_setup_teardown(a_power_cut_drops_what_was_not_settled, clean, clean),
-		cmocka_unit_test_setup_teardown(what_was_closed_well_stays, clean, clean),
-		cmocka_unit_test_setup_teardown(full_generations_stay, clean, clean),
+		cmocka_unit_test_setup_teardown(a_power_cut_drops_what_was_not_settled,
+						clean, clean),
+		cmocka_unit_test_setup_teardown(cache_closed_properly_survives_a_power_cut,
+						clean, clean),
+		cmocka_unit_test_setup_teardown(full_generations_survive_a_power_cut, clean, clean),
 	};
 
 	return cmocka_run_group_tests_name("exchange/store_boot", tests, NULL, NULL);

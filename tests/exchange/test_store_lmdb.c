@@ -41,7 +41,7 @@ static void put_synced(struct store *store, struct block *block)
 	assert_int_equal(store_sync(store), 0);
 }
 
-static void it_is_there_after_reopening(void **state)
+static void block_is_there_after_reopening(void **state)
 {
 	struct block *block = numbered(1, 100000);
 	struct store *store = scratch_store(&config);
@@ -89,7 +89,7 @@ static void an_unknown_version_is_refused(void **state)
 	assert_int_equal(store_open_lmdb(dir, &quick, &store), -EIO);
 }
 
-static void what_is_no_store_is_refused(void **state)
+static void foreign_file_is_refused(void **state)
 {
 	struct store *store;
 	char dir[64], file[96];
@@ -326,7 +326,7 @@ static void threads_read_and_write_side_by_side(void **state)
 	store_close(crowd.store);
 }
 
-static void a_full_queue_says_so(void **state)
+static void full_queue_refuses_with_eagain(void **state)
 {
 	struct store *store = scratch_store(&quick);
 	atomic_int seen = 0;
@@ -486,7 +486,7 @@ static void processes_share_a_store(void **state)
 }
 
 /* A process with a larger map has written beyond ours: we take the new size in. */
-static void a_map_that_grew_elsewhere(void **state)
+static void map_grown_by_another_process_is_taken_in(void **state)
 {
 	struct store_config small_map = { .map_bytes = 4u << 20, .no_sync = true };
 	struct store *store = scratch_store(&small_map);
@@ -559,16 +559,16 @@ static void a_reader_that_died_holds_no_pages(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(it_is_there_after_reopening, clean),
+		cmocka_unit_test_teardown(block_is_there_after_reopening, clean),
 		cmocka_unit_test_teardown(an_unknown_version_is_refused, clean),
-		cmocka_unit_test_teardown(what_is_no_store_is_refused, clean),
+		cmocka_unit_test_teardown(foreign_file_is_refused, clean),
 		cmocka_unit_test_teardown(rotten_bytes_are_seen_and_healed, clean),
 		cmocka_unit_test_teardown(a_full_map_loses_nothing, clean),
 		cmocka_unit_test_teardown(threads_read_and_write_side_by_side, clean),
-		cmocka_unit_test_teardown(a_full_queue_says_so, clean),
+		cmocka_unit_test_teardown(full_queue_refuses_with_eagain, clean),
 		cmocka_unit_test_teardown(kill_nine_loses_nothing_acknowledged, clean),
 		cmocka_unit_test_teardown(processes_share_a_store, clean),
-		cmocka_unit_test_teardown(a_map_that_grew_elsewhere, clean),
+		cmocka_unit_test_teardown(map_grown_by_another_process_is_taken_in, clean),
 		cmocka_unit_test_teardown(a_reader_that_died_holds_no_pages, clean),
 	};
 

@@ -128,7 +128,7 @@ static void overwrite_branches(int fd, size_t at, size_t len)
 	assert_true(count > 0);
 }
 
-static void a_good_file_passes(void **state)
+static void undamaged_file_passes_the_check(void **state)
 {
 	(void)state;
 	fill(STORE_KEEP);
@@ -145,7 +145,7 @@ static int count(void *ctx, const struct lmdb_found *found)
 }
 
 /* Whatever is overwritten, alone or whole, the walk ends, and what it says is right or an error. */
-static void no_page_is_believed(void **state)
+static void overwritten_pages_never_crash_the_check(void **state)
 {
 	static const unsigned kinds[] = { 1, 2 };
 	uint8_t before[PAGE];
@@ -221,7 +221,7 @@ static void a_check_sets_aside_and_saves(void **state)
 }
 
 /* Both first pages gone: LMDB has no beginning, but the blocks lie there. */
-static void without_first_pages(void **state)
+static void blocks_are_saved_when_both_first_pages_are_gone(void **state)
 {
 	(void)state;
 	fill(STORE_KEEP);
@@ -236,7 +236,7 @@ static void without_first_pages(void **state)
 	store_close(store);
 }
 
-static void a_damaged_cache_goes(void **state)
+static void damaged_cache_is_dropped(void **state)
 {
 	(void)state;
 	fill(0);
@@ -379,12 +379,12 @@ int main(int argc, char **argv)
 	if (argc == 2 && !strcmp(argv[0], "healer"))
 		return heal(argv[1]);
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(a_good_file_passes, clean),
-		cmocka_unit_test_teardown(no_page_is_believed, clean),
+		cmocka_unit_test_teardown(undamaged_file_passes_the_check, clean),
+		cmocka_unit_test_teardown(overwritten_pages_never_crash_the_check, clean),
 		cmocka_unit_test_teardown(nothing_is_lost_with_a_branch, clean),
 		cmocka_unit_test_teardown(a_check_sets_aside_and_saves, clean),
-		cmocka_unit_test_teardown(without_first_pages, clean),
-		cmocka_unit_test_teardown(a_damaged_cache_goes, clean),
+		cmocka_unit_test_teardown(blocks_are_saved_when_both_first_pages_are_gone, clean),
+		cmocka_unit_test_teardown(damaged_cache_is_dropped, clean),
 		cmocka_unit_test_teardown(damaged_state_is_made_anew, clean),
 		cmocka_unit_test_teardown(healed_state_stays_shared, clean),
 		cmocka_unit_test_teardown(missing_or_empty_data_loses_its_blocks_alone, clean),

@@ -32,7 +32,7 @@ static void fetch(struct fixture *f, struct exchange_session *session, unsigned 
 	assert_int_equal(f->got, count);
 }
 
-static void who_brings_and_who_is_served_is_worth_more(void **state)
+static void peer_that_delivers_or_is_served_gains_worth(void **state)
 {
 	struct fixture *f = start(2);
 	struct exchange_session *session = exchange_session_new(f->nodes[0].exchange);
@@ -59,7 +59,7 @@ static void who_brings_and_who_is_served_is_worth_more(void **state)
 	stop(f);
 }
 
-static void who_only_wants_what_we_lack_is_hardly_worth_more(void **state)
+static void peer_that_wants_only_missing_blocks_gains_little_worth(void **state)
 {
 	struct fixture *f = start(2);
 	struct exchange_session *session = exchange_session_new(f->nodes[0].exchange);
@@ -80,8 +80,8 @@ static void who_only_wants_what_we_lack_is_hardly_worth_more(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(who_brings_and_who_is_served_is_worth_more),
-		cmocka_unit_test(who_only_wants_what_we_lack_is_hardly_worth_more),
+		cmocka_unit_test(peer_that_delivers_or_is_served_gains_worth),
+		cmocka_unit_test(peer_that_wants_only_missing_blocks_gains_little_worth),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
