@@ -58,7 +58,7 @@ static void buckets_split_and_fill(void **state)
 	kad_bucket_release(&table);
 }
 
-static void the_closest_are_the_closest(void **state)
+static void closest_peers_agree_with_sorting_all(void **state)
 {
 	struct peer_id self = peer_of(0), near[KAD_K_MAX];
 	struct kad_buckets table;
@@ -147,7 +147,7 @@ static void one_network_gets_few_places(void **state)
 	kad_bucket_release(&table);
 }
 
-static void refresh_goes_round(void **state)
+static void every_bucket_comes_due_for_refresh(void **state)
 {
 	struct peer_id self = peer_of(0);
 	struct kad_buckets table;
@@ -170,10 +170,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(buckets_split_and_fill),
-		cmocka_unit_test(the_closest_are_the_closest),
+		cmocka_unit_test(closest_peers_agree_with_sorting_all),
 		cmocka_unit_test(only_the_useless_are_replaced),
 		cmocka_unit_test(one_network_gets_few_places),
-		cmocka_unit_test(refresh_goes_round),
+		cmocka_unit_test(every_bucket_comes_due_for_refresh),
 	};
 
 	return cmocka_run_group_tests_name("routing/bucket", tests, NULL, NULL);

@@ -27,7 +27,7 @@ static unsigned take_all(struct kad_check_rate *rate, const struct peer_id *peer
 	return count;
 }
 
-static void a_burst_then_a_rate(void **state)
+static void checks_are_limited_to_a_burst_and_a_rate(void **state)
 {
 	struct kad_check_rate rate = { 0 };
 	struct peer_id peer = peer_of(1);
@@ -80,7 +80,7 @@ static void a_clock_turned_back_brings_a_burst(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_burst_then_a_rate),
+		cmocka_unit_test(checks_are_limited_to_a_burst_and_a_rate),
 		cmocka_unit_test(one_peer_leaves_tokens_to_others),
 		cmocka_unit_test(a_clock_turned_back_brings_a_burst),
 	};

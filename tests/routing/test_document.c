@@ -67,7 +67,7 @@ static void maps_are_read(void **state)
 	}
 }
 
-static void whatever_could_be_said_shorter_or_otherwise_is_not(void **state)
+static void anything_not_canonical_is_refused(void **state)
 {
 	static const char *const cases[] = {
 		"",
@@ -125,7 +125,7 @@ static int nest(unsigned depth)
 	return err;
 }
 
-static void depth_has_an_end(void **state)
+static void depth_over_the_limit_is_refused(void **state)
 {
 	(void)state;
 	assert_int_equal(nest(DOCUMENT_DEPTH_MAX), 0);
@@ -178,8 +178,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(maps_are_read),
-		cmocka_unit_test(whatever_could_be_said_shorter_or_otherwise_is_not),
-		cmocka_unit_test(depth_has_an_end),
+		cmocka_unit_test(anything_not_canonical_is_refused),
+		cmocka_unit_test(depth_over_the_limit_is_refused),
 		cmocka_unit_test(values_are_told),
 	};
 

@@ -38,7 +38,7 @@ static void times_are_read(void **state)
 	}
 }
 
-static void others_are_not(void **state)
+static void malformed_times_are_refused(void **state)
 {
 	static const char *const cases[] = {
 		"",
@@ -74,7 +74,7 @@ static void others_are_not(void **state)
 		assert_int_equal(eol_parse(&eol, bytes_str(cases[i])), -EBADMSG);
 }
 
-static void what_nanoseconds_cannot_count_is_for_ever(void **state)
+static void times_out_of_range_saturate(void **state)
 {
 	const struct eol before = { .s = -1, .ns = 5 },
 			 last = { .s = 18446744073, .ns = 709551615 },
@@ -95,8 +95,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(times_are_read),
-		cmocka_unit_test(others_are_not),
-		cmocka_unit_test(what_nanoseconds_cannot_count_is_for_ever),
+		cmocka_unit_test(malformed_times_are_refused),
+		cmocka_unit_test(times_out_of_range_saturate),
 	};
 
 	return cmocka_run_group_tests_name("routing/eol", tests, NULL, NULL);

@@ -148,7 +148,7 @@ static void no_byte_may_change(void **state)
 	buf_release(&key);
 }
 
-static void a_name_is_its_keys_alone(void **state)
+static void record_of_another_key_is_refused(void **state)
 {
 	struct buf record = { 0 }, key = { 0 };
 	const uint8_t seed[32] = { 1 }, other[32] = { 2 };
@@ -184,7 +184,7 @@ static void a_name_is_its_keys_alone(void **state)
 	buf_release(&key);
 }
 
-static void both_tellings_agree(void **state)
+static void fields_around_the_document_must_agree_with_it(void **state)
 {
 	struct ipns_make make = { .first = true, .ttl = 60 };
 	struct buf envelope = { 0 }, key = { 0 }, document = { 0 };
@@ -224,7 +224,7 @@ static void both_tellings_agree(void **state)
 	buf_release(&key);
 }
 
-static void the_document_tells_all(void **state)
+static void document_without_a_field_is_refused(void **state)
 {
 	struct ipns_make make = { .ttl = 1 };
 
@@ -276,7 +276,7 @@ static void time_saturates(void **state)
 			 -EBADMSG);
 }
 
-static void the_better_is_later(void **state)
+static void higher_sequence_then_later_end_is_better(void **state)
 {
 	static const struct ipns_make worse_to_better[] = {
 		{ .sequence = 1, .eol = "9999-01-01T00:00:00Z" },
@@ -316,12 +316,12 @@ int main(void)
 		cmocka_unit_test(boxos_records_are_judged_as_boxo_does),
 		cmocka_unit_test(the_conformance_records_are_judged_right),
 		cmocka_unit_test(no_byte_may_change),
-		cmocka_unit_test(a_name_is_its_keys_alone),
-		cmocka_unit_test(both_tellings_agree),
-		cmocka_unit_test(the_document_tells_all),
+		cmocka_unit_test(record_of_another_key_is_refused),
+		cmocka_unit_test(fields_around_the_document_must_agree_with_it),
+		cmocka_unit_test(document_without_a_field_is_refused),
 		cmocka_unit_test(records_are_small),
 		cmocka_unit_test(time_saturates),
-		cmocka_unit_test(the_better_is_later),
+		cmocka_unit_test(higher_sequence_then_later_end_is_better),
 	};
 
 	return cmocka_run_group_tests_name("routing/ipns", tests, NULL, NULL);

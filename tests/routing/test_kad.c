@@ -56,7 +56,7 @@ static void three_free(struct three *t)
 	lab_free(t->lab);
 }
 
-static void who_provides_is_found_by_a_third(void **state)
+static void provider_is_found_by_a_third_node(void **state)
 {
 	struct three t = three_new();
 	struct heard heard = { 0 };
@@ -343,7 +343,7 @@ static unsigned ask_three(const char *const values[3], unsigned checks_left, str
 	return checks_asking;
 }
 
-static void what_many_tell_is_checked_once(void **state)
+static void value_told_by_many_is_checked_once(void **state)
 {
 	const char *const same[] = { "5", "5", "5" }, *const others[] = { "5", "6", "7" };
 	struct heard heard = { 0 };
@@ -389,7 +389,7 @@ static void the_table_survives_a_restart(void **state)
 	db_close(db);
 }
 
-static void a_client_is_not_asked(void **state)
+static void client_does_not_enter_the_table_of_others(void **state)
 {
 	struct lab *lab = lab_new();
 	struct swarm *a = lab_swarm(lab, 1, NULL, NULL), *b = lab_swarm(lab, 2, NULL, NULL);
@@ -456,7 +456,7 @@ static void dead_peers_are_passed_over(void **state)
 }
 
 /* Thirty nodes that know only the first: each provides a key, and each finds its neighbour's. */
-static void a_crowd_finds_all(void **state)
+static void thirty_nodes_find_each_others_keys(void **state)
 {
 	enum { CROWD = 30 };
 	struct lab *lab = lab_new();
@@ -496,19 +496,19 @@ static void a_crowd_finds_all(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(who_provides_is_found_by_a_third),
+		cmocka_unit_test(provider_is_found_by_a_third_node),
 		cmocka_unit_test(a_standing_announcement_waits_for_peers),
 		cmocka_unit_test(the_list_in_the_db_is_announced),
 		cmocka_unit_test(a_peer_is_found_and_dialled_by_its_id_alone),
 		cmocka_unit_test(an_empty_network_answers_at_once),
 		cmocka_unit_test(cancelling_is_silent_even_from_a_callback),
 		cmocka_unit_test(values_are_kept_and_strangers_refused),
-		cmocka_unit_test(what_many_tell_is_checked_once),
+		cmocka_unit_test(value_told_by_many_is_checked_once),
 		cmocka_unit_test(the_table_survives_a_restart),
-		cmocka_unit_test(a_client_is_not_asked),
+		cmocka_unit_test(client_does_not_enter_the_table_of_others),
 		cmocka_unit_test(the_bootstrap_list_is_dialled),
 		cmocka_unit_test(dead_peers_are_passed_over),
-		cmocka_unit_test(a_crowd_finds_all),
+		cmocka_unit_test(thirty_nodes_find_each_others_keys),
 	};
 
 	return cmocka_run_group_tests_name("routing/kad", tests, NULL, NULL);

@@ -143,7 +143,7 @@ static void sixty_four_at_once_are_answered(void **state)
 	asker_free(&asker);
 }
 
-static void more_than_can_wait_is_a_reset(void **state)
+static void requests_beyond_the_answer_queue_reset_the_stream(void **state)
 {
 	struct asker asker = asker_new();
 
@@ -160,7 +160,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sixty_four_at_once_are_answered),
-		cmocka_unit_test(more_than_can_wait_is_a_reset),
+		cmocka_unit_test(requests_beyond_the_answer_queue_reset_the_stream),
 	};
 
 	return cmocka_run_group_tests_name("routing/kad_flood", tests, NULL, NULL);

@@ -15,7 +15,7 @@
 #define PEERS 2000
 #define KEYS 600
 
-static void little_is_not_enough(void **state)
+static void too_few_samples_give_no_estimate(void **state)
 {
 	struct kad_netsize netsize = { 0 };
 
@@ -82,7 +82,7 @@ static uint64_t reach_of(struct random *random, const struct place *peers, unsig
 	return distances[K - 1];
 }
 
-static void sybils_stand_out_and_chance_does_not(void **state)
+static void placed_peers_are_found_dense_and_random_ones_are_not(void **state)
 {
 	struct random random = random_seeded(5);
 	struct place *peers = calloc(PEERS, sizeof(*peers));
@@ -109,10 +109,10 @@ static void sybils_stand_out_and_chance_does_not(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(little_is_not_enough),
+		cmocka_unit_test(too_few_samples_give_no_estimate),
 		cmocka_unit_test(the_last_samples_count),
 		cmocka_unit_test(a_tiny_net_is_never_dense),
-		cmocka_unit_test(sybils_stand_out_and_chance_does_not),
+		cmocka_unit_test(placed_peers_are_found_dense_and_random_ones_are_not),
 	};
 
 	return cmocka_run_group_tests_name("routing/netsize", tests, NULL, NULL);

@@ -19,7 +19,7 @@ static struct bytes key_of(uint16_t number, uint8_t out[static 34])
 	return bytes_of(out, 34);
 }
 
-static void each_place_has_its_moment(void **state)
+static void due_time_follows_from_the_place_of_the_key(void **state)
 {
 	struct random random = random_seeded(4);
 	struct place id, other;
@@ -120,7 +120,7 @@ static void a_restart_goes_on_where_it_was(void **state)
 	db_close(db);
 }
 
-static void what_nobody_took_is_kept_for_the_next_peer(void **state)
+static void key_that_no_peer_took_is_announced_to_the_next_one(void **state)
 {
 	struct lab *lab = lab_new();
 	struct swarm *a = lab_swarm(lab, 1, NULL, NULL), *b = lab_swarm(lab, 2, NULL, NULL);
@@ -167,7 +167,7 @@ static void list(struct db *db, uint16_t from, uint16_t to, bool listed)
 	assert_int_equal(db_commit(txn), 0);
 }
 
-static void what_left_the_list_is_not_announced(void **state)
+static void withdrawn_key_is_not_announced(void **state)
 {
 	struct lab *lab = lab_new();
 	struct swarm *a = lab_swarm(lab, 1, NULL, NULL), *b = lab_swarm(lab, 2, NULL, NULL);
@@ -200,11 +200,11 @@ static void what_left_the_list_is_not_announced(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_place_has_its_moment),
+		cmocka_unit_test(due_time_follows_from_the_place_of_the_key),
 		cmocka_unit_test(an_interval_is_filled_evenly),
 		cmocka_unit_test(a_restart_goes_on_where_it_was),
-		cmocka_unit_test(what_nobody_took_is_kept_for_the_next_peer),
-		cmocka_unit_test(what_left_the_list_is_not_announced),
+		cmocka_unit_test(key_that_no_peer_took_is_announced_to_the_next_one),
+		cmocka_unit_test(withdrawn_key_is_not_announced),
 	};
 
 	return cmocka_run_group_tests_name("routing/provide", tests, NULL, NULL);

@@ -13,7 +13,7 @@
 
 #define TTL 1000
 
-static void records_end(void **state)
+static void records_expire(void **state)
 {
 	struct kad_providers store;
 	struct peer_id one = peer_of(1), two = peer_of(2), got[4];
@@ -40,7 +40,7 @@ static void records_end(void **state)
 	kad_providers_release(&store);
 }
 
-static void quotas_hold(void **state)
+static void records_over_the_quota_are_refused(void **state)
 {
 	struct kad_providers store;
 	struct peer_id peer;
@@ -76,7 +76,7 @@ static void quotas_hold(void **state)
 	kad_providers_release(&store);
 }
 
-static void a_restart_keeps_the_living(void **state)
+static void records_that_have_not_expired_survive_a_restart(void **state)
 {
 	struct kad_providers store;
 	struct peer_id one = peer_of(1), two = peer_of(2), got[4];
@@ -213,9 +213,9 @@ static void a_server_believes_only_the_sender(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(records_end),
-		cmocka_unit_test(quotas_hold),
-		cmocka_unit_test(a_restart_keeps_the_living),
+		cmocka_unit_test(records_expire),
+		cmocka_unit_test(records_over_the_quota_are_refused),
+		cmocka_unit_test(records_that_have_not_expired_survive_a_restart),
 		cmocka_unit_test(a_server_believes_only_the_sender),
 	};
 

@@ -35,7 +35,7 @@ static void await_none(struct lab *lab, const struct router *router)
 	assert_int_equal(peers_of(router), 0);
 }
 
-static void who_is_reached_serves_until_nobody_comes(void **state)
+static void inbound_connection_makes_a_server_for_a_time(void **state)
 {
 	struct lab *lab = lab_new();
 	struct swarm *a = lab_swarm(lab, 1, NULL, NULL), *b = lab_swarm(lab, 2, NULL, NULL),
@@ -70,7 +70,7 @@ static void who_is_reached_serves_until_nobody_comes(void **state)
 	lab_free(lab);
 }
 
-static void who_is_near_shows_nothing_to_the_wide_net(void **state)
+static void inbound_connection_from_nearby_does_not_count_in_the_wide_network(void **state)
 {
 	struct lab *lab = lab_new();
 	struct swarm *a = lab_swarm(lab, 1, NULL, NULL), *b = lab_swarm(lab, 2, NULL, NULL);
@@ -84,7 +84,7 @@ static void who_is_near_shows_nothing_to_the_wide_net(void **state)
 	lab_free(lab);
 }
 
-static void who_is_told_decides_no_more(void **state)
+static void mode_that_was_set_is_not_changed_by_connections(void **state)
 {
 	struct lab *lab = lab_new();
 	struct swarm *a = lab_swarm(lab, 1, NULL, NULL), *b = lab_swarm(lab, 2, NULL, NULL);
@@ -111,7 +111,7 @@ static void who_is_told_decides_no_more(void **state)
 }
 
 /* Those who tried know better than who happened to come. */
-static void the_word_of_testers_counts_in_the_wide_net(void **state)
+static void autonat_verdict_decides_in_the_wide_network(void **state)
 {
 	struct lab *lab = lab_new();
 	struct swarm *a = lab_swarm(lab, 1, NULL, NULL), *b = lab_swarm(lab, 2, NULL, NULL);
@@ -148,10 +148,10 @@ static void the_word_of_testers_counts_in_the_wide_net(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(who_is_reached_serves_until_nobody_comes),
-		cmocka_unit_test(who_is_near_shows_nothing_to_the_wide_net),
-		cmocka_unit_test(who_is_told_decides_no_more),
-		cmocka_unit_test(the_word_of_testers_counts_in_the_wide_net),
+		cmocka_unit_test(inbound_connection_makes_a_server_for_a_time),
+		cmocka_unit_test(inbound_connection_from_nearby_does_not_count_in_the_wide_network),
+		cmocka_unit_test(mode_that_was_set_is_not_changed_by_connections),
+		cmocka_unit_test(autonat_verdict_decides_in_the_wide_network),
 	};
 
 	return cmocka_run_group_tests_name("routing/reach", tests, NULL, NULL);

@@ -97,7 +97,7 @@ static uint64_t keys_at(struct router *router)
 	return stats.provider_keys;
 }
 
-static void all_are_told_all(void **state)
+static void every_peer_is_told_every_key(void **state)
 {
 	struct field *field = field_new(KEYS);
 	struct kad_stats stats;
@@ -129,7 +129,7 @@ static void a_lone_key_takes_one_lookup(void **state)
 	field_free(field);
 }
 
-static void the_dead_are_passed_over(void **state)
+static void unreachable_peers_are_passed_over(void **state)
 {
 	struct field *field = field_new(KEYS);
 
@@ -147,7 +147,7 @@ static void the_dead_are_passed_over(void **state)
 	field_free(field);
 }
 
-static void when_nobody_is_there_all_wait(void **state)
+static void without_peers_all_keys_wait(void **state)
 {
 	struct field *field = field_new(KEYS);
 	struct place_region all = { 0 };
@@ -170,7 +170,7 @@ static void when_nobody_is_there_all_wait(void **state)
 }
 
 /* Whatever is withdrawn, and wherever it is stopped: nothing stays held. */
-static void keys_may_go_at_any_time(void **state)
+static void withdrawing_keys_at_any_time_leaves_none_held(void **state)
 {
 	struct place_region all = { 0 };
 	uint8_t key[34];
@@ -205,11 +205,11 @@ static void keys_may_go_at_any_time(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(all_are_told_all),
+		cmocka_unit_test(every_peer_is_told_every_key),
 		cmocka_unit_test(a_lone_key_takes_one_lookup),
-		cmocka_unit_test(the_dead_are_passed_over),
-		cmocka_unit_test(when_nobody_is_there_all_wait),
-		cmocka_unit_test(keys_may_go_at_any_time),
+		cmocka_unit_test(unreachable_peers_are_passed_over),
+		cmocka_unit_test(without_peers_all_keys_wait),
+		cmocka_unit_test(withdrawing_keys_at_any_time_leaves_none_held),
 	};
 
 	return cmocka_run_group_tests_name("routing/region_sweep", tests, NULL, NULL);

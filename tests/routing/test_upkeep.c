@@ -71,7 +71,7 @@ static void values_are_told_again(void **state)
 }
 
 /* Freed in the middle of telling: nothing is left. */
-static void the_end_may_come_while_telling(void **state)
+static void closing_while_a_value_is_told_leaks_nothing(void **state)
 {
 	struct lab *lab = lab_new();
 	struct swarm *a = lab_swarm(lab, 1, NULL, NULL), *b = lab_swarm(lab, 2, NULL, NULL);
@@ -93,7 +93,7 @@ static void the_end_may_come_while_telling(void **state)
 	buf_release(&record);
 }
 
-static void health_is_told(void **state)
+static void statistics_follow_refreshes_and_queries(void **state)
 {
 	struct lab *lab = lab_new();
 	struct swarm *a = lab_swarm(lab, 1, NULL, NULL), *b = lab_swarm(lab, 2, NULL, NULL);
@@ -129,8 +129,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(values_are_told_again),
-		cmocka_unit_test(the_end_may_come_while_telling),
-		cmocka_unit_test(health_is_told),
+		cmocka_unit_test(closing_while_a_value_is_told_leaks_nothing),
+		cmocka_unit_test(statistics_follow_refreshes_and_queries),
 	};
 
 	return cmocka_run_group_tests_name("routing/upkeep", tests, NULL, NULL);

@@ -117,7 +117,7 @@ static void the_best_value_is_kept(void **state)
 	kad_values_release(&store);
 }
 
-static void an_end_of_its_own_comes_first(void **state)
+static void end_of_life_of_a_record_comes_before_the_ttl(void **state)
 {
 	struct kad_values store;
 
@@ -147,7 +147,7 @@ static int by_size(const void *a, const void *b)
 }
 
 /* Of all that many peers put, the nearest to us stay, and what is ours. */
-static void the_farthest_go_first(void **state)
+static void full_store_drops_the_farthest_records(void **state)
 {
 	enum { PUTS = 4 * KAD_VALUES_MAX };
 	struct kad_values store;
@@ -183,7 +183,7 @@ static void the_farthest_go_first(void **state)
 }
 
 /* One peer that puts without end displaces no more than its share, whatever it puts. */
-static void one_peer_cannot_flush_it(void **state)
+static void one_peer_displaces_no_more_than_its_share(void **state)
 {
 	struct kad_values store;
 	unsigned left = 0, kept = 0;
@@ -209,7 +209,7 @@ static void one_peer_cannot_flush_it(void **state)
 }
 
 /* What has ended goes before anything else, near or not. */
-static void the_ended_go_first(void **state)
+static void full_store_drops_expired_records_first(void **state)
 {
 	struct kad_values store;
 	char key[16];
@@ -235,7 +235,7 @@ static void the_ended_go_first(void **state)
 	kad_values_release(&store);
 }
 
-static void all_together_have_a_limit(void **state)
+static void bytes_of_all_records_are_limited(void **state)
 {
 	struct kad_values store;
 	struct buf big = { 0 };
@@ -391,7 +391,7 @@ static uint64_t records_in(struct db *db)
 	return count;
 }
 
-static void what_is_no_good_does_not_survive_a_restart(void **state)
+static void invalid_records_do_not_survive_a_restart(void **state)
 {
 	struct kad_values store;
 	struct db *db;
@@ -443,7 +443,7 @@ static void a_public_key_is_its_names_alone(void **state)
 	identity_free(identity);
 }
 
-static void names_are_kept(void **state)
+static void newer_name_record_replaces_the_older(void **state)
 {
 	struct buf key = { 0 }, old = { 0 }, new = { 0 };
 	struct peer_id peer = peer_of(1);
@@ -524,7 +524,7 @@ static bool is_due(struct kad_values *store, const char *key, uint64_t now_ns)
 	return is;
 }
 
-static void our_own_come_due(void **state)
+static void own_values_come_due_again(void **state)
 {
 	const uint64_t again_ns = KAD_VALUE_AGAIN_MS * MS, retry_ns = KAD_VALUE_RETRY_MS * MS;
 	struct kad_values store;
@@ -569,19 +569,19 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_best_value_is_kept),
-		cmocka_unit_test(an_end_of_its_own_comes_first),
-		cmocka_unit_test(the_farthest_go_first),
-		cmocka_unit_test(one_peer_cannot_flush_it),
-		cmocka_unit_test(the_ended_go_first),
-		cmocka_unit_test(all_together_have_a_limit),
+		cmocka_unit_test(end_of_life_of_a_record_comes_before_the_ttl),
+		cmocka_unit_test(full_store_drops_the_farthest_records),
+		cmocka_unit_test(one_peer_displaces_no_more_than_its_share),
+		cmocka_unit_test(full_store_drops_expired_records_first),
+		cmocka_unit_test(bytes_of_all_records_are_limited),
 		cmocka_unit_test(a_record_is_checked_once),
 		cmocka_unit_test(signatures_are_bounded),
 		cmocka_unit_test(unchecked_records_wait),
-		cmocka_unit_test(what_is_no_good_does_not_survive_a_restart),
+		cmocka_unit_test(invalid_records_do_not_survive_a_restart),
 		cmocka_unit_test(a_public_key_is_its_names_alone),
-		cmocka_unit_test(names_are_kept),
+		cmocka_unit_test(newer_name_record_replaces_the_older),
 		cmocka_unit_test(a_flood_leaves_disk_and_memory_as_they_were),
-		cmocka_unit_test(our_own_come_due),
+		cmocka_unit_test(own_values_come_due_again),
 	};
 
 	return cmocka_run_group_tests_name("routing/values", tests, NULL, NULL);
