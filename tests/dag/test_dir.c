@@ -397,7 +397,7 @@ static void many_threads_share_a_directory(void **state)
 	fake_free(fake);
 }
 
-static void what_is_no_directory_says_so(void **state)
+static void other_blocks_are_refused_as_directories(void **state)
 {
 	struct fake *fake = fake_new();
 	struct cid cids[] = {
@@ -428,7 +428,7 @@ int main(void)
 		cmocka_unit_test(depth_is_limited),
 		cmocka_unit_test(missing_shards_and_interruption),
 		cmocka_unit_test(many_threads_share_a_directory),
-		cmocka_unit_test(what_is_no_directory_says_so),
+		cmocka_unit_test(other_blocks_are_refused_as_directories),
 	};
 	return cmocka_run_group_tests_name("dag/dir", tests, NULL, NULL);
 }

@@ -189,7 +189,7 @@ static int open_error(struct fake *fake, const struct cid *cid)
 	return err;
 }
 
-static void what_is_no_file_says_so(void **state)
+static void other_blocks_are_refused_as_files(void **state)
 {
 	struct fake *fake = fake_new();
 	struct unixfs symlink = { .type = UNIXFS_SYMLINK,
@@ -223,7 +223,7 @@ static void what_is_no_file_says_so(void **state)
 }
 
 /* A parent that lies about a child: found out when the child is read. */
-static void sizes_must_be_true(void **state)
+static void false_size_of_a_child_is_an_error(void **state)
 {
 	struct fake *fake = fake_new();
 	struct fake_child leaf[2] = { raw_leaf(fake, 0, 10), raw_leaf(fake, 10, 10) };
@@ -272,7 +272,7 @@ static void depth_is_limited(void **state)
 }
 
 /* 2^60 bytes by using one leaf again and again: opened, and read anywhere, at no cost. */
-static void bombs_are_harmless(void **state)
+static void huge_file_of_repeated_blocks_costs_nothing(void **state)
 {
 	struct fake *fake = fake_new();
 	struct fake_child children[32], child = { .size = 1u << 20 };
@@ -516,10 +516,10 @@ int main(void)
 		cmocka_unit_test(all_layouts_read),
 		cmocka_unit_test(data_in_interior_nodes),
 		cmocka_unit_test(empty_and_identity_files),
-		cmocka_unit_test(what_is_no_file_says_so),
-		cmocka_unit_test(sizes_must_be_true),
+		cmocka_unit_test(other_blocks_are_refused_as_files),
+		cmocka_unit_test(false_size_of_a_child_is_an_error),
 		cmocka_unit_test(depth_is_limited),
-		cmocka_unit_test(bombs_are_harmless),
+		cmocka_unit_test(huge_file_of_repeated_blocks_costs_nothing),
 		cmocka_unit_test(views_borrow_from_the_store),
 		cmocka_unit_test(a_request_costs_one_trip_a_level),
 		cmocka_unit_test(sequential_readers_are_read_ahead_for),

@@ -129,7 +129,7 @@ static void pruned_blocks_are_not_fetched(void **state)
 	fake_free(fake);
 }
 
-static void it_stops_when_told(void **state)
+static void walk_stops_at_a_nonzero_return_or_limit(void **state)
 {
 	struct fake *fake = fake_new();
 	struct trace *trace = xnew(struct trace);
@@ -157,7 +157,7 @@ static void it_stops_when_told(void **state)
 	fake_free(fake);
 }
 
-static void it_asks_ahead_within_its_window(void **state)
+static void walk_asks_ahead_within_its_window(void **state)
 {
 	enum { LEAVES = 1000 };
 	struct fake *fake = fake_new();
@@ -214,7 +214,7 @@ static struct cid bushy(struct fake *fake, unsigned tops, unsigned middles, unsi
 
 /* What is in a directory is asked for when it arrives, not when the walk comes to it; also when
  * what arrives is not yet in the store (the daemon has it, and will commit it). */
-static void a_tree_costs_its_depth(void **state)
+static void remote_tree_costs_one_trip_a_level(void **state)
 {
 	(void)state;
 	for (int queued = 0; queued < 2; queued++) {
@@ -276,7 +276,7 @@ static void stored_directories_are_looked_into(void **state)
 }
 
 /* What cannot be had ahead is missed when the walk comes there, and not before. */
-static void a_missing_directory_is_told_in_its_turn(void **state)
+static void missing_directory_fails_when_the_walk_comes_to_it(void **state)
 {
 	struct fake *fake = fake_new();
 	struct trace *trace = xnew(struct trace), *whole = xnew(struct trace);
@@ -583,12 +583,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(depth_first_links_in_order),
 		cmocka_unit_test(pruned_blocks_are_not_fetched),
-		cmocka_unit_test(it_stops_when_told),
-		cmocka_unit_test(it_asks_ahead_within_its_window),
-		cmocka_unit_test(a_tree_costs_its_depth),
+		cmocka_unit_test(walk_stops_at_a_nonzero_return_or_limit),
+		cmocka_unit_test(walk_asks_ahead_within_its_window),
+		cmocka_unit_test(remote_tree_costs_one_trip_a_level),
 		cmocka_unit_test(many_small_directories_fill_the_window),
 		cmocka_unit_test(stored_directories_are_looked_into),
-		cmocka_unit_test(a_missing_directory_is_told_in_its_turn),
+		cmocka_unit_test(missing_directory_fails_when_the_walk_comes_to_it),
 		cmocka_unit_test(long_chains_need_no_stack),
 		cmocka_unit_test(bombs_end_with_skip_seen),
 		cmocka_unit_test(real_trees),

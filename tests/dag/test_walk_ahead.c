@@ -51,7 +51,7 @@ static unsigned ask_all(struct walk_ahead *ahead, struct fake *fake, unsigned fr
 	return most;
 }
 
-static void it_is_bounded(void **state)
+static void blocks_asked_ahead_are_bounded(void **state)
 {
 	static const struct {
 		size_t max;
@@ -100,7 +100,7 @@ static void what_arrives_makes_room(void **state)
 }
 
 /* What was met and never come to does not close the window for ever. */
-static void it_forgets_when_it_holds_too_much(void **state)
+static void too_many_held_entries_are_forgotten(void **state)
 {
 	struct fake *fake = fake_new();
 	struct walk_ahead *ahead = ahead_new(fake, 1024);
@@ -118,7 +118,7 @@ static void it_forgets_when_it_holds_too_much(void **state)
 	fake_free(fake);
 }
 
-static void nothing_is_asked_while_all_is_here(void **state)
+static void nothing_is_asked_ahead_while_all_blocks_are_stored(void **state)
 {
 	struct fake *fake = fake_new();
 	struct walk_ahead *ahead = ahead_new(fake, 1024);
@@ -142,10 +142,10 @@ static void nothing_is_asked_while_all_is_here(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(it_is_bounded),
+		cmocka_unit_test(blocks_asked_ahead_are_bounded),
 		cmocka_unit_test(what_arrives_makes_room),
-		cmocka_unit_test(it_forgets_when_it_holds_too_much),
-		cmocka_unit_test(nothing_is_asked_while_all_is_here),
+		cmocka_unit_test(too_many_held_entries_are_forgotten),
+		cmocka_unit_test(nothing_is_asked_ahead_while_all_blocks_are_stored),
 	};
 	return cmocka_run_group_tests_name("dag/walk_ahead", tests, NULL, NULL);
 }
