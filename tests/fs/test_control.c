@@ -603,7 +603,7 @@ static void *look_at_the_lock(void *ctx)
 	return NULL;
 }
 
-static void who_looks_keeps_no_daemon_from_starting(void **state)
+static void checking_the_lock_does_not_stop_a_daemon_from_starting(void **state)
 {
 	struct looker looker = { .bench = *state };
 	pthread_t threads[2];
@@ -726,9 +726,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(blocks_for_many_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(hostile_bytes_end_the_client, setup, teardown),
 		cmocka_unit_test_setup_teardown(rights_and_lock, setup, teardown),
-		cmocka_unit_test_setup_teardown(who_looks_keeps_no_daemon_from_starting, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_daemon_that_starts_or_ends_is_waited_for, setup, teardown),
-		cmocka_unit_test_setup_teardown(moved_folder_loses_its_own_socket_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(checking_the_lock_does_not_stop_a_daemon_from_starting,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(a_daemon_that_starts_or_ends_is_waited_for,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(moved_folder_loses_its_own_socket_alone,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(replaced_socket_is_left_alone, setup, teardown),
 	};
 

@@ -266,7 +266,7 @@ static void missing_store_makes_pins_incomplete(void **state)
 	repo_close(repo);
 }
 
-static void where_it_is(void **state)
+static void repository_path_follows_option_then_environment(void **state)
 {
 	char *why = NULL, *path;
 
@@ -305,7 +305,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(root_makes_nothing_in_another_users_repository, setup, teardown),
 		cmocka_unit_test_setup_teardown(missing_records_are_told_before_anything_is_collected, setup, teardown),
 		cmocka_unit_test_setup_teardown(missing_store_makes_pins_incomplete, setup, teardown),
-		cmocka_unit_test(where_it_is),
+		cmocka_unit_test(repository_path_follows_option_then_environment),
 	};
 
 	return cmocka_run_group_tests_name("fs/repo", tests, NULL, NULL);
