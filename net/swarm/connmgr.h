@@ -15,9 +15,9 @@
 #define CONNMGR_REFILL_IP4_MS 5000 /* ... and one more after so long */
 #define CONNMGR_BURST_IP6 80	 /* per /48 */
 #define CONNMGR_REFILL_IP6_MS 2000
-#define CONNMGR_HANDSHAKES 200	 /* begun at once with whoever connected, all together ... */
+#define CONNMGR_HANDSHAKES 200	 /* inbound handshakes begun at once, in all ... */
 #define CONNMGR_HANDSHAKE_MS 10	 /* ... and one more after so long, */
-#define CONNMGR_HANDSHAKE_LOCAL_MS 1 /* or so long: programs of this machine */
+#define CONNMGR_HANDSHAKE_LOCAL_MS 1 /* or this long, for programs of this machine */
 
 struct connmgr;
 
@@ -46,9 +46,10 @@ struct connmgr_item {
 	int worth; /* filled in by connmgr_trim() */
 };
 
-/* When there are more than high items, moves those to close to the front and returns how many: down
- * to low, protected ones not counted, the least worth first, then those with fewer streams, inbound before outbound, younger
- * before older. Protected ones and those younger than grace_ms stay. */
+/* If there are more than high items, moves those to close to the front and returns how many. low
+ * items remain, not counting protected ones. The least worth go first, then those with fewer
+ * streams, then inbound ones, then younger ones. Protected items and those younger than grace_ms
+ * stay. */
 size_t connmgr_trim(const struct connmgr *mgr, struct connmgr_item *items, size_t count, size_t low,
 		    size_t high, uint64_t grace_ms, uint64_t now_ms);
 
@@ -57,9 +58,9 @@ int connmgr_ip_enter(struct connmgr *mgr, const struct multiaddr *addr, uint64_t
 /* It has gone. */
 void connmgr_ip_leave(struct connmgr *mgr, const struct multiaddr *addr);
 
-/* A handshake with addr, who connected, begins. They are a fraction of a millisecond of the loop each, and
- * many addresses pass the limits per network: connmgr_handshake_wait_ms() says how long to take no more
- * connections, 0 when there is room now. */
+/* Counts a handshake with a peer that connected from addr. Each costs a fraction of a millisecond,
+ * and many addresses together pass the limits per network. connmgr_handshake_wait_ms() says how
+ * long to accept no more connections; 0: there is room. */
 void connmgr_handshake(struct connmgr *mgr, const struct multiaddr *addr, uint64_t now_ms);
 uint64_t connmgr_handshake_wait_ms(const struct connmgr *mgr, uint64_t now_ms);
 

@@ -10,7 +10,7 @@
 #define DIAL_ATTEMPTS_MAX 160	/* of all dials */
 #define DIALS_MAX 256		/* peers being dialled */
 #define DIAL_ADDRS_MAX 100	/* candidates of one dial */
-#define DIAL_TRIED_MAX 128	/* told to a person */
+#define DIAL_TRIED_MAX 128	/* results kept for swarm_connect_asked() */
 #define DIAL_STAGGER_MS 250
 #define DIAL_STAGGER_LOCAL_MS 30
 
@@ -20,14 +20,15 @@ struct dials *dials_new(struct swarm *swarm);
 /* Cancels every dial; no operation waits any more. NULL is ignored. */
 void dials_free(struct dials *dials);
 
-/* op (with the addresses given) waits for a connection; swarm_op_dialed() will run, later.
- * -EAGAIN: too many dials or connections; -EMFILE: too many connections for what a person asks. */
+/* Joins op, with its addresses, to the dial of its peer; swarm_op_dialed() runs later. -EAGAIN: too
+ * many dials or connections; -EMFILE: too many connections, if op->by_user is set. */
 int dial_join(struct dials *dials, struct swarm_op *op);
-/* op waits no more; the dial ends with its last operation. Nothing when it was not waiting. */
+/* Takes op off its dial, if it has one. A dial ends with its last operation. */
 void dial_leave(struct swarm_op *op);
-/* Into op: which addresses its dial has tried, or did not come to, and why. Only when op->asked is set. */
+/* Copies the addresses that the dial has tried, or did not come to, with their errors, to
+ * op->tried. Only if op->asked is set. */
 void dial_tell(struct swarm_op *op);
-/* One that waits for peer; NULL: none does. */
+/* An operation that waits for peer; NULL: none. */
 struct swarm_op *dial_waiter(const struct dials *dials, const struct peer_id *peer);
 /* Sockets being connected, or not upgraded yet. */
 size_t dial_sockets(const struct dials *dials); /* NULL: 0 */
@@ -35,8 +36,8 @@ size_t dial_sockets(const struct dials *dials); /* NULL: 0 */
 void dial_found(struct dials *dials, const struct peer_id *peer, int err,
 		const struct peer_info *info);
 
-/* Lower is tried sooner: loopback, private, public, names; relayed and what no transport dials: -1.
- */
+/* The rank of an address; lower is tried sooner: loopback, private, public. -1: relayed, or no
+ * transport can dial it. */
 int dial_rank(struct swarm *swarm, const struct multiaddr *addr);
 
 #endif

@@ -1,6 +1,7 @@
-/* Addresses to leave alone: those that failed lately, for a peer, and IP addresses where too many
- * attempts failed, for whatever peers. Records about peers are written by others: without this
- * a few lies have us dial a victim without end. Pure: time is an argument. */
+/* Addresses that are not to be dialled for a time: those that failed lately for a peer, and IP
+ * addresses at which too many attempts for any peers failed. Other peers write records about
+ * addresses, so without this a few false ones would make us dial a victim again and again. Pure:
+ * time is an argument. */
 #ifndef NET_DIAL_LIMIT_H
 #define NET_DIAL_LIMIT_H
 
@@ -10,9 +11,9 @@
 #define DIAL_BACKOFF_STEP_MS 1000 /* times the square of failures */
 #define DIAL_BACKOFF_MAX_MS 300000
 #define DIAL_BACKOFFS_MAX 4096
-#define DIAL_PER_IP_MAX 30 /* attempts, but those that reached whom they should, at one IPv4 address or IPv6 /64 ... */
+#define DIAL_PER_IP_MAX 30 /* failed attempts at one IPv4 address or IPv6 /64 ... */
 #define DIAL_PER_IP_MS 60000 /* ... within so long */
-#define DIAL_IPS_MAX 4096    /* of them counted: the oldest count goes */
+#define DIAL_IPS_MAX 4096    /* addresses counted; the oldest count makes room */
 
 struct dial_limit;
 

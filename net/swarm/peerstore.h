@@ -21,19 +21,19 @@ struct peerstore;
 struct peerstore *peerstore_new(struct timers *timers, struct db *db);
 void peerstore_free(struct peerstore *store); /* NULL is ignored */
 
-/* Those added last come first and are given up last: who has several adds the best one last.
- * Keep addr for ttl_ms at least (a longer life stays). */
+/* Keeps addr for at least ttl_ms. Addresses added last come first and are given up last, so the
+ * best of several is added last. */
 void peerstore_add(struct peerstore *store, const struct peer_id *peer,
 		   const struct multiaddr *addr, uint64_t ttl_ms);
-/* addr answered and proved to be peer's: first from now on, for PEERSTORE_GOOD_MS, kept over
- * restarts. */
+/* addr answered and proved to be peer's. It comes first from now on, for PEERSTORE_GOOD_MS, and is
+ * kept over restarts. */
 void peerstore_good(struct peerstore *store, const struct peer_id *peer,
 		    const struct multiaddr *addr);
-/* addr belongs to somebody else, or nobody. */
+/* Removes addr, which turned out not to be peer's. */
 void peerstore_drop(struct peerstore *store, const struct peer_id *peer,
 		    const struct multiaddr *addr);
-/* A signed peer record: replaces what identify told before. -ESTALE when a record of a higher seq
- * is known. */
+/* Takes the addresses of a signed peer record; they replace those that identify told before.
+ * -ESTALE: a record of a higher seq is known. */
 int peerstore_certify(struct peerstore *store, const struct peer_id *peer, uint64_t seq,
 		      const struct multiaddr *addrs, size_t count, uint64_t ttl_ms);
 /* Best first: those that answered, then the youngest. Returns how many were filled in. */

@@ -1,5 +1,4 @@
-/* The swarm's inside, shared by swarm*.c, stream.c, dial.c, identify.c, ping.c and AutoNAT. Nobody
- * else's.
+/* The inside of the swarm, for swarm*.c, stream.c, dial.c, identify.c, ping.c and AutoNAT only.
  *
  *   swarm.c       life, listening, inbound upgrades, watches, names
  *   swarm_addrs.c our own addresses
@@ -27,22 +26,22 @@
 
 #define SWARM_HANDLERS_MAX 64
 #define SWARM_PENDING_IN_MAX 64	    /* inbound connections that are not upgraded yet */
-#define SWARM_PENDING_LOOK_MS 50    /* when so many are: the slow ones go, looked for so often */
+#define SWARM_PENDING_LOOK_MS 50    /* at that number slow ones are closed; checked this often */
 #define SWARM_PENDING_SLOW_MS 2000
-#define SWARM_PENDING_SILENT_MS 200 /* who dials speaks first */
+#define SWARM_PENDING_SILENT_MS 200 /* the dialler speaks first, so silence this long is suspect */
 #define SWARM_LISTEN_ADDRS_MAX 64   /* told, or asked about */
 #define SWARM_FOUND_ADDRS_MAX 1024  /* of all listeners together */
-#define SWARM_EXTERNAL_MAX 8	    /* addresses that are a translator's before us */
+#define SWARM_EXTERNAL_MAX 8	    /* our public addresses at a NAT before us */
 #define SWARM_OPS_MAX 8192	    /* operations in flight */
 #define SWARM_PROTOCOLS_PER_OP_MAX 8
 #define SWARM_PEER_STREAMS_IN_MAX 512 /* over all connections of a peer */
 #define SWARM_AGENT_MAX 256	    /* bytes of a peer's agentVersion kept */
 #define SWARM_NEGOTIATE_MS 10000    /* multistream on a new stream */
 #define SWARM_FLUSH_MAX (256u * 1024) /* plain bytes gathered for one write */
-#define SWARM_WRITE_TIMEOUT_MS 10000 /* a peer that takes nothing for so long is dead */
+#define SWARM_WRITE_TIMEOUT_MS 10000 /* a peer that reads nothing for this long is dead */
 #define SWARM_CHECK_MS 10000	    /* connections are counted and trimmed this often */
 #define SWARM_CHECK_MIN_MS 100
-#define SWARM_ASKED_EXTRA 16	    /* connections above the limit, for what a person asks for */
+#define SWARM_ASKED_EXTRA 16	    /* connections above the limit, for swarm_connect_asked() */
 
 /* Codes of wire/transport section 5. */
 enum { CODE_NONE = 0, CODE_NEGOTIATION = 0x1000, CODE_STREAM_NEGOTIATION = 0x1001,
@@ -52,13 +51,13 @@ enum { CODE_NONE = 0, CODE_NEGOTIATION = 0x1000, CODE_STREAM_NEGOTIATION = 0x100
 struct dials;
 struct swarm_conn;
 
-/* The peer at remote, whom we dialled, says that we come from seen. */
+/* The peer at remote, which we dialled, sees us at address seen. */
 typedef void swarm_observe_fn(void *ctx, const struct multiaddr *remote,
 			      const struct multiaddr *seen);
 
-/* What the swarm tells the room that runs with every connection (identify). NULL members are not called. */
+/* Events for identify, which runs on every connection. Members may be NULL. */
 struct swarm_inner {
-	/* A connection is up; ask the peer who it is. */
+	/* A connection is up. */
 	void (*connected)(void *ctx, struct swarm_conn *conn);
 	/* The peer has answered a ping of the connection's. */
 	void (*ponged)(void *ctx, struct swarm_conn *conn);
@@ -120,14 +119,14 @@ struct swarm {
 	struct multiaddr *external; /* to announce beside the bound ones */
 	size_t external_count;
 	bool closing;
-	bool ended;	      /* everything is let go of; handles may be open still */
-	unsigned closers;     /* parts with such handles */
+	bool ended;	      /* all parts have ended; handles may still be open */
+	unsigned closers;     /* parts whose handles are still open */
 	void (*closed)(void *ctx);
 	void *closed_ctx;
 	struct timer close_timer;
 };
 
-/* What a peer had us do lately, and when some of it was last forgotten. */
+/* A token bucket: turns that a peer has taken, and when one was last given back. */
 struct identify_turns {
 	unsigned taken;
 	uint64_t at_ms;
@@ -140,9 +139,9 @@ struct peer {
 	char *agent, *version;
 	char **protocols; /* what identify told */
 	size_t protocol_count;
-	struct public_key *key; /* what identify told; NULL: nothing */
+	struct public_key *key; /* from identify; NULL: not told */
 	bool identified;
-	bool push_due;	     /* it has not heard of our last change */
+	bool push_due;	     /* it was not told of our last change yet */
 	struct identify_turns pushes, questions; /* its own */
 	uint64_t latency_us; /* smoothed, 0 unknown */
 };
@@ -166,18 +165,18 @@ struct swarm_conn {
 
 struct stream {
 	struct swarm_conn *conn;
-	struct session_stream *under; /* what the session knows it by; NULL: gone */
+	struct session_stream *under; /* the session's stream; NULL: it is gone */
 	struct list node;
 	struct multistream *ms; /* until settled */
 	const char *lazy[1];    /* the proposal of a lazy stream */
 	char *protocol;
 	bool inbound;
-	bool detached;	/* the owner is done with it */
+	bool detached;	/* the owner has given it up */
 	bool paused;
-	bool ended;	/* the peer's end waits behind kept */
-	bool gone;	/* so does the stream's own end */
-	unsigned busy;	/* calls of ours on the stack */
-	struct buf kept; /* came with the negotiation, or while paused behind it */
+	bool ended;	/* the peer's end is to be told after what is kept */
+	bool gone;	/* the stream's end is, too */
+	unsigned busy;	/* calls in progress; it is freed when there are none */
+	struct buf kept; /* received with the negotiation, or while paused */
 	struct timer timer;
 	const struct stream_events *events;
 	void *ctx;
@@ -199,9 +198,9 @@ struct swarm_op {
 	bool retried;
 	struct multiaddr *addrs; /* given ones */
 	size_t addr_count;
-	bool heard; /* by others, not by the user */
-	bool by_user; /* who waits for it, and hears what was tried */
-	bool probing; /* a connection is there and has given no sign of life since probed_ms */
+	bool heard; /* addrs came from other peers */
+	bool by_user; /* back-off does not hold, and tried is filled in */
+	bool probing; /* a connection exists and has shown no life since probed_ms */
 	uint64_t probed_ms;
 	struct swarm_tried *tried;
 	size_t tried_count;
@@ -228,12 +227,12 @@ static inline uint64_t swarm_now(const struct swarm *swarm)
 struct swarm *swarm_make(struct loop *loop, struct random *random, const struct identity *identity,
 			 struct db *db, const struct swarm_config *config);
 struct handler *swarm_handler(const struct swarm *swarm, struct bytes protocol);
-/* Every socket that it may have is in use. */
+/* Whether sockets_max is reached. */
 bool swarm_is_out_of_sockets(const struct swarm *swarm);
-/* Stop or go on accepting, by the limits. */
+/* Stops or resumes accepting, by the limits. */
 void swarm_update_hold(struct swarm *swarm);
-/* What AutoNAT has found: at most SWARM_EXTERNAL_MAX addresses, copied. Tells peers and watches what
- * has changed. */
+/* Sets the result of AutoNAT: at most SWARM_EXTERNAL_MAX addresses, copied. Peers and watches are
+ * told if it changed. */
 void swarm_set_reach(struct swarm *swarm, enum swarm_reach reach, const struct multiaddr *external,
 		     size_t count);
 /* The transport that can dial addr, or NULL. */
@@ -246,11 +245,12 @@ size_t swarm_bound_addrs(const struct swarm *swarm, struct multiaddr *addrs, siz
 /* ---- swarm_conn.c ---- */
 /* Takes session, which has not been started. */
 struct swarm_conn *swarm_conn_new(struct swarm *swarm, struct session *session, bool ip_counted);
-/* End the connection soon; its streams get err. code != 0: a go-away is sent first. */
+/* Ends the connection at the next flush; its streams get err. If code is not 0, a go-away is sent
+ * first. */
 void swarm_conn_fail(struct swarm_conn *conn, int err, uint32_t code);
-/* Something may be there to send. */
+/* Has the next flush look at the connection, because there may be something to send. */
 void swarm_conn_dirty(struct swarm_conn *conn);
-/* Ends every connection that has failed, sends what is there to send. */
+/* Ends connections that have failed, and sends what is queued. */
 void swarm_flush(void *swarm);
 
 /* ---- swarm_peer.c ---- */
@@ -258,14 +258,15 @@ struct peer *swarm_peer_get(const struct swarm *swarm, const struct peer_id *id)
 struct peer *swarm_peer_join(struct swarm *swarm, struct swarm_conn *conn, bool *first);
 /* The connection has gone; true when it was the last and peer is freed. */
 bool swarm_peer_leave(struct swarm_conn *conn);
-/* Where new streams go: alive, and the same one on both sides. NULL when there is none. */
+/* The connection for new streams: one that has not failed, and the same on both sides. NULL:
+ * none. */
 struct swarm_conn *swarm_peer_conn(const struct peer *peer);
 bool swarm_peer_speaks(const struct peer *peer, const char *protocol);
 /* Takes the texts and the array. */
 void swarm_peer_identified(struct peer *peer, char *agent, char *version, char **protocols, size_t count);
 enum swarm_news { NEWS_CONNECTED, NEWS_IDENTIFIED, NEWS_DISCONNECTED, NEWS_REACH };
 void swarm_tell(struct swarm *swarm, enum swarm_news news, const struct peer_id *peer);
-/* Trim by the connection manager's rules; runs every SWARM_CHECK_MS. */
+/* Trims connections by the rules of the connection manager. Runs every SWARM_CHECK_MS. */
 void swarm_check(void *swarm);
 void swarm_check_soon(struct swarm *swarm);
 
@@ -278,13 +279,13 @@ void swarm_op_propose(struct swarm_op *op, const char *protocol);
 void swarm_op_end(struct swarm_op *op, int err);
 /* A ping's way out with an answer. */
 void swarm_op_pinged(struct swarm_op *op, uint64_t rtt_us);
-/* Its dial has ended, or the peer has connected by itself. */
+/* The dial of op has ended, or the peer has connected by itself. */
 void swarm_op_dialed(struct swarm_op *op, int err);
-/* The peer is connected: operations that waited for a dial go on. */
+/* The peer is connected: operations that wait for a dial go on. */
 void swarm_ops_connected(struct swarm *swarm, const struct peer_id *peer);
-/* Bytes came from peer: those that waited for a sign of life end well. */
+/* Bytes came from peer: operations that probe a connection succeed. */
 void swarm_ops_heard(struct swarm *swarm, const struct peer_id *peer);
-/* Its last connection has gone: those begin to dial. */
+/* The last connection of peer is gone: operations that probe one begin to dial. */
 void swarm_ops_lost(struct swarm *swarm, const struct peer_id *peer);
 
 /* ---- stream.c ---- */
@@ -293,15 +294,15 @@ void swarm_ops_lost(struct swarm *swarm, const struct peer_id *peer);
  * NULL: no room. */
 struct stream *stream_open(struct swarm_conn *conn, char *const *protocols, size_t count, bool lazy,
 			   void (*ready)(void *ctx, int err, struct stream *stream), void *ctx);
-/* Keep the memory while somebody is on the stack who looks at it afterwards. */
+/* Keeps the memory until stream_drop(), for callers that use it after a callback. */
 void stream_hold(struct stream *stream);
 void stream_drop(struct stream *stream);
 /* A peer opened one. Non-zero refuses it. */
 int stream_incoming(struct swarm_conn *conn, struct session_stream *under);
-/* The connection ends: streams that the session has let go of, and whose owners have not, end with err.
- */
+/* The connection ends: streams that the session no longer has, but whose owners do, end with
+ * err. */
 void stream_abandon_all(struct swarm_conn *conn, int err);
-/* What the session tells of streams. */
+/* The session's events of streams. */
 void stream_on_data(void *stream, struct bytes data);
 void stream_on_end(void *stream);
 void stream_on_drain(void *stream);
