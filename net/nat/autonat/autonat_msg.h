@@ -10,10 +10,10 @@
 
 #define AUTONAT_MESSAGE_MAX 8192
 #define AUTONAT_BACK_MAX 1024 /* of a dial-back */
-#define AUTONAT_ADDRS_MAX 50  /* of a request that are looked at */
-#define AUTONAT_DATA_MIN 30000 /* bytes that a dial may cost the asker */
+#define AUTONAT_ADDRS_MAX 50  /* addresses of a request that are read */
+#define AUTONAT_DATA_MIN 30000 /* bytes that the asker may have to send for a dial */
 #define AUTONAT_DATA_MAX 100000
-#define AUTONAT_PIECE_MAX 4096 /* of them in one message */
+#define AUTONAT_PIECE_MAX 4096 /* bytes of data in one message */
 #define AUTONAT_V1_MESSAGE_MAX 4096
 #define AUTONAT_V1_ADDRS_MAX 16
 

@@ -28,16 +28,16 @@
 #define AUTONAT_NONCE_MS 5000		/* the dial-back may come after the response */
 #define AUTONAT_BACK_MS 5000		/* of a dial-back's stream */
 #define AUTONAT_BACKS_MAX 16		/* at once */
-#define AUTONAT_THROTTLE_MS 120000	/* one server is asked so often */
-#define AUTONAT_GAP_MS 1000		/* between questions, and after news */
-#define AUTONAT_RETRY_MS 5000		/* after a failure, doubled with each ... */
-#define AUTONAT_RETRY_MAX_MS 300000	/* ... up to so long; also between looks when all is quiet */
-#define AUTONAT_STREAM_MS 15000		/* of a request that we answer */
+#define AUTONAT_THROTTLE_MS 120000	/* the same server is asked again after this */
+#define AUTONAT_GAP_MS 1000		/* between questions, and after a new server or address */
+#define AUTONAT_RETRY_MS 5000		/* after a failure; doubled with each ... */
+#define AUTONAT_RETRY_MAX_MS 300000	/* ... up to this; also the longest time between looks */
+#define AUTONAT_STREAM_MS 15000		/* the longest time for a request that we answer */
 #define AUTONAT_V1_STREAM_MS 60000
 #define AUTONAT_DIAL_MS 10000
 #define AUTONAT_V1_DIAL_MS 15000
 
-/* Somebody who could tell. */
+/* A server that may be asked. */
 struct autonat_known {
 	struct list node;
 	struct peer_id id;
@@ -59,7 +59,7 @@ struct autonat_ask {
 	bool v1;
 };
 
-/* A dial-back that came in, whose nonce is awaited. */
+/* An inbound dial-back whose nonce has not come yet. */
 struct autonat_back {
 	struct list node;
 	struct autonat *autonat;
@@ -89,16 +89,15 @@ struct autonat {
 	void *done_ctx;
 };
 
-/* Starts autonat->ask, whose server, addresses and bounds were filled in; autonat_asked() follows,
- * later. */
+/* Starts autonat->ask; server, addresses and bounds are filled in. autonat_asked() runs later. */
 void autonat_ask_start(struct autonat_ask *ask);
-/* autonat_asked() will not run. Frees it; NULL is ignored. */
+/* Frees ask; autonat_asked() does not run. NULL is ignored. */
 void autonat_ask_cancel(struct autonat_ask *ask);
 /* The handler of AUTONAT_BACK_PROTOCOL; ctx is the struct autonat. */
 void autonat_ask_on_back(void *ctx, struct stream *stream);
 void autonat_ask_free_backs(struct autonat *autonat);
 
-/* autonat.c: the question is over; look at its probe. The ask is freed afterwards. */
+/* autonat.c: takes the result of a question from its probe. The ask is freed afterwards. */
 void autonat_asked(struct autonat *autonat, const struct autonat_ask *ask);
 
 /* ---- autonat_server.c ---- */

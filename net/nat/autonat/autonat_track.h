@@ -1,9 +1,8 @@
-/* What is known of our own addresses: who could reach them, and what is to be asked next. Pure: time
- * is an argument.
+/* The verdicts on our own addresses, and which to ask about next. Pure: time is an argument.
  *
- * An outcome is one network's last word on an address, so that no network speaks twice. The verdict
- * changes when the good outcomes outnumber the bad ones by AUTONAT_AGREE, or the other way round;
- * what lies between changes nothing. */
+ * An outcome is the last result that servers of one network had for an address, so each network
+ * counts once. The verdict changes when good outcomes outnumber bad ones by AUTONAT_AGREE, or the
+ * other way round; otherwise it stays. */
 #ifndef NET_AUTONAT_TRACK_H
 #define NET_AUTONAT_TRACK_H
 
@@ -15,8 +14,8 @@
 #define AUTONAT_AGREE 3
 #define AUTONAT_ASK_MAX 10     /* addresses in one request */
 #define AUTONAT_OUTCOME_MS (5ull * 3600 * 1000) /* then it is forgotten */
-#define AUTONAT_SETTLED_MS (3600ull * 1000)	/* who is sure asks again after so long */
-#define AUTONAT_REVOTE_MS (15ull * 60 * 1000)	/* a network's word stands for so long */
+#define AUTONAT_SETTLED_MS (3600ull * 1000)	/* a settled address is asked about again after this */
+#define AUTONAT_REVOTE_MS (15ull * 60 * 1000)	/* the same network is asked again after this */
 #define AUTONAT_REFUSALS_MAX 5	/* in a row: then the address rests */
 #define AUTONAT_REST_MS (10ull * 60 * 1000)
 
@@ -27,7 +26,7 @@ struct autonat_outcome {
 
 struct autonat_tracked {
 	struct multiaddr addr;
-	bool bound; /* a socket of ours has it; else others told us of it */
+	bool bound; /* a socket of ours is bound to it; else others see us at it */
 	enum swarm_reach reach;
 	struct autonat_outcome outcomes[AUTONAT_OUTCOMES_MAX]; /* oldest first */
 	size_t outcome_count;
@@ -41,22 +40,24 @@ struct autonat_track {
 	size_t count;
 };
 
-/* These are our addresses now, those that are bound first. What was known of them stays. */
+/* Sets our addresses; the first `bound` of them are bound. What is known of them stays. */
 void autonat_track_set(struct autonat_track *track, const struct multiaddr *addrs, size_t bound,
 		       size_t count);
 /* Forgets outcomes that are too old. */
 void autonat_track_age(struct autonat_track *track, uint64_t now_ms);
-/* When an address is worth asking about: now_ms or later. */
+/* When to ask about an address: now_ms or later. */
 uint64_t autonat_track_due_ms(const struct autonat_tracked *tracked, uint64_t now_ms);
-/* Whether group's word on the address is of use: it has none that stands. */
+/* Whether a server of network group may be asked about the address: that network has no recent
+ * outcome. */
 bool autonat_track_wants(const struct autonat_tracked *tracked, uint64_t group, uint64_t now_ms);
-/* Group has reached the address, or failed to. Nothing when it is none of ours (any more). */
+/* Notes that network group has reached the address, or failed to. Ignored if it is not our address
+ * any more. */
 void autonat_track_note(struct autonat_track *track, const struct multiaddr *addr, uint64_t group,
 			bool good, uint64_t now_ms);
-/* Somebody would not dial it. */
+/* Notes that a server refused to dial it. */
 void autonat_track_refused(struct autonat_track *track, const struct multiaddr *addr,
 			   uint64_t now_ms);
-/* Of all: public when one address is, else private when one is, else unknown. */
+/* The verdict on all: public if one address is, else private if one is, else unknown. */
 enum swarm_reach autonat_track_verdict(const struct autonat_track *track);
 
 /* ---- what others see us as ---- */
@@ -73,10 +74,10 @@ struct autonat_observed {
 	size_t count;
 };
 
-/* Observer says that we come from seen. Only what may be told to the world is kept. */
+/* Notes that observer sees us at address seen, if that address may be announced. */
 void autonat_observed_note(struct autonat_observed *observed, const struct multiaddr *observer,
 			   const struct multiaddr *seen, bool local);
-/* The addresses that enough observers agree on (with ports of no meaning), at most
+/* The addresses that enough observers agree on; their ports mean nothing. Returns how many, at most
  * AUTONAT_OBSERVED_MAX. */
 size_t autonat_observed_ips(const struct autonat_observed *observed,
 			    struct multiaddr ips[static AUTONAT_OBSERVED_MAX]);
