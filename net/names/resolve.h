@@ -12,7 +12,7 @@
 #define RESOLVE_DEPTH_MAX 4	/* of /dnsaddr in /dnsaddr */
 #define RESOLVE_QUESTIONS_MAX 32 /* of one resolve */
 #define RESOLVE_LOOKUPS_MAX 256	/* questions in flight, all together */
-#define RESOLVE_HEARD_MAX 64	/* of them, for names that others told */
+#define RESOLVE_HEARD_MAX 64	/* of them, for names from other peers */
 #define RESOLVE_TIMEOUT_MS 10000
 
 struct resolver;
@@ -24,13 +24,13 @@ struct resolver *resolver_new(struct loop *loop);
  * last handle is closed. */
 void resolver_close(struct resolver *resolver, void (*done)(void *ctx), void *ctx);
 
-/* Does the address begin with a name? */
+/* Whether the address begins with a DNS name. */
 bool resolve_wanted(const struct multiaddr *addr);
 
 /* done(ctx, err, addrs, count): addresses without names, borrowed for the call; of a /dnsaddr only
  * those that end in peer's /p2p part or have none (it is cut off). -ENOENT when nothing is there,
- * -ETIMEDOUT, -EIO. heard: the name is not the user's, and whoever told it may have pointed it at our own
- * machine or network: it leads to public addresses alone. */
+ * -ETIMEDOUT, -EIO. If heard is set, the name came from another peer, which may have pointed it at
+ * our own machine or network: only public addresses are returned. */
 typedef void resolve_done_fn(void *ctx, int err, const struct multiaddr *addrs, size_t count);
 struct resolve *resolve_start(struct resolver *resolver, const struct multiaddr *addr,
 			      const struct peer_id *peer, bool heard, uint64_t deadline_ms,

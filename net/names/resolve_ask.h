@@ -11,18 +11,19 @@ typedef void resolver_texts_fn(void *ctx, int err, unsigned depth, char *const *
 			       size_t count);
 typedef void resolver_hosts_fn(void *ctx, int err, const struct multiaddr *addrs, size_t count);
 
-/* The question joins the list of its owner, who leaves it with resolver_forget(). -EAGAIN: too
- * many (heard: of those for names that others told); -EIO: no resolver. depth comes back with the answer; so does tail, behind each address. */
+/* Asks for records of name. The question is added to the owner's list; resolver_forget() gives it
+ * up. depth is returned with the answer; tail is appended to each address. -EAGAIN: too many
+ * questions (if heard is set: of those for names from other peers); -EIO: no resolver. */
 int resolver_ask_txt(struct resolver *resolver, struct list *questions, const char *name,
 		     bool heard, unsigned depth, resolver_texts_fn *answer, void *ctx);
 int resolver_ask_host(struct resolver *resolver, struct list *questions, const char *name,
 		      bool heard, int family, const struct multiaddr *tail,
 		      resolver_hosts_fn *answer, void *ctx);
-/* The answers to all of these will not be given. */
+/* Gives all questions of the list up: no answer runs. */
 void resolver_forget(struct list *questions);
 
 struct loop *resolver_loop(const struct resolver *resolver);
-/* Where the resolver's struct resolves are kept; ends them all. */
+/* The list of the resolver's struct resolve; resolve_cancel_all() ends them. */
 struct list *resolver_resolves(struct resolver *resolver);
 void resolve_cancel_all(struct list *resolves);
 
