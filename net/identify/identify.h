@@ -1,5 +1,5 @@
-/* identify and identify push (wire/transport section 6): who we are, what we speak, where we
- * listen; and what our peers say of themselves. Loop thread only; part of the swarm. */
+/* identify and identify push (wire/transport section 6): we tell peers our key, protocols and
+ * addresses, and learn theirs. Loop thread only; part of the swarm. */
 #ifndef NET_IDENTIFY_H
 #define NET_IDENTIFY_H
 
@@ -9,7 +9,7 @@
 
 struct swarm;
 
-/* Registers both protocols, and itself as what the swarm tells of connections (swarm_inner); it ends with the
+/* Registers both protocols, and itself for the swarm's events (swarm_inner). It ends with the
  * swarm. */
 void identify_serve(struct swarm *swarm);
 

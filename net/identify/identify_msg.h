@@ -2,8 +2,7 @@
  * Codec only: the streams it travels on are the swarm's. Pure; any thread.
  *
  * A peer sends up to IDENTIFY_MESSAGES_MAX messages, framed with their length, which add up to one.
- * What is over a limit of ours (more protocols, more addresses) is left out and does not fail the
- * rest. */
+ * Protocols and addresses over a limit are left out; they do not fail the rest. */
 #ifndef NET_IDENTIFY_MSG_H
 #define NET_IDENTIFY_MSG_H
 
@@ -57,10 +56,10 @@ struct identify_msg {
 /* Merge one message (without its length): lists grow, the last scalar wins. -EBADMSG; -EMSGSIZE too
  * long; -EAGAIN one message too many. On error the stream is to be reset and msg released. */
 int identify_msg_merge(struct identify_msg *msg, struct bytes message);
-/* After the last message: drop a key that is not peer's; let a valid signed record of peer replace
- * the addresses (an invalid one is ignored); keep only addresses that can be of use to who sees the
- * peer at `from`: via loopback all, via a private address no loopback, else only public ones
- * (SCOPE_NONE, such as relayed, always). */
+/* Called after the last message. Drops a key that is not peer's. A valid signed record of peer
+ * replaces the addresses; an invalid one is ignored. Keeps only addresses that are of use to us,
+ * who see the peer at `from`: all if that is loopback, none of loopback if it is private, else
+ * public ones only (and those of SCOPE_NONE, such as relayed ones). */
 void identify_msg_finish(struct identify_msg *msg, const struct peer_id *peer,
 			 const struct multiaddr *from);
 bool identify_msg_speaks(const struct identify_msg *msg, const char *protocol);
