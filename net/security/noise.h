@@ -15,8 +15,9 @@
 
 struct noise;
 
-/* initiator: the dialler. expected: who must answer (zero: anyone). muxers: our list, for early negotiation, in
- * order of preference; borrowed for the life of the session. identity is borrowed. */
+/* initiator: the dialler. expected: the peer that must answer (zero: any peer). muxers: our list,
+ * for early negotiation, in order of preference; borrowed for the life of the session. identity is
+ * borrowed. */
 struct noise *noise_new(bool initiator, const struct identity *identity, const struct peer_id *expected,
 			const char *const *muxers, size_t muxer_count, struct random *random);
 void noise_free(struct noise *noise);

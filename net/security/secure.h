@@ -1,4 +1,4 @@
-/* The seam for securing a connection: a security makes one secure channel a connection.
+/* The interface for securing connections: a security makes one secure channel for each connection.
  *
  *   struct security: a way to secure connections, with what it needs for life (identity, certificate)
  *   struct secure:   one connection's handshake, then its keys
@@ -30,7 +30,8 @@ struct secure_ops {
 	/* Decrypts the first whole frame of [at, at + len) in place. Returns the bytes used, with *plain
 	 * borrowed from at (it may be empty); 0: more is needed; -EBADMSG. */
 	ssize_t (*open)(struct secure *secure, uint8_t *at, size_t len, struct bytes *plain);
-	/* The proven peer, after completion. After -EKEYREJECTED: whom the other says to be, or zero. */
+	/* The proven peer, after completion. After -EKEYREJECTED: the identity that the other side
+	 * claimed, or zero. */
 	const struct peer_id *(*peer)(const struct secure *secure);
 	/* The muxer that the handshake agreed on, after completion; NULL: multistream must settle it. */
 	const char *(*muxer)(const struct secure *secure);
@@ -44,8 +45,8 @@ struct secure {
 
 struct security_ops {
 	const char *name; /* in multistream: "/noise" */
-	/* Begins a handshake. expected: who must answer, zero for anyone. muxers: ours, in order of
-	 * preference, borrowed for the life of the channel. Never NULL. */
+	/* Begins a handshake. expected: the peer that must answer; zero: any peer. muxers: ours, in
+	 * order of preference, borrowed for the life of the channel. Never NULL. */
 	struct secure *(*start)(struct security *security, bool dialler,
 				const struct peer_id *expected, const char *const *muxers,
 				size_t muxer_count);
@@ -63,8 +64,8 @@ struct security *security_noise_new(const struct identity *identity, struct rand
 /* TLS 1.3 with the libp2p certificate, which is made here and signed by identity. NULL: OpenSSL failed. */
 struct security *security_tls_new(const struct identity *identity);
 
-/* What a swarm offers if it is not told otherwise, in order of preference. Returns how many; the caller
- * frees them. */
+/* The securities of a swarm by default, in order of preference. Returns how many; the caller frees
+ * them. */
 size_t securities_default(struct security *out[static SECURITIES_MAX],
 			  const struct identity *identity, struct random *random);
 

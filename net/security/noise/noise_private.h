@@ -1,4 +1,4 @@
-/* The parts of noise among themselves. Not a door.
+/* What the files of noise share. Private.
  *
  *   noise.c         the libp2p session: framing, payloads, identities, the choice of the muxer
  *   noise_xx.c      the XX pattern with any prologue and payload
