@@ -2,10 +2,11 @@
  * read to their end, being hashed, held for a store that has no room, queued there for the disk, and queued
  * towards peers. What fills it waits; nothing fails.
  *
- * Whoever fetches and serves at once has half for each at least: neither starves the other. The disk may owe us a
- * quarter (store_limit()): while it is full or stands still, the rest is for fetching. Strangers' messages may
- * have a quarter (and two messages at least) until they end. What may come above the limit is a message for each peer that
- * has nothing queued (else a few that do not read would keep all others from being served). Loop thread. */
+ * Fetching and serving have at least half each, so neither starves the other. At most a quarter may
+ * wait for the disk (store_limit()), so that fetching goes on for a while when the disk is full or
+ * slow. Unfinished messages may have a quarter, and at least two messages. Above the limit each
+ * peer that has nothing queued may still be sent one message; otherwise a few peers that do not
+ * read would keep all others from being served. Loop thread. */
 #ifndef EXCHANGE_BITSWAP_BUDGET_H
 #define EXCHANGE_BITSWAP_BUDGET_H
 
@@ -17,9 +18,9 @@
 
 struct bitswap_budget {
 	uint64_t max;
-	uint64_t asked;	  /* by what each peer's blocks measure; until they are verified, or given up */
+	uint64_t asked;	  /* estimated by the block size of each peer; until verified or given up */
 	uint64_t arriving; /* messages not yet whole, and ... */
-	uint64_t hashing;  /* ... blocks not yet verified: most of it was asked, and counts once */
+	uint64_t hashing;  /* ... blocks not yet verified; both are part of what was asked, and count once */
 	uint64_t held;	   /* verified, and the store has no room */
 	uint64_t storing;  /* in the store's queue, when last looked at */
 	uint64_t sending; /* in streams to peers, when last looked at */
@@ -38,7 +39,7 @@ static inline uint64_t bitswap_budget_used(const struct bitswap_budget *budget)
 	return bitswap_budget_fetching(budget) + budget->sending;
 }
 
-/* After each that grew. */
+/* Called after a member has grown. */
 static inline void bitswap_budget_note(struct bitswap_budget *budget)
 {
 	uint64_t used = bitswap_budget_used(budget);
@@ -47,7 +48,7 @@ static inline void bitswap_budget_note(struct bitswap_budget *budget)
 		budget->peak = used;
 }
 
-/* Another block may be asked for. */
+/* Whether another block of this many bytes may be asked for. */
 static inline bool bitswap_budget_may_ask(const struct bitswap_budget *budget, uint64_t bytes)
 {
 	uint64_t half = budget->max / 2;
@@ -59,7 +60,8 @@ static inline bool bitswap_budget_may_ask(const struct bitswap_budget *budget, u
 	       bitswap_budget_fetching(&then) + others <= budget->max;
 }
 
-/* Another message of so many bytes may be read from the store for a peer that has one queued already. */
+/* Whether another message of this many bytes may be read from the store, for a peer that has one
+ * queued. */
 static inline bool bitswap_budget_may_send(const struct bitswap_budget *budget, uint64_t bytes)
 {
 	return budget->sending + bytes <= budget->max / 2 &&

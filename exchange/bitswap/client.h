@@ -35,14 +35,14 @@ struct bitswap_get;
 struct bitswap_client_ops {
 	/* There is something to do: call bitswap_client_run() soon, but not from inside. */
 	void (*wake)(void *ctx);
-	/* Ask routing who has this. 0 started or under way already, -EAGAIN too many, -ENOTSUP no
-	 * routing. */
+	/* Asks routing for providers of cid. 0: started, or under way; -EAGAIN: too many; -ENOTSUP:
+	 * no routing. */
 	int (*search)(void *ctx, const struct cid *cid);
-	/* It is not wanted any more: a search for it may end. */
+	/* cid is not wanted any more; a search for it may end. */
 	void (*unwanted)(void *ctx, const struct cid *cid);
 };
 
-/* Can a peer be asked? */
+/* Whether a peer can be asked, by what identify says of it. */
 enum bitswap_ability { BITSWAP_UNDECIDED, BITSWAP_ABLE, BITSWAP_UNABLE };
 
 struct bitswap_client_peer {
@@ -60,7 +60,7 @@ struct bitswap_client_peer {
 	struct list members;	/* of sessions */
 	struct map cancels;	/* CIDs to be cancelled */
 	unsigned ask_count, flying;
-	unsigned owed; /* blocks that may still come from it: more are not worth a hash */
+	unsigned owed; /* blocks that may still come from it; more are not hashed */
 	uint64_t block_size;		  /* smoothed bytes of a block */
 	uint64_t rate;			  /* smoothed bytes per second, 0 unknown */
 	uint64_t latency_ms;		  /* from want to block, smoothed, 0 unknown */
@@ -88,10 +88,10 @@ struct bitswap_ask {
 	bool sent;  /* the peer's ledger has it */
 	bool asked; /* it was sent, at least once */
 	bool flying;
-	bool hedged; /* flying, but the want looks for another as well */
+	bool hedged; /* flying, but another peer is asked as well */
 	enum bitswap_answer answer;
 	uint64_t sent_ms;
-	uint64_t expected; /* bytes of the budget's that it has */
+	uint64_t expected; /* bytes counted for it in the budget */
 };
 
 struct bitswap_want {
@@ -103,17 +103,17 @@ struct bitswap_want {
 	struct bitswap_session *home; /* set while pending */
 	int32_t priority;
 	unsigned ask_count;
-	unsigned flying; /* asks that do, but for hedged ones */
+	unsigned flying; /* asks that fly and are not hedged */
 	unsigned refused; /* asks answered by DONT_HAVE */
 	bool broadcast;
-	bool searched; /* and found no one */
+	bool searched; /* and no provider was found */
 	unsigned asked;	    /* asks that were sent at least once */
-	unsigned providers; /* that routing found, at most at a time */
+	unsigned providers; /* the most that routing found at a time */
 	bool looked;	    /* routing was asked */
 	/* The ends of the ids of peers that were asked and are not connected now. */
 	uint64_t left[BITSWAP_LEFT_MAX];
 	unsigned left_count;
-	int err;       /* how it ends when it cannot be asked for */
+	int err;       /* the error of its gets, if it cannot be asked for */
 };
 
 struct bitswap_member {
@@ -137,10 +137,10 @@ struct bitswap_session {
 	int broadcasts; /* wants of it asked of everybody, while they are placed; -1: not counted yet */
 	bool searched;	/* since the last block */
 	uint64_t active_ms, rebroadcast_ms;
-	uint64_t probe_ms, probe_wait_ms; /* when others than members are asked next, and after */
+	uint64_t probe_ms, probe_wait_ms; /* when peers that are not members are asked next */
 	uint64_t steal_ms; /* when faster members may take over wants of slower ones next */
 	struct timer idle;
-	struct timer steal; /* while a member would be done much later than others */
+	struct timer steal; /* runs while one member would finish much later than others */
 };
 
 typedef void bitswap_got_fn(void *ctx, int err, struct block *block);
@@ -153,7 +153,7 @@ struct bitswap_get {
 	bitswap_got_fn *got;
 	void *ctx;
 	struct wait_tried *tried; /* to be filled in when it times out; may be NULL */
-	const void *owner; /* who of those that share the session; not looked at here */
+	const void *owner; /* which of the sharers of the session; not used here */
 };
 
 struct bitswap_client {
@@ -170,10 +170,10 @@ struct bitswap_client {
 	struct list ready;	 /* sessions with something to place */
 	struct list starved;	 /* those that wait for the budget, in turns */
 	struct bitswap_budget budget; /* its asked is the client's, the rest and max the owner's */
-	struct list unreachable; /* wants that nobody can be asked for */
+	struct list unreachable; /* wants that no peer can be asked for */
 	int32_t priority;
 	unsigned connected, able, undecided;
-	bool paused; /* we do not read just now: silence is our own doing */
+	bool paused; /* reading is paused, so silence does not count against peers */
 };
 
 /* ---- client.c ---- */
@@ -184,10 +184,10 @@ void bitswap_client_init(struct bitswap_client *client, struct timers *timers,
 			 const struct bitswap_client_ops *ops, void *ctx);
 /* Sessions and peers are gone already. */
 void bitswap_client_release(struct bitswap_client *client);
-/* Place what waits: afterwards client->dirty names the peers with mail. Ends what is unreachable.
- */
+/* Places pending wants; afterwards client->dirty has the peers with something to send. Ends wants
+ * that are unreachable. */
 void bitswap_client_run(struct bitswap_client *client);
-/* The budget shrank: those who wait for it go on. */
+/* The budget has room again: sessions that wait for it go on. */
 void bitswap_client_room(struct bitswap_client *client);
 /* NULL when BITSWAP_WANTS_MAX or BITSWAP_GETS_MAX is reached. */
 struct bitswap_get *bitswap_client_get(struct bitswap_session *session, const struct cid *cid,
@@ -195,14 +195,14 @@ struct bitswap_get *bitswap_client_get(struct bitswap_session *session, const st
 void bitswap_client_cancel(struct bitswap_get *get);
 struct bitswap_want *bitswap_client_want(const struct bitswap_client *client,
 					 const struct cid *cid);
-/* A block that hashes to its CID came from peer (NULL: it has left). True when it was wanted:
- * everybody who waited has it now (references of their own). */
+/* A verified block came from peer (NULL: it has left). True if it was wanted: every get for it has
+ * ended, each with a reference of its own. */
 bool bitswap_client_block(struct bitswap_client *client, struct bitswap_client_peer *from,
 			  struct block *block);
 /* The peer says, or routing knows, that it has the block; or that it has not. */
 void bitswap_client_have(struct bitswap_client_peer *peer, const struct cid *cid);
 void bitswap_client_dont_have(struct bitswap_client_peer *peer, const struct cid *cid);
-/* Routing is asked for providers of cid, and has found so many by now. */
+/* Routing is searching for providers of cid, and has found this many so far. */
 void bitswap_client_looking(struct bitswap_client *client, const struct cid *cid, unsigned found);
 /* A search ended; found: how many providers it named. */
 void bitswap_client_searched(struct bitswap_client *client, const struct cid *cid, unsigned found);
@@ -213,23 +213,23 @@ void bitswap_want_unqueue(struct bitswap_want *want);
 struct bitswap_ask *bitswap_ask_find(struct bitswap_want *want, struct bitswap_client_peer *peer);
 /* NULL when the peer's ledger is full. */
 struct bitswap_ask *bitswap_ask_new(struct bitswap_want *want, struct bitswap_client_peer *peer);
-/* It goes out to its peer. */
+/* Notes that ask goes out to its peer. */
 void bitswap_ask_sent(struct bitswap_ask *ask, uint64_t now_ms);
-/* Its peer went away: it is still counted among those that were asked. */
+/* The peer of ask went away; it still counts among those that were asked. */
 void bitswap_ask_left(struct bitswap_ask *ask);
 /* cancel: tell the peer, if it was asked. */
 void bitswap_ask_free(struct bitswap_ask *ask, bool cancel);
 void bitswap_ask_send(struct bitswap_ask *ask, bool block);
 void bitswap_ask_answer(struct bitswap_ask *ask, enum bitswap_answer answer);
-void bitswap_ask_land(struct bitswap_ask *ask); /* it flies no more */
-/* It is not counted upon any more: its want looks for another. */
+void bitswap_ask_land(struct bitswap_ask *ask); /* it is not in flight any more */
+/* Keeps ask in flight, but lets its want be asked of another peer. */
 void bitswap_ask_hedge(struct bitswap_ask *ask);
 
 /* ---- session.c ---- */
 
 struct bitswap_session *bitswap_session_new(struct bitswap_client *client);
 void bitswap_session_free(struct bitswap_session *session);
-/* Something came of it: back to patience. */
+/* A block came: the idle tick starts from its shortest time again. */
 void bitswap_session_active(struct bitswap_session *session);
 struct bitswap_member *bitswap_session_join(struct bitswap_session *session,
 					    struct bitswap_client_peer *peer);
@@ -237,7 +237,8 @@ void bitswap_session_leave(struct bitswap_member *member);
 struct bitswap_member *bitswap_session_member(struct bitswap_session *session,
 					      const struct bitswap_client_peer *peer);
 void bitswap_session_place(struct bitswap_session *session);
-/* A peer can be asked now: does it have what the session fetches? */
+/* A peer can be asked now: asks it for one want of the session, to learn whether it has the
+ * tree. */
 void bitswap_session_meet(struct bitswap_session *session, struct bitswap_client_peer *peer);
 void bitswap_session_ready(struct bitswap_session *session);
 /* Start the idle timer unless it runs. */
@@ -245,9 +246,10 @@ void bitswap_session_watch(struct bitswap_session *session);
 
 /* ---- steal.c ---- */
 
-/* It has several members, nothing left to place, and has not done so just now. */
+/* Whether the session has several members, nothing left to place, and did not steal just before. */
 bool bitswap_session_may_steal(const struct bitswap_session *session);
-/* Members that are nearly done take over wants of the one that would be done last, which are cancelled there. */
+/* Members that are nearly done take over wants from the member that would finish last; these are
+ * cancelled there. */
 void bitswap_session_steal(struct bitswap_session *session);
 
 /* ---- outbox.c ---- */
@@ -255,29 +257,30 @@ void bitswap_session_steal(struct bitswap_session *session);
 /* A connected peer; owner is the caller's. */
 struct bitswap_client_peer *bitswap_outbox_add(struct bitswap_client *client,
 					       const struct peer_id *id, void *owner);
-/* Disconnected: what it was asked goes to others. */
+/* The peer has disconnected: its wants go to others. */
 void bitswap_outbox_remove(struct bitswap_client_peer *peer);
 void bitswap_outbox_able(struct bitswap_client_peer *peer, enum bitswap_ability ability);
-/* So many bytes came from it, of whatever: part of a block, perhaps. */
+/* Notes bytes that came from peer, of any kind. */
 void bitswap_outbox_progress(struct bitswap_client_peer *peer, size_t bytes);
-/* Its ledger may be lost (the stream broke): say everything again. */
+/* The stream broke, so the peer may not have our wants: sends them all again. */
 void bitswap_outbox_resend(struct bitswap_client_peer *peer);
-/* Append one framed message of cancels, then wants. False when there was nothing to say. */
+/* Appends one framed message of cancels, then wants. False: there was nothing to send. */
 bool bitswap_outbox_compose(struct bitswap_client_peer *peer, struct buf *out);
 void bitswap_outbox_dirty(struct bitswap_client_peer *peer);
-/* A block came, of a name nobody knows before it is hashed. False: the peer has sent so many more than we ever
- * asked it for that it is not worth that. */
+/* Counts a block that came and is not hashed yet. False: the peer has sent many more blocks than it
+ * was asked for, so this one is not worth hashing. */
 bool bitswap_outbox_expects(struct bitswap_client_peer *peer);
 /* Account for a block of len bytes, asked for at sent_ms (0: was not). */
-/* The first want-block after none was in flight is on its way: idle time is not delivery. */
+/* The first want-block after a pause goes out: a new rate sample begins, so that the pause does not
+ * count. */
 void bitswap_outbox_flight(struct bitswap_client_peer *peer);
 void bitswap_outbox_delivered(struct bitswap_client_peer *peer, size_t len, uint64_t sent_ms);
-/* Bytes a second that may be expected of it: what its blocks came at, but no more than its bytes come at just now.
- * Before anything has come it is a guess. */
+/* The rate to expect of peer, in bytes per second: that of its blocks, or that of its bytes just
+ * now if it is lower. A guess before anything has come. */
 uint64_t bitswap_outbox_rate(const struct bitswap_client_peer *peer);
-/* It has nothing more in flight: what its bytes came at is kept. */
+/* Nothing is in flight to peer any more: keeps the present rate if it is lower. */
 void bitswap_outbox_settle(struct bitswap_client_peer *peer);
-/* How many want-blocks may be in flight towards peer; alone: there is no other to share with. */
+/* How many want-blocks may be in flight to peer. alone: there is no other peer to share with. */
 unsigned bitswap_outbox_room(const struct bitswap_client_peer *peer, bool alone);
 void bitswap_outbox_arm(struct bitswap_client_peer *peer);
 

@@ -1,4 +1,4 @@
-/* Bitswap on the swarm: what its files share. Loop thread, except where a member says otherwise.
+/* What the files of Bitswap on the swarm share. Loop thread, except where a member says otherwise.
  *
  *	exchange.c   the door: life, sessions, statistics
  *	peer.c       a connected peer and the two streams we open to it
@@ -38,7 +38,7 @@ struct exchange {
 	struct swarm_watch watch;
 	struct bitswap_client client;
 	struct list sessions; /* struct exchange_session, the door's */
-	struct bitswap_session *shared; /* the last one allowed: all that are opened above the limit */
+	struct bitswap_session *shared; /* the last one allowed; shared by all above the limit */
 	unsigned sharers;
 	struct bitswap_server server;
 	struct bitswap_verify *verify;
@@ -47,14 +47,14 @@ struct exchange {
 	struct list ledgers;
 	struct timer flush, serve; /* once per turn of the loop */
 	struct list full;	   /* peers that wait for the budget to be sent more */
-	struct timer look;	   /* at what is still queued towards peers, while some wait */
+	struct timer look;	   /* looks how much is still queued for peers, while some wait */
 	struct list searches;
 	unsigned search_count, connect_count;
 	struct list held;   /* blocks that the store had no room for */
 	struct list paused; /* streams we do not read until it has */
 	struct list worthy; /* struct engine_peer.worthy_node */
 	struct timer worth; /* while there are some */
-	struct list formers; /* struct engine_former: who went away */
+	struct list formers; /* struct engine_former: useful peers that went away */
 	unsigned former_count;
 	struct timer again;  /* while blocks are wanted and there are some */
 	uint64_t arrived_ms; /* when a wanted block came last; 0: never */
@@ -67,7 +67,7 @@ struct exchange {
 	bool room;		  /* the store called back */
 	struct cid *news;	  /* from exchange_have() */
 	size_t news_count, news_cap;
-	bool news_lost; /* more than fit: look for everything */
+	bool news_lost; /* more came than fit: all are looked for */
 };
 
 struct engine_peer {
@@ -94,11 +94,11 @@ struct engine_peer {
 	/* What it opened. */
 	struct list ins;
 	size_t in_bytes; /* of messages not yet whole */
-	/* What the swarm was told that it is worth. */
+	/* The worth that the swarm was told. */
 	int worth_from, worth_to;
 	uint64_t served_ms; /* when it was last sent blocks; 0: never */
 	struct list worthy_node; /* of exchange->worthy */
-	struct multiaddr addr; /* where we reached it, once it has brought a block; empty: it came to us */
+	struct multiaddr addr; /* which we dialled, once it delivered a block; empty: it dialled us */
 	bool addr_taken;
 };
 
@@ -114,9 +114,9 @@ struct engine_peer *engine_peer_get(const struct exchange *exchange, const struc
 /* Existing or new. */
 struct engine_peer *engine_peer_add(struct exchange *exchange, const struct peer_id *id);
 void engine_peer_free(struct engine_peer *peer);
-/* Whether it can be asked, by what identify says. */
+/* Finds out from identify whether the peer can be asked. */
 void engine_peer_judge(struct engine_peer *peer);
-/* It spoke Bitswap to us. */
+/* The peer spoke Bitswap to us, so it can be asked. */
 void engine_peer_heard(struct engine_peer *peer);
 /* Send what the outbox holds. */
 void engine_peer_flush(struct engine_peer *peer);
@@ -133,24 +133,24 @@ void engine_arrive_release(struct exchange *exchange);
 
 /* ---- serve.c ---- */
 
-/* One turn: a message for each peer that has mail and room. */
+/* One turn: a message for each peer that has something to be sent, and room. */
 void engine_serve(struct exchange *exchange);
 int engine_serve_size(void *ctx, const struct cid *cid, size_t *size);
-/* What the configuration's policy says; owner is an engine_peer. */
+/* The configured policy's answer; owner is an engine_peer. */
 bool engine_serve_may_have(void *ctx, void *owner, const struct cid *cid);
-/* Blocks that others may be waiting for. */
+/* New blocks, which peers may be waiting for. */
 void engine_serve_news(struct exchange *exchange, const struct cid *cids, size_t count);
-/* The peer goes: it waits for nothing, and nothing is queued for it. */
+/* The peer goes: it leaves the queues of those that wait to be sent more. */
 void engine_serve_forget(struct engine_peer *peer);
-/* Look in the store for all that is waited for, some in each turn from now on. */
+/* Looks in the store for all lacking blocks, some in each turn. */
 void engine_serve_all_news(struct exchange *exchange);
 
 /* ---- worth.c ---- */
 
-/* Tell the swarm what the peer is worth now. */
+/* Tells the swarm the present worth of the peer. */
 void engine_worth_look(struct engine_peer *peer);
-/* Want-blocks went out to it; it brought a block that was wanted; it has wants with us; it is sent blocks: as often as
- * that happens, the swarm is told when it changes something. */
+/* Events that may change the worth: want-blocks went out to the peer, it delivered a wanted block,
+ * it has wants of us, it is sent blocks. May be called as often as they happen. */
 void engine_worth_asked(struct engine_peer *peer);
 void engine_worth_delivered(struct engine_peer *peer);
 void engine_worth_wanted(struct engine_peer *peer);
@@ -160,11 +160,11 @@ void engine_worth_forget(struct engine_peer *peer);
 
 /* ---- again.c ---- */
 
-/* Somebody waits for blocks, and nobody is known to bring them. */
+/* Blocks are wanted, and no peer is known that could deliver them. */
 void engine_again_needed(struct exchange *exchange);
-/* It has brought a block: it will be looked for. */
+/* The peer has delivered a block: it is dialled again if it goes. */
 void engine_again_useful(struct engine_peer *peer);
-/* It goes; it is there. */
+/* The peer has gone; it is connected. */
 void engine_again_lost(struct engine_peer *peer);
 void engine_again_found(struct engine_peer *peer);
 void engine_again_release(struct exchange *exchange);

@@ -2,8 +2,8 @@
  * wants of us, and what it is to be sent next.
  *
  * A ledger holds at most wants_max CIDs: those we have wait in a queue by priority, the others
- * until bitswap_server_have() tells of them. It goes with its peer. A block that a peer may not have
- * is for it a block that is not here, and its want is not kept. Loop thread. */
+ * until bitswap_server_have() tells of them. It goes with its peer. For a peer that may not have a
+ * block, it is answered as missing, and the want is not kept. Loop thread. */
 #ifndef EXCHANGE_BITSWAP_SERVER_H
 #define EXCHANGE_BITSWAP_SERVER_H
 
@@ -17,9 +17,9 @@
 #define BITSWAP_PRESENCES_MAX 4096     /* answers waiting for one peer; more are dropped */
 
 struct bitswap_server_ops {
-	/* Is the block here? 0 and *size, or -errno. */
+	/* Whether the block is stored. 0 and *size, or -errno. */
 	int (*size)(void *ctx, const struct cid *cid, size_t *size);
-	/* Some peer has mail: bitswap_server_next(). */
+	/* Some peer has something to be sent: see bitswap_server_next(). */
 	void (*wake)(void *ctx);
 	/* May the peer that bitswap_server_add() was given owner for have the block? Asked when it wants
 	 * it, when the block comes, and before it is sent. NULL: every peer may have every block. */
@@ -32,7 +32,7 @@ struct bitswap_server {
 	unsigned wants_max;
 	uint64_t order;	    /* of the next want: first come, first served */
 	struct map lacking; /* multihash -> struct lack */
-	struct list known, due; /* the same: looked for in the store, and to be looked for again */
+	struct list known, due; /* the same: those looked for in the store, and those to look for again */
 	struct list turns;  /* peers with mail; the first is next */
 };
 
@@ -54,7 +54,7 @@ struct bitswap_server_peer {
 	uint64_t pending_bytes; /* sum of those we have */
 };
 
-/* What is to be sent: the want has left the ledger. */
+/* A block to be sent. Its want has left the ledger. */
 struct bitswap_task {
 	struct cid cid;
 	int32_t priority;
@@ -73,24 +73,25 @@ void bitswap_server_remove(struct bitswap_server_peer *peer); /* NULL is ignored
 /* Apply the wantlist of a message that was checked. */
 void bitswap_server_message(struct bitswap_server_peer *peer, struct bytes message,
 			    const struct bitswap_summary *summary);
-/* This block is here now: those who wait for it are served. */
+/* The block is stored now: wants for it are served. */
 void bitswap_server_have(struct bitswap_server *server, struct bytes multihash, size_t size);
 
-/* Which blocks have come is not known: all that are waited for are to be looked for again ... */
+/* For when it is not known which blocks have come: all lacking ones are to be looked for again
+ * ... */
 void bitswap_server_recheck(struct bitswap_server *server);
 /* ... at most max of them now. True while some are left. */
 bool bitswap_server_recheck_some(struct bitswap_server *server, unsigned max);
 
-/* Whose turn it is, taken from the queue; NULL when no one has mail. */
+/* Takes the next peer with something to be sent off the queue; NULL: none. */
 struct bitswap_server_peer *bitswap_server_next(struct bitswap_server *server);
 /* Back to the end of the queue, if there is mail left. */
 void bitswap_server_again(struct bitswap_server_peer *peer);
 bool bitswap_server_has_mail(const struct bitswap_server_peer *peer);
-/* Size of the block to be sent next, -ENOENT when none is. Wants of blocks that the peer may not have
- * any more are dropped, and it is told that they are not here. */
+/* The size of the block to be sent next; -ENOENT: none. Wants for blocks that the peer may not have
+ * any more are dropped and answered as missing. */
 ssize_t bitswap_server_peek(struct bitswap_server_peer *peer);
 bool bitswap_server_pop(struct bitswap_server_peer *peer, struct bitswap_task *task);
-/* The block was not there after all: remembered as lacking, and said so. */
+/* The block of task was not there: keeps the want as lacking, and answers so. */
 void bitswap_server_missed(struct bitswap_server_peer *peer, const struct bitswap_task *task);
 
 /* Non-zero from each() stops and is returned. */

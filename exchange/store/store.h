@@ -73,8 +73,9 @@ typedef void store_verified_fn(void *ctx, int err, struct block *block);
  * there already costs a lookup and a comparison; one that rotted is replaced. verified will not run after an error. */
 int store_put(struct store *store, struct block *block, unsigned flags, store_verified_fn *verified,
 	      void *ctx);
-/* Of the queue, blocks put without STORE_WAIT may have so many bytes from now on (and one block more), STORE_QUEUE_MAX at
- * most: they belong to one who has a budget for them. Memory store: nothing is ever queued. */
+/* Sets the most bytes that blocks put without STORE_WAIT may hold in the queue; one block more
+ * fits. At most STORE_QUEUE_MAX. For a caller that has a budget for such blocks. The memory store
+ * queues nothing. */
 void store_limit(struct store *store, uint64_t bytes);
 /* Bytes that they have now. Nearly free. */
 uint64_t store_queued(struct store *store);

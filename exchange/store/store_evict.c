@@ -27,7 +27,8 @@ bool janitor_needed(struct store_lmdb *lmdb)
 	return needed;
 }
 
-/* A second chance for what was read since it was written there. */
+/* Says 1 (copy it) for a block that was read since it was written there, as far as the budget
+ * goes. */
 static int was_read(void *ctx, struct gen *gen, struct bytes multihash, uint64_t len)
 {
 	struct eviction *eviction = ctx;

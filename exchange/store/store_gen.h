@@ -105,7 +105,7 @@ int gen_meta_put(struct gen *gen, MDB_txn *txn, const char *name, uint64_t value
 /* Adds a record unless the key is there (MDB_KEYEXIST, *record is the one there). LMDB codes. */
 int gen_add(struct gen *gen, MDB_txn *txn, struct bytes multihash, MDB_val *record);
 
-/* From its commit on nobody adds. Done twice it does nothing. */
+/* After its commit nothing is added to the generation. Calling it again does nothing. */
 int gen_close_writing(struct gen *gen);
 int gen_is_closed(struct gen *gen, MDB_txn *txn, bool *closed); /* an LMDB code */
 

@@ -102,9 +102,10 @@ void gens_unref(struct gens *gens);
 struct gen *gens_newest(const struct gens *gens, enum gen_class class);
 /* Bytes used by a class. */
 uint64_t gens_used(const struct gens *gens, enum gen_class class);
-/* Makes a new generation, unless somebody made one after last (NULL: there was none), which is closed. */
+/* Makes a new generation, unless another process has made one after last, which is closed (NULL:
+ * there was none). */
 int store_dir_roll(struct store_lmdb *lmdb, enum gen_class class, struct gen *last);
-/* Takes a generation out of the set and deletes its files; who reads it goes on. */
+/* Takes a generation out of the set and deletes its files. Open reads of it go on. */
 int store_dir_remove(struct store_lmdb *lmdb, struct gen *gen);
 /* The size at which a generation is closed. */
 uint64_t store_dir_limit(const struct store_lmdb *lmdb, const struct gens *gens, enum gen_class class);

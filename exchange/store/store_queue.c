@@ -1,4 +1,6 @@
-/* The two threads of the queue: one verifies, one commits. */
+/* The queue of blocks to be written: one thread verifies them, one commits them, many in one
+ * transaction. A block waits a little for others unless a caller waits for it. Any thread may
+ * put. */
 #include "exchange/store/store_queue_private.h"
 
 #include "net/base/err.h"
@@ -12,7 +14,7 @@
 
 #define BATCH_BYTES_MAX (16u << 20) /* of one transaction: more would leave the CPU cache */
 #define EAGER_BYTES (4u << 20) /* ready: committed without waiting for more */
-#define LINGER_MS 100	       /* how long a lonely block waits for company */
+#define LINGER_MS 100	       /* how long a block waits for others before its batch is written */
 #define FAILURES_MAX 8	       /* blocks that fail alone before a pass is given up */
 #define RETRY_MS 1000
 #define QUIET_MS 60000	       /* without a failure, before writing is said to go on */
@@ -42,7 +44,7 @@ void queue_hide(struct store_queue *queue, struct queue_item *item)
 	atomic_fetch_sub(&queue->visible, 1);
 }
 
-/* Not to wait for company. */
+/* Whether the batch is to be written without waiting for more blocks. */
 static bool in_hurry(const struct store_queue *queue)
 {
 	return queue->closing || queue->syncing || queue->ready_bytes >= EAGER_BYTES ||
@@ -83,7 +85,7 @@ void queue_finish(struct store_queue *queue, struct queue_item *item)
 		pthread_cond_signal(&queue->to_commit);
 }
 
-/* Not a line each: a full disk loses hundreds. */
+/* Logged once for all, because a full disk loses hundreds. */
 static void lose(struct store_queue *queue, struct queue_item *item)
 {
 	if (item->guest)
@@ -91,8 +93,9 @@ static void lose(struct store_queue *queue, struct queue_item *item)
 	queue_finish(queue, item);
 }
 
-/* Who waited for a block, or syncs, is told the error; of a guest's nobody else tells. One line when writing begins to
- * fail, one when it goes on. The lock is held. */
+/* Logs one line when writing begins to fail and one when it works again. Callers that wait for a
+ * block or sync get the error themselves; for other blocks this log is all there is. The lock is
+ * held. */
 static void log_pass(struct store_queue *queue, int err)
 {
 	if (err && queue->guest_failed && !queue->told) {
@@ -238,7 +241,7 @@ static void put_back(struct store_queue *queue, struct queue_item *item, bool la
 		queue_make_ready(queue, item);
 }
 
-/* How a pass went; the lock is held. */
+/* Takes the result of a pass; the lock is held. */
 static void pass_done(struct store_queue *queue, int err)
 {
 	log_pass(queue, err);
