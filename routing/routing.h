@@ -19,7 +19,7 @@ struct routing_finder;
 #define ROUTING_VALUE_MAX 10240
 #define ROUTING_PROVIDERS_MAX 1000
 
-/* done(ctx, 0, info): info borrowed for the call. -ENOENT: nobody knows the peer. -ETIMEDOUT. */
+/* done(ctx, 0, info): info borrowed for the call. -ENOENT: no one knows the peer. -ETIMEDOUT. */
 typedef void routing_peer_fn(void *ctx, int err, const struct peer_info *info);
 /* Each provider as it is found, once per peer; addresses may be missing (addr_count 0). Already added to
  * the swarm's address book. */
@@ -49,8 +49,8 @@ struct router_ops {
 	void (*close)(struct router *router, void (*done)(void *ctx), void *ctx);
 	/* Of two good records of key: > 0 when a is better than b, < 0 worse, 0 the same (or not known). */
 	int (*compare)(struct router *router, struct bytes key, struct bytes a, struct bytes b);
-	/* A search of its own is reaching for peer right now: then the finder does not search for it, else
-	 * every dead peer on the way of a search would start another search. */
+	/* Whether a search of this router is dialling peer now. Then the finder does not search for
+	 * it; otherwise every dead peer in a search would start another search. */
 	bool (*is_reaching)(struct router *router, const struct peer_id *peer);
 };
 

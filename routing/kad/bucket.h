@@ -13,7 +13,7 @@
 #define KAD_K_MAX 64
 #define KAD_GROUP_BUCKET_MAX 2
 #define KAD_GROUP_TABLE_MAX 3
-#define KAD_USEFUL_MS (60ull * 60 * 1000) /* so long a peer that answered is not replaced */
+#define KAD_USEFUL_MS (60ull * 60 * 1000) /* for this time a peer that answered is not replaced */
 
 struct kad_bucket_peer {
 	struct peer_id peer;
@@ -39,11 +39,11 @@ struct kad_buckets {
 void kad_bucket_init(struct kad_buckets *table, const struct peer_id *self, unsigned k);
 void kad_bucket_release(struct kad_buckets *table);
 
-/* 0: in it now. -EEXIST: was in it already. -EAGAIN: no room, or too many of its group. -EINVAL:
- * ourselves. *replaced (may be NULL) is the peer that had to go, or none. */
+/* Adds peer. -EEXIST: it is in the table. -EAGAIN: no room, or too many of its group. -EINVAL: it
+ * is ourselves. *replaced (may be NULL) becomes the peer that was replaced, or none. */
 int kad_bucket_add(struct kad_buckets *table, const struct peer_id *peer, uint32_t group,
 		   uint64_t now_ms, struct peer_id *replaced);
-/* It answered. */
+/* Notes that peer answered. */
 void kad_bucket_useful(struct kad_buckets *table, const struct peer_id *peer, uint64_t now_ms);
 bool kad_bucket_has(const struct kad_buckets *table, const struct peer_id *peer);
 /* False when it was not there. */
@@ -52,8 +52,8 @@ bool kad_bucket_remove(struct kad_buckets *table, const struct peer_id *peer);
  * KAD_K_MAX. */
 size_t kad_bucket_closest(const struct kad_buckets *table, const struct place *target,
 			  const struct peer_id *except, struct peer_id *out, size_t max);
-/* A bucket not refreshed since before_ms: true with its number; it counts as refreshed at now_ms.
- */
+/* Finds a bucket that was not refreshed since before_ms: true, and *index is its number. It counts
+ * as refreshed at now_ms. */
 bool kad_bucket_refresh_due(struct kad_buckets *table, uint64_t before_ms, uint64_t now_ms,
 			    unsigned *index);
 

@@ -20,7 +20,7 @@ typedef void kad_call_fn(void *ctx, int err, struct bytes answer);
 
 /* Borrows swarm; protocol is copied. */
 struct kad_client *kad_client_new(struct swarm *swarm, const char *protocol);
-/* Calls still open are forgotten. Not from inside a callback of a call. NULL is ignored. */
+/* Drops open calls without their done. Not to be called from a done. NULL is ignored. */
 void kad_client_free(struct kad_client *client);
 /* Send message (copied) and wait for the answer, or just for having sent it. Never calls done
  * before it returned; NULL and no callback when a limit is reached. */
@@ -29,8 +29,8 @@ struct kad_call *kad_client_call(struct kad_client *client, const struct peer_id
 				 kad_call_fn *done, void *ctx);
 /* done will not run. NULL is ignored. */
 void kad_client_cancel(struct kad_call *call);
-/* We are reaching for peer right now: then it is no use to look up where it is, for the same dial.
- */
+/* Whether a stream to peer is being opened. Then a lookup of its addresses would only serve the
+ * same dial. */
 bool kad_client_is_opening(const struct kad_client *client, const struct peer_id *peer);
 
 struct kad_client_stats {

@@ -10,10 +10,11 @@ struct kad_filter {
 	bool keep_loopback; /* of lan */
 };
 
-/* Addresses worth telling: wide, the public ones; local, all but loopback unless kept. */
+/* Whether an address belongs into the network: public ones into the wide one; all but loopback into
+ * the local one, and loopback too if it is kept. */
 bool kad_filter_addr(const struct kad_filter *filter, const struct multiaddr *addr);
-/* Whether a peer with these addresses is worth asking: one passes, and in the wide net without a
- * relay. */
+/* Whether a peer with these addresses belongs into the network: one of them passes, and in the wide
+ * network it is not relayed. */
 bool kad_filter_peer(const struct kad_filter *filter, const struct multiaddr *addrs, size_t count);
 /* Moves the addresses that pass to the front, in their order; returns how many. */
 size_t kad_filter_addrs(const struct kad_filter *filter, struct multiaddr *addrs, size_t count);

@@ -51,15 +51,17 @@ uint64_t kad_now(const struct kad *kad); /* loop clock */
 uint64_t kad_wall_ms(void);
 /* Our addresses that pass the filter. */
 size_t kad_own_addrs(void *kad, struct multiaddr *addrs, size_t max);
-/* It answered, or identify says that it speaks our protocol: into the table when it fits. */
+/* The peer answered, or identify says that it speaks our protocol: adds it to the table if it
+ * fits. */
 void kad_peer_answered(struct kad *kad, const struct peer_id *peer);
-/* It did not: out of the table. Our own limits (-EAGAIN, -ECANCELED) say nothing about a peer. */
+/* The peer did not answer: removes it from the table, unless err is due to our own limits (-EAGAIN,
+ * -ECANCELED). */
 void kad_peer_failed(struct kad *kad, const struct peer_id *peer, int err);
 
-/* Begin or end answering others; they are told by identify. */
+/* Begins or ends answering others. Peers learn of it by identify. */
 void kad_serve(struct kad *kad, bool serve);
 
-/* The peers that the table held before, from the db, back into it. */
+/* Puts the peers that the table held before, by the db, back into it. */
 void kad_load_peers(struct kad *kad);
 
 #endif

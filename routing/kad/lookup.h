@@ -1,10 +1,11 @@
-/* One iterative lookup: whom to ask next and when it is over, as in Go (wire/routing section 1).
+/* One iterative lookup: which peer to ask next, and when it is over, as in Go (wire/routing section
+ * 1).
  *
  * Up to alpha questions are in flight, always to the nearest peer not asked yet. It is over when
- * the beta nearest that can be reached have answered, or nobody is left; then those of the k
- * nearest that were not asked yet are (follow-up), without learning of further peers. Pure and
- * deterministic: now is an argument, and a question open for KAD_LOOKUP_SLOW_MS no longer counts
- * against alpha. */
+ * the beta nearest reachable peers have answered, or none is left to ask. Then a follow-up asks
+ * those of the k nearest that were not asked yet, but takes no new peers from their answers. Pure
+ * and deterministic: now is an argument, and a question open for KAD_LOOKUP_SLOW_MS no longer
+ * counts against alpha. */
 #ifndef ROUTING_KAD_LOOKUP_H
 #define ROUTING_KAD_LOOKUP_H
 
@@ -48,15 +49,15 @@ void kad_lookup_init(struct kad_lookup *lookup, const struct place *target,
 void kad_lookup_release(struct kad_lookup *lookup);
 /* A peer to start from. */
 void kad_lookup_seed(struct kad_lookup *lookup, const struct peer_id *peer);
-/* The peer to ask now, which counts as asked; false when nobody is to be asked now. */
+/* The peer to ask now; it counts as asked. False: there is none now. */
 bool kad_lookup_next(struct kad_lookup *lookup, uint64_t now_ms, struct peer_id *peer);
-/* When kad_lookup_next() may have somebody again though nothing was heard; UINT64_MAX: never. */
+/* When kad_lookup_next() may have a peer again without any answer; UINT64_MAX: never. */
 uint64_t kad_lookup_due_ms(const struct kad_lookup *lookup, uint64_t now_ms);
-/* It answered with these (count may be any; what is too much is left). Ourselves are left out. */
+/* The peer answered with these peers. Those over the limit, and ourselves, are left out. */
 void kad_lookup_answered(struct kad_lookup *lookup, const struct peer_id *peer,
 			 const struct kad_lookup_news *news, size_t count);
 void kad_lookup_failed(struct kad_lookup *lookup, const struct peer_id *peer);
-/* Over, the follow-up too. */
+/* Whether it is over, with the follow-up. */
 bool kad_lookup_done(struct kad_lookup *lookup);
 /* The nearest that are not unreachable, nearest first, whatever their state; returns how many. */
 size_t kad_lookup_closest(const struct kad_lookup *lookup, struct peer_id *out, size_t max);

@@ -1,6 +1,7 @@
-/* Who said that they have what: provider records with an end of life, in memory, kept over restarts
- * in a db table. The addresses of providers are the peerstore's. Loop thread only; now is a wall
- * clock in ms, so that records age while the node is down. Expired records are never given out.
+/* Provider records: which peer said that it has which block, each with an end of life. In memory,
+ * and kept over restarts in a db table. The addresses of providers are the peerstore's. Loop thread
+ * only; now is a wall clock in ms, so that records age while the node is down. Expired records are
+ * never given out.
  *
  * A peer has no quota of its own: in a small network one server holds all that one provider has. When
  * the store is full, a record of a peer that has more gives way to that of one that has less. */
@@ -32,7 +33,8 @@ struct kad_providers {
 void kad_providers_init(struct kad_providers *store, struct db *db, const char *table,
 			uint64_t ttl_ms, uint64_t now_ms);
 void kad_providers_release(struct kad_providers *store);
-/* Adds or renews. -EAGAIN when a limit is reached and nobody has more than peer, -EINVAL for a key not of 1..80 bytes. */
+/* Adds or renews a record. -EAGAIN: a limit is reached, and no peer has more records than this one.
+ * -EINVAL: the key is not 1..80 bytes. */
 int kad_providers_add(struct kad_providers *store, struct bytes key, const struct peer_id *peer,
 		      uint64_t now_ms);
 void kad_providers_remove(struct kad_providers *store, struct bytes key,

@@ -18,7 +18,7 @@ struct routing_query *kad_query_find_providers(struct router *router, struct byt
 					       unsigned count_max, uint64_t deadline_ms,
 					       routing_provider_fn *found, routing_done_fn *done,
 					       void *ctx);
-/* Also -EADDRNOTAVAIL: we have no address worth telling; -EHOSTUNREACH: there is nobody to tell. */
+/* Also -EADDRNOTAVAIL: we have no address to announce; -EHOSTUNREACH: there is no peer to tell. */
 struct routing_query *kad_query_provide(struct router *router, struct bytes multihash,
 					uint64_t deadline_ms, routing_done_fn *done, void *ctx);
 struct routing_query *kad_query_put_value(struct router *router, struct bytes key,

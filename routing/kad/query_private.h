@@ -6,9 +6,9 @@
 #include "routing/kad/query.h"
 #include "routing/kad/region.h"
 
-/* When the k nearest to a key are implausibly dense (netsize.h), so many more lookups, each of at
- * most k peers, tell who else is within the expected reach: at most 4 k are told or asked. Whoever
- * hides a key must place 4 k peers around it, and in four halves of its region. */
+/* If the k nearest to a key are implausibly dense (netsize.h), up to this many more lookups of k
+ * peers each find the other peers within the expected reach; at most 4 k peers are told or asked.
+ * To hide a key, somebody would have to place 4 k peers around it, spread over its region. */
 #define KAD_WIDEN_WALKS_MAX 3
 #define KAD_NEAR_MAX (KAD_K_MAX * (1 + KAD_WIDEN_WALKS_MAX))
 
@@ -27,19 +27,19 @@ struct kad_query {
 	struct multiaddr *addrs; /* of the target */
 	size_t addr_count;
 	struct map seen;	    /* providers given: id -> this query */
-	struct kad_region_map near; /* whom to tell or ask: after kad_query_widen() */
-	struct place_region wide;	    /* within which all are sought */
+	struct kad_region_map near; /* the peers to tell or ask, after kad_query_widen() */
+	struct place_region wide;   /* within which all are looked for */
 	unsigned wide_walks;
 	kad_query_widened_fn *widened;
 	struct list sends;
 	unsigned count, count_max;
 	int send_err;
-	struct peer_id good[KAD_VALUE_QUORUM]; /* who has the best value */
+	struct peer_id good[KAD_VALUE_QUORUM]; /* peers that have the best value */
 	unsigned good_count, checks;
-	struct peer_id *late; /* who is to be told a better value */
+	struct peer_id *late; /* peers that are to be told the best value */
 	size_t late_count;
-	bool busy;	/* in a callback of the user's, who may cancel */
-	bool cancelled; /* so he did */
+	bool busy;	/* a callback runs, which may cancel */
+	bool cancelled; /* it did */
 	routing_peer_fn *on_peer;
 	routing_provider_fn *on_provider;
 	routing_value_fn *on_value;
@@ -62,14 +62,14 @@ void kad_query_send(struct kad_query *query, struct bytes request, const struct 
  * dense, all others of their region. Then widened runs, maybe at once; the walk is stopped or as it
  * was. */
 void kad_query_widen(struct kad_query *query, int err, kad_query_widened_fn *widened);
-/* More than the k nearest of the walk were sought. */
+/* Whether more than the k nearest of the walk were looked for. */
 static inline bool kad_query_is_wide(const struct kad_query *query)
 {
 	return query->wide_walks > 0;
 }
 /* The peers of query->near; returns how many. */
 size_t kad_query_near(const struct kad_query *query, struct peer_id out[static KAD_NEAR_MAX]);
-/* Walk again, to all of query->near and nobody else. */
+/* Walks again, to the peers of query->near only. */
 void kad_query_ask_near(struct kad_query *query, enum kad_type type, kad_walk_answer_fn *on_answer,
 			kad_walk_done_fn *on_done);
 /* The walk's share of the time when something is to be sent after it. */

@@ -1,8 +1,7 @@
-/* Whether others can reach us, which decides whether we serve (KAD_AUTO). In the wide network the
- * word of those who tried counts (swarm_reach(), AutoNAT). As long as there is none, and in a local
- * network: they can when one has connected to us, not through a relay, from an address that belongs
- * into this network. That holds while such a connection lives and for KAD_REACH_MS after it. Loop
- * thread only. */
+/* Whether others can reach us, which decides whether we serve (KAD_AUTO). In the wide network
+ * AutoNAT's verdict decides (swarm_reach()). While it is unknown, and in a local network, an
+ * inbound connection decides: not relayed, and from an address that belongs into this network. It
+ * counts while it lives and for KAD_REACH_MS after it. Loop thread only. */
 #ifndef ROUTING_KAD_REACH_H
 #define ROUTING_KAD_REACH_H
 
@@ -20,10 +19,11 @@ struct kad_reach {
 	uint64_t seen_ms;
 };
 
-/* KAD_AUTO begins: a client, unless somebody is connected to us already. */
+/* KAD_AUTO begins: as a client, unless such a connection exists. */
 void kad_reach_start(struct kad *kad);
 void kad_reach_stop(struct kad *kad);
-/* Somebody has connected, or swarm_reach() has changed: look now. Nothing to do in another mode. */
+/* Looks again, because a peer has connected or swarm_reach() has changed. Does nothing in another
+ * mode. */
 void kad_reach_look(struct kad *kad);
 
 #endif
