@@ -40,7 +40,7 @@ static uint64_t hash_of(const struct map *map, struct bytes key)
 }
 
 /* The bucket of key, or the free one where it belongs. The table is never full, so this ends. */
-static size_t find(const struct map *map, struct bytes key, uint64_t hash)
+static size_t bucket_find(const struct map *map, struct bytes key, uint64_t hash)
 {
 	size_t mask = map->cap - 1;
 
@@ -56,7 +56,7 @@ static size_t find(const struct map *map, struct bytes key, uint64_t hash)
 	}
 }
 
-static void grow(struct map *map)
+static void map_grow(struct map *map)
 {
 	size_t cap = map->cap ? map->cap * 2 : MAP_CAP_MIN;
 	struct map_slot *slots = xcalloc(cap, sizeof *slots);
@@ -86,7 +86,7 @@ void *map_get(const struct map *map, struct bytes key)
 {
 	if (!map->count)
 		return NULL;
-	size_t bucket = map->slots[find(map, key, hash_of(map, key))].bucket;
+	size_t bucket = map->slots[bucket_find(map, key, hash_of(map, key))].bucket;
 
 	return bucket ? map->slots[bucket - 1].value : NULL;
 }
@@ -96,9 +96,9 @@ void *map_set(struct map *map, struct bytes key, void *value)
 	assert(value);
 	/* At most three quarters of the buckets in use: probes stay short. */
 	if ((map->count + 1) * 4 > map->cap * 3)
-		grow(map);
+		map_grow(map);
 	uint64_t hash = hash_of(map, key);
-	size_t i = find(map, key, hash);
+	size_t i = bucket_find(map, key, hash);
 	size_t bucket = map->slots[i].bucket;
 
 	if (bucket) {
@@ -140,7 +140,7 @@ void *map_remove(struct map *map, struct bytes key)
 {
 	if (!map->count)
 		return NULL;
-	size_t i = find(map, key, hash_of(map, key));
+	size_t i = bucket_find(map, key, hash_of(map, key));
 	size_t bucket = map->slots[i].bucket;
 
 	if (!bucket)

@@ -34,7 +34,7 @@ void rate_release(struct rate *rate)
 	timer_stop(rate->timers, &rate->wake);
 }
 
-static void fill(struct rate *rate)
+static void bucket_fill(struct rate *rate)
 {
 	uint64_t now_ms = timers_now(rate->timers), ms = now_ms - rate->filled_ms;
 
@@ -49,13 +49,13 @@ bool rate_may(struct rate *rate)
 	if (!list_empty(&rate->waiting))
 		return false;
 	if (rate->level <= 0)
-		fill(rate);
+		bucket_fill(rate);
 	return rate->level > 0;
 }
 
 void rate_spend(struct rate *rate, uint64_t bytes)
 {
-	fill(rate);
+	bucket_fill(rate);
 	rate->level -= (int64_t)bytes * 1000;
 }
 
@@ -79,7 +79,7 @@ static void on_wake(void *ctx)
 	struct rate *rate = ctx;
 	int64_t given;
 
-	fill(rate);
+	bucket_fill(rate);
 	given = rate->level;
 	while (given > 0 && !list_empty(&rate->waiting)) {
 		struct rate_turn *turn = list_first(&rate->waiting, struct rate_turn, node);
@@ -96,6 +96,6 @@ void rate_wait(struct rate *rate, struct rate_turn *turn)
 	if (!list_empty(&turn->node))
 		return;
 	list_add_tail(&rate->waiting, &turn->node);
-	fill(rate);
+	bucket_fill(rate);
 	arm(rate);
 }

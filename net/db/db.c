@@ -39,7 +39,7 @@ int db_err(int rc)
 	case MDB_DBS_FULL:
 		return -EAGAIN;
 	case MDB_MAP_RESIZED:
-		return -ESTALE; /* begin() takes it in */
+		return -ESTALE; /* txn_begin() takes it in */
 	case MDB_BAD_VALSIZE:
 		return -EINVAL;
 	default: /* corrupt, foreign version, our misuse: nothing a caller could tell apart */
@@ -194,7 +194,7 @@ static int begin_once(struct db *db, bool write, MDB_txn **txn, size_t *count)
 	}
 }
 
-static int begin(struct db *db, bool write, MDB_txn **txn, size_t *count)
+static int txn_begin(struct db *db, bool write, MDB_txn **txn, size_t *count)
 {
 	int err;
 
@@ -227,7 +227,7 @@ int db_begin(struct db *db, bool write, struct db_txn **out)
 {
 	MDB_txn *txn;
 	size_t count;
-	int err = write && db->read_only ? -EROFS : begin(db, write, &txn, &count);
+	int err = write && db->read_only ? -EROFS : txn_begin(db, write, &txn, &count);
 
 	*out = err ? NULL : txn_new(db, txn, write, count);
 	return err;
@@ -335,7 +335,7 @@ static int check_head(struct db_txn *txn, MDB_dbi table, struct bytes key)
 	return -EIO;
 }
 
-static int put(struct db_txn *txn, const char *name, struct bytes key, struct bytes value)
+static int record_put(struct db_txn *txn, const char *name, struct bytes key, struct bytes value)
 {
 	const struct table *table = table_find(txn->db, txn->count, name);
 	MDB_val k = val_of(key), v = { .mv_size = value.len + db_tail_len(name) };
@@ -370,7 +370,7 @@ int db_put(struct db_txn *txn, const char *table, struct bytes key, struct bytes
 		return -EMSGSIZE;
 	if (txn->err)
 		return txn->err;
-	return txn->err = put(txn, table, key, value);
+	return txn->err = record_put(txn, table, key, value);
 }
 
 int db_del(struct db_txn *txn, const char *table, struct bytes key)

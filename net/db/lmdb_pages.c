@@ -456,7 +456,8 @@ static void note_freed(struct salvage *salvage, const struct node *node)
 	}
 }
 
-static int tell(struct salvage *salvage, const struct node *node, enum lmdb_where where, struct bytes table)
+static int record_tell(struct salvage *salvage, const struct node *node, enum lmdb_where where,
+		       struct bytes table)
 {
 	struct lmdb_found found = { where, table, node->key, { 0 } };
 
@@ -486,7 +487,7 @@ static int walk_node(struct salvage *salvage, const struct node *node, unsigned 
 	if (kind == TREE_FREE)
 		note_freed(salvage, node);
 	if (kind == TREE_TABLE)
-		return tell(salvage, node, LMDB_REACHED, table);
+		return record_tell(salvage, node, LMDB_REACHED, table);
 	if (kind != TREE_MAIN || node->flags != NODE_TREE || node->data.len != TREE_BYTES)
 		return 0;
 	parse_tree(node->data.at, &tree);
@@ -535,7 +536,8 @@ static int sweep_pages(struct salvage *salvage, bool freed)
 
 		for (unsigned i = 0; i < count && !err; i++)
 			if (node_at(pages, page, i, &node))
-				err = tell(salvage, &node, freed ? LMDB_FREED : LMDB_LOOSE, (struct bytes){ 0 });
+				err = record_tell(salvage, &node, freed ? LMDB_FREED : LMDB_LOOSE,
+						  (struct bytes){ 0 });
 	}
 	free(page);
 	return err;

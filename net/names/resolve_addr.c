@@ -97,7 +97,7 @@ static void add_found(struct resolve *resolve, const struct multiaddr *addr)
 	resolve->found[resolve->found_count++] = *addr;
 }
 
-static void ask(struct resolve *resolve, const struct multiaddr *addr, unsigned depth);
+static void question_ask(struct resolve *resolve, const struct multiaddr *addr, unsigned depth);
 
 /* An address that a dnsaddr record names: ours when it ends in the peer we want, or names none. */
 static void on_record(struct resolve *resolve, const char *text, unsigned depth)
@@ -115,7 +115,7 @@ static void on_record(struct resolve *resolve, const char *text, unsigned depth)
 	if (!resolve_wanted(&addr))
 		add_found(resolve, &addr);
 	else if (depth < RESOLVE_DEPTH_MAX)
-		ask(resolve, &addr, depth + 1);
+		question_ask(resolve, &addr, depth + 1);
 }
 
 static void on_texts(void *ctx, int err, unsigned depth, char *const *texts, size_t count)
@@ -149,7 +149,7 @@ static int family_of(uint32_t code)
 }
 
 /* Put the question that the first component of addr stands for. */
-static void ask(struct resolve *resolve, const struct multiaddr *addr, unsigned depth)
+static void question_ask(struct resolve *resolve, const struct multiaddr *addr, unsigned depth)
 {
 	char name[RESOLVE_NAME_MAX + sizeof("_dnsaddr.")];
 	struct multiaddr tail = { 0 };
@@ -188,7 +188,7 @@ static void on_resolve_start(void *ctx)
 	timer_start_at(loop_timers(resolver_loop(resolve->resolver)), &resolve->timer,
 		       resolve->deadline_ms, on_resolve_timeout, resolve);
 	if (resolve_wanted(&resolve->addr))
-		ask(resolve, &resolve->addr, 1);
+		question_ask(resolve, &resolve->addr, 1);
 	else
 		add_found(resolve, &resolve->addr);
 	resolve->ready = true;

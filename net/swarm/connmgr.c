@@ -228,7 +228,7 @@ size_t connmgr_trim(const struct connmgr *mgr, struct connmgr_item *items, size_
 		items[movable++] = item;
 	}
 	qsort(items, movable, sizeof(*items), by_worth);
-	/* Else many protected ones would be the end of all others. */
+	/* Otherwise many protected connections would have all others trimmed. */
 	excess = count > low + kept ? count - low - kept : 0;
 	return movable < excess ? movable : excess;
 }
@@ -282,8 +282,9 @@ static void refill(struct net_count *net, const struct net_limit *limit, uint64_
 	net->at_ms = net->taken == 0 ? now_ms : net->at_ms + earned * limit->refill_ms;
 }
 
-/* The counter of a network, not idle until settle(); NULL when there are too many with connections. The one idle
- * for longest makes room: who has many networks must not shut out the others. */
+/* The counter of a network, taken off the idle list until net_settle(). NULL: all counters have
+ * connections. The counter that is idle for longest makes room, so that the owner of many networks
+ * cannot shut out others. */
 static struct net_count *net_of(struct connmgr *mgr, struct bytes prefix, uint64_t now_ms)
 {
 	struct net_count *net = map_get(&mgr->nets, prefix);
@@ -310,7 +311,7 @@ static struct net_count *net_of(struct connmgr *mgr, struct bytes prefix, uint64
 	return net;
 }
 
-static void settle(struct connmgr *mgr, struct net_count *net)
+static void net_settle(struct connmgr *mgr, struct net_count *net)
 {
 	if (net->open == 0)
 		list_add_tail(&mgr->idle, &net->idle);
@@ -341,7 +342,7 @@ int connmgr_ip_enter(struct connmgr *mgr, const struct multiaddr *addr, uint64_t
 	for (size_t i = 0; i < had; i++) {
 		nets[i]->open += room;
 		nets[i]->taken += room;
-		settle(mgr, nets[i]);
+		net_settle(mgr, nets[i]);
 	}
 	return room ? 0 : -EAGAIN;
 }
@@ -356,7 +357,7 @@ void connmgr_ip_leave(struct connmgr *mgr, const struct multiaddr *addr)
 		struct net_count *net = map_get(&mgr->nets, bytes_of(ip.at, limits[i].prefix));
 
 		if (net && net->open > 0 && --net->open == 0)
-			settle(mgr, net);
+			net_settle(mgr, net);
 	}
 }
 

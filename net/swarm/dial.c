@@ -131,7 +131,7 @@ void dial_tell(struct swarm_op *op)
 /* ---- candidates in their order ---- */
 
 /* Into its place by rank, behind equals, among those not tried yet. */
-static void insert(struct dial *dial, struct candidate *candidate)
+static void candidate_insert(struct dial *dial, struct candidate *candidate)
 {
 	size_t at = dial->ranked_count++;
 
@@ -167,7 +167,7 @@ static bool is_candidate(struct dial *dial, const struct multiaddr *addr, bool e
 			(dial->ranked_count - at - 1) * sizeof(dial->ranked[0]));
 		dial->ranked_count--;
 		dial->next--;
-		insert(dial, candidate);
+		candidate_insert(dial, candidate);
 	}
 	return true;
 }
@@ -206,7 +206,7 @@ static void add_candidate(struct dial *dial, const struct multiaddr *given, bool
 	candidate->addr = addr;
 	candidate->rank = rank;
 	candidate->explicit = explicit;
-	insert(dial, candidate);
+	candidate_insert(dial, candidate);
 }
 
 /* ---- names ---- */

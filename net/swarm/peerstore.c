@@ -84,14 +84,14 @@ static void expire(struct peerstore *store, struct entry *entry)
 			forget_known(store, entry, i);
 }
 
-static struct entry *find(const struct peerstore *store, const struct peer_id *peer)
+static struct entry *entry_find(const struct peerstore *store, const struct peer_id *peer)
 {
 	return map_get(&store->peers, peer_id_bytes(peer));
 }
 
 static struct entry *touch(struct peerstore *store, const struct peer_id *peer)
 {
-	struct entry *entry = find(store, peer);
+	struct entry *entry = entry_find(store, peer);
 
 	if (!entry) {
 		entry = xnew(struct entry);
@@ -181,7 +181,7 @@ static struct known *add_known(struct peerstore *store, struct entry *entry,
 
 /* ---- the table ---- */
 
-static void save(struct peerstore *store, struct entry *entry)
+static void entry_save(struct peerstore *store, struct entry *entry)
 {
 	uint64_t now = timers_now(store->timers);
 	uint64_t wall = wallclock_ns() / 1000000;
@@ -244,7 +244,7 @@ static int on_record(void *ctx, struct bytes key, struct bytes value)
 	return 0;
 }
 
-static void load(struct peerstore *store)
+static void peers_load(struct peerstore *store)
 {
 	struct db_txn *txn;
 	int err = db_begin(store->db, false, &txn);
@@ -269,7 +269,7 @@ struct peerstore *peerstore_new(struct timers *timers, struct db *db)
 	list_init(&store->good);
 	list_init(&store->hearsay);
 	if (db)
-		load(store);
+		peers_load(store);
 	return store;
 }
 
@@ -304,13 +304,13 @@ void peerstore_good(struct peerstore *store, const struct peer_id *peer,
 	known->good_ms = timers_now(store->timers) + 2; /* later than what was read back */
 	answered(store, entry);
 	make_room(store);
-	save(store, entry);
+	entry_save(store, entry);
 }
 
 void peerstore_drop(struct peerstore *store, const struct peer_id *peer,
 		    const struct multiaddr *addr)
 {
-	struct entry *entry = find(store, peer);
+	struct entry *entry = entry_find(store, peer);
 
 	for (size_t i = 0; entry && i < entry->count; i++) {
 		struct known *known = entry->known[i];
@@ -319,7 +319,7 @@ void peerstore_drop(struct peerstore *store, const struct peer_id *peer,
 			continue;
 		forget_known(store, entry, i);
 		if (entry->stored)
-			save(store, entry);
+			entry_save(store, entry);
 		return;
 	}
 }
@@ -356,7 +356,7 @@ static int by_goodness(const void *a, const void *b)
 size_t peerstore_addrs(struct peerstore *store, const struct peer_id *peer, struct multiaddr *addrs,
 		       size_t max)
 {
-	struct entry *entry = find(store, peer);
+	struct entry *entry = entry_find(store, peer);
 	size_t n;
 
 	if (!entry)

@@ -209,7 +209,7 @@ static void end_silent(struct swarm_op *op, struct peer *peer)
 			swarm_conn_fail(conn, -ETIMEDOUT, CODE_NONE);
 }
 
-static void run(struct swarm_op *op, struct swarm_conn *conn)
+static void op_run(struct swarm_op *op, struct swarm_conn *conn)
 {
 	if (op->kind == OP_CONNECT)
 		swarm_op_end(op, 0);
@@ -229,7 +229,7 @@ static void op_start(void *ctx)
 		return;
 	}
 	if (conn) {
-		run(op, conn);
+		op_run(op, conn);
 		return;
 	}
 	if (swarm->closing)
@@ -254,7 +254,7 @@ void swarm_op_dialed(struct swarm_op *op, int err)
 	if (conn && op->probing && !err)
 		end_silent(op, peer);
 	if (conn && !(op->probing && err))
-		run(op, conn);
+		op_run(op, conn);
 	else
 		swarm_op_end(op, err ? err : -EPIPE);
 }

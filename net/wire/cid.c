@@ -22,7 +22,8 @@ static bool is_v0_hash(struct bytes hash)
 	return hash.len == V0_LEN && hash.at[0] == HASH_SHA2_256 && hash.at[1] == 32;
 }
 
-static void set(struct cid *cid, unsigned version, uint64_t codec, size_t hash_at, struct bytes raw)
+static void cid_set(struct cid *cid, unsigned version, uint64_t codec, size_t hash_at,
+		    struct bytes raw)
 {
 	*cid = (struct cid){.version = (uint8_t)version,
 			    .codec = codec,
@@ -52,7 +53,7 @@ static ssize_t decode_v1(struct cid *cid, struct bytes in)
 		return used;
 	if (at + (size_t)used > CID_MAX)
 		return -EBADMSG;
-	set(cid, 1, codec, at, bytes_of(in.at, at + (size_t)used));
+	cid_set(cid, 1, codec, at, bytes_of(in.at, at + (size_t)used));
 	return (ssize_t)cid->len;
 }
 
@@ -64,7 +65,7 @@ ssize_t cid_decode(struct cid *cid, struct bytes in)
 		return decode_v1(cid, in);
 	if (in.len < V0_LEN)
 		return 0;
-	set(cid, 0, CODEC_DAG_PB, 0, bytes_of(in.at, V0_LEN));
+	cid_set(cid, 0, CODEC_DAG_PB, 0, bytes_of(in.at, V0_LEN));
 	return V0_LEN;
 }
 
@@ -118,7 +119,7 @@ int cid_make(struct cid *cid, unsigned version, uint64_t codec, struct bytes mul
 	if (version == 0) {
 		if (codec != CODEC_DAG_PB || !is_v0_hash(multihash))
 			return -EINVAL;
-		set(cid, 0, codec, 0, multihash);
+		cid_set(cid, 0, codec, 0, multihash);
 		return 0;
 	}
 	len += uvarint_encode(raw, version);
@@ -126,7 +127,7 @@ int cid_make(struct cid *cid, unsigned version, uint64_t codec, struct bytes mul
 	if (len + multihash.len > CID_MAX)
 		return -EINVAL;
 	memcpy(raw + len, multihash.at, multihash.len);
-	set(cid, 1, codec, len, bytes_of(raw, len + multihash.len));
+	cid_set(cid, 1, codec, len, bytes_of(raw, len + multihash.len));
 	return 0;
 }
 

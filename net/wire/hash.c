@@ -81,7 +81,7 @@ static bool is_blake2b(uint64_t code)
 	return code > BLAKE2B_BASE && code <= BLAKE2B_BASE + BLAKE2B_LEN_MAX;
 }
 
-static const struct function *find(uint64_t code)
+static const struct function *function_find(uint64_t code)
 {
 	for (size_t i = 0; i < ARRAY_LEN(functions); i++)
 		if (functions[i].code == code)
@@ -91,7 +91,7 @@ static const struct function *find(uint64_t code)
 
 const char *hash_name(uint64_t code)
 {
-	const struct function *function = find(code);
+	const struct function *function = function_find(code);
 
 	if (is_blake2b(code))
 		return blake2b_names[code - BLAKE2B_BASE - 1];
@@ -111,7 +111,7 @@ int64_t hash_by_name(const char *name)
 
 ssize_t hash_native_len(uint64_t code)
 {
-	const struct function *function = find(code);
+	const struct function *function = function_find(code);
 
 	if (is_blake2b(code))
 		return (ssize_t)(code - BLAKE2B_BASE);
@@ -138,7 +138,7 @@ static void murmur3(uint8_t out[static 8], struct bytes data)
 /* The whole digest; false when OpenSSL was built without the function. */
 static bool compute(uint64_t code, struct bytes data, uint8_t *full, size_t len)
 {
-	const struct function *function = find(code);
+	const struct function *function = function_find(code);
 	EVP_MD *md;
 	bool done;
 

@@ -62,7 +62,7 @@ static const struct base bases[] = {
 };
 /* clang-format on */
 
-static const struct base *find(char prefix)
+static const struct base *base_find(char prefix)
 {
 	for (size_t i = 0; i < ARRAY_LEN(bases); i++)
 		if (bases[i].prefix == prefix)
@@ -235,7 +235,7 @@ static int decode_number(struct buf *out, const struct base *base, struct bytes 
 
 int base_encode(struct buf *out, char prefix, struct bytes data)
 {
-	const struct base *base = find(prefix);
+	const struct base *base = base_find(prefix);
 
 	if (!base)
 		return -EINVAL;
@@ -247,7 +247,7 @@ int base_encode(struct buf *out, char prefix, struct bytes data)
 
 int base_decode(struct buf *out, char prefix, struct bytes text)
 {
-	const struct base *base = find(prefix);
+	const struct base *base = base_find(prefix);
 
 	if (!base)
 		return -EINVAL;

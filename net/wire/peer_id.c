@@ -13,7 +13,7 @@
 #define INLINE_KEY_MAX 42
 #define SHA256_LEN 32
 
-static void set(struct peer_id *id, uint64_t code, struct bytes digest)
+static void peer_id_set(struct peer_id *id, uint64_t code, struct bytes digest)
 {
 	struct buf raw = {0};
 
@@ -30,11 +30,11 @@ void peer_id_of_key(struct peer_id *id, const struct public_key *key)
 	uint8_t digest[SHA256_LEN];
 
 	if (proto.len <= INLINE_KEY_MAX) {
-		set(id, HASH_IDENTITY, proto);
+		peer_id_set(id, HASH_IDENTITY, proto);
 		return;
 	}
 	sha256(digest, proto);
-	set(id, HASH_SHA2_256, bytes_of(digest, sizeof(digest)));
+	peer_id_set(id, HASH_SHA2_256, bytes_of(digest, sizeof(digest)));
 }
 
 void peer_id_of_identity(struct peer_id *id, const struct identity *identity)

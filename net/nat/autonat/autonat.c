@@ -90,7 +90,7 @@ static struct autonat_known *known_get(struct autonat *autonat, const struct pee
 	return NULL;
 }
 
-static void forget(struct autonat *autonat, struct autonat_known *known)
+static void known_forget(struct autonat *autonat, struct autonat_known *known)
 {
 	if (!known)
 		return;
@@ -126,7 +126,7 @@ static void on_identified(void *ctx, const struct peer_id *id)
 
 	if (!swarm_peer_supports(autonat->swarm, id, AUTONAT_REQUEST_PROTOCOL) &&
 	    !swarm_peer_supports(autonat->swarm, id, AUTONAT_V1_PROTOCOL)) {
-		forget(autonat, known);
+		known_forget(autonat, known);
 		return;
 	}
 	swarm_each_peer(autonat->swarm, find_public, &where);
@@ -142,7 +142,7 @@ static void on_identified(void *ctx, const struct peer_id *id)
 
 static void on_disconnected(void *ctx, const struct peer_id *id)
 {
-	forget(ctx, known_get(ctx, id));
+	known_forget(ctx, known_get(ctx, id));
 }
 
 static bool is_throttled(const struct autonat_known *known, uint64_t now)
@@ -174,8 +174,8 @@ static void add_addr(struct autonat_probe *probe, const struct autonat_tracked *
 }
 
 /* About first, and whatever else is due: the server takes the first that it can dial. */
-static void ask(struct autonat *autonat, struct autonat_known *known,
-		const struct autonat_tracked *first)
+static void server_ask(struct autonat *autonat, struct autonat_known *known,
+		       const struct autonat_tracked *first)
 {
 	struct autonat_ask *question = xnew(struct autonat_ask);
 	const struct autonat_track *track = &autonat->track;
@@ -210,7 +210,7 @@ static void look(void *ctx)
 		struct autonat_known *known = due <= now ? choose(autonat, tracked) : NULL;
 
 		if (known)
-			ask(autonat, known, tracked);
+			server_ask(autonat, known, tracked);
 		else if (due > now && due < next)
 			next = due;
 	}
@@ -305,7 +305,7 @@ void autonat_close(struct autonat *autonat, void (*done)(void *ctx), void *ctx)
 	autonat_ask_cancel(autonat->ask);
 	autonat_ask_free_backs(autonat);
 	while (!list_empty(&autonat->known))
-		forget(autonat, list_first(&autonat->known, struct autonat_known, node));
+		known_forget(autonat, list_first(&autonat->known, struct autonat_known, node));
 	if (autonat->server)
 		autonat_server_close(autonat->server, on_ended, autonat);
 	else

@@ -62,7 +62,8 @@ bool autonat_track_wants(const struct autonat_tracked *tracked, uint64_t group, 
 	return true;
 }
 
-static struct autonat_tracked *find(struct autonat_track *track, const struct multiaddr *addr)
+static struct autonat_tracked *tracked_find(struct autonat_track *track,
+					    const struct multiaddr *addr)
 {
 	for (size_t i = 0; i < track->count; i++)
 		if (multiaddr_equal(&track->at[i].addr, addr))
@@ -80,10 +81,10 @@ void autonat_track_set(struct autonat_track *track, const struct multiaddr *addr
 	*before = *track;
 	track->count = 0;
 	for (size_t i = 0; i < count && track->count < AUTONAT_TRACKED_MAX; i++) {
-		struct autonat_tracked *known = find(before, &addrs[i]);
+		struct autonat_tracked *known = tracked_find(before, &addrs[i]);
 		struct autonat_tracked *tracked;
 
-		if (find(track, &addrs[i]))
+		if (tracked_find(track, &addrs[i]))
 			continue;
 		tracked = &track->at[track->count++];
 		*tracked = known ? *known : (struct autonat_tracked){ .addr = addrs[i] };
@@ -107,7 +108,7 @@ void autonat_track_age(struct autonat_track *track, uint64_t now_ms)
 void autonat_track_note(struct autonat_track *track, const struct multiaddr *addr, uint64_t group,
 			bool good, uint64_t now_ms)
 {
-	struct autonat_tracked *tracked = find(track, addr);
+	struct autonat_tracked *tracked = tracked_find(track, addr);
 
 	if (!tracked)
 		return;
@@ -127,7 +128,7 @@ void autonat_track_note(struct autonat_track *track, const struct multiaddr *add
 void autonat_track_refused(struct autonat_track *track, const struct multiaddr *addr,
 			   uint64_t now_ms)
 {
-	struct autonat_tracked *tracked = find(track, addr);
+	struct autonat_tracked *tracked = tracked_find(track, addr);
 
 	if (!tracked || ++tracked->refusals < AUTONAT_REFUSALS_MAX)
 		return;
