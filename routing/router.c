@@ -93,7 +93,7 @@ static void on_found(void *ctx, int err, const struct peer_info *info)
 	swarm_found(swarm, &peer, err, info);
 }
 
-static void find(void *ctx, const struct peer_id *peer, uint64_t deadline_ms)
+static void peer_find(void *ctx, const struct peer_id *peer, uint64_t deadline_ms)
 {
 	struct routing_finder *finder = ctx;
 	struct search *search;
@@ -128,7 +128,7 @@ void routing_attach_finder(struct router *router, struct swarm *swarm)
 	finder->swarm = swarm;
 	list_init(&finder->searches);
 	router->finder = finder;
-	swarm_set_finder(swarm, find, finder);
+	swarm_set_finder(swarm, peer_find, finder);
 }
 
 static void finder_free(struct routing_finder *finder)

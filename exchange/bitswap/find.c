@@ -110,7 +110,7 @@ static void on_done(void *ctx, int err, unsigned count)
 	search_try_end(search);
 }
 
-static struct search *find(const struct exchange *exchange, const struct cid *cid)
+static struct search *search_find(const struct exchange *exchange, const struct cid *cid)
 {
 	list_for_each(search, &exchange->searches, struct search,
 		      node) if (search->query && cid_equal(&search->cid, cid)) return search;
@@ -124,7 +124,7 @@ int engine_find_start(void *ctx, const struct cid *cid)
 	engine_again_needed(exchange);
 	if (!exchange->router || !exchange->router->ops->find_providers)
 		return -ENOTSUP;
-	if (find(exchange, cid))
+	if (search_find(exchange, cid))
 		return 0;
 	if (exchange->search_count >= SEARCHES_MAX)
 		return -EAGAIN;
@@ -150,7 +150,7 @@ int engine_find_start(void *ctx, const struct cid *cid)
 /* Connections under way go on: who has this block has its neighbours. */
 void engine_find_stop(void *ctx, const struct cid *cid)
 {
-	struct search *search = find(ctx, cid);
+	struct search *search = search_find(ctx, cid);
 
 	if (!search)
 		return;

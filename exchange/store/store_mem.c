@@ -56,7 +56,7 @@ static void mem_close(struct store *store)
 }
 
 /* One reference, or NULL. */
-static struct block *find(struct store_mem *mem, struct bytes multihash)
+static struct block *entry_find(struct store_mem *mem, struct bytes multihash)
 {
 	pthread_rwlock_rdlock(&mem->lock);
 	struct block *block = map_get(&mem->blocks, multihash);
@@ -77,7 +77,7 @@ static int mem_read_begin(struct store *store, struct store_read *read)
 static int mem_read_get(struct store_read *read, struct bytes multihash, struct bytes *data)
 {
 	struct mem_read *held = read->txn;
-	struct block *block = find(mem_of(read->store), multihash);
+	struct block *block = entry_find(mem_of(read->store), multihash);
 
 	if (!block)
 		return -ENOENT;
@@ -103,7 +103,7 @@ static void mem_read_end(struct store_read *read)
 
 static int mem_get(struct store *store, const struct cid *cid, struct block **out)
 {
-	struct block *block = find(mem_of(store), cid_hash_bytes(cid));
+	struct block *block = entry_find(mem_of(store), cid_hash_bytes(cid));
 
 	if (!block)
 		return -ENOENT;
@@ -118,7 +118,7 @@ static int mem_get(struct store *store, const struct cid *cid, struct block **ou
 
 static int mem_size(struct store *store, struct bytes multihash, size_t *size)
 {
-	struct block *block = find(mem_of(store), multihash);
+	struct block *block = entry_find(mem_of(store), multihash);
 
 	if (!block)
 		return -ENOENT;

@@ -34,7 +34,8 @@ static struct kad_bucket *bucket_of(const struct kad_buckets *table, const struc
 	return &table->at[common < table->count ? common : table->count - 1];
 }
 
-static struct kad_bucket_peer *find(const struct kad_buckets *table, const struct peer_id *peer)
+static struct kad_bucket_peer *peer_find(const struct kad_buckets *table,
+					 const struct peer_id *peer)
 {
 	struct place id = place_of_key(peer_id_bytes(peer));
 	struct kad_bucket *bucket = bucket_of(table, &id);
@@ -47,12 +48,12 @@ static struct kad_bucket_peer *find(const struct kad_buckets *table, const struc
 
 bool kad_bucket_has(const struct kad_buckets *table, const struct peer_id *peer)
 {
-	return find(table, peer) != NULL;
+	return peer_find(table, peer) != NULL;
 }
 
 void kad_bucket_useful(struct kad_buckets *table, const struct peer_id *peer, uint64_t now_ms)
 {
-	struct kad_bucket_peer *entry = find(table, peer);
+	struct kad_bucket_peer *entry = peer_find(table, peer);
 
 	if (entry)
 		entry->useful_ms = now_ms;
@@ -60,7 +61,7 @@ void kad_bucket_useful(struct kad_buckets *table, const struct peer_id *peer, ui
 
 bool kad_bucket_remove(struct kad_buckets *table, const struct peer_id *peer)
 {
-	struct kad_bucket_peer *entry = find(table, peer);
+	struct kad_bucket_peer *entry = peer_find(table, peer);
 
 	if (!entry)
 		return false;

@@ -56,7 +56,7 @@ struct kad_client {
 	struct kad_client_stats stats;
 };
 
-static void pump(struct channel *channel);
+static void channel_pump(struct channel *channel);
 
 /* ---- ends ---- */
 
@@ -120,7 +120,7 @@ static void on_idle(void *ctx)
 
 static void on_soon(void *ctx)
 {
-	pump(ctx);
+	channel_pump(ctx);
 }
 
 static void pump_soon(struct channel *channel)
@@ -253,7 +253,7 @@ static void on_opened(void *ctx, int err, struct stream *stream, const char *pro
 	}
 	channel->stream = stream;
 	stream_accept(stream, &events, channel);
-	pump(channel);
+	channel_pump(channel);
 }
 
 /* ---- going on ---- */
@@ -274,7 +274,7 @@ static void send_first(struct channel *channel)
 	end_call(call, 0, bytes_of(NULL, 0));
 }
 
-static void pump(struct channel *channel)
+static void channel_pump(struct channel *channel)
 {
 	struct kad_client *client = channel->client;
 	const char *const protocols[] = { client->protocol };

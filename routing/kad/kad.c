@@ -106,8 +106,8 @@ static bool belongs(const struct kad *kad, const struct peer_id *peer,
 	return nearness.near;
 }
 
-static int insert(struct kad *kad, const struct peer_id *peer, const struct multiaddr *addrs,
-		  size_t count)
+static int peer_insert(struct kad *kad, const struct peer_id *peer, const struct multiaddr *addrs,
+		       size_t count)
 {
 	struct peer_id replaced;
 	unsigned before = kad->table.peers;
@@ -126,7 +126,7 @@ static int insert(struct kad *kad, const struct peer_id *peer, const struct mult
 	return 0;
 }
 
-static bool leave(struct kad *kad, const struct peer_id *peer)
+static bool peer_leave(struct kad *kad, const struct peer_id *peer)
 {
 	if (!kad_bucket_remove(&kad->table, peer))
 		return false;
@@ -146,7 +146,7 @@ void kad_peer_answered(struct kad *kad, const struct peer_id *peer)
 	}
 	count = swarm_peer_addrs(kad->swarm, peer, addrs, KAD_SERVER_ADDRS_MAX);
 	count = kad_filter_addrs(&kad->filter, addrs, count);
-	if (belongs(kad, peer, addrs, count) && insert(kad, peer, addrs, count) == 0)
+	if (belongs(kad, peer, addrs, count) && peer_insert(kad, peer, addrs, count) == 0)
 		save_peer(kad, peer, addrs, count);
 }
 
@@ -154,7 +154,7 @@ void kad_peer_failed(struct kad *kad, const struct peer_id *peer, int err)
 {
 	uint64_t now = kad_now(kad);
 
-	if (err == -EAGAIN || err == -ECANCELED || !leave(kad, peer))
+	if (err == -EAGAIN || err == -ECANCELED || !peer_leave(kad, peer))
 		return;
 	if (kad->answered_ms > 0 && now - kad->answered_ms < ONLINE_MS)
 		forget_peer(kad, peer);
@@ -166,7 +166,7 @@ static void on_identified(void *ctx, const struct peer_id *peer)
 
 	if (swarm_peer_supports(kad->swarm, peer, kad->protocol))
 		kad_peer_answered(kad, peer);
-	else if (leave(kad, peer))
+	else if (peer_leave(kad, peer))
 		forget_peer(kad, peer);
 }
 
@@ -212,7 +212,7 @@ static int load_peer(void *ctx, struct bytes key, struct bytes value)
 			count++;
 		}
 	count = kad_filter_addrs(&kad->filter, addrs, count);
-	int err = kad_filter_peer(&kad->filter, addrs, count) ? insert(kad, &peer, addrs, count)
+	int err = kad_filter_peer(&kad->filter, addrs, count) ? peer_insert(kad, &peer, addrs, count)
 							      : -EBADMSG;
 
 	if (err == -EEXIST)

@@ -38,7 +38,8 @@ static size_t place(const struct kad_lookup *lookup, const struct place *id)
 	return low;
 }
 
-static struct kad_lookup_peer *find(const struct kad_lookup *lookup, const struct peer_id *peer)
+static struct kad_lookup_peer *peer_find(const struct kad_lookup *lookup,
+					 const struct peer_id *peer)
 {
 	struct place id = place_of_key(peer_id_bytes(peer));
 	size_t at = place(lookup, &id);
@@ -67,7 +68,7 @@ void kad_lookup_seed(struct kad_lookup *lookup, const struct peer_id *peer)
 	struct kad_lookup_peer entry = { .peer = *peer, .id = place_of_key(peer_id_bytes(peer)) };
 	size_t at;
 
-	if (peer_id_equal(peer, &lookup->self) || find(lookup, peer))
+	if (peer_id_equal(peer, &lookup->self) || peer_find(lookup, peer))
 		return;
 	if (lookup->count == KAD_LOOKUP_PEERS_MAX && !forget_farthest(lookup))
 		return;
@@ -171,7 +172,7 @@ static bool group_allows(const struct kad_lookup_news *news, size_t at)
 void kad_lookup_answered(struct kad_lookup *lookup, const struct peer_id *peer,
 			 const struct kad_lookup_news *news, size_t count)
 {
-	struct kad_lookup_peer *entry = find(lookup, peer);
+	struct kad_lookup_peer *entry = peer_find(lookup, peer);
 
 	if (!entry || entry->state != KAD_WAITING)
 		return;
@@ -185,7 +186,7 @@ void kad_lookup_answered(struct kad_lookup *lookup, const struct peer_id *peer,
 
 void kad_lookup_failed(struct kad_lookup *lookup, const struct peer_id *peer)
 {
-	struct kad_lookup_peer *entry = find(lookup, peer);
+	struct kad_lookup_peer *entry = peer_find(lookup, peer);
 
 	if (entry && entry->state == KAD_WAITING)
 		entry->state = KAD_UNREACHABLE;

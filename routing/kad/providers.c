@@ -51,8 +51,8 @@ static void db_key(struct buf *out, struct bytes key, const struct peer_id *peer
 	buf_add(out, peer_id_bytes(peer));
 }
 
-static void keep(struct kad_providers *store, struct bytes key, const struct peer_id *peer,
-		 uint64_t told_ms)
+static void record_keep(struct kad_providers *store, struct bytes key, const struct peer_id *peer,
+			uint64_t told_ms)
 {
 	struct buf name = { 0 }, value = { 0 };
 	int err;
@@ -68,7 +68,7 @@ static void keep(struct kad_providers *store, struct bytes key, const struct pee
 	buf_release(&value);
 }
 
-static void unkeep(struct kad_providers *store, struct bytes key, const struct peer_id *peer)
+static void record_unkeep(struct kad_providers *store, struct bytes key, const struct peer_id *peer)
 {
 	struct buf name = { 0 };
 
@@ -117,7 +117,7 @@ static void drop_at(struct kad_providers *store, struct kad_provider_key *entry,
 static void forget_at(struct kad_providers *store, struct bytes key,
 		      struct kad_provider_key *entry, size_t at)
 {
-	unkeep(store, key, &entry->records[at].peer->id);
+	record_unkeep(store, key, &entry->records[at].peer->id);
 	drop_at(store, entry, at);
 }
 
@@ -135,7 +135,7 @@ static void drop_expired(struct kad_providers *store, struct bytes key,
 			forget_at(store, key, entry, i);
 }
 
-static size_t find(const struct kad_provider_key *entry, const struct peer_id *peer)
+static size_t record_find(const struct kad_provider_key *entry, const struct peer_id *peer)
 {
 	size_t at = 0;
 
@@ -200,13 +200,13 @@ static bool has_room(struct kad_providers *store, struct bytes key, const struct
 	return store->count < KAD_PROVIDERS_TOTAL_MAX || make_room(store, peer, now_ms);
 }
 
-static int put(struct kad_providers *store, struct bytes key, const struct peer_id *peer,
-	       uint64_t told_ms, uint64_t now_ms)
+static int record_put(struct kad_providers *store, struct bytes key, const struct peer_id *peer,
+		      uint64_t told_ms, uint64_t now_ms)
 {
 	struct kad_provider_key *entry = map_get(&store->keys, key);
 	size_t at;
 
-	if (entry && (at = find(entry, peer)) < entry->count) {
+	if (entry && (at = record_find(entry, peer)) < entry->count) {
 		drop_at(store, entry, at);
 	} else if (!has_room(store, key, peer, now_ms)) {
 		store->refused++;
@@ -233,9 +233,9 @@ int kad_providers_add(struct kad_providers *store, struct bytes key, const struc
 
 	if (key.len == 0 || key.len > KAD_KEY_MAX)
 		return -EINVAL;
-	err = put(store, key, peer, now_ms, now_ms);
+	err = record_put(store, key, peer, now_ms, now_ms);
 	if (!err)
-		keep(store, key, peer, now_ms);
+		record_keep(store, key, peer, now_ms);
 	return err;
 }
 
@@ -244,7 +244,7 @@ void kad_providers_remove(struct kad_providers *store, struct bytes key, const s
 	struct kad_provider_key *entry = map_get(&store->keys, key);
 	size_t at;
 
-	if (!entry || (at = find(entry, peer)) == entry->count)
+	if (!entry || (at = record_find(entry, peer)) == entry->count)
 		return;
 	forget_at(store, key, entry, at);
 	if (entry->count == 0) {
@@ -309,7 +309,7 @@ static int load_one(void *ctx, struct bytes name, struct bytes value)
 	if (!err && !is_alive(loading->store, &record, loading->now_ms))
 		err = -ETIMEDOUT;
 	if (!err)
-		err = put(loading->store, key, &peer, record.told_ms, loading->now_ms);
+		err = record_put(loading->store, key, &peer, record.told_ms, loading->now_ms);
 	if (err)
 		db_post(loading->store->db, loading->store->table, name, bytes_of(NULL, 0));
 	return 0;

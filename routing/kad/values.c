@@ -101,7 +101,7 @@ static void free_value(struct kad_value *entry)
 	free(entry);
 }
 
-static void drop(struct kad_values *store, struct bytes key, struct kad_value *entry)
+static void value_drop(struct kad_values *store, struct bytes key, struct kad_value *entry)
 {
 	if (store->db)
 		db_post(store->db, store->table, key, bytes_of(NULL, 0));
@@ -131,7 +131,7 @@ static void set_checked(const struct kad_values *store, struct bytes key, struct
 		rules->expires_ns ? rules->expires_ns(buf_bytes(&entry->value)) : UINT64_MAX;
 }
 
-static void keep(struct kad_values *store, struct bytes key, const struct kad_value *entry)
+static void value_keep(struct kad_values *store, struct bytes key, const struct kad_value *entry)
 {
 	struct buf out = { 0 };
 
@@ -220,12 +220,12 @@ static void make_room(struct kad_values *store, const struct newcomer *newcomer)
 			far = key;
 		}
 		assert(farthest);
-		drop(store, far, farthest);
+		value_drop(store, far, farthest);
 	}
 }
 
-static int insert(struct kad_values *store, struct bytes key, struct bytes value,
-		  const struct peer_id *from, uint64_t told_ms)
+static int value_insert(struct kad_values *store, struct bytes key, struct bytes value,
+			const struct peer_id *from, uint64_t told_ms)
 {
 	struct kad_value *entry = map_get(&store->keys, key);
 
@@ -312,13 +312,13 @@ int kad_values_put(struct kad_values *store, struct bytes key, struct bytes valu
 	if (err)
 		return err;
 	make_room(store, &newcomer);
-	err = insert(store, key, value, from, now_ns / NS_PER_MS);
+	err = value_insert(store, key, value, from, now_ns / NS_PER_MS);
 	assert(!err);
 	entry = map_get(&store->keys, key);
 	set_checked(store, key, entry);
 	if (own)
 		entry->due_ms = entry->told_ms + KAD_VALUE_RETRY_MS;
-	keep(store, key, entry);
+	value_keep(store, key, entry);
 	return 0;
 }
 
@@ -333,7 +333,7 @@ const struct kad_value *kad_values_get(struct kad_values *store, struct bytes ke
 		return NULL;
 	if (!is_alive(entry, now_ns) ||
 	    kad_values_check(store, key, buf_bytes(&entry->value), now_ns)) {
-		drop(store, key, entry);
+		value_drop(store, key, entry);
 		return NULL;
 	}
 	set_checked(store, key, entry);
@@ -348,7 +348,7 @@ void kad_values_sweep(struct kad_values *store, uint64_t now_ns)
 
 	while (map_next(&store->keys, &at, &key, &value))
 		if (!is_alive(value, now_ns))
-			drop(store, key, value);
+			value_drop(store, key, value);
 }
 
 /* ---- our own ---- */
@@ -406,7 +406,7 @@ static int load_one(void *ctx, struct bytes key, struct bytes in)
 	if (entry.told_ms > loading->now_ns / NS_PER_MS)
 		entry.told_ms = loading->now_ns / NS_PER_MS;
 	if (!err)
-		err = insert(store, key, value, &entry.from, entry.told_ms);
+		err = value_insert(store, key, value, &entry.from, entry.told_ms);
 	if (err)
 		db_post(store->db, store->table, key, bytes_of(NULL, 0));
 	else

@@ -17,7 +17,7 @@ struct question {
 	struct kad_call *call;
 };
 
-static void pump(struct kad_walk *walk);
+static void walk_pump(struct kad_walk *walk);
 
 static void question_free(struct question *question)
 {
@@ -53,7 +53,7 @@ void kad_walk_stop(struct kad_walk *walk)
 }
 
 /* The walk may be gone after it. */
-static void end(struct kad_walk *walk, int err)
+static void walk_end(struct kad_walk *walk, int err)
 {
 	halt(walk);
 	walk->on_done(walk->ctx, err);
@@ -61,7 +61,7 @@ static void end(struct kad_walk *walk, int err)
 
 static void on_deadline(void *ctx)
 {
-	end(ctx, -ETIMEDOUT);
+	walk_end(ctx, -ETIMEDOUT);
 }
 
 /* ---- answers ---- */
@@ -123,14 +123,14 @@ static void on_called(void *ctx, int err, struct bytes message)
 		kad_peer_failed(walk->kad, &peer, err);
 	}
 	if (more)
-		pump(walk);
+		walk_pump(walk);
 	else
-		end(walk, 0);
+		walk_end(walk, 0);
 }
 
 /* ---- questions ---- */
 
-static void ask(struct kad_walk *walk, const struct peer_id *peer)
+static void peer_ask(struct kad_walk *walk, const struct peer_id *peer)
 {
 	uint64_t deadline_ms = kad_now(walk->kad) + KAD_WALK_CALL_MS;
 	struct question *question = xnew(struct question);
@@ -151,18 +151,18 @@ static void ask(struct kad_walk *walk, const struct peer_id *peer)
 
 static void on_pump(void *ctx)
 {
-	pump(ctx);
+	walk_pump(ctx);
 }
 
-static void pump(struct kad_walk *walk)
+static void walk_pump(struct kad_walk *walk)
 {
 	uint64_t now = kad_now(walk->kad), due;
 	struct peer_id peer;
 
 	while (kad_lookup_next(&walk->lookup, now, &peer))
-		ask(walk, &peer);
+		peer_ask(walk, &peer);
 	if (kad_lookup_done(&walk->lookup)) {
-		end(walk, 0);
+		walk_end(walk, 0);
 		return;
 	}
 	due = kad_lookup_due_ms(&walk->lookup, now);
@@ -180,7 +180,7 @@ static void on_soon(void *ctx)
 
 	for (size_t i = 0; i < count; i++)
 		kad_lookup_seed(&walk->lookup, &near[i]);
-	pump(walk);
+	walk_pump(walk);
 }
 
 void kad_walk_start(struct kad_walk *walk, struct kad *kad, enum kad_type type, struct bytes key,
