@@ -114,6 +114,8 @@ static void must(int err)
 	assert(!err); /* out of descriptors before anything was opened: nothing to go on with */
 }
 
+/* A loop with all its handles, for real and virtual time alike. Its own handles are unreferenced,
+ * so that they do not keep loop_run_for() waiting. */
 static struct loop *make(void)
 {
 	struct loop *loop = xnew(struct loop);

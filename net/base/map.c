@@ -56,6 +56,8 @@ static size_t bucket_find(const struct map *map, struct bytes key, uint64_t hash
 	}
 }
 
+/* Doubles the buckets and distributes the entries again by their stored hashes; no key is hashed
+ * twice. */
 static void map_grow(struct map *map)
 {
 	size_t cap = map->cap ? map->cap * 2 : MAP_CAP_MIN;

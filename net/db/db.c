@@ -335,6 +335,8 @@ static int check_head(struct db_txn *txn, MDB_dbi table, struct bytes key)
 	return -EIO;
 }
 
+/* Puts a value with its tail. The table is created by its first record, behind those that all can
+ * use. */
 static int record_put(struct db_txn *txn, const char *name, struct bytes key, struct bytes value)
 {
 	const struct table *table = table_find(txn->db, txn->count, name);

@@ -39,6 +39,8 @@ static int try_env(struct db *db, const char *dir, uint64_t map_bytes, unsigned 
 	return rc;
 }
 
+/* Opens LMDB's environment with the largest map that the address space allows, and its main
+ * database. */
 static int open_env(struct db *db, const char *dir, uint64_t map_bytes, unsigned int flags)
 {
 	MDB_txn *txn;
@@ -84,6 +86,8 @@ static int find_layout(struct db *db, bool *fresh)
 	return err;
 }
 
+/* Opens the environment and finds out its layout. A fresh db is marked as one of the present
+ * layout. */
 static int open_here(const char *dir, uint64_t map_bytes, unsigned int flags, struct db *db)
 {
 	bool fresh;
@@ -154,6 +158,8 @@ static bool may_be_damaged(int err)
 	return err == 1 || err == -EIO || err == -ENOMEM || err == -EINVAL;
 }
 
+/* Opens the db, and builds it anew if that is necessary. Other processes may try the same: then
+ * it waits a random time and opens again. */
 static int open_with(const char *dir, uint64_t map_bytes, unsigned int flags, struct db **out)
 {
 	unsigned built = 0;

@@ -104,6 +104,7 @@ static uint64_t write_batch(struct db_writer *writer, struct post *post, int *er
 	return count;
 }
 
+/* The thread: takes all that is queued, writes it as one transaction, tells those that flush. */
 static void *run(void *arg)
 {
 	struct db_writer *writer = arg;

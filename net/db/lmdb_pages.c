@@ -176,6 +176,8 @@ static unsigned node_count(const struct pages *pages, const uint8_t *page)
 	return (lower - HEAD_BYTES) / 2;
 }
 
+/* Node i of a page, with every offset and length checked against the page. False: it leaves the
+ * page. */
 static bool node_at(const struct pages *pages, const uint8_t *page, unsigned i, struct node *node)
 {
 	size_t at = u16_at(page, HEAD_BYTES + 2 * (size_t)i);

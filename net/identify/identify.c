@@ -124,6 +124,8 @@ static void keep_addrs(struct swarm *swarm, const struct peer_id *peer,
 		peerstore_add(swarm->peerstore, peer, &msg->addrs[i], PEERSTORE_RECENT_MS);
 }
 
+/* The peer's messages are complete: keeps its addresses, protocols and key, and tells the
+ * swarm. */
 static void learn(struct identify *identify, struct peer *peer, struct run *run)
 {
 	struct identify_msg *msg = &run->msg;

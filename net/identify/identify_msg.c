@@ -179,6 +179,8 @@ static void add_listen_addr(struct identify_msg *msg, struct bytes in)
 	add_addr(msg->addrs, IDENTIFY_ADDRS_MAX, &msg->addr_count, in);
 }
 
+/* One field of a message into msg. Lists stop growing at their limit; unknown fields are
+ * ignored. */
 static void merge_field(struct identify_msg *msg, struct pb_field *f)
 {
 	switch (f->number) {

@@ -329,6 +329,7 @@ static void free_texts(char **texts, size_t count)
 	free(texts);
 }
 
+/* c-ares has an answer. Its owner may have forgotten the question: then the answer is dropped. */
 static void on_txt(void *ctx, int status, int timeouts, unsigned char *answer, int len)
 {
 	struct question *question = ctx;

@@ -32,6 +32,7 @@ static void echo_expire(void *ctx)
 	echo_free(echo);
 }
 
+/* Sends 32 bytes back whenever they are complete. */
 static void echo_data(void *ctx, struct stream *stream, struct bytes data)
 {
 	struct echo *echo = ctx;

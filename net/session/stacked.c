@@ -234,6 +234,7 @@ static unsigned stacked_stream_count(const struct session *session)
 
 /* ---- sending ---- */
 
+/* One batch: frames of yamux, sealed together, in one write. */
 static size_t stacked_flush(struct session *session, size_t data_max)
 {
 	struct stacked *stacked = stacked_of(session);

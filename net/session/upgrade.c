@@ -226,6 +226,8 @@ static int upgrade_step(struct upgrade *upgrade)
 	return 0;
 }
 
+/* Bytes of the raw connection, which go to the step that is at work: multistream, handshake, or
+ * multistream inside the channel. */
 static void on_data(void *ctx, uint8_t *at, size_t len)
 {
 	struct upgrade *upgrade = ctx;

@@ -9,6 +9,8 @@
 
 /* ---- the user's lists ---- */
 
+/* Copies configured addresses, at most ANNOUNCE_LIST_MAX. Our own /p2p part is cut off; addresses
+ * of another peer are left out. */
 static size_t copy_list(struct multiaddr **to, const struct multiaddr *from, size_t count,
 			const struct peer_id *self)
 {

@@ -92,6 +92,7 @@ static struct mark *find_mark(struct marked *marked, const char *name, bool prot
 	return NULL;
 }
 
+/* Sets a tag or a protection of a peer, within the limits on peers and on tags. */
 static int set_mark(struct connmgr *mgr, const struct peer_id *peer, const char *name, int worth,
 		    bool protects)
 {

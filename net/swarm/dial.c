@@ -90,6 +90,8 @@ int dial_rank(struct swarm *swarm, const struct multiaddr *addr)
 
 /* ---- what a person hears ---- */
 
+/* Keeps the result for an address, for swarm_connect_asked(). A later result replaces an earlier
+ * one. */
 static void note_tried(struct dial *dial, const struct multiaddr *addr, int err,
 		       const struct peer_id *answered)
 {
@@ -453,6 +455,8 @@ static void skip_limited(struct dial *dial)
 	}
 }
 
+/* Goes on with a dial: starts the next candidate if there is room and the stagger is over; asks
+ * the finder when nothing is left; fails when that had nothing either. */
 static void dial_go(struct dial *dial)
 {
 	struct dials *dials = dial->dials;

@@ -149,6 +149,8 @@ static size_t worst_known(const struct entry *entry)
 	return worst;
 }
 
+/* Adds an address or prolongs its life. If the peer has too many, its worst address makes
+ * room. */
 static struct known *add_known(struct peerstore *store, struct entry *entry,
 			       const struct multiaddr *addr, uint64_t ttl_ms)
 {
@@ -181,6 +183,7 @@ static struct known *add_known(struct peerstore *store, struct entry *entry,
 
 /* ---- the table ---- */
 
+/* Queues the peer's record for the db: only addresses that have answered. */
 static void entry_save(struct peerstore *store, struct entry *entry)
 {
 	uint64_t now = timers_now(store->timers);

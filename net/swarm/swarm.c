@@ -23,6 +23,8 @@ struct inbound {
 
 /* ---- inbound connections ---- */
 
+/* An inbound connection is upgraded, or has failed. A connection to ourselves counts as
+ * failed. */
 static void inbound_done(void *ctx, int err, struct session *session,
 			 const struct peer_id *answered)
 {

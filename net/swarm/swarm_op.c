@@ -41,6 +41,8 @@ void swarm_cancel(struct swarm_op *op)
 		op_release(op);
 }
 
+/* Ends an operation: releases all it has, then calls the owner. The result of each kind
+ * differs. */
 static void op_finish(struct swarm_op *op, int err, uint64_t rtt_us)
 {
 	if (err && op->asked && op->dial)
@@ -217,6 +219,8 @@ static void op_run(struct swarm_op *op, struct swarm_conn *conn)
 		open_stream(op, conn);
 }
 
+/* Begins: uses the connection that exists, probes it first for swarm_connect_asked(), or
+ * dials. */
 static void op_start(void *ctx)
 {
 	struct swarm_op *op = ctx;

@@ -176,6 +176,8 @@ static void on_written(uv_write_t *req, int status)
 		tc->conn.events->on_drain(tc->conn.ctx);
 }
 
+/* Writes at once what the socket takes, and queues the rest. A write that the kernel takes whole
+ * needs no request and no copy. */
 static void tcp_write(struct conn *conn, struct buf *data)
 {
 	struct tcp_conn *tc = container_of(conn, struct tcp_conn, conn);

@@ -162,6 +162,7 @@ static int set_secp256k1(struct public_key *key, struct bytes data)
 	return 0;
 }
 
+/* Checks the key material by its type and keeps the canonical protobuf. */
 static int check_and_set(struct public_key *key, uint64_t type, struct bytes data)
 {
 	int err = 0;

@@ -126,6 +126,7 @@ static int strip_padding(const struct base *base, struct bytes *text)
 	return 0;
 }
 
+/* Text to bytes in a base of 2^n. Padding must be exact, and no character may be superfluous. */
 static int decode_bits(struct buf *out, const struct base *base, struct bytes text)
 {
 	struct meaning meaning;
@@ -195,6 +196,8 @@ static int encode_number(struct buf *out, const struct base *base, struct bytes 
 	return 0;
 }
 
+/* Text to bytes in base 10, 36 or 58, by arithmetic on the whole number. Leading zero digits are
+ * leading zero bytes. */
 static int decode_number(struct buf *out, const struct base *base, struct bytes text)
 {
 	uint8_t number[DIGITS_MAX];

@@ -197,6 +197,8 @@ static void server_ask(struct autonat *autonat, struct autonat_known *known,
 	autonat_ask_start(question);
 }
 
+/* The timer's round: takes in our present addresses, publishes the verdict, and asks about the
+ * first address that is due and for which a server can be asked. */
 static void look(void *ctx)
 {
 	struct autonat *autonat = ctx;

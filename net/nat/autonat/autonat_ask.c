@@ -130,6 +130,7 @@ static const struct stream_events events = {
 	.on_data = on_data, .on_end = on_end, .on_close = on_close
 };
 
+/* The stream is there: begins version 2 or 1, as the server speaks. */
 static void on_opened(void *ctx, int err, struct stream *stream, const char *protocol)
 {
 	struct autonat_ask *ask = ctx;
@@ -202,6 +203,8 @@ static int on_back_message(void *ctx, struct buf *message)
 	return 1; /* that is all */
 }
 
+/* The nonce of a dial-back. If it is the one awaited, it is acknowledged, and the question may be
+ * over. */
 static void back_data(void *ctx, struct stream *stream, struct bytes data)
 {
 	struct autonat_back *back = ctx;

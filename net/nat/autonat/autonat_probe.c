@@ -29,6 +29,8 @@ static void settle(struct autonat_probe *probe)
 		probe->state = fits(probe) ? PROBE_GOOD : PROBE_NOTHING;
 }
 
+/* What the server says of its dial. A success still needs the nonce, and a failure is not
+ * believed if the nonce has come. */
 static int on_response(struct autonat_probe *probe, const struct autonat_msg *msg)
 {
 	if (msg->status == AUTONAT_E_REFUSED) {

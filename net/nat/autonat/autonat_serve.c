@@ -33,6 +33,8 @@ static bool is_his(const struct autonat_serve *serve)
 	       autonat_addr_same_ip(&serve->addr, &serve->from);
 }
 
+/* Chooses the first address that may be dialled. If it is not the asker's own, data is wanted
+ * first, within a limit for all askers together. */
 static void on_request(struct autonat_serve *serve, const struct autonat_msg *msg, uint64_t now_ms,
 		       struct buf *out)
 {

@@ -152,6 +152,8 @@ static bool is_ours(int err)
 	       err == -EAGAIN || err == -EMFILE || err == -ENFILE;
 }
 
+/* The dial of a v2 request has ended: opens the stream for the nonce, or answers that the dial
+ * failed. */
 static void on_connected(void *ctx, int err)
 {
 	static const char *const protocols[] = { AUTONAT_BACK_PROTOCOL };
@@ -255,6 +257,8 @@ static void on_connected_v1(void *ctx, int err)
 		answer_v1(serving, AUTONAT_V1_OK, &where.addr);
 }
 
+/* A v1 request: dials the asker's address with the ports it names. Positive: the status of a
+ * refusal. */
 static int on_v1_message(void *ctx, struct buf *message)
 {
 	struct serving *serving = ctx;

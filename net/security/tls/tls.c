@@ -85,6 +85,8 @@ static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
 
 /* ---- who the peer is ---- */
 
+/* Judges the peer's chain during the handshake: it must be one valid libp2p certificate, of the
+ * expected peer. */
 static int check_peer(struct tls_channel *channel, X509_STORE_CTX *store)
 {
 	STACK_OF(X509) *chain = X509_STORE_CTX_get0_untrusted(store);
@@ -188,6 +190,8 @@ static int write_plain(struct tls_channel *channel, const uint8_t *at, size_t le
 	return 0;
 }
 
+/* Encrypts the parts into full records. Small parts are gathered; a part of a record's size is not
+ * copied. */
 static int seal_parts(struct tls_channel *channel, const struct bytes *parts, size_t count)
 {
 	uint8_t *gathered = channel->security->gathered;

@@ -156,6 +156,8 @@ static int on_window(struct yamux *yamux, struct yamux_stream *stream,
 	return 0;
 }
 
+/* The header of a data frame: checks its length against the window, and notes whose body follows.
+ * Without a stream the body is skipped. */
 static int on_data(struct yamux *yamux, struct yamux_stream *stream,
 		   const struct yamux_header *header)
 {
@@ -186,6 +188,7 @@ static int on_data(struct yamux *yamux, struct yamux_stream *stream,
 	return 0;
 }
 
+/* A frame with a stream id: opens the stream on SYN, then applies the other flags and the frame. */
 static int on_stream_frame(struct yamux *yamux, const struct yamux_header *header)
 {
 	if (header->flags & YAMUX_SYN) {
