@@ -106,6 +106,8 @@ static int publish(struct dir *dir, struct dir_shard *parent, size_t link, struc
 	return err;
 }
 
+/* Loads a child shard and puts it in its place. If another thread was first, its shard is
+ * used. */
 static int load_child(struct dir *dir, struct dir_shard *parent, size_t i, struct wait *wait,
 		      struct dir_shard **out)
 {

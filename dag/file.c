@@ -256,6 +256,8 @@ static int fetch_missing(struct file *file, struct file_view *view, const struct
 	return err;
 }
 
+/* One round of making a view: looks its pieces up in one snapshot. If some are missing they are
+ * fetched, and the caller begins again. */
 static int view_round(struct file *file, uint64_t offset, uint64_t end, struct wait *wait,
 		      struct file_view *view, bool *done)
 {

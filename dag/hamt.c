@@ -130,6 +130,7 @@ static int check_links(struct hamt_shard *shard, const struct hamt_bitmap *map)
 	return 0;
 }
 
+/* A block as a shard: one link for each bit of the bitmap, each named by its bucket. */
 static int shard_decode(struct hamt_shard *shard, struct bytes block)
 {
 	struct unixfs unixfs = { 0 };

@@ -17,6 +17,7 @@ enum { FIELD_KIND = 1, FIELD_STATE, FIELD_NAME, FIELD_BLOCKS, FIELD_BYTES, FIELD
 
 /* ---- records ---- */
 
+/* A record of the table as struct pin. -EIO: it is not one. */
 static int decode(struct pin *pin, struct bytes key, struct bytes value)
 {
 	struct pb_reader r = pb_over(value);

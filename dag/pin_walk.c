@@ -91,6 +91,7 @@ void pin_seen_release(struct pin_seen *seen)
 	map_release(&seen->identities);
 }
 
+/* Whether the block is stored, and intact if verify is set; collects its links. */
 static int visit(struct blocks *blocks, const struct cid *cid, bool verify,
 		 struct waiting *waiting)
 {

@@ -39,6 +39,7 @@ struct exchange_session {
 
 /* ---- from other threads ---- */
 
+/* On the loop: takes in what other threads have left, and acts on it. */
 static void on_note(struct inbox_item *item)
 {
 	struct engine_note *note = container_of(item, struct engine_note, item);

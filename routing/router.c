@@ -93,6 +93,7 @@ static void on_found(void *ctx, int err, const struct peer_info *info)
 	swarm_found(swarm, &peer, err, info);
 }
 
+/* The swarm's question where a peer is, as a find_peer query. */
 static void peer_find(void *ctx, const struct peer_id *peer, uint64_t deadline_ms)
 {
 	struct routing_finder *finder = ctx;

@@ -103,6 +103,7 @@ static int read_roots(struct car_reader *reader, const struct ipld *tree, unsign
 	return err;
 }
 
+/* The header of a CARv1 is complete, or the pragma of a CARv2. */
 static int on_header(struct car_reader *reader)
 {
 	const struct ipld_node *version;
@@ -189,6 +190,7 @@ static int on_length(struct car_reader *reader, uint64_t len)
 	return 0;
 }
 
+/* Collects a varint length byte by byte and judges it before anything is reserved for it. */
 static int feed_length(struct car_reader *reader, struct bytes *in)
 {
 	uint64_t len;

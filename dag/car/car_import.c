@@ -69,6 +69,7 @@ static void check_and_put(struct importing *im, struct block *block, uint64_t of
 	block_unref(block);
 }
 
+/* Takes blocks from the reader's queue, verifies them and puts them into the store. */
 static void *hash_thread(void *arg)
 {
 	struct importing *im = arg;

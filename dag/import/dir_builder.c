@@ -147,6 +147,7 @@ static int by_name(const void *a, const void *b)
 	return bytes_cmp(entry_name(left), entry_name(right));
 }
 
+/* Writes the directory as one block, sorted by name. */
 static int finish_basic(struct dir_builder *dir, const struct attributes *attributes,
 			struct child *root)
 {

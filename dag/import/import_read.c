@@ -57,6 +57,8 @@ static ssize_t read_some(struct reader *reader, uint8_t *at, size_t len)
 	}
 }
 
+/* Makes a leaf a job. If leaves are wrapped, the only leaf of a balanced file carries the file's
+ * metadata. */
 static int give(struct reader *reader, struct leaf *leaf, bool only)
 {
 	const struct import_config *config = &reader->importer->builder.config;
@@ -173,6 +175,7 @@ static int fill(struct reader *reader, struct buf *window, size_t size)
 	return 0;
 }
 
+/* Reads through a window, for chunkers that look at the bytes to find the cut. */
 static int read_cut(struct reader *reader)
 {
 	struct importer *importer = reader->importer;

@@ -93,6 +93,8 @@ static void sort_names(struct frame *frame)
 		qsort(frame->names, frame->count, sizeof(*frame->names), by_bytes);
 }
 
+/* Reads and sorts the names of a directory, so that the blocks come in the same order on every
+ * system. */
 static int read_names(struct importer *importer, struct frame *frame)
 {
 	int fd = openat(frame->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

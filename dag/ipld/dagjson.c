@@ -349,6 +349,7 @@ static int before_value(struct parser *p, bool *ended)
 	return err ? err : expect(p, ':') ? 0 : -EBADMSG;
 }
 
+/* One loop over the text. Containers are on a stack, and a state says what may come next. */
 static int parse(struct parser *p)
 {
 	bool ended;

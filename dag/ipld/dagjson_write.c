@@ -69,6 +69,8 @@ static void shortest(double value, char digits[static 32], int *exponent)
 	*digits = '\0';
 }
 
+/* A float in the shortest text that reads back as the same number, always with a point or
+ * exponent. */
 static void put_float(struct buf *out, double value)
 {
 	char digits[32];

@@ -31,6 +31,8 @@ struct engine_held {
 
 /* ---- back-pressure: disk and hash -> our reading -> the window of the stream -> the peer ---- */
 
+/* Pauses all reading while too many bytes wait for their hash or for the store, and resumes it at
+ * half of that. */
 static void pause_or_resume(struct exchange *exchange)
 {
 	struct bitswap_budget *budget = &exchange->client.budget;
@@ -233,6 +235,7 @@ static void on_presence(void *ctx, const struct cid *cid, bool have)
 		bitswap_client_dont_have(intake->peer->client, cid);
 }
 
+/* One message: wants go to the server, presences to the client, and blocks to the verifier. */
 static int on_message(void *ctx, struct buf *message)
 {
 	static const struct bitswap_visitor blocks = { .on_block = on_block };

@@ -70,6 +70,7 @@ static void on_connected(void *ctx, int err)
 	search_try_end(search);
 }
 
+/* A provider is found: connects to it unless it is connected. */
 static void on_provider(void *ctx, const struct peer_info *info)
 {
 	struct search *search = ctx;

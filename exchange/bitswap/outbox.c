@@ -358,6 +358,8 @@ static void hedge(struct bitswap_client_peer *peer, struct bitswap_ask *ask, uin
 
 static void arm_at(struct bitswap_client_peer *peer, uint64_t at_ms);
 
+/* Goes through what is in flight at the peer: gives up what is lost, asks another peer for what
+ * is late, and repeats what is old. */
 static void on_patience(void *ctx)
 {
 	struct bitswap_client_peer *peer = ctx;

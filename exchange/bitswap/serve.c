@@ -83,6 +83,8 @@ static size_t look_up(struct engine_peer *peer, struct response *response, struc
 	return len;
 }
 
+/* Writes one message of presences and blocks. The blocks are copied from the store's map straight
+ * into it. */
 static void send_response(struct engine_peer *peer, struct response *response,
 			  struct store_read *read)
 {
@@ -277,6 +279,8 @@ static void on_open(void *ctx, int err, struct stream *stream, const char *proto
 	bitswap_server_again(peer->server);
 }
 
+/* One turn of a peer: opens the stream for responses, or sends one message if the peer and the
+ * budget have room. Returns the bytes read. */
 static size_t serve_peer(struct engine_peer *peer)
 {
 	struct exchange *exchange = peer->exchange;

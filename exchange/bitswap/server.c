@@ -69,6 +69,7 @@ static void heap_set(struct bitswap_server_heap *heap, int which, size_t at,
 	want->slots[which] = at + 1;
 }
 
+/* Moves an entry to where the heap's order wants it. */
 static void heap_settle(struct bitswap_server_heap *heap, int which, size_t at)
 {
 	struct bitswap_server_want *want = heap->at[at];
@@ -226,6 +227,7 @@ static bool make_room(struct bitswap_server_peer *peer, int32_t priority)
 	return true;
 }
 
+/* A new want: served if the block is here, kept as lacking if not. The limit may refuse it. */
 static void want_add(struct bitswap_server_peer *peer, const struct bitswap_entry *entry)
 {
 	struct bitswap_server *server = peer->server;

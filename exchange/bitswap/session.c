@@ -469,6 +469,8 @@ static void search_one(struct bitswap_session *session, struct bitswap_want *wan
 		session->searched = true;
 }
 
+/* The idle tick: after a silence all peers are asked again and one want is searched for by
+ * routing. */
 static void on_idle(void *ctx)
 {
 	struct bitswap_session *session = ctx;

@@ -356,6 +356,8 @@ void dir_changing(struct store_lmdb *lmdb)
 	store_dir_ring(lmdb);
 }
 
+/* Makes an empty generation under another name and renames it when it is complete, so that a
+ * crash leaves none half made. */
 static int make_gen(struct store_lmdb *lmdb, enum gen_class class)
 {
 	struct gen_config config = { .no_sync = lmdb->config.no_sync, .create = true };

@@ -407,6 +407,7 @@ static void on_damage(MDB_env *env, const char *text)
 	_exit(EXIT_FAILURE);
 }
 
+/* Opens the environment with a map of map_bytes. An LMDB code. */
 static int open_env(struct gen *gen, uint64_t map_bytes, bool no_sync)
 {
 	unsigned flags = MDB_NOTLS | (no_sync ? MDB_NOSYNC : 0) | (gen->read_only ? MDB_RDONLY : 0);
@@ -484,6 +485,8 @@ static int open_tables(struct gen *gen, bool create)
 	return rc;
 }
 
+/* Opens the generation and its tables, with the largest map that the address space allows. A
+ * missing, empty or foreign file is logged. An LMDB code. */
 static int open_gen(struct gen *gen, const struct gen_config *config)
 {
 	uint64_t map_bytes = lmdb_map_first(config->map_bytes);

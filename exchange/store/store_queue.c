@@ -309,6 +309,8 @@ static void tell_rooms(struct store_queue *queue)
 	}
 }
 
+/* The committing thread: waits until a batch is due and commits it. Ends when the verifier has
+ * ended and nothing is left. */
 static void *run_committer(void *ctx)
 {
 	struct store_queue *queue = ctx;

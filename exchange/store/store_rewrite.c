@@ -18,6 +18,7 @@ struct keys {
 	struct buf next; /* the key to go on with; empty before the first and after the last */
 };
 
+/* Reads the next keys of a generation with the sizes of their blocks. */
 static int keys_read(struct gen *gen, struct keys *keys)
 {
 	MDB_val key = val_of(buf_bytes(&keys->next)), record;

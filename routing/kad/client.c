@@ -274,6 +274,7 @@ static void send_first(struct channel *channel)
 	end_call(call, 0, bytes_of(NULL, 0));
 }
 
+/* Sends the first waiting call, opens the stream it needs, or lets an idle channel end. */
 static void channel_pump(struct channel *channel)
 {
 	struct kad_client *client = channel->client;

@@ -193,6 +193,8 @@ struct loading {
 	unsigned left;
 };
 
+/* One saved peer, back into the table. What does not fit or does not parse is deleted from the
+ * db. */
 static int load_peer(void *ctx, struct bytes key, struct bytes value)
 {
 	struct loading *loading = ctx;

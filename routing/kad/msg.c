@@ -51,6 +51,7 @@ static bool is_peer(struct bytes in)
 	return !r.bad;
 }
 
+/* Checks one field of a message and notes what is needed of it; peers are only counted. */
 static int decode_field(struct kad_msg *msg, struct pb_field *f)
 {
 	struct bytes bytes;

@@ -200,6 +200,7 @@ static bool has_room(struct kad_providers *store, struct bytes key, const struct
 	return store->count < KAD_PROVIDERS_TOTAL_MAX || make_room(store, peer, now_ms);
 }
 
+/* Puts a record in memory as the youngest of its key. -EAGAIN: no room. */
 static int record_put(struct kad_providers *store, struct bytes key, const struct peer_id *peer,
 		      uint64_t told_ms, uint64_t now_ms)
 {

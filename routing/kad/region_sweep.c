@@ -305,6 +305,8 @@ static void on_soon(void *ctx)
 		pass_over(sweep);
 }
 
+/* Takes the keys of the region that are due and tells them to its peers. For each key the last
+ * peer to be told is computed first. */
 static void pass(struct kad_region_sweep *sweep)
 {
 	struct kad *kad = sweep->kad;
@@ -372,6 +374,8 @@ static void walk_to(struct kad_region_sweep *sweep, struct bytes key, kad_walk_d
 		kad_lookup_seed(&sweep->walk.lookup, &sweep->map.peers[i].peer);
 }
 
+/* The first lookup has ended, and shows how large the region is that it proves. If several keys
+ * are due there, the rest of the region is explored. */
 static void on_first(void *ctx, int err)
 {
 	struct kad_region_sweep *sweep = ctx;

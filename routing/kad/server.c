@@ -138,6 +138,8 @@ static int take_provider(const struct kad_server_view *view, const struct peer_i
 	return claim.good ? 0 : -EACCES;
 }
 
+/* Answers with the record, if there is one, and with closer peers as far as the message has
+ * room. */
 static int answer_get_value(const struct kad_server_view *view, const struct peer_id *from,
 			    const struct kad_msg *msg, struct buf *out)
 {

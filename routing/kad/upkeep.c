@@ -68,6 +68,7 @@ static void dial_peer(struct kad *kad, struct kad_upkeep_dial *dial, const struc
 	free(addrs);
 }
 
+/* Dials some peers of the bootstrap list, from a random one on, while the table has few peers. */
 static void boot(void *ctx)
 {
 	struct kad *kad = ctx;

@@ -224,6 +224,7 @@ static void make_room(struct kad_values *store, const struct newcomer *newcomer)
 	}
 }
 
+/* Keeps a record in memory and counts it. The caller has made room. */
 static int value_insert(struct kad_values *store, struct bytes key, struct bytes value,
 			const struct peer_id *from, uint64_t told_ms)
 {

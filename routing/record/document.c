@@ -134,6 +134,7 @@ static void read_list(struct cursor *c, uint64_t count, unsigned depth)
 		read_value(c, depth, &value);
 }
 
+/* Reads one item and what is nested in it. Only the kinds that a caller may want are told. */
 static void read_value(struct cursor *c, unsigned depth, struct document_value *value)
 {
 	struct head head = read_head(c);

@@ -64,6 +64,7 @@ static int read_envelope(struct told *out, struct bytes in)
 	return r.bad ? -EBADMSG : 0;
 }
 
+/* Takes a known field of the document. Each has one kind, and numbers fit Go's int64. */
 static int take_field(void *ctx, struct bytes key, const struct document_value *value)
 {
 	static const struct {
