@@ -43,8 +43,8 @@ struct query {
 	int err; /* 0 once one part succeeded */
 	struct map seen;
 	struct buf key, best;
-	bool busy;	/* in a callback of the user's, who may cancel */
-	bool cancelled; /* so he did */
+	bool busy;	/* a callback runs, which may cancel */
+	bool cancelled; /* it did */
 	routing_peer_fn *on_peer;
 	routing_provider_fn *on_provider;
 	routing_value_fn *on_value;
@@ -114,7 +114,7 @@ static struct routing_query *query_started(struct query *query)
 	return NULL;
 }
 
-/* One part is over. What it says counts more than that another knows nothing. */
+/* One part is over. Its error counts unless it only found nothing. */
 static void part_over(struct part *part, int err)
 {
 	struct query *query = part->query;
@@ -167,7 +167,7 @@ static void on_part_provider(void *ctx, const struct peer_info *info)
 {
 	struct query *query = ((struct part *)ctx)->query;
 
-	/* Its addresses, if it comes again with more, are in the swarm's book. */
+	/* If it comes again with more addresses, the peerstore has them already. */
 	if (map_get(&query->seen, peer_id_bytes(&info->id)))
 		return;
 	map_set(&query->seen, peer_id_bytes(&info->id), query);

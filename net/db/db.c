@@ -142,8 +142,8 @@ static int knows_all(struct db *db, MDB_txn *txn, size_t count, bool *knows, siz
 	return err;
 }
 
-/* Where address space is short the map is small at first: before it is full it grows. Who reads while he writes cannot have it
- * moved, and goes on as long as there is room. */
+/* Where address space is limited the map is small at first, and grows before it is full. While this
+ * thread also reads, the map cannot be moved, and writing goes on as long as there is room. */
 static void make_room(struct db *db)
 {
 	MDB_envinfo info;

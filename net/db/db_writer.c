@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* While posts keep coming, one commit gathers them for so long. */
+/* The longest time for which one commit gathers posts that keep coming. */
 #define DB_WRITER_BATCH_MS 50
 
 /* One allocation: the struct, then table name with its NUL, key, value. */

@@ -47,7 +47,8 @@ int lmdb_dir_lock(const char *dir)
 	return err;
 }
 
-/* Its magic number comes first. Who opens it alone makes it anew, whatever is in it. */
+/* Clears the magic number, which comes first. Then the next process that opens it alone makes it
+ * anew. */
 int lmdb_dir_forget(int lock)
 {
 	static const uint8_t none[4];

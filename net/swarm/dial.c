@@ -237,7 +237,7 @@ static void start_lookup(struct dial *dial, const struct multiaddr *addr, bool e
 {
 	struct lookup *lookup;
 
-	/* Names that others told leave room for the user's. */
+	/* Names from other peers leave room for the user's. */
 	if (dial->lookup_count >= (explicit ? DIAL_PARALLEL_MAX : DIAL_PARALLEL_MAX / 2))
 		return;
 	lookup = xnew(struct lookup);
@@ -320,7 +320,7 @@ static bool is_own_lack(int err)
 	return err == -EMFILE || err == -ENFILE || err == -ENOBUFS || err == -ENOMEM;
 }
 
-/* answered: who it was instead, when that is known. */
+/* answered: the identity that answered instead, if known. */
 static void attempt_failed(struct attempt *attempt, int err, const struct peer_id *answered)
 {
 	struct dial *dial = attempt->dial;
@@ -362,7 +362,8 @@ static void on_upgraded(void *ctx, int err, struct session *session, const struc
 	swarm_conn_new(swarm, session, false);
 }
 
-/* A session is proven by its transport, which has not been told whom we want. */
+/* A session comes proven from its transport, which does not know which peer we want: that is
+ * checked here. */
 static void on_session(struct attempt *attempt, struct session *session)
 {
 	struct peer_id peer = session->peer;
@@ -420,7 +421,7 @@ static void on_deadline(void *ctx)
 	dial_fail(dial, dial->err == -EKEYREJECTED ? dial->err : -ETIMEDOUT);
 }
 
-/* Who gave addresses wants those dialled, and no others looked for. */
+/* Whether an operation gave addresses. Then those are dialled, and the finder is not asked. */
 static bool has_given(const struct dial *dial)
 {
 	list_for_each (op, &dial->ops, struct swarm_op, dial_node)

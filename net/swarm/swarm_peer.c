@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A second connection to one peer, idle for so long, may go. */
+/* A second connection to a peer is closed after this time without streams. */
 #define DUPLICATE_IDLE_MS 30000
 
 struct news {

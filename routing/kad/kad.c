@@ -25,7 +25,7 @@
 #define SAVED_PEERS_MAX 2000
 #define SAVED_ADDRS_MAX 8
 #define SAVED_ADDR_TTL_MS (24ull * 3600 * 1000)
-#define ONLINE_MS 5000 /* an answer so young shows that it is not us who are offline */
+#define ONLINE_MS 5000 /* an answer this young shows that we are not offline */
 
 uint64_t kad_now(const struct kad *kad)
 {
@@ -175,7 +175,7 @@ static void on_connected(void *ctx, const struct peer_id *peer)
 	struct kad *kad = ctx;
 
 	(void)peer;
-	/* While we serve there is nothing to win, and a busy node meets many. */
+	/* A server has nothing to find out here, and a busy node meets many peers. */
 	if (!kad->server)
 		kad_reach_look(kad);
 }

@@ -25,8 +25,8 @@
 #define WAKE_MS 200
 #define RETRY_MIN_MS 30000
 #define RETRY_MAX_MS (10ull * 60 * 1000)
-#define NO_ADDR_MS 60000 /* look again so often whether we have an address */
-#define UNKEPT_WARN_MS (3600ull * 1000) /* at most one warning in so long */
+#define NO_ADDR_MS 60000 /* how often to look whether we have an address */
+#define UNKEPT_WARN_MS (3600ull * 1000) /* at most one warning in this time */
 #define SLOTS 256	 /* moments of an interval at which keys come due */
 #define SOONEST_PART 8	 /* no key comes due again within 1/8 of the interval */
 
@@ -49,7 +49,7 @@ static bool enqueue(struct kad *kad, struct bytes key)
 
 	if (err)
 		return err == -EEXIST;
-	/* Who asks us before anybody was told hears of us all the same. */
+	/* Peers that ask us learn of us even before others were told. */
 	kad_providers_add(&kad->providers, key, &kad->table.self, kad_wall_ms());
 	if (!timer_running(&provide->work))
 		timer_start(kad->timers, &provide->work, 0, work, kad);

@@ -156,8 +156,8 @@ static size_t find_spare(const struct kad_providers *store, const struct kad_pro
 	return at;
 }
 
-/* The store is full: a peer may have what others leave, and gives it up for one that has less. Each
- * call looks on where the last one ended; who has most is met soonest. False: nobody has more. */
+/* Makes room in a full store: takes a record of a peer that has more than this one. Each call goes
+ * on where the last one ended; peers with most records are met soonest. False: no peer has more. */
 static bool make_room(struct kad_providers *store, const struct peer_id *peer, uint64_t now_ms)
 {
 	const struct provider *provider = map_get(&store->peers, peer_id_bytes(peer));

@@ -48,7 +48,7 @@ static void query_cancel(struct routing_query *base)
 {
 	struct kad_query *query = container_of(base, struct kad_query, base);
 
-	/* From its own callback: who called it frees it. */
+	/* If a callback of the query runs, the code that called it frees the query. */
 	query->cancelled = true;
 	if (!query->busy)
 		kad_query_free(query);
@@ -159,7 +159,7 @@ static void take_known(struct kad_query *query)
 					     KAD_PEER_ADDRS_MAX);
 }
 
-/* One of an answer is whom we seek, with an address. */
+/* Stops at the peer that is looked for, and takes its addresses. */
 static int match_target(void *ctx, const struct kad_msg_peer *peer)
 {
 	struct kad_query *query = ctx;

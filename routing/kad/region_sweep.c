@@ -27,7 +27,7 @@
  */
 
 #define DEFER_BITS 8 /* of a region that is not known: how much of it waits */
-#define ROOM_MS 200  /* the client was full: again after so long */
+#define ROOM_MS 200  /* when the client was full, it is tried again after this */
 
 struct telling;
 

@@ -109,8 +109,9 @@ struct claim {
 	bool good;
 };
 
-/* Only who asks can be announced, and only with an address. What is beyond a quota is not kept, and
- * no reason for a reset: the peer did nothing wrong, and would open a stream for each that follows. */
+/* A peer can announce only itself, and only with an address. A record beyond a quota is not kept,
+ * but the stream is not reset: the peer did nothing wrong, and would open a new stream for each
+ * further record. */
 static int take_claim(void *ctx, const struct kad_msg_peer *peer)
 {
 	struct claim *claim = ctx;

@@ -161,7 +161,7 @@ static void refresh(void *ctx)
 	struct kad *kad = ctx;
 
 	timer_start(kad->timers, &kad->upkeep.refresh, kad->config.refresh_ms, refresh, kad);
-	/* Who was offline for long has lost everybody: those of before may be back. */
+	/* After a long time offline the table is empty; the saved peers may be reachable again. */
 	if (kad->table.peers == 0)
 		kad_load_peers(kad);
 	if (kad->table.peers == 0 || kad->upkeep.walk.running)
@@ -187,7 +187,7 @@ static void on_told(void *ctx, int err, unsigned count)
 {
 	struct kad *kad = ctx;
 
-	(void)err; /* who was not reached is so again in KAD_VALUE_RETRY_MS */
+	(void)err; /* peers that were not reached are tried again in KAD_VALUE_RETRY_MS */
 	(void)count;
 	kad->upkeep.telling = NULL;
 	timer_start(kad->timers, &kad->upkeep.again, NEXT_VALUE_MS, tell_again, kad);
@@ -202,7 +202,7 @@ void kad_upkeep_tell_again(struct kad *kad)
 	timer_start(kad->timers, &up->again, KAD_VALUE_RETRY_MS, tell_again, kad);
 	if (up->telling || kad->table.peers == 0)
 		return;
-	/* One that has come to its end is dropped here, and no more due. */
+	/* An expired value is dropped here, and is not due any more. */
 	while (!value && kad_values_due(&kad->values, wallclock_ns(), &key)) {
 		value = kad_values_get(&kad->values, buf_bytes(&key), wallclock_ns());
 		if (!value)

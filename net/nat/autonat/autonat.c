@@ -150,7 +150,8 @@ static bool is_throttled(const struct autonat_known *known, uint64_t now)
 	return known->asked && now - known->asked_ms < AUTONAT_THROTTLE_MS;
 }
 
-/* Who has not been asked for longest, of those whose word on the address is of use. */
+/* Of the servers whose outcome on the address would be new, the one that was not asked for
+ * longest. */
 static struct autonat_known *choose(struct autonat *autonat, const struct autonat_tracked *tracked)
 {
 	struct autonat_known *best = NULL;
@@ -221,7 +222,7 @@ static void look(void *ctx)
 		timer_start_at(autonat->timers, &autonat->look, next, look, autonat);
 }
 
-/* Not later than after so long, unless a question is under way: its end looks. */
+/* Looks after delay_ms at the latest. Not while a question is under way, because its end looks. */
 static void look_soon(struct autonat *autonat, uint64_t delay_ms)
 {
 	uint64_t at = now_of(autonat) + delay_ms;

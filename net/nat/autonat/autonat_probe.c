@@ -81,7 +81,7 @@ static int on_message(void *ctx, struct buf *message)
 		return -EPROTO;
 	if (msg.kind == AUTONAT_RESPONSE)
 		return on_response(probe, &msg);
-	/* Once, and not more than a handshake may cost the one who is dialled. */
+	/* Data is sent once, and not more than a handshake costs the side that is dialled. */
 	if (msg.kind != AUTONAT_WANT_DATA || probe->data_sent || msg.index >= probe->count ||
 	    msg.want > AUTONAT_DATA_MAX)
 		return -EPROTO;

@@ -166,7 +166,7 @@ static void choose_muxer(struct noise *noise, const struct payload *payload)
 				noise->muxer = noise->muxers[k];
 }
 
-/* The other side is who its payload says, and who we dialled. */
+/* Checks that the other side owns the identity in its payload, and that it is the expected one. */
 static int check_identity(struct noise *noise, const struct payload *payload)
 {
 	struct buf text = { 0 };
