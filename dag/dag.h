@@ -5,7 +5,7 @@
  *   dag/file.h    reading files            dag/import.h  making trees from files (CIDs as Kubo's)
  *   dag/dir.h     reading directories      dag/pin.h     what is kept
  *   dag/dagpb.h   dag/unixfs.h  dag/ipld.h (CBOR, JSON) the codecs
- *   dag/car.h     archives of blocks             dag/scout.h   asking ahead of who reads a tree
+ *   dag/car.h     archives of blocks             dag/scout.h   fetching ahead of a reader
  */
 #ifndef DAG_DAG_H
 #define DAG_DAG_H
@@ -55,9 +55,10 @@ struct dag_path {
 	const char *rest;	     /* of text, behind the root: "/a/b" or "" */
 };
 
-/* A path as people write it: CID, CID/a/b, /ipfs/CID/a/b, ipfs://CID/a/b. Cleaned first, as Kubo does: "." and repeated or
- * last slashes go, ".." takes the part before it away (and so may the root: CID/../OTHER is OTHER). -EINVAL with a reason
- * in why (static text). /ipns and names are resolved above, before this. */
+/* Parses a path as users write it: CID, CID/a/b, /ipfs/CID/a/b, ipfs://CID/a/b. It is cleaned
+ * first, as Kubo does: "." and repeated or trailing slashes are removed, and ".." removes the part
+ * before it, even the root (CID/../OTHER is OTHER). -EINVAL with a reason in why (static text).
+ * /ipns and names are resolved before this. */
 int dag_path_parse(const char *path, struct dag_path *out, const char **why);
 /* Walk down from root by names ('/'-separated, may be empty; at most DAG_PATH_PARTS_MAX of 255 bytes, else -ENAMETOOLONG).
  * "." and ".." are names like others, which no directory has: dag_path_parse() takes them out. Symlinks inside are not followed. -ENOENT the name is proven
@@ -76,7 +77,7 @@ int dag_resolve_path(struct blocks *blocks, const char *path, struct wait *wait,
 
 struct dag_walk_config {
 	size_t ahead_max;     /* blocks on their way at once [1024] */
-	uint64_t bytes_max;   /* stop with -EFBIG after so many bytes; 0: none */
+	uint64_t bytes_max;   /* stop with -EFBIG after this many bytes; 0: no limit */
 	bool skip_seen;	      /* visit each block once, remembering them (pins, export) */
 };
 

@@ -1,7 +1,9 @@
-/* Directories: basic ones and HAMT shards of any depth (wire/dag sections 2 and 4). Any thread but the loop's; one struct
- * dir may be used by many threads at once. Names that no file system can show ("", ".", "..", with '/' or NUL, over 255
- * bytes) are left out, and told by dir_each_left_out() alone; so are, of duplicates, all but the first, and in a HAMT what
- * does not stand where the hash of its name leads (look-ups could not find it elsewhere). A loaded HAMT takes at most 262 144 shards and 512 MiB, else -EFBIG. */
+/* Directories: basic ones and HAMT shards of any depth (wire/dag sections 2 and 4). Any thread but
+ * the loop's; one struct dir may be used by many threads at once. Some entries are left out, and
+ * only dir_each_left_out() gives them: names that no file system can show ("", ".", "..", with '/'
+ * or NUL, over 255 bytes), all duplicates but the first, and in a HAMT entries that are not where
+ * the hash of their name leads (a lookup could not find them). A loaded HAMT takes at most 262 144
+ * shards and 512 MiB, else -EFBIG. */
 #ifndef DAG_DIR_H
 #define DAG_DIR_H
 
@@ -21,8 +23,9 @@ void dir_close(struct dir *dir); /* NULL is ignored */
 
 /* Needs at most one block a level. -ENOENT only when the name is proven absent. */
 int dir_lookup(struct dir *dir, struct bytes name, struct wait *wait, struct dir_entry *out);
-/* Loads what is missing of the shards (side by side), then gives entries in a fixed order from index `from` on; each()
- * returns non-zero to stop, which is returned. Children's blocks are not needed. */
+/* Loads missing shards side by side, then gives the entries in a fixed order, beginning at index
+ * `from`. A non-zero return of each() stops and is returned. The blocks of children are not
+ * needed. */
 typedef int dir_each_fn(void *ctx, size_t index, const struct dir_entry *entry);
 int dir_each(struct dir *dir, size_t from, struct wait *wait, dir_each_fn *each, void *ctx);
 /* Gives the entries that dir_each() leaves out, in a fixed order, with the reason (static text); loads and stops as it. */

@@ -51,10 +51,11 @@ int pin_update(struct db *db, struct blocks *blocks, const struct cid *from, con
  * as read (zero without), with what was counted now. -ENOENT no record; else as pin_add(). */
 int pin_go_on(struct db *db, struct blocks *blocks, const struct cid *cid, struct wait *wait,
 	      uint64_t timeout_ms, struct pin *pin);
-/* Blocks were lost: every pin is PIN_WANTED again, so that pin_go_on() looks for what is missing
- * and fetches it. */
+/* For when blocks were lost: makes every pin PIN_WANTED again, so that pin_go_on() fetches what is
+ * missing. */
 int pin_want_all(struct db *db);
-/* The record of a pin was damaged: in its place one that keeps all below it, wanted, without a name. */
+/* Replaces the damaged record of a pin by one that keeps all below it: recursive, wanted, without a
+ * name. */
 int pin_restore(struct db_txn *txn, const struct cid *cid);
 /* For a tree that was just imported and synced: only the record. -ENAMETOOLONG, -EEXIST as
  * pin_add(). */
@@ -71,8 +72,9 @@ int pin_each(struct db *db, int (*each)(void *ctx, const struct pin *pin), void 
  * missing is left out. */
 int pin_each_indirect(struct db *db, struct blocks *blocks, struct wait *wait,
 		      int (*each)(void *ctx, const struct cid *cid), void *ctx);
-/* Is every block of the pin stored and intact (hashed again)? Calls bad() for each that is not,
- * with -ENOENT or -EIO; non-zero from it stops and is returned. Never fetches. -EINTR; -EFBIG. */
+/* Checks that every block of the pin is stored and has its hash. Calls bad() for each that does
+ * not, with -ENOENT or -EIO; non-zero from it stops and is returned. Never fetches. -EINTR;
+ * -EFBIG. */
 int pin_verify(struct db *db, struct blocks *blocks, const struct pin *pin, struct wait *wait,
 	       int (*bad)(void *ctx, const struct cid *cid, int err), void *ctx);
 /* The same for many pins: what is below several of them is looked at once. One thread. Borrows

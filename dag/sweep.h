@@ -1,4 +1,5 @@
-/* Collection: what no pin keeps is removed from the store. Any thread but the loop's. */
+/* Garbage collection: removes blocks that no pin keeps from the store. Any thread but the
+ * loop's. */
 #ifndef DAG_SWEEP_H
 #define DAG_SWEEP_H
 
@@ -8,17 +9,18 @@
 #define SWEEP_STACK_MAX ((size_t)1 << 30) /* bytes of CIDs that wait to be looked at; more: -EFBIG */
 
 struct dag_sweep_fns {
-	/* The collection has begun (may be NULL): what is put from now on stays. Who makes trees and pins them at the end was to be
-	 * kept away until now, and need not be any more. */
+	/* The collection has begun, and blocks put from now on stay (may be NULL). Callers that
+	 * make trees and pin them at the end are kept away until this is called. */
 	void (*begun)(void *ctx);
-	/* A block is going (may be NULL). */
+	/* A block is being removed (may be NULL). */
 	void (*gone)(void *ctx, struct bytes multihash, size_t len);
 };
 
-/* Marks from the pins, those that are still wanted too, what is stored below them, then removes all else. Pins may be made and
- * removed meanwhile, in any process. Memory: at most 32 bytes a marked block, for a moment more when it grows. wait can end
- * it. *removed counts blocks, *freed their bytes. -EINTR; -EIO a block that a pin needs is damaged, so that nobody
- * can tell what is below it: nothing was removed; -EFBIG; store_sweep()'s. */
+/* Marks what is stored below all pins, wanted ones included, then removes all other blocks. Pins
+ * may be made and removed meanwhile, in any process. Memory: at most 32 bytes a marked block,
+ * briefly more when it grows. wait can end it. *removed counts blocks, *freed their bytes. -EINTR;
+ * -EIO: a block that a pin needs is damaged, so what is below it is unknown, and nothing was
+ * removed; -EFBIG; store_sweep()'s errors. */
 int dag_sweep(struct db *db, struct store *store, struct wait *wait, const struct dag_sweep_fns *fns,
 	      void *ctx, uint64_t *removed, uint64_t *freed);
 

@@ -1,11 +1,11 @@
-/* What a walk asks for before it comes there: the links it has seen and, when those arrive, the
- * links in there, nearest first. So a tree costs round trips by its depth and by how many blocks
- * the window holds, not by its directories.
+/* Fetches ahead of a walk: the links it has seen and, when those blocks arrive, the links in them,
+ * nearest first. So the round trips for a tree depend on its depth and on the window, not on the
+ * number of directories.
  *
- * Blocks mostly arrive in the order they were asked for, so one that came tells that those asked
- * for before it did: these leave the window, and those with links are opened. Where that was wrong,
- * opening waits a moment and is put off. Nothing is asked for while all the walk comes to is stored
- * already. Private to dag/walk.c. One thread. */
+ * Blocks mostly arrive in the order they were asked for. So when one has arrived, those asked for
+ * before it are taken to be there: they leave the window, and those with links are opened. If one
+ * is not there, opening waits a moment and is put off. Nothing is asked for while the walk finds
+ * all its blocks stored. Private to dag/walk.c. One thread. */
 #ifndef DAG_WALK_AHEAD_H
 #define DAG_WALK_AHEAD_H
 
@@ -21,7 +21,7 @@ struct ahead_entry;
 struct walk_ahead {
 	struct blocks *blocks;
 	size_t max; /* blocks on their way */
-	/* May this be left out? */
+	/* Whether the block may be left out. */
 	bool (*left_out)(void *ctx, const struct cid *cid);
 	/* walk_ahead_ask() for the links of a frame that were not asked for. False: the window is
 	 * full. After true the frame's mark is gone. */
@@ -52,7 +52,7 @@ bool walk_ahead_ask(struct walk_ahead *ahead, const struct cid *cid);
 void walk_ahead_come(struct walk_ahead *ahead, const struct cid *cid, struct wait *wait);
 /* The walk does not want cid any more. */
 void walk_ahead_skip(struct walk_ahead *ahead, const struct cid *cid);
-/* What the walk came to is here: a block of so many bytes. */
+/* The block that the walk came to is here, and has len bytes. */
 void walk_ahead_arrived(struct walk_ahead *ahead, size_t len);
 /* What the walk came to has links, in the frame of that number. NULL: all have been asked for. */
 struct ahead_entry *walk_ahead_mark(struct walk_ahead *ahead, size_t frame);
