@@ -17,7 +17,7 @@
 
 #define PREFETCH_TIMEOUT_MS 60000
 #define TELL_MS 500 /* after its deadline a request waits so much longer to be told what was tried */
-#define PREFETCHED_MAX (EXCHANGE_WANTS_MAX / 2) /* at once; the other half is for who waits */
+#define PREFETCHED_MAX (EXCHANGE_WANTS_MAX / 2) /* the other half is for callers that wait */
 
 /* What outlives the fetcher while items are in the inbox. */
 struct core {
@@ -272,7 +272,7 @@ static int session_fetch(struct fetcher *fetcher, void *ctx, const struct cid *c
 
 static void on_prefetched(void *ctx, int err, struct block *block)
 {
-	(void)err;	    /* who needs it asks again */
+	(void)err;	    /* a reader that needs it asks again */
 	block_unref(block); /* it is in the store */
 	prefetch_end(ctx);
 }

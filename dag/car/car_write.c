@@ -125,7 +125,7 @@ int car_export(struct blocks *blocks, const struct cid *root, enum car_scope sco
 	struct block *block;
 	int err;
 
-	/* Before anything is written: who asks for what is not there gets no archive at all. */
+	/* Checked before anything is written: a missing root gives no archive at all. */
 	wait->deadline_ms = timeout_ms ? monotonic_ms() + timeout_ms : UINT64_MAX;
 	err = blocks_get(blocks, root, wait, &block);
 	if (err)

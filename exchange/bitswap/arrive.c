@@ -11,7 +11,7 @@
 #define VERIFY_QUEUE_MAX (16u << 20) /* bytes waiting for their hash; then we stop reading */
 #define PEER_PARTS_MAX (32u << 20)   /* bytes of messages not yet whole, from one peer */
 #define SLICE_MIN 4096 /* smaller blocks are copied, and so are small parts of a message: ... */
-#define SLICE_PART 8   /* ... none keeps more alive than so many times what it counts for */
+#define SLICE_PART 8   /* ... a slice keeps at most this many times its own size alive */
 
 /* A stream that a peer opened: messages until its end; we never write on it. */
 struct engine_in {
@@ -286,8 +286,8 @@ static void in_free(struct engine_in *in)
 	free(in);
 }
 
-/* Bytes of messages without an end are bounded: who has sent most of them loses them. Who stays below a message a
- * connection is the last to be chosen. */
+/* Bounds the bytes of unfinished messages: the peer with most of them loses its streams. A peer
+ * with less than one message on each connection is chosen last. */
 static int bound_parts(struct engine_in *in)
 {
 	struct exchange *exchange = in->peer->exchange;

@@ -1,6 +1,6 @@
-/* The wants of all sessions. A want is one CID with all who wait for it; an ask is one want sent
- * to one peer, with what became of it. The client decides and the engine sends. Loop thread; no
- * sockets here. */
+/* The wants of all sessions. A want is one CID with all gets that wait for it; an ask is one want
+ * sent to one peer, with the peer's answer. The client decides and the engine sends. Loop thread;
+ * no sockets here. */
 #include "exchange/bitswap/client.h"
 
 #include <assert.h>
@@ -494,7 +494,7 @@ void bitswap_client_room(struct bitswap_client *client)
 		client->ops->wake(client->ctx);
 }
 
-/* In turns: who gets as much as there is and wants more goes to the end. */
+/* Sessions take turns: one that uses up the budget and wants more goes to the end. */
 static void feed_starved(struct bitswap_client *client)
 {
 	struct list now;
@@ -515,7 +515,7 @@ static void feed_starved(struct bitswap_client *client)
 		list_add_head(&now, &session->starved_node);
 		break;
 	}
-	/* Who got nothing keeps its place before those who were served. */
+	/* Sessions that got nothing keep their place before those that were served. */
 	list_move_all(&now, &client->starved);
 	list_move_all(&client->starved, &now);
 }

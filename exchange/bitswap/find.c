@@ -92,7 +92,7 @@ static void on_provider(void *ctx, const struct peer_info *info)
 	connect->id = info->id;
 	list_add_tail(&search->connects, &connect->node);
 	exchange->connect_count++;
-	/* Who wrote the record may have named a victim's address. */
+	/* The author of the record may have named a victim's address. */
 	connect->op = swarm_connect_heard(exchange->swarm, &info->id, info->addrs, info->addr_count,
 					  timers_now(exchange->timers) + CONNECT_MS, on_connected,
 					  connect);
@@ -148,7 +148,7 @@ int engine_find_start(void *ctx, const struct cid *cid)
 	return 0;
 }
 
-/* Connections under way go on: who has this block has its neighbours. */
+/* Connections under way go on: a peer that has this block has its neighbours, too. */
 void engine_find_stop(void *ctx, const struct cid *cid)
 {
 	struct search *search = search_find(ctx, cid);

@@ -23,9 +23,9 @@
 #define PING_PATIENCE_MAX_MS 7000
 #define HEDGE_MIN_MS 500   /* of silence: then another is asked as well ... */
 #define HEDGE_FIRST_MS 1000 /* ... when we do not know how fast it is */
-#define HEDGE_TIMES 4	   /* ... or after so many times what it takes otherwise */
+#define HEDGE_TIMES 4	   /* ... or after this many times its usual time */
 #define STALE_MS 10000	   /* it sends, but nothing that was asked of it */
-#define SUSPECT_MS 2000	   /* others come first for so long, twice as long each time in a row */
+#define SUSPECT_MS 2000	   /* others come first; twice as long each time in a row */
 #define STRIKES_MAX 5
 #define RESEND_MS 30000
 #define FEW_PEERS 16 /* so few may all say that they have it not */
@@ -307,7 +307,8 @@ static uint64_t patience_ms(const struct bitswap_client_peer *peer)
 	return ms < PATIENCE_MAX_MS ? ms : PATIENCE_MAX_MS;
 }
 
-/* While it sends anything it is at work for us, and a want behind others is no lost want. */
+/* When a want counts as lost. A peer that sends anything is at work, and this want may be behind
+ * others. */
 static uint64_t lost_at(const struct bitswap_client_peer *peer, const struct bitswap_ask *ask)
 {
 	uint64_t from = ask->sent_ms > peer->progress_ms ? ask->sent_ms : peer->progress_ms;
@@ -326,7 +327,7 @@ static uint64_t hedge_ms(const struct bitswap_client_peer *peer)
 	return ms < patience ? ms : patience;
 }
 
-/* It may still come, but who promised it is silent, or sends other things: another is asked as well. */
+/* When to ask another peer as well, because this one is silent or sends other things. */
 static uint64_t hedge_at(const struct bitswap_client_peer *peer, const struct bitswap_ask *ask)
 {
 	uint64_t moved = ask->sent_ms > peer->progress_ms ? ask->sent_ms : peer->progress_ms;
@@ -338,7 +339,7 @@ static uint64_t hedge_at(const struct bitswap_client_peer *peer, const struct bi
 	return moved < useful ? moved : useful;
 }
 
-/* When something is to be done about it. */
+/* When on_patience() has to look at the ask. */
 static uint64_t event_at(const struct bitswap_client_peer *peer, const struct bitswap_ask *ask)
 {
 	uint64_t lost = lost_at(peer, ask), hedge = hedge_at(peer, ask);

@@ -11,7 +11,7 @@
 #define FAILURES_MAX 3
 #define RETRY_MS 100
 #define OUT_QUEUE_MAX STREAM_LOW_MARK /* bytes of wantlists not yet sent; then the outbox waits */
-#define BUSY_FLYING 8 /* so many want-blocks out: the peer has work, messages may be collected */
+#define BUSY_FLYING 8 /* want-blocks out: the peer has work, so messages may be collected */
 #define BUSY_MS 2
 #define LEDGERS_MAX 1024
 

@@ -184,8 +184,8 @@ static void watch_stall(struct engine_peer *peer)
 	timer_start(exchange->timers, &peer->stall, exchange->config.serve_stall_ms, on_stall, peer);
 }
 
-/* Its connection lives, and it wants blocks, but it opens no window for them: what is queued for it fills the
- * budget of all others. */
+/* Disconnects a peer that is alive and wants blocks but opens no window for them, because what is
+ * queued for it fills the budget of all others. */
 static void on_stall(void *ctx)
 {
 	struct engine_peer *peer = ctx;
@@ -219,7 +219,8 @@ static void on_look(void *ctx)
 	bitswap_client_room(&exchange->client);
 }
 
-/* Room for one more message to this peer; else it is in the queue of those that wait. */
+/* Whether there is room for one more message to this peer. If not, it joins the queue of those that
+ * wait. */
 static bool has_room(struct engine_peer *peer)
 {
 	struct exchange *exchange = peer->exchange;
@@ -267,7 +268,8 @@ static void on_open(void *ctx, int err, struct stream *stream, const char *proto
 
 	peer->reply_op = NULL;
 	if (err) {
-		/* A peer that takes no answers asks in vain; its ledger goes when it goes. */
+		/* A peer that refuses the stream for answers gets none; its ledger goes when it
+		 * goes. */
 		if (err != -EPROTONOSUPPORT && ++peer->reply_failures < FAILURES_MAX)
 			bitswap_server_again(peer->server);
 		return;

@@ -21,7 +21,7 @@ struct bitswap_server_want {
 	struct list age_node;  /* of peer->lacks */
 };
 
-/* Everybody who waits for one block that is not here. */
+/* The wants of all peers for one block that is not stored. */
 struct lack {
 	struct list wants;
 	struct list node; /* of server->known or due */
@@ -359,7 +359,8 @@ void bitswap_server_have(struct bitswap_server *server, struct bytes multihash, 
 
 void bitswap_server_recheck(struct bitswap_server *server)
 {
-	/* Behind those still due: who calls often does not keep the looking at the same ones. */
+	/* They go behind those still due, so that frequent calls do not make it look at the same
+	 * ones only. */
 	list_move_all(&server->due, &server->known);
 }
 

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 
 #define STUCK_MAX 64	      /* wants without room passed over before the rest is left for later */
-#define WAIT_US 1000000	      /* a block that comes sooner is worth asking for, of whomever */
-#define TRIAL_MS 10000	      /* how fast a peer was is asked again after so long */
+#define WAIT_US 1000000	      /* a block expected sooner than this is asked of any peer */
+#define TRIAL_MS 10000	      /* a slow peer is tried again after this */
 #define TICKS_MAX 30	      /* the idle tick grows no further */
 #define PROBE_MS 500	      /* a session that gets on looks for more sources so soon again ... */
 #define PROBE_MAX_MS 60000    /* ... twice as late each time that none came of it */
@@ -156,7 +156,7 @@ struct choice {
 	uint64_t soon_us; /* when the best of all, with room or without, had brought all that is pending */
 };
 
-/* When so many blocks more would be here, by what the peer delivers. */
+/* The time until this many more blocks would be here, by the rate of the peer. */
 static uint64_t eta_us(const struct bitswap_client_peer *peer, unsigned blocks)
 {
 	return (peer->flying + blocks) * peer->block_size * 1000000 / bitswap_outbox_rate(peer) +
@@ -199,7 +199,7 @@ static void consider(struct choice *best, struct bitswap_want *want,
 		*best = (struct choice){ peer, suspect, has, eta, true, best->trusted, best->soon_us };
 }
 
-/* Want-have to everybody who has not said no. */
+/* Sends a want-have to all peers that have not answered DONT_HAVE. */
 static void broadcast(struct bitswap_want *want)
 {
 	struct bitswap_client *client = want->client;
@@ -223,7 +223,7 @@ static void broadcast(struct bitswap_want *want)
 	}
 }
 
-/* Everybody there is said no. Who cannot be asked has no ask. */
+/* Whether all peers that can be asked have answered DONT_HAVE. */
 static bool all_refused(const struct bitswap_want *want)
 {
 	return want->refused >= want->client->able + want->client->undecided;
@@ -240,7 +240,7 @@ static bool may_broadcast(struct bitswap_session *session)
 	return session->broadcasts < BITSWAP_BROADCAST_MAX;
 }
 
-/* Ends at the end of the run: its waiters may call back into all of this. */
+/* The want ends at the end of the run, because its waiters may call back into this code. */
 static void give_up(struct bitswap_want *want, int err)
 {
 	bitswap_want_unqueue(want);
@@ -282,7 +282,7 @@ static struct choice choose(struct bitswap_want *want)
 			consider(&best, want, member->peer, last->member_count == 1,
 				 last->pending_count);
 	}
-	/* Who has it is good for it, also when there is no place for it among the members. */
+	/* A peer that has it may be asked even if there is no place for it among the members. */
 	if (last && last->member_count >= BITSWAP_MEMBERS_MAX)
 		list_for_each(ask, &want->asks, struct bitswap_ask,
 			      want_node) if (ask->answer == BITSWAP_HAVE)
@@ -346,8 +346,9 @@ static int place(struct bitswap_session *session, struct bitswap_want *want)
 	return 0;
 }
 
-/* Whoever answered first is a member and delivers; the others may have the tree as well, but the first block
- * was there before they could say so. One want of this session, now and then, is put to them as want-have. */
+/* The peer that answered first is a member and delivers. Others may have the tree as well, but the
+ * first block came before they could answer. Now and then one want of the session is sent to them
+ * as want-have. */
 static void probe(struct bitswap_session *session)
 {
 	struct bitswap_client *client = session->client;

@@ -7,11 +7,11 @@
  * again: the slowest may land nothing for minutes, and the others have nothing left that would.
  */
 
-#define EVERY_MS 100	      /* a session looks so often */
-#define AGAIN_MS 250	      /* and by itself so often, while one is behind */
-#define BEHIND_MS 1500	      /* who has less to do is no worse than any: outbox.c keeps members busy for less */
+#define EVERY_MS 100	      /* how often a session looks */
+#define AGAIN_MS 250	      /* how often it looks by a timer while a member is behind */
+#define BEHIND_MS 1500	      /* a member with less to do than this is not behind (see outbox.c) */
 #define GAIN_MS 200	      /* less is not worth a cancel, which may come too late */
-#define SILENT_MS 300	      /* beside two round trips: who has sent nothing for so long gets no more */
+#define SILENT_MS 300	      /* and two round trips: a member silent for longer gets no more */
 #define LOOK_MAX 64	      /* wants looked at for one to take over */
 
 /* Until all that it was asked for is here. */

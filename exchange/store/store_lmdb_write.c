@@ -170,7 +170,8 @@ static int stored_already(struct store_lmdb *lmdb, struct snapshot *snapshot,
 /* Fills missing with what must be written. */
 static int sort_out(struct store_lmdb *lmdb, struct queue_item **items, size_t count, size_t *missing)
 {
-	/* Before the list: who sees the sweep sees the generations it began with. */
+	/* Read before the list: if the sweep is seen, the generations that it began with are seen,
+	 * too. */
 	bool sweeping = atomic_load(&lmdb->shared->epoch) % 2;
 	struct snapshot *snapshot;
 	int err = snapshot_begin(lmdb, &snapshot);

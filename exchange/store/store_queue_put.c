@@ -47,7 +47,8 @@ static struct queue_item *item_new(struct block *block, unsigned flags, store_ve
 	item->ctx = ctx;
 	list_init(&item->step);
 	list_init(&item->own);
-	/* Who may wait is not the loop: then many callers sum side by side. */
+	/* A caller that may wait is not the loop thread, so it computes the sum itself, beside
+	 * others. */
 	if ((flags & STORE_WAIT) && !item->verify) {
 		item->sum = XXH3_64bits(block->data.at, block->data.len);
 		item->summed = true;
