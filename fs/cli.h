@@ -177,7 +177,7 @@ void progress_add(struct progress *progress, uint64_t bytes);
 void progress_set(struct progress *progress, uint64_t done_bytes, uint64_t blocks);
 void progress_total(struct progress *progress, uint64_t total_bytes); /* known only now */
 void progress_end(struct progress *progress); /* clears the line */
-/* "~1m20s left" at so many bytes a second; NULL when it stands still or takes 100 days. */
+/* "~1m20s left" at this many bytes a second; NULL if nothing moves, or it would take 100 days. */
 const char *progress_left(uint64_t left_bytes, uint64_t rate, char out[static 32]);
 
 /* ---- the commands, one table entry each (cmd_*.c); the others are rows of calls (fs/api/) ---- */

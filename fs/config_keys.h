@@ -41,7 +41,7 @@ extern const struct config_key config_keys[]; /* ordered by key; ended by a NULL
 const struct config_key *config_key(const char *key);
 /* Is it the beginning of keys: "Swarm", "Swarm.ConnMgr"? */
 bool config_is_section(const char *key);
-/* The known key that somebody who wrote this one may have meant; NULL when none is near. */
+/* The known key that is most like this one, which may be misspelt; NULL: none is near. */
 const char *config_nearest(const char *key);
 /* What values are, for people: "a whole number", "one of: auto dht". Constant, or written to out. */
 const char *config_type_text(const struct config_key *key, char out[static 128]);

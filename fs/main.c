@@ -1,4 +1,5 @@
-/* The program. */
+/* The program: cli.c runs the command. Here is what must be set up before anything else, file
+ * descriptors and the allocator. The main thread. */
 #include "fs/cli.h"
 
 #include <fcntl.h>

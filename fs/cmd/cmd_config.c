@@ -146,7 +146,7 @@ static int change(struct invocation *in, struct config *config, char **why)
 			*why = xasprintf("the configuration does not say %s", key);
 		return err;
 	}
-	/* The name first: who mistypes it need not hear of the value. */
+	/* The name is checked first: if it is mistyped, the value does not matter. */
 	if (!config_key(key) && !config_is_section(key)) {
 		*why = config_unknown(key);
 		return -EINVAL;

@@ -16,7 +16,7 @@ struct control_socket {
 /* A connected stream socket (close-on-exec), or -ENOENT / -ECONNREFUSED when no daemon runs,
  * -errno. */
 int control_socket_connect(const char *repo_path);
-/* Replaces a dead socket file (who calls has control_lock()); a bound socket, mode 0600, not yet
+/* Replaces a dead socket file (the caller has control_lock()); a bound socket, mode 0600, not yet
  * listening, or -errno. */
 int control_socket_bind(const char *repo_path, struct control_socket *socket);
 /* Removes the socket file, wherever its folder was moved, if it still is the one that was bound; ends socket. A zeroed one is

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define STOP_MS 5000
-#define UNUSED_MS 2000 /* who started it for a mount comes within that time */
+#define UNUSED_MS 2000 /* a command that started it for a mount connects within this time */
 
 /* ---- stopping ---- */
 
@@ -176,7 +176,7 @@ static void tell_ready(struct daemon *daemon)
 	if (daemon->options->ready_fd >= 0) {
 		ssize_t n = write(daemon->options->ready_fd, "\n", 1);
 
-		(void)n; /* who waited may have gone */
+		(void)n; /* the waiting command may have gone */
 		close(daemon->options->ready_fd);
 	}
 }

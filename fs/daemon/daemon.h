@@ -15,7 +15,8 @@ struct daemon_options {
 	struct wait *wait; /* how long a daemon that ends is waited for */
 };
 
-/* What goes through ready_fd: a newline when it is ready, else "ERRNO TEXT", which is cut at so many bytes. */
+/* What is written to ready_fd: a newline when the daemon is ready, else "ERRNO TEXT", cut at this
+ * many bytes. */
 #define DAEMON_REASON_MAX 1024
 
 

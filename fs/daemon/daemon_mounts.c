@@ -29,7 +29,7 @@ struct daemon_mount {
 	bool detached;			 /* nobody reaches it by name: served on, but not told of */
 	bool force;			 /* of the present step */
 	bool want_force;		 /* some umount asked for it */
-	struct api_call *call;		 /* who waits for the mount; may be NULL */
+	struct api_call *call;		 /* the call that waits for the mount; may be NULL */
 	struct list waiters;		 /* struct waiter */
 	pthread_t thread;		 /* of the present step */
 	struct inbox_item step, end, detach;
@@ -67,14 +67,14 @@ static bool umount_is_wanted(struct daemon_mount *mount)
 	return false;
 }
 
-/* For who only waits. */
+/* Told to calls that only wait. */
 static void end_waiting(struct daemon_mount *mount)
 {
 	list_for_each_safe(waiter, &mount->waiters, struct waiter, node) if (!waiter->umount)
 		waiter_end(waiter, 0, NULL);
 }
 
-/* Unmounting failed: who only waits goes on waiting. */
+/* Unmounting failed: calls that only wait go on waiting. */
 static void refuse_umounts(struct daemon_mount *mount, int err, const char *message)
 {
 	mount->want_force = false;
@@ -92,7 +92,7 @@ static void reply(struct daemon_mount *mount, int err, const char *message)
 		api_end(call, err, message);
 }
 
-/* umount_err: for who wanted it unmounted. */
+/* umount_err: for the calls that asked for the unmount. */
 static void mount_drop(struct daemon_mount *mount, int umount_err)
 {
 	list_remove(&mount->node);
@@ -233,7 +233,8 @@ static void on_detached(void *ctx)
 	loop_post(mount->daemon->loop, &mount->detach);
 }
 
-/* Clients are cut off already: who waits with a mount finds that out, and goes to the next daemon. */
+/* Clients are cut off already: a command that waits for its mount finds out, and turns to the next
+ * daemon. */
 void daemon_mounts_stop(struct daemon *daemon)
 {
 	list_for_each_safe(mount, &daemon->mounts, struct daemon_mount, node)

@@ -200,7 +200,7 @@ static void start_routing(struct daemon *daemon)
 	config.lan = true;
 	config.keep_loopback =
 		config_bool(daemon->repo->config, "Routing.LoopbackAddressesOnLanDHT");
-	/* Neighbours can always reach us; who wants to be a client is one to them too. */
+	/* Neighbours can always reach us. If the user wants a client, it is one for them, too. */
 	config.mode = config.mode == KAD_CLIENT ? KAD_CLIENT : KAD_SERVER;
 	config.bootstrap_count = 0;
 	for (size_t i = 0; i < found; i++)

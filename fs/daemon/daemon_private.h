@@ -41,8 +41,8 @@ void daemon_stop(struct daemon *daemon);
 void daemon_part_gone(struct daemon *daemon);
 /* After the last mount went, while stopping or not. */
 void daemon_mounts_gone(struct daemon *daemon);
-/* A daemon that `mount` started ends, soon, when it has neither mounts nor clients: who has just unmounted is answered, and
- * who is about to mount finds it. */
+/* Ends a daemon that `mount` started when it has neither mounts nor clients. It does so a moment
+ * later, so that an unmount is answered and a command that is about to mount still finds it. */
 void daemon_look_idle(void *daemon);
 
 /* daemon_net.c: swarm, routing, exchange from the configuration. -errno with *why. */

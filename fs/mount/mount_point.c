@@ -74,7 +74,7 @@ int mount_point_check_empty(const char *point, char **why)
 	bool empty = true;
 
 	if (!dir)
-		return 0; /* who may not look may not mount either: the kernel says it */
+		return 0; /* a user who may not look may not mount either; the kernel reports it */
 	while (empty && (entry = readdir(dir)))
 		empty = !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..");
 	closedir(dir);
