@@ -1,5 +1,5 @@
-/* LMDB gives up its map before it asks for a larger one, and an environment without a map is of no use: so we ask first whether
- * there is room. */
+/* LMDB gives up its map before it asks for a larger one, and an environment without a map is of
+ * no use: so we ask first whether there is room. Any thread. */
 #include "net/db/lmdb_map.h"
 
 #include <errno.h>

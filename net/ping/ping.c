@@ -1,4 +1,5 @@
-/* The echo service, and one echo asked of a peer. Loop thread. */
+/* The echo service, and one echo asked of a peer. A peer that does not read its echoes, or stays
+ * on without sending, loses its stream. Loop thread. */
 #include "net/ping/ping.h"
 
 #include "net/swarm/swarm.h"

@@ -1,3 +1,5 @@
+/* multistream-select 1.0, both sides, as a state machine over lines. Lengths and the number of
+ * proposals are bounded. Pure. */
 /* One line on the wire: uv(len) | text | '\n', len counting the newline, at most
  *MULTISTREAM_LINE_MAX.
  *

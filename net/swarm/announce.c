@@ -1,5 +1,5 @@
-/* Which of our addresses others are told. A group is what differs by IP address alone: one scope, one
- * family, one listener. Groups take turns, those of the widest scope first. */
+/* Which of our addresses others are told. A group is what differs by IP address alone: one scope,
+ * one family, one listener. Groups take turns, those of the widest scope first. Loop thread. */
 #include "net/swarm/announce.h"
 
 #include "net/base/alloc.h"

@@ -1,4 +1,5 @@
-/* TCP as one of the transports: listeners and dials over conn.c. Loop thread. */
+/* TCP as one of the transports: listeners, and dials over conn.c. Holding it holds all listeners.
+ * Loop thread. */
 #include "net/transport/tcp.h"
 
 #include "net/base/alloc.h"

@@ -1,4 +1,5 @@
-/* One element of DER, read strictly: what has two spellings is refused. Pure. */
+/* One element of DER at a time, read strictly: a length that could be written shorter is refused,
+ * so that every key has one spelling. Pure; any thread. */
 #include "net/wire/der.h"
 
 bool der_take(struct bytes *in, uint8_t tag, struct bytes *value)

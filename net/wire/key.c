@@ -1,5 +1,6 @@
-/* Public keys. What becomes a peer id must have one spelling only, so the DER of RSA and ECDSA keys
- * is read strictly here: what is accepted is canonical already, and OpenSSL sees nothing else. */
+/* Public keys. What becomes a peer id must have one spelling only, so the DER of RSA and ECDSA
+ * keys is read strictly here: what is accepted is canonical already, and OpenSSL sees nothing
+ * else. Pure; any thread. */
 #include "net/wire/key.h"
 
 #include "net/base/alloc.h"

@@ -1,4 +1,5 @@
-/* Multiaddresses of IP: socket addresses and what can be reached. */
+/* Multiaddresses of IP: to and from socket addresses, and what an address can reach (loopback,
+ * private, public). Pure; any thread. */
 #include "net/base/alloc.h"
 #include "net/wire/multiaddr.h"
 

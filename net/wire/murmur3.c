@@ -1,4 +1,5 @@
-/* MurmurHash3_x64_128, seed 0: the hash of HAMT directories, never of content. */
+/* MurmurHash3_x64_128 with seed 0, of which HAMT directories take the first 64 bits. It is never
+ * used to name content. Pure; any thread. */
 #include "net/wire/multihash.h"
 
 #define C1 UINT64_C(0x87c37b91114253d5)

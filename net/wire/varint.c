@@ -1,4 +1,5 @@
-/* Unsigned varints of multiformats: minimal, at most 9 bytes. Pure; any thread. */
+/* Unsigned varints of multiformats: minimal, at most 9 bytes. Protobuf has another kind, which is
+ * in pb.c. Pure; any thread. */
 #include "net/wire/varint.h"
 
 #include <assert.h>

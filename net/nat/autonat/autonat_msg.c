@@ -1,3 +1,4 @@
+/* The codec of AutoNAT messages, versions 2 and 1. Pure; any thread. */
 /* v2, field: Message    1 request, 2 response, 3 want data, 4 data (one of them)
  *            request    1 addr*, 2 nonce (fixed64)
  *            response   1 status, 2 index, 3 dial status

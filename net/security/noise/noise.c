@@ -1,3 +1,5 @@
+/* The libp2p session over Noise: frames, the handshake's payloads with the proof of identity, and
+ * the choice of the muxer. Sans-io; one thread at a time. */
 /* On the wire everything is: u16 length, big-endian | Noise message.
  *
  *	initiator: START --msg 1--> WAIT --msg 2, we send 3--> DONE

@@ -1,4 +1,5 @@
-/* Noise as one of the securities: what net/security/secure.h asks for, over noise.h. */
+/* Noise as one of the securities: what net/security/secure.h asks for, over noise.h. Each session
+ * has a static key of its own, signed by the identity. Loop thread. */
 #include "net/base/alloc.h"
 #include "net/security/noise.h"
 #include "net/security/secure.h"

@@ -1,3 +1,5 @@
+/* The XX handshake of the Noise specification, with any prologue and payload. Pure; randomness is
+ * an argument. */
 /* XX:	1 ->  e
  *	2 <-  e, ee, s, es
  *	3 ->  s, se

@@ -1,3 +1,4 @@
+/* The 12-byte header of yamux frames. Pure; any thread. */
 /* offset len
  *   0     1   version, 0
  *   1     1   type: 0 data, 1 window update, 2 ping, 3 go away

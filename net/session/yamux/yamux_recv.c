@@ -1,3 +1,4 @@
+/* The receiving half of yamux. Loop thread. */
 /* Bytes in.
  *
  *	head (12 bytes, may come in pieces) --data, length > 0--> body --all there--> head

@@ -1,3 +1,4 @@
+/* The sending half of yamux. Loop thread. */
 /* Frames out. Order of one yamux_send(): ping answers, our ping, resets, the streams' control
  * frames (SYN, ACK, credit), a go-away, then data, one frame a turn of the ready streams.
  *

@@ -1,7 +1,7 @@
-/* Receive windows. A stream's peer may have window_max bytes under way: on the wire, or kept by us
- * while the stream is paused. Credit goes back when half of that has been delivered; a stream that
- * uses it up in less than four round trips is held back by us, so its window doubles, within the
- * stream's and the session's limit. */
+/* Receive windows. A stream's peer may have window_max bytes under way: on the wire, or kept by
+ * us while the stream is paused. Credit goes back when half of that has been delivered; a stream
+ * that uses it up in less than four round trips is held back by us, so its window doubles, within
+ * the stream's and the session's limit. Loop thread. */
 #include "net/session/yamux/yamux_private.h"
 
 #include <stdlib.h>
