@@ -1,5 +1,5 @@
-/* Directories: what is common, and the basic kind. The list (and for basic directories the index by
- * name) is made when first needed, once. */
+/* Directories: what is common, and the basic kind. The list (and for basic directories the index
+ * by name) is made when first needed, once. Many threads may use one struct dir. */
 #include "dag/dir.h"
 
 #include "dag/dir_private.h"

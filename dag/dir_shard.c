@@ -1,5 +1,6 @@
-/* HAMT directories. Shards are loaded when needed and stay. An entry counts only where the hash of
- * its name leads: look-ups could not find it elsewhere, so lists leave it out too. */
+/* HAMT directories. Shards are loaded when needed and stay. An entry counts only where the hash
+ * of its name leads: look-ups could not find it elsewhere, so lists leave it out too. Many
+ * threads share the shards; one that is loaded twice at once is published once. */
 #include "dag/dir_private.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"

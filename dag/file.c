@@ -1,6 +1,7 @@
-/* Reading files. A view looks its pieces up in one short store snapshot and hands out the map's own
- * memory. When pieces are missing the snapshot ends first, all of them are asked for side by side,
- * the blocks that come are held by the view, and it starts over. */
+/* Reading files. A view looks its pieces up in one short store snapshot and hands out the map's
+ * own memory. When pieces are missing the snapshot ends first, all of them are asked for side by
+ * side, the blocks that come are held by the view, and it starts over. Many threads may read one
+ * file. */
 #include "dag/file.h"
 
 #include "dag/file_walk.h"

@@ -1,6 +1,6 @@
 /* Reading ahead. A reader counts as sequential from its second near read on; its window begins
  * small and doubles whenever it has used half of it. Blocks that are stored already cost one
- * look-up each. */
+ * look-up each. Any thread. */
 #include "dag/file_walk.h"
 
 #include "net/base/err.h"

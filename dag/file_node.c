@@ -1,6 +1,6 @@
 /* Decoding file nodes, and keeping them: for a file of a thousand leaves only the root is ever
  * looked at, and it is held by the file itself; deeper trees look up one node a level in a map
- * under a read lock. */
+ * under a read lock. Any thread. */
 #include "dag/file_node.h"
 
 #include "dag/dagpb.h"

@@ -1,3 +1,5 @@
+/* HAMT shards of directories: the shape that follows from the fanout, the bitmap, and one shard
+ * read from its block. Pure; any thread. */
 /* A shard is a dag-pb node: Data is UnixFS { type 5, data bitmap, hashType 0x22, fanout }, links in
  * order of buckets, each named by its bucket in hex and, unless it is a child shard, the entry's
  * name. */

@@ -1,3 +1,6 @@
+/* Pins: records in a db table that say which trees are kept. A pin is written as wanted first and
+ * as done when all blocks are stored, so that an interrupted one goes on later. Any thread but
+ * the loop's. */
 /* A record of table "pins". Key: the CID, binary, as it was given. Value, protobuf:
  *   1 kind uint (0 direct, 1 recursive)   2 state uint (0 done, 1 wanted)   3 name string
  *   4 blocks uint64   5 bytes uint64   6 created, nanoseconds since 1970   7 direct uint (1: see struct pin) */

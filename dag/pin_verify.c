@@ -1,5 +1,5 @@
 /* Are pins whole? Trees share much, so what was found is remembered: what is below a pin that is
- * whole is walked once, and what is below a broken one hashed once. */
+ * whole is walked once, and what is below a broken one hashed once. The calling thread. */
 #include "dag/pin.h"
 
 #include "dag/pin_walk.h"

@@ -1,4 +1,5 @@
-/* Paths: from text to a root, and from a root by names to a block. */
+/* Paths: from text to a root, and from a root by names to a block. UnixFS directories are looked
+ * up in; blocks of CBOR and JSON are walked through as values. Any thread but the loop's. */
 #include "dag/dag.h"
 #include "net/base/err.h"
 

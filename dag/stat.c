@@ -1,4 +1,5 @@
-/* What a block is: file, directory, symlink or something else. */
+/* What a block is: file, directory, symlink or something else, with sizes and times as far as its
+ * own bytes tell. Any thread but the loop's. */
 #include "dag/dag.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"

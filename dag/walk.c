@@ -1,6 +1,7 @@
 /* Walking a DAG, depth first, without recursion. A frame holds the links of one block as packed
  * CIDs: `at` is the next to visit, `asked` how far they were asked for ahead. A frame is left
- * before its last link is entered, so a chain of any length needs one frame. */
+ * before its last link is entered, so a chain of any length needs one frame. The calling
+ * thread. */
 #include "dag/dag.h"
 #include "dag/ipld/cbor_links.h"
 #include "dag/ipld/json_links.h"

@@ -1,7 +1,7 @@
 /* Open addressing over digests. Keys are the first 32 bytes of the digest mixed with the hash
  * function's code, so that equal digests of different functions differ, and with the codec: the
  * same bytes have links as dag-pb and none as raw. The digest of an identity CID is its author's
- * choice: its key is made of a hash of it. The slot depends on a random seed. */
+ * choice: its key is made of a hash of it. The slot depends on a random seed. One thread. */
 #include "dag/walk_seen.h"
 
 #include "net/base/alloc.h"

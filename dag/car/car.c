@@ -1,3 +1,6 @@
+/* Reads CAR archives, versions 1 and 2, from a stream in pieces of any size. Lengths are judged
+ * before anything is reserved for them, and each section is given to the caller when it is
+ * complete. One thread for each reader. */
 /* Reading a stream:
  *
  *   CARv1   uv(len) | header {"roots": [...], "version": 1} | sections

@@ -1,4 +1,5 @@
-/* Writing a CARv1 while walking. */
+/* Writes a CARv1 while walking a DAG: the header, then one section for each block in the order of
+ * the walk, so that nothing is collected in memory. The calling thread. */
 #include "dag/car.h"
 
 #include "dag/dag.h"

@@ -1,4 +1,5 @@
-/* Rules as in .gitignore, matched name by name with fnmatch(3). */
+/* Rules as in .gitignore, matched name by name with fnmatch(3). The last rule that fits decides, so
+ * they are tried from the end. Any thread, once the rules are read. */
 #include "dag/import.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"

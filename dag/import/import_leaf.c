@@ -1,3 +1,5 @@
+/* Buffers for leaves, which go round between reader, hashing threads and store, with room in
+ * front and behind for the protobuf that wraps a leaf. Any thread may give one back. */
 /* A wrapped leaf:  0a <node data len>  08 <type>  [12 <len> bytes]  18 <len>  [mode, mtime]
  *                  `------------- before the bytes -----------'     `---- behind ----' */
 #include "dag/import/import_leaf.h"

@@ -1,5 +1,5 @@
 /* From a descriptor to leaves. A leaf is given only when the next one was read (or the end): the
- * only leaf of a file carries the file's metadata. */
+ * only leaf of a file carries the file's metadata. The importing thread. */
 #include "dag/import/import_private.h"
 #include "dag/unixfs.h"
 #include "net/base/err.h"

@@ -1,6 +1,6 @@
 /* Down a directory tree with an explicit stack, every step by openat() from the directory above:
- * paths may be of any length. Only the innermost directories are kept open; others are found again
- * through "..", and checked to be the same. */
+ * paths may be of any length. Only the innermost directories are kept open; others are found
+ * again through "..", and checked to be the same. The importing thread. */
 #include "dag/import/import_private.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"

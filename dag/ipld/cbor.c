@@ -1,4 +1,5 @@
-/* One loop each way; containers stand on a stack. */
+/* DAG-CBOR to and from trees. One loop each way, with containers on a stack instead of recursion,
+ * so that deep nesting costs no C stack. Pure; any thread. */
 #include "dag/ipld/cbor.h"
 
 #include "dag/ipld/cbor_head.h"

@@ -1,4 +1,5 @@
-/* One pass over the heads; containers are counted down on a stack. */
+/* The links of a CBOR block, without building a tree: one pass over the heads, with containers
+ * counted down on a stack. Pure; any thread. */
 #include "dag/ipld/cbor_links.h"
 
 #include "dag/ipld/cbor_head.h"

@@ -1,5 +1,5 @@
-/* Reading: one pass over the text, containers on a stack. What {"/": ...} means is decided when the
- * outer map ends. */
+/* Reading: one pass over the text, containers on a stack. What {"/": ...} means is decided when
+ * the outer map ends. Pure; any thread. */
 #include "dag/ipld/dagjson.h"
 
 #include "net/base/err.h"

@@ -1,5 +1,5 @@
 /* Writing: the text Kubo writes, but floats keep their point (Go drops it, and with it the kind).
- */
+ * Pure; any thread. */
 #include "dag/ipld/dagjson.h"
 #include "net/base/err.h"
 #include "net/wire/multibase.h"

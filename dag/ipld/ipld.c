@@ -1,4 +1,5 @@
-/* The tree: one array of nodes in reading order. */
+/* Trees of IPLD values: one array of nodes in reading order, in which a container knows where it
+ * ends. It grows by appending and is freed at once. One thread for each tree. */
 #include "dag/ipld/ipld.h"
 
 #include "net/base/alloc.h"

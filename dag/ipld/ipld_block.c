@@ -1,4 +1,5 @@
-/* Blocks of any codec as trees, and paths through them. */
+/* Blocks of any codec as trees, and paths through them: chooses the reader and writer by the
+ * codec. Any thread. */
 #include "dag/ipld/cbor.h"
 #include "dag/ipld/dagjson.h"
 #include "dag/ipld/ipld.h"

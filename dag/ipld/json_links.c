@@ -1,5 +1,5 @@
 /* One pass over the text. A frame is an open object or array; it is a link while its first key is
- * "/" and the value a string. */
+ * "/" and the value a string. Pure; any thread. */
 #include "dag/ipld/json_links.h"
 
 #include "net/base/err.h"
