@@ -1,4 +1,5 @@
-/* Dispatch, and what commands share: the repository, the daemon, blocks, waiting, messages. */
+/* Dispatch, and what commands share: the repository, the daemon, blocks, waiting, messages. The
+ * main thread. */
 #include "fs/cli.h"
 #include "fs/repo_place.h"
 

@@ -1,4 +1,4 @@
-/* Whole files in and out for commands; Ctrl-C ends both. */
+/* Whole files in and out for commands; Ctrl-C ends both. The main thread. */
 #include "fs/cli.h"
 #include "net/base/err.h"
 

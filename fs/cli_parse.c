@@ -1,5 +1,5 @@
 /* Words to a command, its options and its arguments. Global options may stand anywhere; "--" ends
- * options. */
+ * options. Nothing is run here. The main thread. */
 #include "fs/cli.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"

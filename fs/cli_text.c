@@ -1,4 +1,5 @@
-/* Text that anybody may have written, for terminals and for JSON. */
+/* Text that anybody may have written, for terminals and for JSON: control characters are escaped,
+ * and bytes that are no UTF-8 are marked. Pure; any thread. */
 #include "fs/cli.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-/* Are these the keys that are known, and can their values be used? By the table. */
+/* Checks a configuration against the table of keys: whether the keys are known, and whether their
+ * values can be used. Pure. */
 #include "fs/config.h"
 
 #include "fs/cli.h"

@@ -1,4 +1,5 @@
-/* Help, the man pages and bash completion, all from the tables of commands and of configuration keys. */
+/* Help, the man pages and bash completion, all from the tables of commands and of configuration
+ * keys. The main thread. */
 #include "fs/cli.h"
 #include "fs/config_keys.h"
 #include "net/base/alloc.h"

@@ -1,4 +1,5 @@
-/* How far a command is: one line on stderr, redrawn at most ten times a second. */
+/* How far a command is: one line on stderr, redrawn at most ten times a second. The main
+ * thread. */
 #include "fs/cli.h"
 #include "net/base/alloc.h"
 

@@ -1,5 +1,5 @@
-/* Beside, synced, renamed, and the folder synced: a crash at any moment leaves the old file or the new one. What a process that
- * was killed left beside is replaced by the next. */
+/* Beside, synced, renamed, and the folder synced: a crash at any moment leaves the old file or
+ * the new one. What a process that was killed left beside is replaced by the next. Any thread. */
 #include "fs/put_file.h"
 
 #include "net/base/alloc.h"

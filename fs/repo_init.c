@@ -1,5 +1,6 @@
-/* Making a repository. The configuration is written last, when all else is there and was opened: without it, or with one that is
- * empty, it is half made, and the next init completes it. */
+/* Making a repository. The configuration is written last, when all else is there and was opened:
+ * without it, or with one that is empty, it is half made, and the next init completes it. The
+ * main thread. */
 #include "fs/put_file.h"
 #include "fs/repo.h"
 #include "fs/repo_place.h"

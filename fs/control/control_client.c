@@ -1,4 +1,5 @@
-/* A command's side of the control socket: one connection, one CALL at a time, blocking. */
+/* A command's side of the control socket: one connection, one CALL at a time, blocking. One
+ * thread for each connection. */
 #include "fs/control/control_frame.h"
 #include "fs/control/control_socket.h"
 #include "net/base/alloc.h"

@@ -1,3 +1,4 @@
+/* The frames of the control socket, encoded and taken from pieces. Pure; any thread. */
 /* offset len
  *   0     4   length of the body, big-endian, at most CONTROL_FRAME_MAX
  *   4     4   request id

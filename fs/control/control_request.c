@@ -1,4 +1,4 @@
-/* What clients ask for: calls of commands, and blocks for trees they walk. */
+/* What clients ask for: calls of commands, and blocks for trees they walk. Loop thread. */
 #include "fs/control/control_private.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"

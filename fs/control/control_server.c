@@ -1,4 +1,5 @@
-/* The daemon's side of the control socket: clients, and bytes from and to them. */
+/* The daemon's side of the control socket: clients, and bytes from and to them. A client that
+ * reads nothing is not read from either. Loop thread. */
 #include "fs/control/control_private.h"
 #include "fs/control/control_socket.h"
 #include "net/base/alloc.h"

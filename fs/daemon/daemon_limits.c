@@ -1,4 +1,5 @@
-/* Open files: the process's soft limit, and how much of it sockets to peers may take. */
+/* Open files: the process's soft limit, and how much of it sockets to peers may take. The main
+ * thread, at the start. */
 #include "fs/daemon/daemon_private.h"
 #include "net/base/log.h"
 

@@ -1,4 +1,5 @@
-/* The network from the configuration: swarm, routers, exchange. */
+/* The network from the configuration: swarm, routers, exchange. Everything is made in the order
+ * of the layers and closed in the reverse one. Loop thread. */
 #include "fs/daemon/daemon_private.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"

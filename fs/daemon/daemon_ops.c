@@ -1,5 +1,5 @@
 /* Calls that wait for the network: each is one struct op, from the call to its answer or
- * cancellation. */
+ * cancellation. Loop thread. */
 #include "fs/cli_text.h"
 #include "fs/daemon/daemon_private.h"
 #include "net/base/alloc.h"

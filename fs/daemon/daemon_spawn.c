@@ -1,4 +1,5 @@
-/* A daemon in the background: this program again, in a session of its own. */
+/* A daemon in the background: this program again, in a session of its own. The command waits
+ * until it is ready, by a pipe. */
 #include "fs/daemon/daemon.h"
 #include "fs/repo_place.h"
 #include "net/base/alloc.h"
