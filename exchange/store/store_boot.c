@@ -1,6 +1,6 @@
-/* After a power cut. The cache is written without waiting for the disk (store_gen.h): when the system was started
- * anew, a generation of it whose last transaction nobody waited for may be torn, and goes. Blocks that are kept
- * are always waited for. */
+/* After a power cut. The cache is written without waiting for the disk (store_gen.h): when the
+ * system was started anew, a generation of it whose last transaction nobody waited for may be
+ * torn, and goes. Blocks that are kept are always waited for. The opening thread. */
 #include "exchange/store/store_dir.h"
 
 #include "net/base/err.h"

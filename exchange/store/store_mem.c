@@ -1,5 +1,5 @@
 /* The store in memory: for tests and the simulator. Same promises behind one lock; a block is
- * verified before store_put() returns. */
+ * verified before store_put() returns. Any thread. */
 #include "exchange/store/store_private.h"
 #include "net/base/alloc.h"
 #include "net/base/list.h"

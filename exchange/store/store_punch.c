@@ -1,6 +1,8 @@
-/* Gives the free pages of a generation back to the disk, as holes in its file, where there is no room to copy what stays. LMDB
- * never reads a free page, and writes one whole when it takes it again. A page is free for everybody when no snapshot that
- * is open, and neither of the two that a power cut can lead back to, is older than the transaction that freed it. */
+/* Gives the free pages of a generation back to the disk, as holes in its file, where there is no
+ * room to copy what stays. LMDB never reads a free page, and writes one whole when it takes it
+ * again. A page is free for everybody when no snapshot that is open, and neither of the two that
+ * a power cut can lead back to, is older than the transaction that freed it. The sweeping
+ * thread. */
 #include "exchange/store/store_lmdb.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* Opening a store's directory: takes in the layout of version 1, removes what a crash left, and
- * maps the state that all processes share. All of it under a file lock. */
+ * maps the state that all processes share. All of it under a file lock. The opening thread. */
 #include "exchange/store/store_dir.h"
 
 #include "net/base/err.h"

@@ -1,4 +1,5 @@
-/* Tags those nearest to us, anew when the table has changed. Loop thread. */
+/* Tags the peers of the table that are nearest to us, so that the swarm keeps them. Looks again
+ * when the table has changed, at most once a second. Loop thread. */
 #include "routing/kad/near.h"
 
 #include "routing/kad/kad.h"
