@@ -4,7 +4,9 @@ everything that was started is ended by its process id, everything mounted is un
 import contextlib
 import ctypes
 import fcntl
+import mmap
 import os
+import resource
 import shlex
 import shutil
 import signal
@@ -55,9 +57,61 @@ def adopt_orphans():
     ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0)
 
 
-def children():
-    with open("/proc/self/task/%d/children" % os.getpid()) as listing:
-        return [int(pid) for pid in listing.read().split()]
+def children(pid=None):
+    """Of this process, or of another one: [] when that has ended."""
+    pid = pid or os.getpid()
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        with open("/proc/%d/task/%d/children" % (pid, pid)) as listing:
+            return [int(child) for child in listing.read().split()]
+    return []
+
+
+def cpu_of(pid):
+    """CPU seconds of a process and all its threads so far; 0 when it has ended."""
+    clock = ~pid << 3 | 2  # the kernel's name of that process's clock
+    with contextlib.suppress(OSError):
+        return time.clock_gettime(clock)
+    return 0.0
+
+
+def cpu_of_living(without=()):
+    """CPU seconds so far of what we started and what that started, as far as it still runs."""
+    total, todo = 0.0, children()
+    while todo:
+        pid = todo.pop()
+        todo += children(pid)
+        total += 0.0 if pid in without else cpu_of(pid)
+    return total
+
+
+def cpu_of_all(without=()):
+    """The same, with what has ended."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ended.ru_utime + ended.ru_stime + cpu_of_living(without)
+
+
+def free_memory():
+    with open("/proc/meminfo") as text:
+        return next(int(entry.split()[1]) for entry in text if entry.startswith("MemFree:")) << 10
+
+
+class Taken:
+    """What something took: wall seconds, and CPU seconds of all processes in it."""
+
+    def __init__(self, seconds=0.0, cpu=0.0):
+        self.seconds, self.cpu = seconds, cpu
+
+    def __add__(self, other):
+        return Taken(self.seconds + other.seconds, self.cpu + other.cpu)
+
+
+@contextlib.contextmanager
+def taking(without=()):
+    """Yields a Taken, which is filled at the end. `without` are process ids whose CPU does not count."""
+    taken, cpu, start = Taken(), cpu_of_all(without), time.monotonic()
+    yield taken
+    taken.seconds = time.monotonic() - start
+    taken.cpu = cpu_of_all(without) - cpu
 
 
 class Lab:
@@ -115,11 +169,11 @@ class Lab:
                                                   tail(os.path.join(self.base, "stderr"))))
         return (output or b"").decode(errors="replace").strip()
 
-    def timed(self, argv, **options):
-        """Seconds that a command took, its output dropped."""
-        start = time.monotonic()
-        self.run(argv, stdout=subprocess.DEVNULL, **options)
-        return time.monotonic() - start
+    def timed(self, argv, without=(), **options):
+        """What a command took, its output dropped."""
+        with taking(without) as taken:
+            self.run(argv, stdout=subprocess.DEVNULL, **options)
+        return taken
 
     def start(self, argv, ready, env=None):
         """Starts a process and waits until ready(log text) is true. Returns the process."""
@@ -173,9 +227,10 @@ class Lab:
     # Files that may be on a mount: read by a process with a deadline, never by this one
 
     def read_file(self, path):
-        """Reads a file in steps of 1 MiB. Returns (seconds, bytes)."""
-        seconds, total = self.run([sys.executable, os.path.join(HERE, "reader.py"), path]).split()
-        return float(seconds), int(total)
+        """Reads a file in steps of 1 MiB. Returns what it took, and the bytes."""
+        before = cpu_of_living()
+        words = self.run([sys.executable, os.path.join(HERE, "reader.py"), path]).split()
+        return Taken(float(words[0]), float(words[1]) + cpu_of_living() - before), int(words[2])
 
     def digest(self, path):
         return self.run(["openssl", "dgst", "-sha256", "-r", path]).split()[0]
@@ -197,6 +252,16 @@ class Lab:
             raise BenchError("%s stays mounted" % directory)
         if directory in self.mounts:
             self.mounts.remove(directory)
+
+    # Memory
+
+    def touch(self, size):
+        """Touches and frees so much memory, or most of what is free. A virtual machine that gives free
+        memory back to its host pays several times a page's copy when it touches the page next: so each run
+        begins with pages that were touched just now."""
+        size = min(size, free_memory() // 4 * 3) // mmap.PAGESIZE * mmap.PAGESIZE
+        if size:
+            self.run([sys.executable, os.path.join(HERE, "toucher.py"), str(size)])
 
     # Data and programs, each made once
 

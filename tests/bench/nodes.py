@@ -32,8 +32,8 @@ class Node:
     def call(self, *words, deadline=None):
         return self.lab.run(self.argv(*words), env=self.env(), deadline=deadline)
 
-    def timed(self, *words, deadline=None):
-        return self.lab.timed(self.argv(*words), env=self.env(), deadline=deadline)
+    def timed(self, *words, **options):
+        return self.lab.timed(self.argv(*words), env=self.env(), **options)
 
     def init(self):
         raise NotImplementedError
@@ -61,8 +61,8 @@ class Node:
             raise BenchError("%s add: no CID" % self.name)
         return lines[-1].strip()
 
-    def get_timed(self, cid, destination, deadline=None):
-        return self.timed("get", cid, "-o", destination, deadline=deadline)
+    def get_timed(self, cid, destination, **options):
+        return self.timed("get", cid, "-o", destination, **options)
 
     def stop(self):
         for directory in list(self.mounted):

@@ -1,7 +1,7 @@
 """The rows of the bench. A row lets its sides run in turn and makes table lines of their medians.
 
-A side is one contender: prepare() once, measure() -> seconds as often as there are runs, finish()
-once. A side that fails keeps its error and drops out; the others go on."""
+A side is one contender: prepare() once, measure() -> Taken as often as there are runs, cleanup once.
+A side that fails keeps its error and drops out; the others go on."""
 
 import contextlib
 import filecmp
@@ -11,11 +11,12 @@ import statistics
 import subprocess
 import time
 
-from lab import BenchError, mounted, remove
+from lab import BenchError, Taken, cpu_of, mounted, remove, taking
 from nodes import Dagfs, Kubo
 
 FAILURES = (BenchError, OSError, ValueError, subprocess.SubprocessError)
 MB = 1e6
+SPREAD_MAX = 1 / 3  # of the median, between the least sample and the largest
 
 
 class Side:
@@ -23,7 +24,7 @@ class Side:
 
     def __init__(self, name, bench):
         self.name, self.bench, self.lab = name, bench, bench.lab
-        self.samples = []
+        self.samples, self.cpu_samples = [], []
         self.error = None
         self.cleanup = contextlib.ExitStack()
 
@@ -37,9 +38,21 @@ class Side:
     def median(self):
         return statistics.median(self.samples) if self.samples and not self.error else None
 
+    @property
+    def cpu(self):
+        return statistics.median(self.cpu_samples) if self.cpu_samples and not self.error else None
 
-def compete(bench, sides):
-    """Runs the sides in turn, the first one first in every other round."""
+
+def wide(sides):
+    """Of each side whose samples lie too far apart: a text that says so."""
+    return ["%s from %.3f to %.3f s" % (side.name, min(side.samples), max(side.samples))
+            for side in sides
+            if side.median and max(side.samples) - min(side.samples) > SPREAD_MAX * side.median]
+
+
+def compete(bench, sides, size):
+    """Runs the sides in turn, the first one first in every other round. Before each run more memory is
+    touched and freed than it takes to copy `size` bytes twice."""
     def step(side, action):
         if side.error is None:
             try:
@@ -53,10 +66,12 @@ def compete(bench, sides):
             step(side, side.prepare)
         for turn in range(bench.runs):
             for side in sides if turn % 2 == 0 else reversed(sides):
-                seconds = step(side, side.measure)
+                step(side, lambda: bench.lab.touch(4 * size))
+                taken = step(side, side.measure)
                 if side.error is None:
-                    side.samples.append(seconds)
-                    bench.say("  %-28s %8.3f s" % (side.name, seconds))
+                    side.samples.append(taken.seconds)
+                    side.cpu_samples.append(taken.cpu)
+                    bench.say("  %-28s %8.3f s, CPU %8.3f s" % (side.name, taken.seconds, taken.cpu))
     finally:
         for side in sides:
             with contextlib.suppress(*FAILURES):
@@ -68,7 +83,22 @@ def compete(bench, sides):
 def line(work, unit, dagfs, **more):
     """One line of the table. `met` is True, False, or None when there is nothing to judge."""
     return {"work": work, "unit": unit, "dagfs": dagfs, "reference": None, "value": None,
-            "ratio": None, "goal": None, "met": None, "error": None, "samples": {}, **more}
+            "ratio": None, "goal": None, "met": None, "error": None, "seconds": None, "cpu": None,
+            "value_seconds": None, "value_cpu": None, "samples": {}, "cpu_samples": {}, "wide": [],
+            **more}
+
+
+def measured(ours, other=None):
+    """What a line tells of its sides beside the values."""
+    sides = [side for side in (ours, other) if side]
+    errors = ["%s: %s" % (side.name, side.error) for side in sides if side.error]
+    more = {"seconds": ours.median, "cpu": ours.cpu, "wide": wide(sides),
+            "samples": {side.name: side.samples for side in sides},
+            "cpu_samples": {side.name: side.cpu_samples for side in sides},
+            "error": "; ".join(errors) or None}
+    if other:
+        more.update(value_seconds=other.median, value_cpu=other.cpu)
+    return more
 
 
 def against(work, ours, other, size=None, goal=None):
@@ -79,17 +109,23 @@ def against(work, ours, other, size=None, goal=None):
         return size / MB / side.median if size else side.median
 
     ratio = other.median / ours.median if ours.median and other.median else None
-    errors = ["%s: %s" % (s.name, s.error) for s in (ours, other) if s.error]
     return line(work, "MB/s" if size else "s", shown(ours), reference=other.name,
                 value=shown(other), ratio=ratio, goal=goal and ">= %.2f x" % goal,
-                met=ratio >= goal if goal and ratio else None, error="; ".join(errors) or None,
-                samples={s.name: s.samples for s in (ours, other)})
+                met=ratio >= goal if goal and ratio else None, **measured(ours, other))
+
+
+def cpu_against(work, ours, other, goal):
+    """How much of the other's CPU time it takes, by medians."""
+    part = ours.cpu / other.cpu if ours.cpu and other.cpu else None
+    return line(work + ", CPU", "s", ours.cpu, reference=other.name, value=other.cpu,
+                ratio=part and 1 / part, goal="<= %.2f of it" % goal,
+                met=None if part is None else part <= goal,
+                **measured(ours, other))
 
 
 def within(work, ours, most):
     """Seconds against a fixed goal."""
-    return line(work, "s", ours.median, goal="< %g s" % most, error=ours.error and
-                "%s: %s" % (ours.name, ours.error), samples={ours.name: ours.samples},
+    return line(work, "s", ours.median, goal="< %g s" % most, **measured(ours),
                 met=ours.median < most if ours.median else None)
 
 
@@ -130,10 +166,10 @@ class Reading(Side):
     def measure(self):
         if not self.warm:
             self.remount()
-        seconds, total = self.lab.read_file(os.path.join(self.directory, "blob"))
+        taken, total = self.lab.read_file(os.path.join(self.directory, "blob"))
         if total != self.bench.size:
             raise BenchError("read %d bytes of %d" % (total, self.bench.size))
-        return seconds
+        return taken
 
 
 class DagfsReading(Reading):
@@ -179,7 +215,7 @@ class PassThrough(Reading):
 def mount_cold(bench):
     sides = [DagfsReading("dagfs", bench, False), PassThrough("pass-through", bench, False),
              PassThrough("pass-through, spliced", bench, False, splice=True)]
-    compete(bench, sides)
+    compete(bench, sides, bench.size)
     work = "read %s, mount cold" % bench.size_text
     return [against(work, sides[0], sides[1], bench.size, 1.6),
             against(work, sides[0], sides[2], bench.size)]
@@ -187,7 +223,7 @@ def mount_cold(bench):
 
 def mount_warm(bench):
     sides = [DagfsReading("dagfs", bench, True), PassThrough("pass-through", bench, True)]
-    compete(bench, sides)
+    compete(bench, sides, bench.size)
     # "Equal" leaves room for the noise of a memory copy.
     return [against("read %s, page cache warm" % bench.size_text, *sides, bench.size, 0.95)]
 
@@ -272,7 +308,7 @@ def warm_tree(bench):
         sides = [DagfsWalking("dagfs, " + walk, bench, walk, repository),
                  Walking("native", bench, walk, repository),
                  PassThroughWalking("pass-through", bench, walk, repository)]
-        compete(bench, sides)
+        compete(bench, sides, bench.tree_size)
         work = "second %s, %d files" % (walk, bench.files)
         lines += [against(work, sides[0], sides[1], goal=0.67), against(work, sides[0], sides[2])]
     return lines
@@ -307,7 +343,7 @@ class HashAndCopy(Side):
 def add(bench):
     sides = [DagfsAdd("dagfs", bench), HashAndCopy("openssl, then cp + fsync", bench)]
     bench.lab.read_file(os.path.join(bench.lab.blob(bench.size), "blob"))  # into memory, for both
-    compete(bench, sides)
+    compete(bench, sides, bench.size)
     return [against("add %s" % bench.size_text, *sides, bench.size, 0.9)]
 
 
@@ -343,9 +379,11 @@ class Fetching(Side):
         with contextlib.ExitStack() as after:
             after.callback(remove, got)
             with self.peer() as node:
-                seconds = node.get_timed(self.cid, got, self.limit)
+                # The other node's CPU does not count: what is measured is fetching.
+                taken = node.get_timed(self.cid, got, deadline=self.limit,
+                                       without=[self.seed.daemon.pid])
                 self.check(got)
-        return seconds
+        return taken
 
     def check(self, got):
         if os.path.isdir(self.source):
@@ -358,12 +396,13 @@ class Fetching(Side):
 class TcpLoopback(Side):
     def measure(self):
         program = self.lab.compiled("loopback")
-        return float(self.lab.run([program, str(self.bench.size), str(self.lab.deadline)]))
+        with taking() as taken:
+            seconds = self.lab.run([program, str(self.bench.size), str(self.lab.deadline)])
+        return Taken(float(seconds), taken.cpu)
 
 
 def no_kubo(work, ours, unit="s", value=None, goal=None):
-    return line(work, unit, value, reference="Kubo (set KUBO=)", goal=goal, samples={
-        ours.name: ours.samples}, error=ours.error and "%s: %s" % (ours.name, ours.error))
+    return line(work, unit, value, reference="Kubo (set KUBO=)", goal=goal, **measured(ours))
 
 
 def fetch(bench):
@@ -372,13 +411,14 @@ def fetch(bench):
     ours = Fetching("dagfs", bench, bench.dagfs, blob)
     tcp = TcpLoopback("TCP, nothing kept", bench)
     if not bench.kubo_program:
-        compete(bench, [ours, tcp])
+        compete(bench, [ours, tcp], bench.size)
         value = bench.size / MB / ours.median if ours.median else None
         return [no_kubo(work, ours, "MB/s", value, ">= 4.00 x"),
                 against(work, ours, tcp, bench.size)]
     kubo = Fetching("Kubo", bench, bench.kubo, blob)
-    compete(bench, [ours, kubo, tcp])
-    return [against(work, ours, kubo, bench.size, 4.0), against(work, ours, tcp, bench.size)]
+    compete(bench, [ours, kubo, tcp], bench.size)
+    return [against(work, ours, kubo, bench.size, 4.0), cpu_against(work, ours, kubo, 0.35),
+            against(work, ours, tcp, bench.size)]
 
 
 # A tree of small files
@@ -399,15 +439,14 @@ class RemoteListing(Fetching):
             directory = node.mount(self.cid)
             listing = self.lab.path("listing")
             with open(listing, "wb") as out:
-                start = time.monotonic()
-                self.lab.run(["ls", "-lR", directory], stdout=out)
-                seconds = time.monotonic() - start
+                with taking(without=[self.seed.daemon.pid]) as taken:
+                    self.lab.run(["ls", "-lR", directory], stdout=out)
         with open(listing, "rb") as lines:
             files = sum(entry.startswith(b"-") for entry in lines)
         remove(listing)
         if files != self.bench.files:
             raise BenchError("ls listed %d files of %d" % (files, self.bench.files))
-        return seconds
+        return taken
 
 
 def tree(bench):
@@ -418,8 +457,8 @@ def tree(bench):
     sides = [ours]
     if bench.kubo_program:
         sides.append(Fetching("Kubo", bench, bench.kubo, source, deadline=100))
-    compete(bench, [listing])
-    compete(bench, sides)
+    compete(bench, [listing], bench.tree_size)
+    compete(bench, sides, bench.tree_size)
     lines = [within("remote ls -lR, %s" % what, listing, 3),
              within("remote get, %s" % what, ours, 10)]
     if bench.kubo_program:
@@ -445,22 +484,24 @@ def switches(pid):
 
 
 def idle_of(bench, make):
-    """(resident MB, context switches a second) of a daemon that nobody asks for anything."""
+    """Of a daemon that nobody asks for anything: resident MB, context switches a second; and the CPU
+    seconds of that time."""
     node = make()
     try:
         node.start()
         time.sleep(bench.idle / 2)  # start-up is not idleness
-        before = switches(node.daemon.pid)
+        before, cpu = switches(node.daemon.pid), cpu_of(node.daemon.pid)
         time.sleep(bench.idle)
-        count = switches(node.daemon.pid) - before
-        return int(status_of(node.daemon.pid)["VmRSS"].split()[0]) * 1024 / MB, count / bench.idle
+        count, cpu = switches(node.daemon.pid) - before, cpu_of(node.daemon.pid) - cpu
+        resident = int(status_of(node.daemon.pid)["VmRSS"].split()[0]) * 1024 / MB
+        return resident, count / bench.idle, cpu
     finally:
         node.stop()
         shutil.rmtree(node.repo, ignore_errors=True)
 
 
 def idle(bench):
-    values, errors = {"dagfs": (None, None), "Kubo": (None, None)}, []
+    values, errors = {"dagfs": (None,) * 3, "Kubo": (None,) * 3}, []
     for name, make in (("dagfs", bench.dagfs), ("Kubo", bench.kubo)):
         if name == "Kubo" and not bench.kubo_program:
             continue
@@ -475,7 +516,8 @@ def idle(bench):
         lines.append(line(work, unit, ours, reference="Kubo" if bench.kubo_program else None,
                           value=kubo, ratio=kubo / ours if kubo and ours else None,
                           goal="%s %g %s" % ("<" if i == 0 else "<=", most, unit),
-                          error="; ".join(errors) or None,
+                          error="; ".join(errors) or None, cpu=values["dagfs"][2],
+                          value_cpu=values["Kubo"][2],
                           met=None if ours is None else ours < most if i == 0 else ours <= most))
     return lines
 
