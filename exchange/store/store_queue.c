@@ -12,7 +12,11 @@
 #include <time.h>
 #include <xxhash.h>
 
-#define BATCH_BYTES_MAX (16u << 20) /* of one transaction: more would leave the CPU cache */
+#define KEPT_BATCH_BYTES (16u << 20) /* of one transaction, which waits for the disk once */
+/* Of one that does not wait. LMDB writes a transaction with one call, for which the kernel takes memory in pieces as large as the
+ * call allows. Pieces of 2 MiB and more are those that a virtual machine gives back to its host while they are free: to touch
+ * one again costs several times the copy. */
+#define CACHE_BATCH_BYTES (1u << 20)
 #define EAGER_BYTES (4u << 20) /* ready: committed without waiting for more */
 #define LINGER_MS 100	       /* how long a block waits for others before its batch is written */
 #define FAILURES_MAX 8	       /* blocks that fail alone before a pass is given up */
@@ -196,6 +200,15 @@ static bool due(const struct store_queue *queue)
 	return in_hurry(queue) || monotonic_ms() >= queue->ready_since_ms + LINGER_MS;
 }
 
+/* Is a batch of so many items and bytes full, so that it cannot take so many bytes more? */
+static bool is_full(const struct store_queue *queue, size_t count, size_t bytes, size_t more)
+{
+	if (!count)
+		return false;
+	return count == QUEUE_BATCH_MAX ||
+	       bytes + more > (queue->batch[0]->keep ? KEPT_BATCH_BYTES : CACHE_BATCH_BYTES);
+}
+
 /* Takes what one transaction may hold out of ready; the lock is held. */
 static size_t take_batch(struct store_queue *queue)
 {
@@ -203,7 +216,7 @@ static size_t take_batch(struct store_queue *queue)
 
 	list_for_each_safe(item, &queue->ready, struct queue_item, step)
 	{
-		if (count == QUEUE_BATCH_MAX || (count && bytes + item->cost > BATCH_BYTES_MAX))
+		if (is_full(queue, count, bytes, item->cost))
 			break;
 		if (count && item->keep != queue->batch[0]->keep)
 			continue; /* of the next batch */
