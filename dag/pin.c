@@ -283,8 +283,8 @@ static int count_all(struct adding *adding, struct wait *wait)
 	return err;
 }
 
-/* A collection that began or ended on the way may have removed what we met before, and what was
- * left out stays only while the pin is there that keeps it: then all is looked at again. */
+/* In a batch: no collection takes what was looked at. But what was left out stays only while the pin is there that
+ * keeps it; when that is not sure all is looked at again. */
 static int fetch_all(struct adding *adding, struct wait *wait, uint64_t timeout_ms)
 {
 	uint64_t epoch;
@@ -299,7 +299,7 @@ static int fetch_all(struct adding *adding, struct wait *wait, uint64_t timeout_
 			err = fetch(adding, adding->blocks, wait, timeout_ms);
 		if (!err)
 			err = blocks_sync(adding->blocks);
-		again = epoch != blocks_epoch(adding->blocks);
+		again = adding->from && epoch != blocks_epoch(adding->blocks);
 		if (adding->from && !is_whole_tree(adding->db, adding->from)) {
 			adding->from = NULL;
 			again = true;
@@ -307,6 +307,18 @@ static int fetch_all(struct adding *adding, struct wait *wait, uint64_t timeout_
 	} while (!err && again);
 	pin_seen_release(&adding->below_from);
 	return err ? err : count_all(adding, wait);
+}
+
+/* Fetches, stores and records. */
+static int complete(struct adding *adding, struct wait *wait, uint64_t timeout_ms)
+{
+	blocks_batch_begin(adding->blocks);
+	int err = fetch_all(adding, wait, timeout_ms);
+
+	if (!err)
+		err = finish(adding->db, &adding->pin);
+	blocks_batch_end(adding->blocks);
+	return err;
 }
 
 /* name may be NULL or "": as it was. */
@@ -324,9 +336,7 @@ static int make(struct adding *adding, const char *name, struct wait *wait, uint
 		adding->pin = old;
 		adding->done = (struct pin_progress){ old.blocks, old.bytes, old.bytes };
 	} else {
-		err = fetch_all(adding, wait, timeout_ms);
-		if (!err)
-			err = finish(adding->db, &adding->pin);
+		err = complete(adding, wait, timeout_ms);
 	}
 	/* Nothing came, so there is nothing that could go on later. */
 	if (err && !adding->done.blocks && !cid_is_set(&old.cid))
@@ -377,11 +387,8 @@ int pin_go_on(struct db *db, struct blocks *blocks, const struct cid *cid, struc
 	struct adding adding = { .db = db, .blocks = blocks };
 	int err = pin_get(db, cid, &adding.pin);
 
-	if (!err && adding.pin.state == PIN_WANTED) {
-		err = fetch_all(&adding, wait, timeout_ms);
-		if (!err)
-			err = finish(db, &adding.pin);
-	}
+	if (!err && adding.pin.state == PIN_WANTED)
+		err = complete(&adding, wait, timeout_ms);
 	*pin = adding.pin;
 	if (err) {
 		pin->blocks = adding.done.blocks;

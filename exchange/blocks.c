@@ -26,6 +26,8 @@ void blocks_init(struct blocks *blocks, struct store *store, struct fetcher *fet
 	blocks->store = store;
 	blocks->fetcher = fetcher;
 	atomic_init(&blocks->session, NULL);
+	blocks->batch = NULL;
+	blocks->batch_depth = 0;
 }
 
 void blocks_release(struct blocks *blocks)
@@ -34,6 +36,9 @@ void blocks_release(struct blocks *blocks)
 
 	if (session)
 		blocks->fetcher->ops->close(blocks->fetcher, session);
+	store_batch_end(blocks->batch);
+	blocks->batch = NULL;
+	blocks->batch_depth = 0;
 }
 
 /* The first miss opens it; of two threads that both miss first, one closes its own again. */
@@ -175,9 +180,30 @@ void exchange_prefetch(struct blocks *blocks, const struct cid *cids, size_t cou
 	free(wanted);
 }
 
+void blocks_batch_begin(struct blocks *blocks)
+{
+	if (!blocks->batch_depth++)
+		blocks->batch = store_batch_begin(blocks->store);
+}
+
+void blocks_batch_end(struct blocks *blocks)
+{
+	if (!blocks->batch_depth || --blocks->batch_depth)
+		return;
+	store_batch_end(blocks->batch);
+	blocks->batch = NULL;
+}
+
+static int put_own(struct blocks *blocks, struct block *block)
+{
+	if (blocks->batch)
+		return store_batch_put(blocks->batch, block);
+	return store_put(blocks->store, block, STORE_WAIT | STORE_KEEP, NULL, NULL);
+}
+
 int blocks_put(struct blocks *blocks, struct block *block)
 {
-	int err = store_put(blocks->store, block, STORE_WAIT | STORE_KEEP, NULL, NULL);
+	int err = put_own(blocks, block);
 
 	if (!err && blocks->fetcher)
 		blocks->fetcher->ops->have(blocks->fetcher, &block->cid, 1);
@@ -186,18 +212,20 @@ int blocks_put(struct blocks *blocks, struct block *block)
 
 int blocks_keep(struct blocks *blocks, const struct cid *cid, const struct block *block)
 {
+	struct bytes multihash = cid_hash_bytes(cid);
+
 	if (cid_is_identity(cid) || (block && !block->data.len))
 		return 0;
-	int err = store_keep(blocks->store, cid_hash_bytes(cid));
+	int err = blocks->batch ? store_batch_keep(blocks->batch, multihash) : store_keep(blocks->store, multihash);
 
 	if (!block || (err != -ENOENT && err != -EIO))
 		return err;
-	return store_put(blocks->store, (struct block *)block, STORE_WAIT | STORE_KEEP, NULL, NULL);
+	return put_own(blocks, (struct block *)block);
 }
 
 int blocks_sync(struct blocks *blocks)
 {
-	return store_sync(blocks->store);
+	return blocks->batch ? store_batch_commit(blocks->batch) : store_sync(blocks->store);
 }
 
 uint64_t blocks_epoch(struct blocks *blocks)

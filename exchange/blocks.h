@@ -17,6 +17,8 @@ struct blocks {
 	struct store *store;
 	struct fetcher *fetcher; /* NULL: offline */
 	_Atomic(void *) session;
+	struct store_batch *batch; /* NULL: none is open */
+	unsigned batch_depth;
 };
 
 void blocks_init(struct blocks *blocks, struct store *store, struct fetcher *fetcher);
@@ -68,7 +70,12 @@ int blocks_put(struct blocks *blocks, struct block *block);
  * store's queue is full. -ENOENT not stored, -EIO corrupt here (both without block only);
  * blocks_put()'s. */
 int blocks_keep(struct blocks *blocks, const struct cid *cid, const struct block *block);
-/* As store_sync(). */
+/* Until the end, what is put and kept through this source is one batch, as store_batch_begin()'s: blocks_sync() tells of these blocks
+ * alone, and no collection takes them. Record what is to stay before the end. Within a batch another beginning goes on with the same one. On one thread,
+ * while no other puts; blocks_release() ends what is open. */
+void blocks_batch_begin(struct blocks *blocks);
+void blocks_batch_end(struct blocks *blocks);
+/* In a batch as store_batch_commit(), else as store_sync(). */
 int blocks_sync(struct blocks *blocks);
 /* As store_epoch(): changes when a collection begins and when it ends. */
 uint64_t blocks_epoch(struct blocks *blocks);

@@ -85,7 +85,7 @@ static int print_lines(struct add *add)
 	if (!add->lines.len)
 		return 0;
 	if (!add->config.only_hash)
-		err = store_sync(add->in->repo->store);
+		err = blocks_sync(&add->blocks);
 	add->tried = err ? add->lines.len : 0;
 	if (err)
 		return err;
@@ -357,7 +357,7 @@ static int keep(struct add *add, const struct cid *root, uint64_t size)
 		print_lines(add);
 		return EXIT_OK;
 	}
-	err = store_sync(in->repo->store);
+	err = blocks_sync(&add->blocks);
 	if (err)
 		return cli_fail(in, err, "cannot write the store");
 	if (cli_flag(in, "pin"))
@@ -533,20 +533,17 @@ static int add_all(struct add *add)
 static int run(struct invocation *in)
 {
 	struct add add = { .in = in };
-	int lock, code = cli_need_repo(in);
+	int code = cli_need_repo(in);
 
 	if (code)
 		return code;
 	code = configure(&add);
-	lock = code ? -1 : cli_gc_lock(in, false);
-	if (!code && lock < 0)
-		code = EXIT_FAILED;
 	if (!code) {
 		cli_blocks(in, &add.blocks);
+		blocks_batch_begin(&add.blocks);
 		code = add_all(&add);
 		print_lines(&add); /* what was stored before an error */
 		blocks_release(&add.blocks);
-		close(lock);
 	}
 	buf_release(&add.lines);
 	ignore_free(add.ignore);

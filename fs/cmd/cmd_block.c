@@ -110,7 +110,7 @@ static int put_one(struct invocation *in, struct blocks *blocks, const char *pat
 	}
 	buf_release(&data);
 	if (!err)
-		err = store_sync(in->repo->store);
+		err = blocks_sync(blocks);
 	if (!err && cli_flag(in, "pin"))
 		err = pin_add(in->repo->db, blocks, &cid, PIN_RECURSIVE, "", cli_wait(in),
 			      in->timeout_ms, NULL, NULL);
@@ -128,20 +128,17 @@ static int put_one(struct invocation *in, struct blocks *blocks, const char *pat
 static int run_put(struct invocation *in)
 {
 	struct blocks blocks;
-	int lock, code = cli_need_repo(in);
+	int code = cli_need_repo(in);
 
 	if (code)
 		return code;
-	lock = cli_gc_lock(in, false);
-	if (lock < 0)
-		return EXIT_FAILED;
 	cli_blocks(in, &blocks);
+	blocks_batch_begin(&blocks);
 	if (!in->argc)
 		code = put_one(in, &blocks, "-");
 	for (int i = 0; i < in->argc && !code; i++)
 		code = put_one(in, &blocks, in->argv[i]);
 	blocks_release(&blocks);
-	close(lock);
 	return code;
 }
 

@@ -196,7 +196,7 @@ static int put_one(struct put *put, const char *path)
 	cli_cid(in, &block->cid, text);
 	err = blocks_put(&put->blocks, block);
 	if (!err)
-		err = store_sync(in->repo->store);
+		err = blocks_sync(&put->blocks);
 	if (!err && cli_flag(in, "pin"))
 		err = pin_add(in->repo->db, &put->blocks, &block->cid, PIN_RECURSIVE, "",
 			      cli_wait(in), in->timeout_ms, NULL, NULL);
@@ -216,7 +216,7 @@ static int put_one(struct put *put, const char *path)
 static int run_put(struct invocation *in)
 {
 	struct put put = { .in = in };
-	int lock, code;
+	int code;
 
 	put.input = ipld_codec(cli_text(in, "input-codec"));
 	put.store = ipld_codec(cli_text(in, "store-codec"));
@@ -229,16 +229,13 @@ static int run_put(struct invocation *in)
 	code = cli_need_repo(in);
 	if (code)
 		return code;
-	lock = cli_gc_lock(in, false);
-	if (lock < 0)
-		return EXIT_FAILED;
 	cli_blocks(in, &put.blocks);
+	blocks_batch_begin(&put.blocks);
 	if (!in->argc)
 		code = put_one(&put, "-");
 	for (int i = 0; i < in->argc && !code; i++)
 		code = put_one(&put, in->argv[i]);
 	blocks_release(&put.blocks);
-	close(lock);
 	return code;
 }
 

@@ -184,7 +184,7 @@ static int finish_import(struct archive_import *ai)
 	struct invocation *in = ai->in;
 	struct car_import *done = &ai->done;
 	struct blocks stored;
-	int failed = 0, err = store_sync(in->repo->store);
+	int failed = 0, err = blocks_sync(&ai->blocks);
 
 	if (err)
 		return cli_fail(in, err, "cannot write the store");
@@ -210,14 +210,12 @@ static int finish_import(struct archive_import *ai)
 static int run_import(struct invocation *in)
 {
 	struct archive_import ai = { .in = in };
-	int lock, code = cli_need_repo(in);
+	int code = cli_need_repo(in);
 
 	if (code)
 		return code;
-	lock = cli_gc_lock(in, false);
-	if (lock < 0)
-		return EXIT_FAILED;
 	cli_blocks(in, &ai.blocks);
+	blocks_batch_begin(&ai.blocks);
 	ai.progress = progress_start("imported", 0);
 	if (!in->argc)
 		code = import_one(&ai, "-");
@@ -228,7 +226,6 @@ static int run_import(struct invocation *in)
 		code = finish_import(&ai);
 	car_import_release(&ai.done);
 	blocks_release(&ai.blocks);
-	close(lock);
 	return code;
 }
 

@@ -143,7 +143,7 @@ static int heal_one(struct verify *verify, struct blocks *blocks, struct bytes m
 		return err;
 	err = cid_verify(&cid, block->data); /* it may come from the store after all */
 	if (!err)
-		err = store_put(blocks->store, block, STORE_KEEP | STORE_WAIT, NULL, NULL);
+		err = blocks_put(blocks, block);
 	block_unref(block);
 	return err;
 }
@@ -156,6 +156,7 @@ static int heal(struct verify *verify)
 	int err = 0;
 
 	cli_blocks(in, &blocks);
+	blocks_batch_begin(&blocks);
 	while (blocks.fetcher && cursor_left(&c) && err != -EINTR) {
 		struct bytes multihash = cursor_take(&c, cursor_u8(&c));
 		char text[CID_TEXT_MAX];
@@ -165,10 +166,10 @@ static int heal(struct verify *verify)
 		if (!err)
 			tell(in, verify->blocks, "block %s was fetched again", hash_cid(in, multihash, text));
 	}
+	if (err != -EINTR)
+		err = blocks_sync(&blocks);
 	blocks_release(&blocks);
-	if (err == -EINTR)
-		return err;
-	return store_sync(in->repo->store);
+	return err;
 }
 
 /* The pages that lead to blocks, before LMDB follows them. */
