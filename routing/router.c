@@ -60,6 +60,36 @@ void routing_cancel(struct routing_query *query)
 		query->cancel(query);
 }
 
+void routing_note_own(struct router *router, struct bytes multihash, bool have)
+{
+	if (router->ops->note_own)
+		router->ops->note_own(router, multihash, have);
+}
+
+/* ---- watches ---- */
+
+void router_watch(struct router *router, struct router_watch *watch)
+{
+	watch->next = router->watches;
+	router->watches = watch;
+}
+
+void router_unwatch(struct router *router, struct router_watch *watch)
+{
+	struct router_watch **at = &router->watches;
+
+	while (*at && *at != watch)
+		at = &(*at)->next;
+	if (*at)
+		*at = watch->next;
+}
+
+void router_ready(struct router *router)
+{
+	for (struct router_watch *watch = router->watches; watch; watch = watch->next)
+		watch->on_ready(watch->ctx);
+}
+
 /* ---- the swarm asks where peers are ---- */
 
 struct routing_finder {

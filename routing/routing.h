@@ -29,6 +29,21 @@ typedef void routing_done_fn(void *ctx, int err, unsigned count);
 /* Each better record as it is found (already validated); done follows. */
 typedef void routing_value_fn(void *ctx, struct bytes value);
 
+struct due_key; /* routing/due.h: what a router sees that announces many keys at once */
+struct due_set;
+struct place_region;
+
+/* What an announcement of many keys came to. */
+struct routing_announced {
+	size_t failed; /* keys that were not announced: they wait in the set */
+	unsigned confirmed, unkept; /* peers asked for a key that they were just told; those without it */
+};
+
+/* A key was announced; it leaves its set after the call. Must not cancel. */
+typedef void routing_told_fn(void *ctx, struct due_key *key);
+/* The query is over. */
+typedef void routing_announced_fn(void *ctx, const struct routing_announced *result);
+
 struct router_ops {
 	struct routing_query *(*find_peer)(struct router *router, const struct peer_id *peer,
 					   uint64_t deadline_ms, routing_peer_fn *done, void *ctx);
@@ -52,6 +67,27 @@ struct router_ops {
 	/* Whether a search of this router is dialling peer now. Then the finder does not search for
 	 * it; otherwise every dead peer in a search would start another search. */
 	bool (*is_reaching)(struct router *router, const struct peer_id *peer);
+	/* Announces key, and with it those of set within bounds that go together with it well, as far as
+	 * they may be taken (due.h). Set and bounds are borrowed until the query ends. For routers that
+	 * tell many keys at less cost than one by one; NULL: the announcer calls provide() for each. */
+	struct routing_query *(*provide_region)(struct router *router, struct due_set *set,
+						const struct place_region *bounds,
+						const struct due_key *key, routing_told_fn *told,
+						routing_announced_fn *done, void *ctx);
+	/* 0 when something can be announced now; -EAGAIN: not until the router calls router_ready();
+	 * another error: it is to be asked again after a while. NULL: always. */
+	int (*can_provide)(struct router *router);
+	/* This node has the block from now on, or has it no more: what the router answers by itself when
+	 * others ask it. Nobody is told. NULL: it answers nobody. */
+	void (*note_own)(struct router *router, struct bytes multihash, bool have);
+};
+
+/* Embedded by its owner. */
+struct router_watch {
+	/* Announcing is possible where it was not before. Must not unwatch. */
+	void (*on_ready)(void *ctx);
+	void *ctx;
+	struct router_watch *next;
 };
 
 /* Embedded first in each router. A NULL operation means the router does not offer it. */
@@ -59,6 +95,7 @@ struct router {
 	const struct router_ops *ops;
 	const char *name;
 	struct routing_finder *finder; /* routing_attach_finder()'s */
+	struct router_watch *watches;
 };
 
 /* First member of every router's query, so that any holder can cancel it. */
@@ -82,6 +119,11 @@ struct routing_query *routing_get_value(struct router *router, struct bytes key,
 					uint64_t deadline_ms, routing_value_fn *found,
 					routing_done_fn *done, void *ctx);
 void routing_cancel(struct routing_query *query); /* NULL is ignored */
+void routing_note_own(struct router *router, struct bytes multihash, bool have);
+/* Until router_unwatch(), which comes before router_close(). */
+void router_watch(struct router *router, struct router_watch *watch);
+void router_unwatch(struct router *router, struct router_watch *watch);
+void router_ready(struct router *router); /* for routers: calls every on_ready */
 /* Cancels its queries and frees the router. done(ctx) runs once, before this returns or later: when all
  * that it used is let go; only then may the swarm and the db be closed. done may be NULL: nobody waits.
  * A NULL router is closed at once. Not from inside a callback of the router. */
@@ -96,6 +138,37 @@ void routing_attach_finder(struct router *router, struct swarm *swarm);
  * value wins (select), provide and put go to all and succeed when one did. Takes the parts. */
 #define COMPOSED_ROUTERS_MAX 8
 struct router *composed_new(struct loop *loop, struct router *const *parts, size_t count);
+
+/* ---- announcing ---- */
+
+/* Keeps announcing, over any router: each key of a list at once (batched) and again every interval, until
+ * it is withdrawn. The list is kept in db (table "provide", key multihash, empty value), which other
+ * processes may write too: announcer_changed() makes the announcer look. One list may be announced over
+ * several routers, by an announcer each. */
+struct announcer;
+
+struct announcer_config {
+	const char *name;     /* of the router, in the names of tables: at most 16 bytes */
+	uint64_t interval_ms; /* zero: 22 hours */
+};
+
+/* Borrows router, loop and db (NULL: the list is kept in memory only). Never NULL. */
+struct announcer *announcer_new(struct router *router, struct loop *loop, struct db *db,
+				const struct announcer_config *config);
+/* Before router_close() and the db's end. NULL is ignored. */
+void announcer_free(struct announcer *announcer);
+/* 0, -EINVAL for a key that is empty or longer than ROUTING_KEY_MAX, -EAGAIN when the list in memory is
+ * full, or an error of the db. */
+int announcer_start(struct announcer *announcer, struct bytes multihash);
+int announcer_stop(struct announcer *announcer, struct bytes multihash);
+void announcer_changed(struct announcer *announcer);
+
+struct announcer_stats {
+	uint64_t announced, pending; /* keys, since the start; due now or being announced */
+	uint64_t confirmed, unkept;  /* peers asked for what they were told; those without it */
+};
+
+void announcer_stats(const struct announcer *announcer, struct announcer_stats *stats);
 
 /* ---- Kademlia ---- */
 
@@ -121,7 +194,6 @@ struct kad_config {
 	enum kad_mode mode;
 	unsigned alpha, beta, k;  /* zero: 10, 3, 20 */
 	uint64_t refresh_ms;	  /* zero: 10 minutes */
-	uint64_t reprovide_ms;	  /* zero: 22 hours */
 	uint64_t provider_ttl_ms; /* zero: 48 hours */
 	const struct multiaddr *bootstrap; /* with /p2p; copied */
 	size_t bootstrap_count;
@@ -135,21 +207,12 @@ struct router *kad_new(struct swarm *swarm, struct db *db, const struct kad_conf
 /* Peers are told by identify push. */
 void kad_set_mode(struct router *kad, enum kad_mode mode);
 
-/* Keep announcing: provided at once (batched) and again every reprovide_ms, until withdrawn. The list is
- * kept in db (table "provide"), which other processes may write too (key multihash, empty value):
- * kad_provide_changed() makes the node look. */
-int kad_provide_start(struct router *kad, struct bytes multihash);
-int kad_provide_stop(struct router *kad, struct bytes multihash);
-void kad_provide_changed(struct router *kad);
-
 struct kad_stats {
 	bool serving, automatic;		   /* the mode now; whether it may change by itself */
 	unsigned table_peers, buckets, buckets_filled; /* filled: not empty */
 	uint64_t provider_keys, provider_records;  /* kept for others and ourselves */
 	uint64_t providers_refused, providers_displaced; /* records not taken; given up for peers with fewer */
 	uint64_t values, value_bytes;
-	uint64_t provided, provide_pending;
-	uint64_t provide_confirmed, provide_unkept; /* peers asked for what they were told; those without it */
 	uint64_t queries, query_failures;     /* searches that were asked for */
 	uint64_t refreshes, refresh_failures; /* searches to keep the table fresh */
 	uint64_t refresh_age_ms;	      /* since the last good one; UINT64_MAX: none yet */

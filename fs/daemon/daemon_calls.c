@@ -314,13 +314,15 @@ void daemon_run_ledger(struct api_call *call)
 
 /* ---- the rest ---- */
 
-static json_t *kad_json(const struct router *kad)
+static json_t *kad_json(const struct router *kad, const struct announcer *announcer)
 {
+	struct announcer_stats a;
 	struct kad_stats s;
 
 	if (!kad)
 		return json_null();
 	kad_stats(kad, &s);
+	announcer_stats(announcer, &a);
 	/* Without a refresh yet its age is left out. */
 	return json_pack(
 		"{s:s, s:b, s:i, s:i, s:i, s:o*, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
@@ -336,9 +338,9 @@ static json_t *kad_json(const struct router *kad)
 		(json_int_t)s.value_bytes, "ProviderKeys", (json_int_t)s.provider_keys,
 		"ProviderRecords", (json_int_t)s.provider_records, "ProvidersRefused",
 		(json_int_t)s.providers_refused, "ProvidersDisplaced",
-		(json_int_t)s.providers_displaced, "Provided", (json_int_t)s.provided,
-		"ProvidePending", (json_int_t)s.provide_pending, "ProvideConfirmed",
-		(json_int_t)s.provide_confirmed, "ProvideUnkept", (json_int_t)s.provide_unkept,
+		(json_int_t)s.providers_displaced, "Provided", (json_int_t)a.announced,
+		"ProvidePending", (json_int_t)a.pending, "ProvideConfirmed",
+		(json_int_t)a.confirmed, "ProvideUnkept", (json_int_t)a.unkept,
 		"MessagesSent", (json_int_t)s.messages_sent, "MessagesReceived",
 		(json_int_t)s.messages_received);
 }
@@ -384,8 +386,9 @@ void daemon_run_stats(struct api_call *call)
 	api_item(call, json_pack("{s:{s:i, s:I, s:I}, s:o, s:o, s:o, s:o}", "Swarm", "Connections",
 				 (int)totals.peers, "BytesIn", (json_int_t)totals.in, "BytesOut",
 				 (json_int_t)totals.out, "AutoNAT", autonat_json(daemon), "Bitswap",
-				 exchange_json(daemon), "WAN", kad_json(daemon->wan), "LAN",
-				 kad_json(daemon->lan)));
+				 exchange_json(daemon), "WAN",
+				 kad_json(daemon->wan, daemon->wan_announcer), "LAN",
+				 kad_json(daemon->lan, daemon->lan_announcer)));
 	api_end(call, 0, NULL);
 }
 

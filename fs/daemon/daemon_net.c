@@ -177,6 +177,17 @@ static enum kad_mode wan_mode(const char *type)
 	return strcmp(type, "dhtserver") == 0 ? KAD_SERVER : KAD_AUTO;
 }
 
+static struct announcer *announce_over(struct daemon *daemon, struct router *router,
+				       const char *name)
+{
+	struct announcer_config config = {
+		.name = name,
+		.interval_ms = duration(daemon, "Reprovider.Interval"),
+	};
+
+	return announcer_new(router, daemon->loop, daemon->repo->db, &config);
+}
+
 static void start_routing(struct daemon *daemon)
 {
 	const char *type = config_str(daemon->repo->config, "Routing.Type");
@@ -186,7 +197,6 @@ static void start_routing(struct daemon *daemon)
 	struct kad_config config = {
 		.protocol = "/ipfs/kad/1.0.0",
 		.mode = wan_mode(type),
-		.reprovide_ms = duration(daemon, "Reprovider.Interval"),
 		.bootstrap = addrs,
 		.bootstrap_count = found,
 	};
@@ -195,6 +205,7 @@ static void start_routing(struct daemon *daemon)
 		goto out;
 	if (found || strcmp(type, "auto")) {
 		daemon->wan = kad_new(daemon->swarm, daemon->repo->db, &config);
+		daemon->wan_announcer = announce_over(daemon, daemon->wan, "wan");
 		list[parts++] = daemon->wan;
 	}
 	config.protocol = "/ipfs/lan/kad/1.0.0";
@@ -209,6 +220,7 @@ static void start_routing(struct daemon *daemon)
 		    multiaddr_scope(&addrs[i]) == SCOPE_LOOPBACK)
 			addrs[config.bootstrap_count++] = addrs[i];
 	daemon->lan = kad_new(daemon->swarm, daemon->repo->db, &config);
+	daemon->lan_announcer = announce_over(daemon, daemon->lan, "lan");
 	list[parts++] = daemon->lan;
 	daemon->router = composed_new(daemon->loop, list, parts);
 	routing_attach_finder(daemon->router, daemon->swarm);
@@ -218,10 +230,10 @@ out:
 
 void daemon_provide_changed(struct daemon *daemon)
 {
-	if (daemon->wan)
-		kad_provide_changed(daemon->wan);
-	if (daemon->lan)
-		kad_provide_changed(daemon->lan);
+	if (daemon->wan_announcer)
+		announcer_changed(daemon->wan_announcer);
+	if (daemon->lan_announcer)
+		announcer_changed(daemon->lan_announcer);
 }
 
 /* ---- reachability ---- */
@@ -293,6 +305,9 @@ void daemon_net_stop(struct daemon *daemon, void (*done)(void *ctx))
 		exchange_free(daemon->exchange);
 	struct router *router = daemon->router;
 
+	announcer_free(daemon->wan_announcer);
+	announcer_free(daemon->lan_announcer);
+	daemon->wan_announcer = daemon->lan_announcer = NULL;
 	daemon->router = daemon->wan = daemon->lan = NULL;
 	daemon->fetcher = NULL;
 	daemon->exchange = NULL;

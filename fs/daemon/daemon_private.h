@@ -22,6 +22,7 @@ struct daemon {
 	void (*net_stopped)(void *ctx);
 	struct router *wan, *lan; /* parts of router; NULL: not used */
 	struct router *router;	  /* NULL: no routing at all */
+	struct announcer *wan_announcer, *lan_announcer; /* of what the repository provides; or NULL */
 	struct exchange *exchange;
 	struct fetcher *fetcher; /* for mounts and pins */
 	struct control_server *control;

@@ -121,7 +121,7 @@ static int peer_insert(struct kad *kad, const struct peer_id *peer, const struct
 		forget_peer(kad, &replaced);
 	if (before == 0) {
 		kad_upkeep_first_peer(kad);
-		kad_provide_wake(kad);
+		router_ready(&kad->router);
 	}
 	return 0;
 }
@@ -279,7 +279,7 @@ static void kad_close(struct router *router, void (*done)(void *ctx), void *ctx)
 
 	swarm_unwatch(kad->swarm, &kad->watch);
 	kad_reach_stop(kad);
-	kad_provide_end(kad);
+	kad_provide_stop_all(kad);
 	kad_upkeep_stop(kad);
 	kad_query_stop_all(kad);
 	kad_server_free(kad->server);
@@ -313,6 +313,9 @@ static const struct router_ops ops = {
 	.close = kad_close,
 	.compare = kad_compare,
 	.is_reaching = kad_is_reaching,
+	.provide_region = kad_provide_region,
+	.can_provide = kad_can_provide,
+	.note_own = kad_note_own,
 };
 
 static void take_config(struct kad *kad, const struct kad_config *config)
@@ -324,7 +327,6 @@ static void take_config(struct kad *kad, const struct kad_config *config)
 	c->beta = c->beta ? c->beta : 3;
 	c->k = c->k ? c->k : 20;
 	c->refresh_ms = c->refresh_ms ? c->refresh_ms : 10ull * 60 * 1000;
-	c->reprovide_ms = c->reprovide_ms ? c->reprovide_ms : 22ull * 3600 * 1000;
 	c->provider_ttl_ms = c->provider_ttl_ms ? c->provider_ttl_ms : 48ull * 3600 * 1000;
 	assert(c->k <= KAD_K_MAX && strlen(config->protocol) < sizeof(kad->protocol));
 	snprintf(kad->protocol, sizeof(kad->protocol), "%s", config->protocol);
@@ -365,6 +367,7 @@ struct router *kad_new(struct swarm *swarm, struct db *db, const struct kad_conf
 	kad->timers = loop_timers(swarm_loop(swarm));
 	kad->random = swarm_random(swarm);
 	list_init(&kad->queries);
+	list_init(&kad->sweeps);
 	take_config(kad, config);
 	open_stores(kad);
 	kad_bucket_init(&kad->table, swarm_self(swarm), kad->config.k);
@@ -377,7 +380,6 @@ struct router *kad_new(struct swarm *swarm, struct db *db, const struct kad_conf
 					      .values = &kad->values,
 					      .own_addrs = kad_own_addrs,
 					      .ctx = kad };
-	kad_provide_begin(kad);
 	kad_load_peers(kad);
 	kad_upkeep_start(kad);
 	kad->watch = (struct swarm_watch){ .on_connected = on_connected,
@@ -417,10 +419,6 @@ void kad_stats(const struct router *router, struct kad_stats *stats)
 		.providers_displaced = kad->providers.displaced,
 		.values = kad->values.keys.count,
 		.value_bytes = kad->values.bytes,
-		.provided = kad->provide.announced,
-		.provide_pending = kad_provide_pending(kad),
-		.provide_confirmed = kad->provide.confirmed_peers,
-		.provide_unkept = kad->provide.unkept_peers,
 		.queries = kad->queries_total,
 		.query_failures = kad->queries_failed,
 		.refreshes = up->refreshes,

@@ -37,7 +37,8 @@ struct kad {
 	struct list queries;
 	unsigned query_count;
 	struct kad_upkeep upkeep;
-	struct kad_provide provide;
+	struct list sweeps; /* announcing many keys (provide.c) */
+	unsigned sweep_count;
 	uint64_t answered_ms; /* when anybody answered last */
 	uint64_t queries_total, queries_failed;
 };

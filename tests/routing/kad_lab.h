@@ -21,6 +21,21 @@ static inline struct router *kad_lab_node(struct swarm *swarm, struct db *db)
 	return kad_new(swarm, db, &config);
 }
 
+/* Announces over router, as the daemon does. */
+static inline struct announcer *kad_lab_announcer(struct lab *lab, struct router *router,
+						  struct db *db)
+{
+	return announcer_new(router, lab->loop, db, &(struct announcer_config){ .name = "lan" });
+}
+
+static inline struct announcer_stats announced(const struct announcer *announcer)
+{
+	struct announcer_stats stats;
+
+	announcer_stats(announcer, &stats);
+	return stats;
+}
+
 /* Runs the loop until this many peers are in the table. */
 static inline void kad_lab_peers(struct lab *lab, struct router *router, unsigned count)
 {

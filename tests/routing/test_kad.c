@@ -88,24 +88,22 @@ static void a_standing_announcement_waits_for_peers(void **state)
 	struct lab *lab = lab_new();
 	struct swarm *a = lab_swarm(lab, 1, NULL, NULL), *b = lab_swarm(lab, 2, NULL, NULL);
 	struct router *ra = kad_lab_node(a, NULL), *rb = kad_lab_node(b, NULL);
+	struct announcer *announcer = kad_lab_announcer(lab, rb, NULL);
 	struct kad_stats stats;
 	struct heard heard;
 	uint8_t key[34];
 
 	(void)state;
 	for (uint8_t i = 0; i < 20; i++)
-		assert_int_equal(kad_provide_start(rb, key_of(i, key)), 0);
+		assert_int_equal(announcer_start(announcer, key_of(i, key)), 0);
 	lab_run(lab, 50);
-	kad_stats(rb, &stats);
-	assert_int_equal(stats.provide_pending, 20);
-	assert_int_equal(kad_provide_stop(rb, key_of(19, key)), 0);
+	assert_int_equal(announced(announcer).pending, 20);
+	assert_int_equal(announcer_stop(announcer, key_of(19, key)), 0);
 	assert_int_equal(lab_connect(lab, b, a), 0);
-	for (int i = 0; i < 500 && stats.provided < 19; i++) {
+	for (int i = 0; i < 500 && announced(announcer).announced < 19; i++)
 		lab_run(lab, 10);
-		kad_stats(rb, &stats);
-	}
-	assert_int_equal(stats.provided, 19);
-	assert_int_equal(stats.provide_pending, 0);
+	assert_int_equal(announced(announcer).announced, 19);
+	assert_int_equal(announced(announcer).pending, 0);
 	lab_run(lab, 50);
 	kad_stats(ra, &stats);
 	assert_int_equal(stats.provider_keys, 19);
@@ -113,6 +111,7 @@ static void a_standing_announcement_waits_for_peers(void **state)
 	assert_int_equal(heard.found, 1);
 	search(lab, ra, key_of(19, key), &heard);
 	assert_int_equal(heard.found, 0);
+	announcer_free(announcer);
 	router_close(ra, NULL, NULL);
 	router_close(rb, NULL, NULL);
 	lab_free(lab);
@@ -124,6 +123,7 @@ static void the_list_in_the_db_is_announced(void **state)
 	struct swarm *a = lab_swarm(lab, 1, NULL, NULL), *b = lab_swarm(lab, 2, NULL, NULL);
 	struct router *ra, *rb;
 	struct kad_stats stats = { 0 };
+	struct announcer *announcer;
 	struct db *db;
 	struct db_txn *txn;
 	uint8_t key[34];
@@ -132,6 +132,7 @@ static void the_list_in_the_db_is_announced(void **state)
 	assert_int_equal(db_open_temp(&db), 0);
 	ra = kad_lab_node(a, NULL);
 	rb = kad_lab_node(b, db);
+	announcer = kad_lab_announcer(lab, rb, db);
 	assert_int_equal(lab_connect(lab, b, a), 0);
 	kad_lab_peers(lab, rb, 1);
 	/* As another process does. */
@@ -139,7 +140,7 @@ static void the_list_in_the_db_is_announced(void **state)
 	for (uint16_t i = 0; i < 700; i++)
 		assert_int_equal(db_put(txn, "provide", key_of(i, key), bytes_of("", 0)), 0);
 	assert_int_equal(db_commit(txn), 0);
-	kad_provide_changed(rb);
+	announcer_changed(announcer);
 	for (int i = 0; i < 500 && stats.provider_keys < 700; i++) {
 		lab_run(lab, 10);
 		kad_stats(ra, &stats);
@@ -148,14 +149,13 @@ static void the_list_in_the_db_is_announced(void **state)
 	/* Looking again finds nothing due. */
 	lab_run(lab, 100);
 	assert_int_equal(db_flush(db), 0);
-	kad_stats(rb, &stats);
-	uint64_t before = stats.provided;
+	uint64_t before = announced(announcer).announced;
 
-	kad_provide_changed(rb);
+	announcer_changed(announcer);
 	lab_run(lab, 200);
-	kad_stats(rb, &stats);
-	assert_int_equal(stats.provided, before);
-	assert_int_equal(stats.provide_pending, 0);
+	assert_int_equal(announced(announcer).announced, before);
+	assert_int_equal(announced(announcer).pending, 0);
+	announcer_free(announcer);
 	router_close(ra, NULL, NULL);
 	router_close(rb, NULL, NULL);
 	lab_free(lab);

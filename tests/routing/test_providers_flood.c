@@ -158,6 +158,7 @@ static void nobody_announces_another(void **state)
 struct pair {
 	struct lab *lab;
 	struct router *server, *provider;
+	struct announcer *announcer; /* of the provider */
 };
 
 /* The server, and one that announces so many keys and is through with it. */
@@ -170,6 +171,7 @@ static struct pair pair_told(uint32_t keys, uint32_t full)
 
 	pair.server = kad_lab_node(a, NULL);
 	pair.provider = kad_lab_node(b, NULL);
+	pair.announcer = kad_lab_announcer(pair.lab, pair.provider, NULL);
 	for (uint32_t i = 0; i < full; i++) {
 		struct peer_id peer = peer_of(i);
 
@@ -180,12 +182,11 @@ static struct pair pair_told(uint32_t keys, uint32_t full)
 	assert_int_equal(lab_connect(pair.lab, b, a), 0);
 	kad_lab_peers(pair.lab, pair.provider, 1);
 	for (uint32_t i = 0; i < keys; i++)
-		assert_int_equal(kad_provide_start(pair.provider, key_of(i, key)), 0);
-	for (unsigned i = 0; i < 6000 && stats.provided < keys; i++) {
+		assert_int_equal(announcer_start(pair.announcer, key_of(i, key)), 0);
+	for (unsigned i = 0; i < 6000 && announced(pair.announcer).announced < keys; i++)
 		lab_run(pair.lab, 10);
-		kad_stats(pair.provider, &stats);
-	}
-	assert_int_equal(stats.provided, keys);
+	assert_int_equal(announced(pair.announcer).announced, keys);
+	kad_stats(pair.provider, &stats);
 	assert_int_equal(stats.table_peers, 1);
 	assert_true(stats.messages_sent < keys + 200);
 	return pair;
@@ -193,6 +194,7 @@ static struct pair pair_told(uint32_t keys, uint32_t full)
 
 static void pair_free(struct pair *pair)
 {
+	announcer_free(pair->announcer);
 	router_close(pair->server, NULL, NULL);
 	router_close(pair->provider, NULL, NULL);
 	lab_free(pair->lab);
@@ -205,9 +207,8 @@ static void thirty_thousand_keys_of_one_provider_are_all_kept_by_one_server(void
 	struct kad_stats stats;
 
 	(void)state;
-	kad_stats(pair.provider, &stats);
-	assert_true(stats.provide_confirmed > 0);
-	assert_int_equal(stats.provide_unkept, 0);
+	assert_true(announced(pair.announcer).confirmed > 0);
+	assert_int_equal(announced(pair.announcer).unkept, 0);
 	kad_stats(pair.server, &stats);
 	assert_int_equal(stats.provider_keys, KEYS);
 	assert_int_equal(stats.providers_refused, 0);
@@ -220,8 +221,7 @@ static void a_provider_hears_that_a_full_server_keeps_nothing(void **state)
 	struct kad_stats stats;
 
 	(void)state;
-	kad_stats(pair.provider, &stats);
-	assert_true(stats.provide_unkept > 0);
+	assert_true(announced(pair.announcer).unkept > 0);
 	kad_stats(pair.server, &stats);
 	assert_int_equal(stats.provider_records, KAD_PROVIDERS_TOTAL_MAX);
 	assert_int_equal(stats.providers_refused, 100);

@@ -221,7 +221,7 @@ static void announce(const struct hidden *hidden)
 	struct finding finding = { 0 };
 
 	if (hidden->how == BY_SWEEP) {
-		kad_provide_start(owner->kad, buf_bytes(&hidden->key));
+		announcer_start(owner->announcer, buf_bytes(&hidden->key));
 		world_run(owner->world, 2 * FIND_MS);
 	} else if (hidden->how == BY_LOOKUP) {
 		provide(owner, &hidden->block->cid);

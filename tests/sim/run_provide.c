@@ -109,10 +109,10 @@ static struct cost one_by_one(struct sim *sim, struct node *node)
 
 static uint64_t provided(const struct node *node)
 {
-	struct kad_stats stats;
+	struct announcer_stats stats;
 
-	kad_stats(node->kad, &stats);
-	return stats.provided;
+	announcer_stats(node->announcer, &stats);
+	return stats.announced;
 }
 
 static struct cost all_at_once(struct sim *sim, struct node *node, unsigned keys)
@@ -122,7 +122,7 @@ static struct cost all_at_once(struct sim *sim, struct node *node, unsigned keys
 	uint8_t key[KEY_LEN];
 
 	for (unsigned i = 0; i < keys; i++)
-		refused += kad_provide_start(node->kad, key_of(i, key)) != 0;
+		refused += announcer_start(node->announcer, key_of(i, key)) != 0;
 	while (provided(node) < keys && node->world->now_ms - start.ms < SWEEP_MS)
 		world_run(node->world, 1000);
 	sim_expect(sim, refused == 0 && provided(node) >= keys, "%llu of %u keys announced",

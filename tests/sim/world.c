@@ -157,6 +157,8 @@ static void make_kad(struct node *node)
 		multiaddr_add_peer(&boot[config.bootstrap_count++], &other->id);
 	}
 	node->kad = kad_new(node->swarm, NULL, &config);
+	node->announcer = announcer_new(node->kad, swarm_loop(node->swarm), NULL,
+					&(struct announcer_config){ .name = "wan" });
 }
 
 struct node *node_new(struct world *world, const struct node_config *config)
@@ -207,9 +209,11 @@ void node_stop(struct node *node, bool quiet)
 	if (node->on_stop)
 		node->on_stop(node->ctx);
 	exchange_free(node->exchange);
+	announcer_free(node->announcer);
 	router_close(node->kad, NULL, NULL);
 	store_close(node->store);
 	node->exchange = NULL;
+	node->announcer = NULL;
 	node->kad = NULL;
 	node->store = NULL;
 	swarm_close(node->swarm, on_closed, node);

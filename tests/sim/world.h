@@ -60,6 +60,7 @@ struct node {
 	struct swarm *swarm;
 	struct store *store;
 	struct router *kad;
+	struct announcer *announcer; /* over kad */
 	struct exchange *exchange;
 	struct peer_id id;
 	struct place place; /* in the key space */
