@@ -17,28 +17,28 @@
 
 /* ---- trees ---- */
 
-struct tree *tree_new(struct store *store, struct fetcher *fetcher, const struct cid *root)
+struct root *root_new(struct store *store, struct fetcher *fetcher, const struct cid *cid)
 {
-	struct tree *tree = xnew(struct tree);
+	struct root *root = xnew(struct root);
 
-	atomic_init(&tree->refs, 1);
-	tree->root = *root;
-	blocks_init(&tree->blocks, store, fetcher);
-	return tree;
+	atomic_init(&root->refs, 1);
+	root->cid = *cid;
+	blocks_init(&root->blocks, store, fetcher);
+	return root;
 }
 
-struct tree *tree_ref(struct tree *tree)
+struct root *root_ref(struct root *root)
 {
-	atomic_fetch_add(&tree->refs, 1);
-	return tree;
+	atomic_fetch_add(&root->refs, 1);
+	return root;
 }
 
-void tree_unref(struct tree *tree)
+void root_unref(struct root *root)
 {
-	if (!tree || atomic_fetch_sub(&tree->refs, 1) > 1)
+	if (!root || atomic_fetch_sub(&root->refs, 1) > 1)
 		return;
-	blocks_release(&tree->blocks);
-	free(tree);
+	blocks_release(&root->blocks);
+	free(root);
 }
 
 /* ---- the table ---- */
@@ -58,7 +58,7 @@ void inodes_init(struct inodes *inodes, uint32_t uid, uint32_t gid, bool set_id)
 
 static void inode_free(struct inode *inode)
 {
-	tree_unref(inode->tree);
+	root_unref(inode->root);
 	free(inode);
 }
 
@@ -67,7 +67,7 @@ static void view_free(struct view *view)
 	file_close(view->file);
 	dir_close(view->dir);
 	block_unref(view->block);
-	tree_unref(view->tree);
+	root_unref(view->root);
 	free(view);
 }
 
@@ -199,7 +199,7 @@ struct inode *inode_known(struct inodes *inodes, const struct cid *cid, struct p
 	return inode;
 }
 
-static struct inode *inode_new(uint64_t ino, enum inode_kind kind, struct tree *tree,
+static struct inode *inode_new(uint64_t ino, enum inode_kind kind, struct root *root,
 			       const struct cid *cid, const struct dag_stat *stat)
 {
 	size_t len = cid ? cid->len : 0;
@@ -208,7 +208,7 @@ static struct inode *inode_new(uint64_t ino, enum inode_kind kind, struct tree *
 	inode->ino = ino;
 	inode->kind = kind;
 	inode->lookups = 1;
-	inode->tree = tree ? tree_ref(tree) : NULL;
+	inode->root = root ? root_ref(root) : NULL;
 	inode->type = stat->type;
 	inode->mode = stat->mode;
 	inode->mtime = stat->has_mtime ? stat->mtime : 0;
@@ -222,7 +222,7 @@ static struct inode *inode_new(uint64_t ino, enum inode_kind kind, struct tree *
 	return inode;
 }
 
-struct inode *inode_enter(struct inodes *inodes, struct tree *tree, const struct cid *cid,
+struct inode *inode_enter(struct inodes *inodes, struct root *root, const struct cid *cid,
 			  struct place place, const struct dag_stat *stat)
 {
 	uint64_t ino;
@@ -233,7 +233,7 @@ struct inode *inode_enter(struct inodes *inodes, struct tree *tree, const struct
 	if (inode) {
 		inode->lookups++;
 	} else {
-		inode = inode_new(ino, INODE_CONTENT, tree, cid, stat);
+		inode = inode_new(ino, INODE_CONTENT, root, cid, stat);
 		inode->place = real_place(cid, place);
 		insert(inodes, inode);
 	}
@@ -242,9 +242,9 @@ struct inode *inode_enter(struct inodes *inodes, struct tree *tree, const struct
 }
 
 struct inode *inode_fixed(struct inodes *inodes, uint64_t ino, enum inode_kind kind,
-			  struct tree *tree, const struct dag_stat *stat)
+			  struct root *root, const struct dag_stat *stat)
 {
-	struct inode *inode = inode_new(ino, kind, tree, tree ? &tree->root : NULL, stat);
+	struct inode *inode = inode_new(ino, kind, root, root ? &root->cid : NULL, stat);
 
 	assert(ino && ino < INODE_FIRST);
 	pthread_mutex_lock(&inodes->lock);
@@ -368,7 +368,7 @@ static struct view *take_open(struct inodes *inodes, struct inode *inode)
 
 static int view_open(struct view *view, const struct inode *inode, struct wait *wait)
 {
-	struct blocks *blocks = &view->tree->blocks;
+	struct blocks *blocks = &view->root->blocks;
 	struct cid cid;
 	int err = -EIO;
 
@@ -403,7 +403,7 @@ int view_get(struct inodes *inodes, struct inode *inode, struct wait *wait, stru
 
 	list_init(&view->link);
 	list_init(&dropped);
-	view->tree = tree_ref(inode->tree);
+	view->root = root_ref(inode->root);
 	view->users = 1;
 	err = view_open(view, inode, wait);
 	if (err) {

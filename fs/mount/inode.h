@@ -22,15 +22,15 @@
 
 /* One root and the session its blocks come from. Reference counted; lives as long as an inode of
  * it. */
-struct tree {
+struct root {
 	atomic_uint refs;
-	struct cid root;
+	struct cid cid;
 	struct blocks blocks;
 };
 
-struct tree *tree_new(struct store *store, struct fetcher *fetcher, const struct cid *root);
-struct tree *tree_ref(struct tree *tree);
-void tree_unref(struct tree *tree); /* NULL is ignored */
+struct root *root_new(struct store *store, struct fetcher *fetcher, const struct cid *cid);
+struct root *root_ref(struct root *root);
+void root_unref(struct root *root); /* NULL is ignored */
 
 enum inode_kind { INODE_CONTENT, INODE_NAMESPACE, INODE_ROOTS };
 
@@ -48,7 +48,7 @@ struct inode {
 	uint64_t ino;
 	uint64_t lookups;   /* lock */
 	struct view *view;  /* lock; opened, or NULL */
-	struct tree *tree;  /* NULL: not content */
+	struct root *root;  /* NULL: not content */
 	struct place place; /* nowhere, unless dag-pb below a root */
 	enum inode_kind kind;
 	enum dag_type type;
@@ -68,7 +68,7 @@ struct inode {
 struct view {
 	struct list link;    /* most recently used first */
 	struct inode *inode; /* lock; NULL when it was forgotten meanwhile */
-	struct tree *tree;   /* one reference */
+	struct root *root;   /* one reference */
 	unsigned users;	     /* lock */
 	size_t weight;
 	struct file *file;	  /* DAG_FILE */
@@ -101,12 +101,12 @@ uint64_t inode_number(const struct cid *cid, struct place place);
 /* The inode of content that is known already, with one lookup more; NULL when it is not known. */
 struct inode *inode_known(struct inodes *inodes, const struct cid *cid, struct place place);
 /* The same, made when it is missing. Takes a reference of tree. */
-struct inode *inode_enter(struct inodes *inodes, struct tree *tree, const struct cid *cid,
+struct inode *inode_enter(struct inodes *inodes, struct root *root, const struct cid *cid,
 			  struct place place, const struct dag_stat *stat);
 /* A fixed directory with a number below INODE_FIRST, or the root of a tree (tree set). Never
  * forgotten. */
 struct inode *inode_fixed(struct inodes *inodes, uint64_t ino, enum inode_kind kind,
-			  struct tree *tree, const struct dag_stat *stat);
+			  struct root *root, const struct dag_stat *stat);
 /* Take back lookups; frees the inode with the last. */
 void inode_forget(struct inodes *inodes, uint64_t ino, uint64_t lookups);
 

@@ -26,15 +26,15 @@ static void make_namespace(struct mount *mount)
 
 static int make_root(struct mount *mount, char **why)
 {
-	struct tree *tree =
-		tree_new(mount->store, mount->below ? &mount->fetcher : NULL, &mount->root);
+	struct root *root =
+		root_new(mount->store, mount->below ? &mount->fetcher : NULL, &mount->root);
 	char text[CID_TEXT_MAX], told[WAIT_TEXT_MAX] = "";
 	struct worker worker = { 0 };
 	struct dag_stat stat;
 	int err = worker_init(&worker, mount);
 
 	if (!err) {
-		err = dag_stat(&tree->blocks, &mount->root, &worker.wait, &stat);
+		err = dag_stat(&root->blocks, &mount->root, &worker.wait, &stat);
 		wait_err_text(&worker.wait, err, told);
 		worker_release(&worker);
 	}
@@ -46,8 +46,8 @@ static int make_root(struct mount *mount, char **why)
 	else if (err)
 		*why = xasprintf("cannot get %s: %s", cid_text(&mount->root, text), *told ? told : err_text(err));
 	else
-		inode_fixed(&mount->inodes, INODE_ROOT, INODE_CONTENT, tree, &stat);
-	tree_unref(tree);
+		inode_fixed(&mount->inodes, INODE_ROOT, INODE_CONTENT, root, &stat);
+	root_unref(root);
 	return err;
 }
 

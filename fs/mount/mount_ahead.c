@@ -31,7 +31,7 @@
 
 /* A directory on the walk, or a block that may be one. */
 struct ahead_dir {
-	struct tree *tree; /* one reference */
+	struct root *root; /* one reference */
 	struct cid cid;
 	uint64_t number; /* as asked for by the thread; 0: before */
 };
@@ -91,14 +91,14 @@ void mount_ahead_looked_up(struct view *view, struct wait *wait, bool missing)
 	if (!atomic_load(&view->listed) || (!missing && asked >= done + CHILDREN_AHEAD))
 		return;
 	if (atomic_compare_exchange_strong(&view->prefetched, &asked, asked + CHILDREN_STEP))
-		ask(&view->tree->blocks, view->dir, asked, CHILDREN_STEP, wait, NULL);
+		ask(&view->root->blocks, view->dir, asked, CHILDREN_STEP, wait, NULL);
 }
 
 /* ---- the walk ahead ---- */
 
 /* lock is held. Puts them where the directory that they are in was taken from, the first on top.
  * What is too much is left. */
-static void push(struct ahead *ahead, struct tree *tree, uint64_t number, const struct cid *cids,
+static void push(struct ahead *ahead, struct root *root, uint64_t number, const struct cid *cids,
 		 size_t count)
 {
 	size_t room = MOUNT_AHEAD_DIRS_MAX - ahead->count;
@@ -115,7 +115,7 @@ static void push(struct ahead *ahead, struct tree *tree, uint64_t number, const 
 
 	memmove(at + count, at, ahead->above * sizeof *at);
 	for (size_t i = count; i > 0; i--)
-		*at++ = (struct ahead_dir){ .tree = tree_ref(tree),
+		*at++ = (struct ahead_dir){ .root = root_ref(root),
 					    .cid = cids[i - 1],
 					    .number = number };
 	ahead->count += count;
@@ -125,7 +125,7 @@ static void push(struct ahead *ahead, struct tree *tree, uint64_t number, const 
 static void drop_all(struct ahead *ahead)
 {
 	while (ahead->count)
-		tree_unref(ahead->dirs[--ahead->count].tree);
+		root_unref(ahead->dirs[--ahead->count].root);
 	ahead->above = 0;
 }
 
@@ -145,14 +145,14 @@ static int note_subdir(void *ctx, size_t index, const struct dir_entry *entry)
 }
 
 /* The children that may be directories. */
-static void push_children(struct mount *mount, struct tree *tree, struct dir *dir, uint64_t number,
+static void push_children(struct mount *mount, struct root *root, struct dir *dir, uint64_t number,
 			  struct wait *wait)
 {
 	struct subdirs *subdirs = xnew(struct subdirs);
 
 	dir_each(dir, 0, wait, note_subdir, subdirs);
 	pthread_mutex_lock(&mount->lock);
-	push(&mount->ahead, tree, number, subdirs->cids, subdirs->count);
+	push(&mount->ahead, root, number, subdirs->cids, subdirs->count);
 	pthread_cond_signal(&mount->ahead.wake);
 	pthread_mutex_unlock(&mount->lock);
 	free(subdirs);
@@ -164,7 +164,7 @@ void mount_ahead_listed(struct mount *mount, struct view *view, struct wait *wai
 
 	if (!atomic_load(&view->prefetched)) {
 		atomic_store(&view->prefetched, CHILDREN_FIRST);
-		ask(&view->tree->blocks, view->dir, 0, CHILDREN_FIRST, wait, NULL);
+		ask(&view->root->blocks, view->dir, 0, CHILDREN_FIRST, wait, NULL);
 	}
 	pthread_mutex_lock(&mount->lock);
 	if (walked)
@@ -180,7 +180,7 @@ void mount_ahead_listed(struct mount *mount, struct view *view, struct wait *wai
 	pthread_cond_signal(&ahead->wake);
 	pthread_mutex_unlock(&mount->lock);
 	if (idle)
-		push_children(mount, view->tree, view->dir, 0, wait);
+		push_children(mount, view->root, view->dir, 0, wait);
 }
 
 /* Then so has what was asked for before it, though it may not be stored yet. */
@@ -225,7 +225,7 @@ static void await_parts(struct ahead *ahead, struct blocks *blocks)
 static void walk_one(struct mount *mount, const struct ahead_dir *at)
 {
 	struct worker *worker = &mount->ahead.worker;
-	struct blocks *blocks = &at->tree->blocks;
+	struct blocks *blocks = &at->root->blocks;
 	struct dir *dir;
 
 	worker->gave_up = 0;
@@ -236,7 +236,7 @@ static void walk_one(struct mount *mount, const struct ahead_dir *at)
 
 	mount->ahead.number++;
 	arrived(&mount->ahead, at->number);
-	push_children(mount, at->tree, dir, mount->ahead.number, &worker->wait);
+	push_children(mount, at->root, dir, mount->ahead.number, &worker->wait);
 	dir_close(dir);
 	pthread_mutex_lock(&mount->lock);
 	mount->ahead.credit -= asked < mount->ahead.credit ? asked : mount->ahead.credit;
@@ -319,7 +319,7 @@ static void *run(void *ctx)
 			continue;
 		pthread_mutex_unlock(&mount->lock);
 		walk_one(mount, &at);
-		tree_unref(at.tree);
+		root_unref(at.root);
 		pthread_mutex_lock(&mount->lock);
 	}
 	drop_all(ahead);

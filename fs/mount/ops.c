@@ -108,7 +108,7 @@ static void lookup_namespace(fuse_req_t req, const char *name)
 }
 
 /* The inode of content that a directory or a root leads to. */
-static int enter(struct mount *mount, struct tree *tree, const struct cid *cid, struct place place,
+static int enter(struct mount *mount, struct root *root, const struct cid *cid, struct place place,
 		 struct inode **out)
 {
 	struct dag_stat stat;
@@ -117,9 +117,9 @@ static int enter(struct mount *mount, struct tree *tree, const struct cid *cid, 
 	*out = inode_known(&mount->inodes, cid, place);
 	if (*out)
 		return 0;
-	err = dag_stat(&tree->blocks, cid, &worker_self(mount)->wait, &stat);
+	err = dag_stat(&root->blocks, cid, &worker_self(mount)->wait, &stat);
 	if (!err)
-		*out = inode_enter(&mount->inodes, tree, cid, place, &stat);
+		*out = inode_enter(&mount->inodes, root, cid, place, &stat);
 	return err;
 }
 
@@ -133,10 +133,10 @@ static void lookup_root(fuse_req_t req, struct inode *parent, const char *name)
 		reply_absent(req);
 		return;
 	}
-	struct tree *tree = tree_new(mount->store, mount->below ? &mount->fetcher : NULL, &cid);
-	int err = enter(mount, tree, &cid, place_of(parent, bytes_str(name)), &inode);
+	struct root *root = root_new(mount->store, mount->below ? &mount->fetcher : NULL, &cid);
+	int err = enter(mount, root, &cid, place_of(parent, bytes_str(name)), &inode);
 
-	tree_unref(tree);
+	root_unref(root);
 	if (err)
 		ops_fail(req, err, &cid);
 	else
@@ -158,8 +158,8 @@ static int lookup_in(struct mount *mount, struct inode *parent, const char *name
 	if (!err) {
 		*cid = entry.cid;
 		if (mount->below)
-			mount_ahead_looked_up(view, wait, !blocks_has(&view->tree->blocks, cid));
-		err = enter(mount, parent->tree, cid, place_of(parent, bytes_str(name)), out);
+			mount_ahead_looked_up(view, wait, !blocks_has(&view->root->blocks, cid));
+		err = enter(mount, parent->root, cid, place_of(parent, bytes_str(name)), out);
 		if (err == -ENOENT)
 			err = -EIO; /* the name is there: this is about its block */
 	}
@@ -235,7 +235,7 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 		fuse_reply_err(req, EINVAL);
 		return;
 	}
-	int err = dag_readlink(&inode->tree->blocks, &cid, &worker_self(ops_mount(req))->wait,
+	int err = dag_readlink(&inode->root->blocks, &cid, &worker_self(ops_mount(req))->wait,
 			       &target);
 
 	if (err) {

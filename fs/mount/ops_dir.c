@@ -77,20 +77,20 @@ static void note_entered(struct listing *listing, uint64_t ino)
 static struct inode *known_child(struct listing *listing, const struct cid *cid, struct place place)
 {
 	struct mount *mount = listing->mount;
-	struct tree *tree = listing->inode->tree;
+	struct root *root = listing->inode->root;
 	struct inode *inode = inode_known(&mount->inodes, cid, place);
 	struct dag_stat stat;
 
-	if (inode || !blocks_has(&tree->blocks, cid))
+	if (inode || !blocks_has(&root->blocks, cid))
 		return inode;
 	struct worker *worker = worker_self(mount);
 	int gave_up = worker->gave_up;
 
 	worker->gave_up = -ETIMEDOUT; /* were it evicted just now: no fetching */
-	int err = dag_stat(&tree->blocks, cid, &worker->wait, &stat);
+	int err = dag_stat(&root->blocks, cid, &worker->wait, &stat);
 
 	worker->gave_up = gave_up;
-	return err ? NULL : inode_enter(&mount->inodes, tree, cid, place, &stat);
+	return err ? NULL : inode_enter(&mount->inodes, root, cid, place, &stat);
 }
 
 /* Without attributes. The kernel will look it up when needed; its kind is known when it is a raw

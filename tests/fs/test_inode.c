@@ -15,7 +15,7 @@
 struct table {
 	struct inodes inodes;
 	struct store *store;
-	struct tree *tree;
+	struct root *root;
 	struct wait wait;
 };
 
@@ -42,9 +42,9 @@ static int setup(void **state)
 
 	inodes_init(&t->inodes, 1000, 100, false);
 	t->store = store_new_memory();
-	struct cid root = put_number(t, 0xffffffff);
+	struct cid cid = put_number(t, 0xffffffff);
 
-	t->tree = tree_new(t->store, NULL, &root);
+	t->root = root_new(t->store, NULL, &cid);
 	assert_int_equal(wait_init(&t->wait), 0);
 	wait_start(&t->wait, 0);
 	*state = t;
@@ -56,7 +56,7 @@ static int teardown(void **state)
 	struct table *t = *state;
 
 	inodes_release(&t->inodes);
-	tree_unref(t->tree);
+	root_unref(t->root);
 	store_close(t->store);
 	wait_release(&t->wait);
 	free(t);
@@ -71,12 +71,12 @@ static void equal_files_share_an_inode(void **state)
 	struct table *t = *state;
 	struct cid cid = put_number(t, 1), other = put_number(t, 2);
 	struct place a = { 20, 1 }, b = { 21, 2 };
-	struct inode *inode = inode_enter(&t->inodes, t->tree, &cid, a, &file_stat);
+	struct inode *inode = inode_enter(&t->inodes, t->root, &cid, a, &file_stat);
 
-	assert_ptr_equal(inode_enter(&t->inodes, t->tree, &cid, b, &file_stat), inode);
+	assert_ptr_equal(inode_enter(&t->inodes, t->root, &cid, b, &file_stat), inode);
 	assert_ptr_equal(inode_known(&t->inodes, &cid, b), inode);
 	assert_int_equal(inode->lookups, 3);
-	assert_ptr_not_equal(inode_enter(&t->inodes, t->tree, &other, a, &file_stat), inode);
+	assert_ptr_not_equal(inode_enter(&t->inodes, t->root, &other, a, &file_stat), inode);
 	assert_ptr_equal(inode_find(&t->inodes, inode->ino), inode);
 }
 
@@ -85,10 +85,10 @@ static void equal_directories_do_not(void **state)
 	struct table *t = *state;
 	struct cid cid = put(t, CODEC_DAG_PB, bytes_str("x"));
 	struct place a = { 20, 1 }, b = { 20, 2 };
-	struct inode *inode = inode_enter(&t->inodes, t->tree, &cid, a, &dir_stat);
+	struct inode *inode = inode_enter(&t->inodes, t->root, &cid, a, &dir_stat);
 
 	assert_null(inode_known(&t->inodes, &cid, b));
-	struct inode *second = inode_enter(&t->inodes, t->tree, &cid, b, &dir_stat);
+	struct inode *second = inode_enter(&t->inodes, t->root, &cid, b, &dir_stat);
 
 	assert_ptr_not_equal(second, inode);
 	assert_ptr_equal(inode_known(&t->inodes, &cid, a), inode);
@@ -100,10 +100,10 @@ static void forgotten_when_the_last_lookup_goes(void **state)
 	struct table *t = *state;
 	struct cid cid = put_number(t, 1);
 	struct inode *inode =
-		inode_enter(&t->inodes, t->tree, &cid, (struct place){ 0 }, &file_stat);
+		inode_enter(&t->inodes, t->root, &cid, (struct place){ 0 }, &file_stat);
 	uint64_t ino = inode->ino;
 
-	inode_enter(&t->inodes, t->tree, &cid, (struct place){ 0 }, &file_stat);
+	inode_enter(&t->inodes, t->root, &cid, (struct place){ 0 }, &file_stat);
 	inode_forget(&t->inodes, ino, 1);
 	assert_ptr_equal(inode_find(&t->inodes, ino), inode);
 	inode_forget(&t->inodes, ino, 1);
@@ -120,7 +120,7 @@ static void many_are_found_again(void **state)
 	for (unsigned i = 0; i < COUNT; i++) {
 		struct cid cid = put_number(t, i);
 
-		numbers[i] = inode_enter(&t->inodes, t->tree, &cid, (struct place){ 0 }, &file_stat)
+		numbers[i] = inode_enter(&t->inodes, t->root, &cid, (struct place){ 0 }, &file_stat)
 				     ->ino;
 		assert_true(numbers[i] >= INODE_FIRST);
 	}
@@ -145,7 +145,7 @@ static void a_taken_number_is_passed_over(void **state)
 	struct table *t = *state;
 	struct cid cid = put_number(t, 1), other = put_number(t, 2);
 	struct inode *inode =
-		inode_enter(&t->inodes, t->tree, &other, (struct place){ 0 }, &file_stat);
+		inode_enter(&t->inodes, t->root, &other, (struct place){ 0 }, &file_stat);
 	uint64_t ino = inode_number(&cid, (struct place){ 0 });
 
 	/* As if the other's hash were the same. */
@@ -156,7 +156,7 @@ static void a_taken_number_is_passed_over(void **state)
 	inode->ino = ino;
 	t->inodes.slots[ino & (t->inodes.cap - 1)] = inode;
 	struct inode *second =
-		inode_enter(&t->inodes, t->tree, &cid, (struct place){ 0 }, &file_stat);
+		inode_enter(&t->inodes, t->root, &cid, (struct place){ 0 }, &file_stat);
 
 	assert_int_equal(second->ino, ino + 1);
 	assert_ptr_equal(inode_known(&t->inodes, &cid, (struct place){ 0 }), second);
@@ -170,7 +170,7 @@ static void attributes_are_shown_as_stored(void **state)
 	struct stat st;
 
 	inode_attributes(&t->inodes,
-			 inode_enter(&t->inodes, t->tree, &cid, (struct place){ 0 }, &stored), &st);
+			 inode_enter(&t->inodes, t->root, &cid, (struct place){ 0 }, &stored), &st);
 	assert_int_equal(st.st_mode, S_IFREG | 0444);
 	assert_int_equal(st.st_size, 513);
 	assert_int_equal(st.st_blocks, 2);
@@ -184,7 +184,7 @@ static void attributes_are_shown_as_stored(void **state)
 	stored.mtime = -5;
 	stored.mtime_nanos = 7;
 	inode_attributes(&t->inodes,
-			 inode_enter(&t->inodes, t->tree, &other, (struct place){ 0 }, &stored),
+			 inode_enter(&t->inodes, t->root, &other, (struct place){ 0 }, &stored),
 			 &st);
 	assert_int_equal(st.st_mode, S_IFREG | S_ISVTX | 0640);
 	assert_int_equal(st.st_mtim.tv_sec, -5);
@@ -200,7 +200,7 @@ static void open_files_are_bounded(void **state)
 	for (unsigned i = 0; i < VIEWS_MAX + 50; i++) {
 		struct cid cid = put_number(t, i);
 		struct inode *inode =
-			inode_enter(&t->inodes, t->tree, &cid, (struct place){ 0 }, &file_stat);
+			inode_enter(&t->inodes, t->root, &cid, (struct place){ 0 }, &file_stat);
 
 		assert_int_equal(view_get(&t->inodes, inode, &t->wait, &view), 0);
 		if (i == 0) {
@@ -221,7 +221,7 @@ static void a_view_in_use_outlives_its_inode(void **state)
 	struct table *t = *state;
 	struct cid cid = put_number(t, 1);
 	struct inode *inode =
-		inode_enter(&t->inodes, t->tree, &cid, (struct place){ 0 }, &file_stat);
+		inode_enter(&t->inodes, t->root, &cid, (struct place){ 0 }, &file_stat);
 	struct view *view;
 
 	assert_int_equal(view_get(&t->inodes, inode, &t->wait, &view), 0);
