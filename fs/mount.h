@@ -11,11 +11,14 @@
 #define MOUNT_TIMEOUT_MS 30000
 
 struct mount;
+struct mount_tree;
 
 struct mount_config {
 	const char *mountpoint; /* absolute */
 	const char *source;	/* for /proc/mounts: "dagfs" or the path mounted */
 	struct cid root;	/* not set: the namespace (ipfs/) */
+	struct mount_tree *tree; /* what is shown instead (fs/mount/tree.h), its root is asked for as INODE_ROOT;
+				  * takes a reference of its own; may be NULL */
 	uint64_t timeout_ms;	/* longest wait for one block [MOUNT_TIMEOUT_MS] */
 	bool allow_other;
 	bool offline;		/* never ask the network: EHOSTUNREACH */

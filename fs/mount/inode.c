@@ -21,7 +21,8 @@ struct root *root_new(struct store *store, struct fetcher *fetcher, const struct
 {
 	struct root *root = xnew(struct root);
 
-	atomic_init(&root->refs, 1);
+	atomic_init(&root->tree.refs, 1);
+	root->tree.ops = &tree_dag_ops;
 	root->cid = *cid;
 	blocks_init(&root->blocks, store, fetcher);
 	return root;
@@ -29,16 +30,19 @@ struct root *root_new(struct store *store, struct fetcher *fetcher, const struct
 
 struct root *root_ref(struct root *root)
 {
-	atomic_fetch_add(&root->refs, 1);
+	mount_tree_ref(&root->tree);
 	return root;
 }
 
 void root_unref(struct root *root)
 {
-	if (!root || atomic_fetch_sub(&root->refs, 1) > 1)
-		return;
-	blocks_release(&root->blocks);
-	free(root);
+	mount_tree_unref(root ? &root->tree : NULL);
+}
+
+struct root *inode_root(const struct inode *inode)
+{
+	assert(inode->tree->ops == &tree_dag_ops);
+	return container_of(inode->tree, struct root, tree);
 }
 
 /* ---- the table ---- */
@@ -58,7 +62,9 @@ void inodes_init(struct inodes *inodes, uint32_t uid, uint32_t gid, bool set_id)
 
 static void inode_free(struct inode *inode)
 {
-	root_unref(inode->root);
+	if (inode->tree->ops->forget)
+		inode->tree->ops->forget(inode->tree, inode->ino);
+	mount_tree_unref(inode->tree);
 	free(inode);
 }
 
@@ -159,12 +165,13 @@ uint64_t inode_number(const struct cid *cid, struct place place)
 	uint64_t parts[3] = { murmur3_x64_64(cid_bytes(cid)), real.parent, real.name_hash };
 	uint64_t ino = real.parent ? murmur3_x64_64(bytes_of(parts, sizeof parts)) : parts[0];
 
+	ino &= ~INODE_NODE;
 	return ino < INODE_FIRST ? ino + INODE_FIRST : ino;
 }
 
 static bool is_same(const struct inode *inode, const struct cid *cid, struct place place)
 {
-	return inode->kind == INODE_CONTENT && inode->place.parent == place.parent &&
+	return inode->place.parent == place.parent &&
 	       inode->place.name_hash == place.name_hash &&
 	       bytes_equal(bytes_of(inode->cid, inode->cid_len), cid_bytes(cid));
 }
@@ -181,7 +188,7 @@ static struct inode *probe(struct inodes *inodes, const struct cid *cid, struct 
 
 		if (!inode || is_same(inode, cid, real))
 			return inode;
-		if (++*ino < INODE_FIRST)
+		if (++*ino & INODE_NODE)
 			*ino = INODE_FIRST;
 	}
 }
@@ -199,16 +206,15 @@ struct inode *inode_known(struct inodes *inodes, const struct cid *cid, struct p
 	return inode;
 }
 
-static struct inode *inode_new(uint64_t ino, enum inode_kind kind, struct root *root,
+static struct inode *inode_new(uint64_t ino, struct mount_tree *tree,
 			       const struct cid *cid, const struct dag_stat *stat)
 {
 	size_t len = cid ? cid->len : 0;
 	struct inode *inode = xcalloc(1, sizeof *inode + len);
 
 	inode->ino = ino;
-	inode->kind = kind;
 	inode->lookups = 1;
-	inode->root = root ? root_ref(root) : NULL;
+	inode->tree = mount_tree_ref(tree);
 	inode->type = stat->type;
 	inode->mode = stat->mode;
 	inode->mtime = stat->has_mtime ? stat->mtime : 0;
@@ -233,7 +239,7 @@ struct inode *inode_enter(struct inodes *inodes, struct root *root, const struct
 	if (inode) {
 		inode->lookups++;
 	} else {
-		inode = inode_new(ino, INODE_CONTENT, root, cid, stat);
+		inode = inode_new(ino, &root->tree, cid, stat);
 		inode->place = real_place(cid, place);
 		insert(inodes, inode);
 	}
@@ -241,10 +247,31 @@ struct inode *inode_enter(struct inodes *inodes, struct root *root, const struct
 	return inode;
 }
 
-struct inode *inode_fixed(struct inodes *inodes, uint64_t ino, enum inode_kind kind,
-			  struct root *root, const struct dag_stat *stat)
+struct inode *inode_enter_node(struct inodes *inodes, struct mount_tree *tree, uint64_t ino, uint64_t parent,
+			       enum dag_type type)
 {
-	struct inode *inode = inode_new(ino, kind, root, root ? &root->cid : NULL, stat);
+	const struct dag_stat stat = { .type = type };
+
+	assert(ino & INODE_NODE);
+	pthread_mutex_lock(&inodes->lock);
+	struct inode *inode = *slot_of(inodes, ino);
+
+	if (inode) {
+		assert(inode->tree == tree);
+		inode->lookups++;
+	} else {
+		inode = inode_new(ino, tree, NULL, &stat);
+		inode->place.parent = parent;
+		insert(inodes, inode);
+	}
+	pthread_mutex_unlock(&inodes->lock);
+	return inode;
+}
+
+struct inode *inode_fixed(struct inodes *inodes, uint64_t ino, struct mount_tree *tree, const struct cid *cid,
+			  const struct dag_stat *stat)
+{
+	struct inode *inode = inode_new(ino, tree, cid, stat);
 
 	assert(ino && ino < INODE_FIRST);
 	pthread_mutex_lock(&inodes->lock);
@@ -403,7 +430,7 @@ int view_get(struct inodes *inodes, struct inode *inode, struct wait *wait, stru
 
 	list_init(&view->link);
 	list_init(&dropped);
-	view->root = root_ref(inode->root);
+	view->root = root_ref(inode_root(inode));
 	view->users = 1;
 	err = view_open(view, inode, wait);
 	if (err) {

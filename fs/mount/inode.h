@@ -3,12 +3,15 @@
  *
  * Numbers derive from content: equal raw blocks share one inode, and with it the page cache. The
  * number of a dag-pb node also derives from where it is: it may be a directory, to which the kernel
- * gives only one parent, and a listing tells the number before the node is here. Any thread; one lock, never held while waiting. Opened files and directories are kept up
- * to VIEWS_WEIGHT_MAX bytes (estimated) and VIEWS_MAX in number besides those just used. */
+ * gives only one parent, and a listing tells the number before the node is here. Nodes of trees that
+ * change have numbers of their own, with INODE_NODE set. Any thread; one lock, never held while
+ * waiting. Opened files and directories of fixed content are kept up to VIEWS_WEIGHT_MAX bytes
+ * (estimated) and VIEWS_MAX in number besides those just used. */
 #ifndef FS_INODE_H
 #define FS_INODE_H
 
 #include "dag/dag.h"
+#include "fs/mount/tree.h"
 #include "net/base/list.h"
 
 #include <pthread.h>
@@ -17,22 +20,22 @@
 #define INODE_ROOT 1   /* the mountpoint */
 #define INODE_IPFS 2   /* ipfs/ of a namespace */
 #define INODE_FIRST 16 /* numbers below are never made of content */
+#define INODE_NODE (UINT64_C(1) << 63) /* nor are those with this bit */
 #define VIEWS_MAX 1024
 #define VIEWS_WEIGHT_MAX ((size_t)64 << 20)
 
-/* One root and the session its blocks come from. Reference counted; lives as long as an inode of
- * it. */
+/* A fixed tree: what a CID names, and the session its blocks come from. */
 struct root {
-	atomic_uint refs;
+	struct mount_tree tree;
 	struct cid cid;
 	struct blocks blocks;
 };
 
+extern const struct mount_tree_ops tree_dag_ops;
+
 struct root *root_new(struct store *store, struct fetcher *fetcher, const struct cid *cid);
 struct root *root_ref(struct root *root);
 void root_unref(struct root *root); /* NULL is ignored */
-
-enum inode_kind { INODE_CONTENT, INODE_NAMESPACE, INODE_ROOTS };
 
 /* Where an entry was found; part of a dag-pb node's identity. Zero-initialised: nowhere. */
 struct place {
@@ -48,10 +51,10 @@ struct inode {
 	uint64_t ino;
 	uint64_t lookups;   /* lock */
 	struct view *view;  /* lock; opened, or NULL */
-	struct root *root;  /* NULL: not content */
-	struct place place; /* nowhere, unless dag-pb below a root */
-	enum inode_kind kind;
+	struct mount_tree *tree; /* one reference; of content it is a struct root */
+	struct place place;	 /* nowhere, unless dag-pb below a root, or a node of a changing tree */
 	enum dag_type type;
+	/* Of content; of nodes of changing trees the tree is asked. */
 	uint32_t mode;
 	uint32_t mtime_nanos;
 	int64_t mtime; /* 0 where none is stored: each mount shows the same, as Kubo's */
@@ -64,7 +67,7 @@ struct inode {
 	uint8_t cid[];
 };
 
-/* A file or directory of an inode, opened; which is told by inode->type. */
+/* A file or directory of content, opened; which is told by inode->type. */
 struct view {
 	struct list link;    /* most recently used first */
 	struct inode *inode; /* lock; NULL when it was forgotten meanwhile */
@@ -100,22 +103,28 @@ struct inode *inode_find(struct inodes *inodes, uint64_t ino);
 uint64_t inode_number(const struct cid *cid, struct place place);
 /* The inode of content that is known already, with one lookup more; NULL when it is not known. */
 struct inode *inode_known(struct inodes *inodes, const struct cid *cid, struct place place);
-/* The same, made when it is missing. Takes a reference of tree. */
+/* The same, made when it is missing. Takes a reference of its own. */
 struct inode *inode_enter(struct inodes *inodes, struct root *root, const struct cid *cid,
 			  struct place place, const struct dag_stat *stat);
-/* A fixed directory with a number below INODE_FIRST, or the root of a tree (tree set). Never
- * forgotten. */
-struct inode *inode_fixed(struct inodes *inodes, uint64_t ino, enum inode_kind kind,
-			  struct root *root, const struct dag_stat *stat);
+/* The inode of a node of a changing tree, with one lookup more, made when it is missing. ino is the tree's own number with
+ * INODE_NODE set; no two trees of a mount use the same. type stays what it was first. parent: for "..". */
+struct inode *inode_enter_node(struct inodes *inodes, struct mount_tree *tree, uint64_t ino, uint64_t parent,
+			       enum dag_type type);
+/* A directory with a number below INODE_FIRST. cid NULL: no content. Never forgotten. */
+struct inode *inode_fixed(struct inodes *inodes, uint64_t ino, struct mount_tree *tree, const struct cid *cid,
+			  const struct dag_stat *stat);
 /* Take back lookups; frees the inode with the last. */
 void inode_forget(struct inodes *inodes, uint64_t ino, uint64_t lookups);
 
+/* The fixed tree that content belongs to. */
+struct root *inode_root(const struct inode *inode);
 /* False when it has none (not content). */
 bool inode_cid(const struct inode *inode, struct cid *cid);
+/* Of content, or of a fixed directory. */
 void inode_attributes(const struct inodes *inodes, const struct inode *inode, struct stat *st);
 struct place place_of(const struct inode *parent, struct bytes name);
 
-/* Opened, by this or an earlier call; may wait. Give it back with view_put(). Errors as
+/* Of content. Opened, by this or an earlier call; may wait. Give it back with view_put(). Errors as
  * file_open()'s, dir_open()'s. */
 int view_get(struct inodes *inodes, struct inode *inode, struct wait *wait, struct view **out);
 void view_put(struct inodes *inodes, struct view *view);

@@ -16,12 +16,21 @@
 
 /* ---- the roots ---- */
 
+/* A directory at the mountpoint that is no content. */
+static void make_fixed(struct mount *mount)
+{
+	const struct dag_stat stat = { .type = DAG_DIRECTORY };
+
+	inode_fixed(&mount->inodes, INODE_ROOT, mount->tree, NULL, &stat);
+}
+
 static void make_namespace(struct mount *mount)
 {
 	const struct dag_stat stat = { .type = DAG_DIRECTORY };
 
-	inode_fixed(&mount->inodes, INODE_ROOT, INODE_NAMESPACE, NULL, &stat);
-	inode_fixed(&mount->inodes, INODE_IPFS, INODE_ROOTS, NULL, &stat);
+	mount->tree = tree_names_new();
+	make_fixed(mount);
+	inode_fixed(&mount->inodes, INODE_IPFS, mount->tree, NULL, &stat);
 }
 
 static int make_root(struct mount *mount, char **why)
@@ -46,8 +55,8 @@ static int make_root(struct mount *mount, char **why)
 	else if (err)
 		*why = xasprintf("cannot get %s: %s", cid_text(&mount->root, text), *told ? told : err_text(err));
 	else
-		inode_fixed(&mount->inodes, INODE_ROOT, INODE_CONTENT, root, &stat);
-	root_unref(root);
+		inode_fixed(&mount->inodes, INODE_ROOT, &root->tree, &root->cid, &stat);
+	mount->tree = &root->tree; /* with our reference */
 	return err;
 }
 
@@ -124,6 +133,7 @@ static struct mount *mount_new(const struct mount_config *config,
 	mount->point = xstrdup(config->mountpoint);
 	mount->source = xstrdup(config->source ? config->source : "dagfs");
 	mount->root = config->root;
+	mount->tree = config->tree ? mount_tree_ref(config->tree) : NULL;
 	mount->options = *options;
 	mount->timeout_ms = config->timeout_ms ? config->timeout_ms : MOUNT_TIMEOUT_MS;
 	mount->store = store;
@@ -141,6 +151,7 @@ static struct mount *mount_new(const struct mount_config *config,
 static void mount_free(struct mount *mount)
 {
 	inodes_release(&mount->inodes);
+	mount_tree_unref(mount->tree);
 	pthread_mutex_destroy(&mount->lock);
 	if (mount->stop_fd >= 0)
 		close(mount->stop_fd);
@@ -205,6 +216,8 @@ int mount_start(const struct mount_config *config, struct store *store, struct f
 	mount->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (mount->stop_fd < 0)
 		err = -errno;
+	else if (mount->tree)
+		make_fixed(mount);
 	else if (cid_is_set(&mount->root))
 		err = make_root(mount, why);
 	else

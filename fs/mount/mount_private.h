@@ -9,7 +9,9 @@
  *   mount_threads.c  the threads that serve requests
  *   mount_fetch.c    waiting for blocks: deadlines, interrupts, and who else serves meanwhile
  *   mount_ahead.c    directories: asking for blocks before they are needed
+ *   mount_notify.c   telling the kernel of changes
  *   ops*.c           requests
+ *   tree_*.c         what is shown
  */
 #ifndef FS_MOUNT_PRIVATE_H
 #define FS_MOUNT_PRIVATE_H
@@ -26,7 +28,6 @@
 #define MOUNT_BLOCKED_MAX                                                                          \
 	(MOUNT_THREADS_MAX - 8) /* requests that wait for blocks at once; the rest serves */
 #define MOUNT_PARKED_MAX 4096
-#define MOUNT_FOREVER 1e9 /* seconds: content does not change */
 #define MOUNT_AHEAD_DIRS_MAX 4096
 #define MOUNT_AHEAD_PARTS 32
 
@@ -98,7 +99,9 @@ struct mount {
 	int stop_fd;	     /* readable when all threads are to end */
 	int table_fd;	     /* says when the mount table changed; -1: nobody does */
 	atomic_bool greeted; /* INIT was answered; nothing else is before it */
-	bool dirs_stay;	     /* directories are opened without asking, and listed once */
+	struct mount_tree *tree; /* at the mountpoint; one reference */
+	/* The kernel opens files, or directories, without asking, for as long as it is mounted. */
+	bool files_unasked, dirs_unasked;
 
 	pthread_mutex_t lock; /* guards what follows */
 	struct worker workers[MOUNT_THREADS_MAX];
@@ -183,6 +186,10 @@ void mount_ahead_listed(struct mount *mount, struct view *view, struct wait *wai
 /* A name was looked up in an open directory; missing: its block is not here. */
 void mount_ahead_looked_up(struct view *view, struct wait *wait, bool missing);
 
+/* ---- tree_names.c ---- */
+
+struct mount_tree *tree_names_new(void);
+
 /* ---- ops*.c ---- */
 
 extern const struct fuse_lowlevel_ops mount_ops;
@@ -193,14 +200,23 @@ struct mount *ops_mount(fuse_req_t req);
 void ops_fail(fuse_req_t req, int err, const struct cid *cid);
 /* Of an inode the kernel named; replies ESTALE and returns NULL when it is none of ours. */
 struct inode *ops_inode(fuse_req_t req, fuse_ino_t ino);
-void ops_entry(const struct mount *mount, const struct inode *inode,
-	       struct fuse_entry_param *entry);
+struct tree_call ops_call(fuse_req_t req);
+/* The same after an operation of a tree on inode failed. */
+void ops_fail_call(fuse_req_t req, int err, const struct tree_call *call, const struct inode *inode);
+static inline struct tree_validity ops_validity(const struct inode *inode)
+{
+	return inode->tree->ops->validity(inode->tree, inode);
+}
+int ops_stat(struct tree_call *call, struct inode *inode, struct stat *st);
+/* What the kernel is told of an inode whose name may be believed for entry_s. */
+int ops_entry(struct tree_call *call, double entry_s, struct inode *inode, struct fuse_entry_param *entry);
 void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t from,
 		 struct fuse_file_info *fi);
 void ops_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t from,
 		     struct fuse_file_info *fi);
 void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);
 void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
 void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);

@@ -8,7 +8,6 @@
 #include <sys/statvfs.h>
 
 #define NAME_LEN_MAX 255
-#define IPFS_NAME "ipfs"
 
 /* ---- shared ---- */
 
@@ -65,135 +64,86 @@ struct inode *ops_inode(fuse_req_t req, fuse_ino_t ino)
 	return inode;
 }
 
-void ops_entry(const struct mount *mount, const struct inode *inode, struct fuse_entry_param *entry)
+struct tree_call ops_call(fuse_req_t req)
+{
+	struct mount *mount = ops_mount(req);
+
+	return (struct tree_call){ .mount = mount,
+				   .inodes = &mount->inodes,
+				   .wait = &worker_self(mount)->wait };
+}
+
+void ops_fail_call(fuse_req_t req, int err, const struct tree_call *call, const struct inode *inode)
+{
+	struct cid cid = call->about;
+
+	ops_fail(req, err, cid_is_set(&cid) || inode_cid(inode, &cid) ? &cid : NULL);
+}
+
+int ops_stat(struct tree_call *call, struct inode *inode, struct stat *st)
+{
+	int err = inode->tree->ops->stat(inode->tree, call, inode, st);
+
+	st->st_ino = inode->ino;
+	return err;
+}
+
+int ops_entry(struct tree_call *call, double entry_s, struct inode *inode, struct fuse_entry_param *entry)
 {
 	*entry = (struct fuse_entry_param){
 		.ino = inode->ino,
-		.attr_timeout = MOUNT_FOREVER,
-		.entry_timeout = MOUNT_FOREVER,
+		.attr_timeout = ops_validity(inode).attr_s,
+		.entry_timeout = entry_s,
 	};
-	inode_attributes(&mount->inodes, inode, &entry->attr);
+	return ops_stat(call, inode, &entry->attr);
 }
 
 /* ---- lookup ---- */
 
 /* The lookup was counted; a caller that was interrupted does not know of it. */
-static void reply_inode(fuse_req_t req, struct inode *inode)
+static void reply_inode(fuse_req_t req, struct tree_call *call, double entry_s, struct inode *inode)
 {
-	struct mount *mount = ops_mount(req);
 	struct fuse_entry_param entry;
 	uint64_t ino = inode->ino;
+	int err = ops_entry(call, entry_s, inode, &entry);
 
-	ops_entry(mount, inode, &entry);
-	if (fuse_reply_entry(req, &entry))
-		inode_forget(&mount->inodes, ino, 1);
-}
-
-/* Proven absent, and for ever: nothing of the sort can appear. */
-static void reply_absent(fuse_req_t req)
-{
-	const struct fuse_entry_param entry = { .entry_timeout = MOUNT_FOREVER };
-
-	fuse_reply_entry(req, &entry);
-}
-
-static void lookup_namespace(fuse_req_t req, const char *name)
-{
-	struct mount *mount = ops_mount(req);
-
-	if (strcmp(name, IPFS_NAME) == 0)
-		reply_inode(req, inode_find(&mount->inodes, INODE_IPFS));
-	else
-		reply_absent(req);
-}
-
-/* The inode of content that a directory or a root leads to. */
-static int enter(struct mount *mount, struct root *root, const struct cid *cid, struct place place,
-		 struct inode **out)
-{
-	struct dag_stat stat;
-	int err;
-
-	*out = inode_known(&mount->inodes, cid, place);
-	if (*out)
-		return 0;
-	err = dag_stat(&root->blocks, cid, &worker_self(mount)->wait, &stat);
-	if (!err)
-		*out = inode_enter(&mount->inodes, root, cid, place, &stat);
-	return err;
-}
-
-static void lookup_root(fuse_req_t req, struct inode *parent, const char *name)
-{
-	struct mount *mount = ops_mount(req);
-	struct inode *inode;
-	struct cid cid;
-
-	if (cid_from_text(&cid, name)) {
-		reply_absent(req);
-		return;
-	}
-	struct root *root = root_new(mount->store, mount->below ? &mount->fetcher : NULL, &cid);
-	int err = enter(mount, root, &cid, place_of(parent, bytes_str(name)), &inode);
-
-	root_unref(root);
 	if (err)
-		ops_fail(req, err, &cid);
-	else
-		reply_inode(req, inode);
+		ops_fail_call(req, err, call, inode);
+	if (err || fuse_reply_entry(req, &entry))
+		inode_forget(call->inodes, ino, 1);
 }
 
-static int lookup_in(struct mount *mount, struct inode *parent, const char *name, struct cid *cid,
-		     struct inode **out)
+/* Proven absent, and for how long. */
+static void reply_absent(fuse_req_t req, double absent_s)
 {
-	struct wait *wait = &worker_self(mount)->wait;
-	struct dir_entry entry;
-	struct view *view;
-	int err = view_get(&mount->inodes, parent, wait, &view);
+	const struct fuse_entry_param entry = { .entry_timeout = absent_s };
 
-	inode_cid(parent, cid);
-	if (err)
-		return err;
-	err = dir_lookup(view->dir, bytes_str(name), wait, &entry);
-	if (!err) {
-		*cid = entry.cid;
-		if (mount->below)
-			mount_ahead_looked_up(view, wait, !blocks_has(&view->root->blocks, cid));
-		err = enter(mount, parent->root, cid, place_of(parent, bytes_str(name)), out);
-		if (err == -ENOENT)
-			err = -EIO; /* the name is there: this is about its block */
-	}
-	view_put(&mount->inodes, view);
-	return err;
+	if (absent_s > 0)
+		fuse_reply_entry(req, &entry);
+	else
+		fuse_reply_err(req, ENOENT);
 }
 
 static void op_lookup(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
-	struct inode *parent = ops_inode(req, ino), *inode;
-	struct cid cid;
-	int err;
+	struct inode *dir = ops_inode(req, ino), *inode;
 
-	if (!parent)
+	if (!dir)
 		return;
 	if (strlen(name) > NAME_LEN_MAX) {
 		fuse_reply_err(req, ENAMETOOLONG);
 		return;
 	}
-	if (parent->kind == INODE_NAMESPACE) {
-		lookup_namespace(req, name);
-		return;
-	}
-	if (parent->kind == INODE_ROOTS) {
-		lookup_root(req, parent, name);
-		return;
-	}
-	err = lookup_in(ops_mount(req), parent, name, &cid, &inode);
+	struct tree_call call = ops_call(req);
+	struct tree_validity valid = ops_validity(dir);
+	int err = dir->tree->ops->lookup(dir->tree, &call, dir, name, &inode);
+
 	if (!err)
-		reply_inode(req, inode);
+		reply_inode(req, &call, valid.entry_s, inode);
 	else if (err == -ENOENT)
-		reply_absent(req);
+		reply_absent(req, valid.absent_s);
 	else
-		ops_fail(req, err, &cid);
+		ops_fail_call(req, err, &call, dir);
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t lookups)
@@ -219,27 +169,28 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	(void)fi;
 	if (!inode)
 		return;
-	inode_attributes(&ops_mount(req)->inodes, inode, &st);
-	fuse_reply_attr(req, &st, MOUNT_FOREVER);
+	struct tree_call call = ops_call(req);
+	int err = ops_stat(&call, inode, &st);
+
+	if (err)
+		ops_fail_call(req, err, &call, inode);
+	else
+		fuse_reply_attr(req, &st, ops_validity(inode).attr_s);
 }
 
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 {
 	struct inode *inode = ops_inode(req, ino);
 	struct buf target = { 0 };
-	struct cid cid;
 
 	if (!inode)
 		return;
-	if (!inode_cid(inode, &cid)) {
-		fuse_reply_err(req, EINVAL);
-		return;
-	}
-	int err = dag_readlink(&inode->root->blocks, &cid, &worker_self(ops_mount(req))->wait,
-			       &target);
+	struct tree_call call = ops_call(req);
+	const struct mount_tree_ops *ops = inode->tree->ops;
+	int err = ops->readlink ? ops->readlink(inode->tree, &call, inode, &target) : -EINVAL;
 
 	if (err) {
-		ops_fail(req, err, &cid);
+		ops_fail_call(req, err, &call, inode);
 	} else {
 		buf_add_u8(&target, 0);
 		fuse_reply_readlink(req, (const char *)target.at);
@@ -275,8 +226,10 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 				  FUSE_CAP_ASYNC_DIO; /* no signal would end a direct read */
 	struct mount *mount = userdata;
 
-	mount->dirs_stay =
-		cid_is_set(&mount->root) && (conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT);
+	const struct mount_tree_ops *ops = mount->tree->ops;
+
+	mount->files_unasked = ops->files_unasked;
+	mount->dirs_unasked = ops->dirs_unasked && (conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT);
 	conn->want = (conn->want | (conn->capable & wanted)) & ~unwanted;
 	conn->max_read = mount->options.max_read; /* as the mount option, or the library refuses */
 	conn->max_write = MOUNT_REQUEST_MAX; /* also bounds the pages of a read */
@@ -285,8 +238,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	conn->congestion_threshold = MOUNT_BACKGROUND_MAX * 3 / 4;
 }
 
-/* No write operations: the kernel answers EROFS by itself. No flush, no release: nothing is kept
- * per open file or directory. */
+/* No write operations: the kernel answers EROFS by itself. */
 const struct fuse_lowlevel_ops mount_ops = {
 	.init = op_init,
 	.lookup = op_lookup,
@@ -296,6 +248,7 @@ const struct fuse_lowlevel_ops mount_ops = {
 	.readlink = op_readlink,
 	.statfs = op_statfs,
 	.open = ops_open,
+	.release = ops_release,
 	.read = ops_read,
 	.opendir = ops_opendir,
 	.readdir = ops_readdir,

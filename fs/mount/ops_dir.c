@@ -1,24 +1,19 @@
-/* Listing directories. Only the directory's own blocks are waited for: children that are stored
- * come with their attributes, the others are asked for ahead and looked up when somebody wants to
- * know. */
+/* Listing directories, opened or not. What is in them, and which entries come with attributes, is the tree's to say. */
 #include "fs/mount/mount_private.h"
 
 #include "net/base/alloc.h"
-#include "net/base/err.h"
 
+#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define LISTING_MAX (1u << 20) /* bytes of one reply */
-#define ENTRY_BYTES 256	       /* of an entry in blocks, list and index, about */
-#define DOTS 2		       /* entries before the first of dir/ */
-#define PLUS_FIRST_MAX 65536   /* entries with attributes; huge directories are listed by name */
+#define DOTS 2		       /* entries before the first of the tree's */
 
 struct listing {
 	fuse_req_t req;
-	struct mount *mount;
+	struct tree_call call;
 	struct inode *inode;
-	struct view *view; /* NULL: not content */
+	double entry_s;
 	bool plus;
 	char *at;
 	size_t size, used;
@@ -26,22 +21,18 @@ struct listing {
 	size_t entered_count, entered_cap;
 };
 
-/* Of a tree nothing changes: ENOSYS tells the kernel not to ask again, and to keep what it was
- * listed. In a namespace pins come and go. */
+/* Where nothing changes ENOSYS tells the kernel not to ask again, and to keep what it was listed. */
 void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct inode *inode = ops_inode(req, ino);
 
 	if (!inode)
 		return;
-	if (ops_mount(req)->dirs_stay) {
+	if (ops_mount(req)->dirs_unasked) {
 		fuse_reply_err(req, ENOSYS);
 		return;
 	}
-	if (inode->kind != INODE_ROOTS) { /* pins come and go, all else is as it is */
-		fi->cache_readdir = 1;
-		fi->keep_cache = 1;
-	}
+	fi->cache_readdir = fi->keep_cache = ops_validity(inode).keep_list;
 	fuse_reply_open(req, fi);
 }
 
@@ -73,63 +64,23 @@ static void note_entered(struct listing *listing, uint64_t ino)
 	listing->entered[listing->entered_count++] = ino;
 }
 
-/* The child with its attributes, one lookup counted, when that needs no waiting; else NULL. */
-static struct inode *known_child(struct listing *listing, const struct cid *cid, struct place place)
-{
-	struct mount *mount = listing->mount;
-	struct root *root = listing->inode->root;
-	struct inode *inode = inode_known(&mount->inodes, cid, place);
-	struct dag_stat stat;
-
-	if (inode || !blocks_has(&root->blocks, cid))
-		return inode;
-	struct worker *worker = worker_self(mount);
-	int gave_up = worker->gave_up;
-
-	worker->gave_up = -ETIMEDOUT; /* were it evicted just now: no fetching */
-	int err = dag_stat(&root->blocks, cid, &worker->wait, &stat);
-
-	worker->gave_up = gave_up;
-	return err ? NULL : inode_enter(&mount->inodes, root, cid, place, &stat);
-}
-
-/* Without attributes. The kernel will look it up when needed; its kind is known when it is a raw
- * block. */
-static void unknown_child(const struct cid *cid, struct place place, struct fuse_entry_param *entry)
-{
-	*entry = (struct fuse_entry_param){ 0 };
-	entry->attr.st_ino = inode_number(cid, place);
-	if (cid->codec == CODEC_RAW)
-		entry->attr.st_mode = S_IFREG;
-}
-
-static int add_child(void *ctx, size_t index, const struct dir_entry *child)
+/* A tree's. What cannot be told now is left to be looked up. */
+static int add_entry(void *ctx, const struct tree_entry *found)
 {
 	struct listing *listing = ctx;
-	struct place place = place_of(listing->inode, child->name);
+	struct inode *inode = found->inode;
 	struct fuse_entry_param entry;
-	struct inode *inode = NULL;
-	char name[256];
+	bool fits;
 
-	memcpy(name, child->name.at, child->name.len);
-	name[child->name.len] = 0;
-	if (listing->plus && index < PLUS_FIRST_MAX)
-		inode = known_child(listing, &child->cid, place);
-	if (inode)
-		ops_entry(listing->mount, inode, &entry);
-	else
-		unknown_child(&child->cid, place, &entry);
-	if (!add(listing, name, &entry, (off_t)(index + DOTS + 1))) {
-		if (inode)
-			inode_forget(&listing->mount->inodes, inode->ino, 1);
-		return 1;
-	}
-	if (inode)
+	if (!inode || ops_entry(&listing->call, listing->entry_s, inode, &entry))
+		entry = (struct fuse_entry_param){ .attr = { .st_ino = found->ino, .st_mode = found->type } };
+	fits = add(listing, found->name, &entry, (off_t)(found->next + DOTS));
+	if (inode && fits && entry.ino)
 		note_entered(listing, inode->ino);
-	return 0;
+	else if (inode)
+		inode_forget(listing->call.inodes, inode->ino, 1);
+	return !fits;
 }
-
-/* ---- fixed directories ---- */
 
 static bool add_dot(struct listing *listing, const char *name, uint64_t ino, off_t next)
 {
@@ -138,93 +89,42 @@ static bool add_dot(struct listing *listing, const char *name, uint64_t ino, off
 	return add(listing, name, &entry, next);
 }
 
-struct pins {
-	struct listing *listing;
-	size_t index, from;
-};
-
-static int add_pin(void *ctx, const struct pin *pin)
-{
-	struct pins *pins = ctx;
-	struct fuse_entry_param entry;
-	char text[CID_TEXT_MAX];
-
-	if (pins->index++ < pins->from)
-		return 0;
-	cid_text(&pin->cid, text);
-	unknown_child(&pin->cid, place_of(pins->listing->inode, bytes_str(text)), &entry);
-	return !add(pins->listing, text, &entry, (off_t)(pins->index + DOTS));
-}
-
-static int list_fixed(struct listing *listing, size_t from)
-{
-	struct pins pins = { .listing = listing, .from = from };
-
-	if (listing->inode->kind == INODE_NAMESPACE) {
-		if (from == 0)
-			add_dot(listing, "ipfs", INODE_IPFS, DOTS + 1);
-		return 0;
-	}
-	return listing->mount->db ? pin_each(listing->mount->db, add_pin, &pins) : 0;
-}
-
 /* ---- the whole ---- */
-
-static int list_content(struct listing *listing, size_t from)
-{
-	struct mount *mount = listing->mount;
-	struct wait *wait = &worker_self(mount)->wait;
-	struct view *view;
-	size_t count;
-	int err = view_get(&mount->inodes, listing->inode, wait, &view);
-
-	if (err)
-		return err;
-	listing->view = view;
-	err = dir_count(view->dir, wait, &count);
-	if (!err && !atomic_exchange(&view->listed, true))
-		view_weigh(&mount->inodes, view, count * ENTRY_BYTES);
-	if (!err && listing->plus && from == 0 && mount->below)
-		mount_ahead_listed(mount, view, wait, listing->inode->place.parent != 0);
-	return err ? err : dir_each(view->dir, from, wait, add_child, listing);
-}
 
 static int fill(struct listing *listing, off_t from)
 {
-	const struct inode *inode = listing->inode;
+	struct inode *inode = listing->inode;
 	uint64_t parent = inode->place.parent ? inode->place.parent : INODE_ROOT;
-	size_t index = from > DOTS ? (size_t)from - DOTS : 0;
+	uint64_t after = from > DOTS ? (uint64_t)from - DOTS : 0;
 
 	if (from < 1 && !add_dot(listing, ".", inode->ino, 1))
 		return 0;
 	if (from < DOTS && !add_dot(listing, "..", parent, DOTS))
 		return 0;
-	return inode->kind == INODE_CONTENT ? list_content(listing, index)
-					    : list_fixed(listing, index);
+	return inode->tree->ops->list(inode->tree, &listing->call, inode, after, listing->plus, add_entry,
+				      listing);
 }
 
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t from, bool plus)
 {
-	struct listing listing = { .req = req, .mount = ops_mount(req), .plus = plus };
-	struct cid cid;
+	struct listing listing = { .req = req, .call = ops_call(req), .plus = plus };
 
 	listing.inode = ops_inode(req, ino);
 	if (!listing.inode)
 		return;
+	listing.entry_s = ops_validity(listing.inode).entry_s;
 	listing.size = size < LISTING_MAX ? size : LISTING_MAX;
 	listing.at = xcalloc(1, listing.size);
 	int err = listing.inode->type == DAG_DIRECTORY ? fill(&listing, from) : -ENOTDIR;
 	bool lost = false;
 
 	if (err < 0)
-		ops_fail(req, err, inode_cid(listing.inode, &cid) ? &cid : NULL);
+		ops_fail_call(req, err, &listing.call, listing.inode);
 	else
 		lost = fuse_reply_buf(req, listing.at, listing.used) != 0;
 	/* An interrupted caller knows nothing of what was counted for it. */
 	for (size_t i = 0; (err < 0 || lost) && i < listing.entered_count; i++)
-		inode_forget(&listing.mount->inodes, listing.entered[i], 1);
-	if (listing.view)
-		view_put(&listing.mount->inodes, listing.view);
+		inode_forget(listing.call.inodes, listing.entered[i], 1);
 	free(listing.entered);
 	free(listing.at);
 }

@@ -1,117 +1,66 @@
-/* Reading files: from the store's map to the device without a copy, inside the snapshot. */
+/* Opening and reading files. */
 #include "fs/mount/mount_private.h"
 
-#include "net/base/err.h"
+#include <errno.h>
 
-#include <stdlib.h>
-
-#define FAILED_MS 2000 /* how long a failed range fails again without waiting */
-
-/* Nothing is kept per open file: ENOSYS tells the kernel not to ask again, and to keep its page
- * cache. A kernel that cannot do so opens each file. */
+/* Where no tree needs to know of open files ENOSYS tells the kernel not to ask again, and to keep its page cache. A kernel
+ * that cannot do so opens each file. */
 void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	(void)ino;
-	(void)fi;
-	fuse_reply_err(req, ENOSYS);
-}
+	struct inode *inode;
+	void *file = NULL;
+	int err = 0;
 
-/* When read-ahead could not get its blocks the kernel asks for the first page once more. Whoever
- * waited once for it need not wait twice. */
-static void recall_failure(struct worker *worker, const struct inode *inode, uint64_t offset)
-{
-	uint64_t failed_ms = atomic_load(&inode->failed_ms);
-
-	if (failed_ms && offset >= atomic_load(&inode->failed_at) &&
-	    offset < atomic_load(&inode->failed_end) && monotonic_ms() < failed_ms + FAILED_MS)
-		worker->timeout_ms = 1;
-}
-
-static void note_failure(struct inode *inode, uint64_t offset, size_t size, int err)
-{
-	if (err != -ETIMEDOUT)
+	if (ops_mount(req)->files_unasked) {
+		fuse_reply_err(req, ENOSYS);
 		return;
-	atomic_store(&inode->failed_at, offset);
-	atomic_store(&inode->failed_end, offset + size);
-	atomic_store(&inode->failed_ms, monotonic_ms());
-}
-
-/* More pieces than a view holds: copied together. It may take long, so it can be interrupted even
- * when all of it is stored. Releases the view. */
-static int reply_copy(fuse_req_t req, struct file *file, uint64_t offset, size_t len,
-		      struct file_view *view, struct worker *worker)
-{
-	uint8_t *copy = malloc(len);
-	size_t done = copy ? file_view_copy(view, copy) : 0;
-
-	file_view_release(view);
-	if (!copy)
-		return -ENOMEM;
-	mount_fetch_listen(worker);
-	ssize_t rest = file_read(file, offset + done, copy + done, len - done, &worker->wait);
-
-	mount_fetch_deafen(worker);
-	if (rest >= 0)
-		fuse_reply_buf(req, (const char *)copy, done + (size_t)rest);
-	free(copy);
-	return rest < 0 ? (int)rest : 0;
-}
-
-/* The kernel takes a reply that is shorter than asked for as the end of the file, and remembers it:
- * none but the last may be. */
-static void reply_file(fuse_req_t req, struct file *file, uint64_t offset, size_t size,
-		       struct inode *inode, struct worker *worker)
-{
-	uint64_t left = offset < file_size(file) ? file_size(file) - offset : 0;
-	size_t len = size < left ? size : (size_t)left;
-	struct file_view view;
-	struct cid cid;
-	int err;
-
-	recall_failure(worker, inode, offset);
-	err = file_view(file, offset, len, &worker->wait, &view);
-	if (!err && view.len < len) {
-		err = reply_copy(req, file, offset, len, &view, worker);
-	} else if (!err) {
-		fuse_reply_iov(req, view.iov, view.count);
-		file_view_release(&view);
 	}
-	if (err) {
-		note_failure(inode, offset, size, err);
-		ops_fail(req, err, inode_cid(inode, &cid) ? &cid : NULL);
-	}
+	inode = ops_inode(req, ino);
+	if (!inode)
+		return;
+	struct tree_call call = ops_call(req);
+	struct mount_tree *tree = mount_tree_ref(inode->tree);
+
+	if (tree->ops->open)
+		err = tree->ops->open(tree, &call, inode, &file);
+	fi->keep_cache = ops_validity(inode).keep_pages;
+	fi->fh = (uintptr_t)file;
+	if (err)
+		ops_fail_call(req, err, &call, inode);
+	else if (fuse_reply_open(req, fi) && tree->ops->close)
+		tree->ops->close(tree, file); /* the caller was interrupted: no release comes, and inode may be gone */
+	mount_tree_unref(tree);
 }
 
-static void reply_block(fuse_req_t req, struct bytes data, uint64_t offset, size_t size)
+void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct bytes rest =
-		offset < data.len ? bytes_skip(data, (size_t)offset) : bytes_of(NULL, 0);
+	struct inode *inode = ops_inode(req, ino);
 
-	fuse_reply_buf(req, (const char *)rest.at, rest.len < size ? rest.len : size);
+	if (!inode)
+		return;
+	if (inode->tree->ops->close)
+		inode->tree->ops->close(inode->tree, (void *)(uintptr_t)fi->fh);
+	fuse_reply_err(req, 0);
+}
+
+static void reply_bytes(void *ctx, const struct iovec *iov, int count)
+{
+	if (count == 1)
+		fuse_reply_buf(ctx, iov->iov_base, iov->iov_len);
+	else
+		fuse_reply_iov(ctx, iov, count);
 }
 
 void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
-	struct mount *mount = ops_mount(req);
 	struct inode *inode = ops_inode(req, ino);
-	struct worker *worker = worker_self(mount);
-	struct view *view;
-	struct cid cid;
 
-	(void)fi;
 	if (!inode)
 		return;
-	int err = view_get(&mount->inodes, inode, &worker->wait, &view);
+	struct tree_call call = ops_call(req);
+	void *file = ops_mount(req)->files_unasked ? NULL : (void *)(uintptr_t)fi->fh;
+	int err = inode->tree->ops->read(inode->tree, &call, inode, file, (uint64_t)offset, size, reply_bytes, req);
 
-	if (err) {
-		ops_fail(req, err, inode_cid(inode, &cid) ? &cid : NULL);
-		return;
-	}
-	if (view->file)
-		reply_file(req, view->file, (uint64_t)offset, size, inode, worker);
-	else if (view->block)
-		reply_block(req, view->block->data, (uint64_t)offset, size);
-	else
-		fuse_reply_err(req, EISDIR);
-	view_put(&mount->inodes, view);
+	if (err)
+		ops_fail_call(req, err, &call, inode);
 }

@@ -146,7 +146,7 @@ static int value_pinned(struct mount *mount, struct inode *inode, const struct c
 		text = pin.kind == PIN_RECURSIVE ? "recursive" : "direct";
 	else if (err != -ENOENT)
 		return err;
-	else if (mount->db && !pin_get(mount->db, &inode->root->cid, &pin) &&
+	else if (mount->db && !pin_get(mount->db, &inode_root(inode)->cid, &pin) &&
 		 pin.kind == PIN_RECURSIVE && pin.state == PIN_DONE)
 		text = "indirect";
 	buf_add_str(out, text);
