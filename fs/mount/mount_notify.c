@@ -1,4 +1,5 @@
-/* Telling the kernel of changes: what it keeps of names and inodes is dropped. Any thread but those that serve requests. */
+/* Telling the kernel of changes: what it keeps of names and inodes is dropped. Any thread but those
+ * that serve requests. */
 #include "fs/mount/mount_private.h"
 
 #include <errno.h>

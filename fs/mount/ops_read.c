@@ -3,8 +3,8 @@
 
 #include <errno.h>
 
-/* Where no tree needs to know of open files ENOSYS tells the kernel not to ask again, and to keep its page cache. A kernel
- * that cannot do so opens each file. */
+/* Where no tree needs to know of open files ENOSYS tells the kernel not to ask again, and to keep
+ * its page cache. A kernel that cannot do so opens each file. */
 void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct inode *inode;
@@ -28,7 +28,8 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (err)
 		ops_fail_call(req, err, &call, inode);
 	else if (fuse_reply_open(req, fi) && tree->ops->close)
-		tree->ops->close(tree, file); /* the caller was interrupted: no release comes, and inode may be gone */
+		tree->ops->close(tree, file); /* the caller was interrupted: no release comes, and
+						 inode may be gone */
 	mount_tree_unref(tree);
 }
 
@@ -59,7 +60,8 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct 
 		return;
 	struct tree_call call = ops_call(req);
 	void *file = ops_mount(req)->files_unasked ? NULL : (void *)(uintptr_t)fi->fh;
-	int err = inode->tree->ops->read(inode->tree, &call, inode, file, (uint64_t)offset, size, reply_bytes, req);
+	int err = inode->tree->ops->read(inode->tree, &call, inode, file, (uint64_t)offset, size,
+					 reply_bytes, req);
 
 	if (err)
 		ops_fail_call(req, err, &call, inode);

@@ -1,12 +1,14 @@
-/* What a mount shows: trees of entries behind operations, so that one that changes can stand beside one that never does.
+/* What a mount shows: trees of entries behind operations, so that one that changes can stand beside
+ * one that never does.
  *
- *   tree_dag.c     content named by a CID: fixed, and everything that the kernel was told stays true
- *   tree_names.c   the namespace: ipfs/, and the roots below it
- *   (a tree in memory that changes is in tests/fs/test_mount_tree.c)
+ *   tree_dag.c     content named by a CID: fixed, and everything that the kernel was told stays
+ * true tree_names.c   the namespace: ipfs/, and the roots below it (a tree in memory that changes
+ * is in tests/fs/test_mount_tree.c)
  *
- * The table of what the kernel knows is inode.h's. A tree finds names, tells attributes, reads and lists, and says how
- * long the kernel may believe what it was told. Operations run on the mount's threads, several at once; they may wait by
- * call->wait, and return 0 or -errno. A change that the kernel is not to find by time alone is told with mount_notify_*(). */
+ * The table of what the kernel knows is inode.h's. A tree finds names, tells attributes, reads and
+ * lists, and says how long the kernel may believe what it was told. Operations run on the mount's
+ * threads, several at once; they may wait by call->wait, and return 0 or -errno. A change that the
+ * kernel is not to find by time alone is told with mount_notify_*(). */
 #ifndef FS_TREE_H
 #define FS_TREE_H
 
@@ -36,7 +38,8 @@ struct tree_call {
 	struct mount *mount;
 	struct inodes *inodes; /* the mount's */
 	struct wait *wait;
-	struct cid about; /* set by an operation that fails: which content, for the log. Not set: the inode's */
+	struct cid about; /* set by an operation that fails: which content, for the log. Not set:
+			     the inode's */
 };
 
 /* How long, in seconds, the kernel may believe without asking. */
@@ -52,41 +55,48 @@ struct tree_validity {
 struct tree_entry {
 	const char *name;
 	uint64_t ino;
-	mode_t type;	     /* S_IFREG...; 0: not known */
-	struct inode *inode; /* with one lookup counted, which is taken over; NULL: without attributes */
+	mode_t type; /* S_IFREG...; 0: not known */
+	/* With one lookup counted, which is taken over, also when there is no room; NULL: without
+	 * attributes. */
+	struct inode *inode;
 	uint64_t next;
 };
 
-/* Non-zero: there is no room, stop; the entry was not taken. */
+/* Non-zero: there is no room for it, stop. */
 typedef int tree_entry_fn(void *ctx, const struct tree_entry *entry);
 typedef void tree_bytes_fn(void *ctx, const struct iovec *iov, int count);
 
 struct mount_tree_ops {
-	/* Of the tree at the mountpoint: files or directories are opened without asking, and the kernel keeps what it
-	 * read. That is for the whole mount: only if nothing that can ever be below it needs open(), or changes. */
+	/* Of the tree at the mountpoint: files or directories are opened without asking, and the
+	 * kernel keeps what it read. That is for the whole mount: only if nothing that can ever be
+	 * below it needs open(), or changes. */
 	bool files_unasked, dirs_unasked;
 
 	struct tree_validity (*validity)(const struct mount_tree *tree, const struct inode *inode);
 	/* *out has one lookup more. -ENOENT: it is not there, for as long as absent_s says. */
-	int (*lookup)(struct mount_tree *tree, struct tree_call *call, struct inode *dir, const char *name,
-		      struct inode **out);
+	int (*lookup)(struct mount_tree *tree, struct tree_call *call, struct inode *dir,
+		      const char *name, struct inode **out);
 	/* All but st_ino. */
-	int (*stat)(struct mount_tree *tree, struct tree_call *call, struct inode *inode, struct stat *st);
+	int (*stat)(struct mount_tree *tree, struct tree_call *call, struct inode *inode,
+		    struct stat *st);
 	/* Appends the target. NULL: there are no symlinks. */
-	int (*readlink)(struct mount_tree *tree, struct tree_call *call, struct inode *inode, struct buf *target);
-	/* What one opened file keeps until close(); read() gets it. NULL: nothing, and file is NULL. */
-	int (*open)(struct mount_tree *tree, struct tree_call *call, struct inode *inode, void **file);
+	int (*readlink)(struct mount_tree *tree, struct tree_call *call, struct inode *inode,
+			struct buf *target);
+	/* What one opened file keeps until close(); read() gets it. NULL: nothing, and file is
+	 * NULL. */
+	int (*open)(struct mount_tree *tree, struct tree_call *call, struct inode *inode,
+		    void **file);
 	void (*close)(struct mount_tree *tree, void *file);
-	/* Hands the bytes to bytes, once, unless it fails: as many as asked for unless the file ends before. They are
-	 * borrowed during the call. */
-	int (*read)(struct mount_tree *tree, struct tree_call *call, struct inode *inode, void *file, uint64_t at,
-		    size_t size, tree_bytes_fn *bytes, void *ctx);
-	/* Entries after the one whose next was `from` (0: all), without "." and "..". plus: with inodes where that
-	 * needs no waiting. */
-	int (*list)(struct mount_tree *tree, struct tree_call *call, struct inode *dir, uint64_t from, bool plus,
-		    tree_entry_fn *entry, void *ctx);
-	/* The kernel does not know this inode any more; it may have been looked up again since. No lock is held. May
-	 * be NULL. */
+	/* Hands the bytes to bytes, once, unless it fails: as many as asked for unless the file
+	 * ends before. They are borrowed during the call. */
+	int (*read)(struct mount_tree *tree, struct tree_call *call, struct inode *inode,
+		    void *file, uint64_t at, size_t size, tree_bytes_fn *bytes, void *ctx);
+	/* Entries after the one whose next was `from` (0: all), without "." and "..". plus: with
+	 * inodes where that needs no waiting. */
+	int (*list)(struct mount_tree *tree, struct tree_call *call, struct inode *dir,
+		    uint64_t from, bool plus, tree_entry_fn *entry, void *ctx);
+	/* The kernel does not know this inode any more; it may have been looked up again since. No
+	 * lock is held. May be NULL. */
 	void (*forget)(struct mount_tree *tree, uint64_t ino);
 	void (*free)(struct mount_tree *tree);
 };
@@ -106,8 +116,9 @@ static inline void mount_tree_unref(struct mount_tree *tree)
 
 /* ---- mount_notify.c: changes ----
  *
- * The kernel drops what it keeps. From any thread that serves no request and holds no lock that one may wait for: the
- * kernel may make it wait for requests under way in the same directory. 0, also when the kernel kept nothing; -errno. */
+ * The kernel drops what it keeps. From any thread that serves no request and holds no lock that one
+ * may wait for: the kernel may make it wait for requests under way in the same directory. 0, also
+ * when the kernel kept nothing; -errno. */
 
 /* The name is to be looked up anew: it is new, or leads elsewhere. */
 int mount_notify_entry(struct mount *mount, uint64_t dir, const char *name);

@@ -1,6 +1,7 @@
-/* The fixed tree: content below a CID. Nothing of it changes, so the kernel may keep all that it is told, for ever. Only a
- * directory's own blocks are waited for when it is listed: children that are stored come with their attributes, the others
- * are asked for ahead and looked up when somebody wants to know. Threads of the mount. */
+/* The fixed tree: content below a CID. Nothing of it changes, so the kernel may keep all that it is
+ * told, for ever. Only a directory's own blocks are waited for when it is listed: children that are
+ * stored come with their attributes, the others are asked for ahead and looked up when somebody
+ * wants to know. Threads of the mount. */
 #include "fs/mount/tree_dag.h"
 
 #include "fs/mount/mount_private.h"
@@ -27,8 +28,8 @@ static struct tree_validity dag_validity(const struct mount_tree *tree, const st
 
 /* ---- names ---- */
 
-int tree_dag_enter(struct tree_call *call, struct root *root, const struct cid *cid, struct place place,
-		   struct inode **out)
+int tree_dag_enter(struct tree_call *call, struct root *root, const struct cid *cid,
+		   struct place place, struct inode **out)
 {
 	struct dag_stat stat;
 	int err;
@@ -42,8 +43,8 @@ int tree_dag_enter(struct tree_call *call, struct root *root, const struct cid *
 	return err;
 }
 
-static int dag_lookup(struct mount_tree *tree, struct tree_call *call, struct inode *dir, const char *name,
-		      struct inode **out)
+static int dag_lookup(struct mount_tree *tree, struct tree_call *call, struct inode *dir,
+		      const char *name, struct inode **out)
 {
 	struct root *root = container_of(tree, struct root, tree);
 	struct dir_entry entry;
@@ -56,7 +57,8 @@ static int dag_lookup(struct mount_tree *tree, struct tree_call *call, struct in
 	if (!err) {
 		call->about = entry.cid;
 		if (call->mount->below)
-			mount_ahead_looked_up(view, call->wait, !blocks_has(&root->blocks, &entry.cid));
+			mount_ahead_looked_up(view, call->wait,
+					      !blocks_has(&root->blocks, &entry.cid));
 		err = tree_dag_enter(call, root, &entry.cid, place_of(dir, bytes_str(name)), out);
 		if (err == -ENOENT)
 			err = -EIO; /* the name is there: this is about its block */
@@ -65,19 +67,22 @@ static int dag_lookup(struct mount_tree *tree, struct tree_call *call, struct in
 	return err;
 }
 
-static int dag_attributes(struct mount_tree *tree, struct tree_call *call, struct inode *inode, struct stat *st)
+static int dag_attributes(struct mount_tree *tree, struct tree_call *call, struct inode *inode,
+			  struct stat *st)
 {
 	(void)tree;
 	inode_attributes(call->inodes, inode, st);
 	return 0;
 }
 
-static int dag_link(struct mount_tree *tree, struct tree_call *call, struct inode *inode, struct buf *target)
+static int dag_link(struct mount_tree *tree, struct tree_call *call, struct inode *inode,
+		    struct buf *target)
 {
 	struct root *root = container_of(tree, struct root, tree);
 	struct cid cid;
 
-	return inode_cid(inode, &cid) ? dag_readlink(&root->blocks, &cid, call->wait, target) : -EINVAL;
+	return inode_cid(inode, &cid) ? dag_readlink(&root->blocks, &cid, call->wait, target)
+				      : -EINVAL;
 }
 
 /* ---- listing ---- */
@@ -92,7 +97,8 @@ struct dag_listing {
 };
 
 /* The child with its attributes, one lookup counted, when that needs no waiting; else NULL. */
-static struct inode *known_child(struct dag_listing *listing, const struct cid *cid, struct place place)
+static struct inode *known_child(struct dag_listing *listing, const struct cid *cid,
+				 struct place place)
 {
 	struct tree_call *call = listing->call;
 	struct root *root = listing->root;
@@ -126,8 +132,10 @@ static int list_child(void *ctx, size_t index, const struct dir_entry *child)
 	return listing->entry(listing->ctx, &entry);
 }
 
-/* Without attributes the kernel will look it up when needed; its kind is known when it is a raw block. */
-struct tree_entry tree_dag_entry(const char *name, const struct cid *cid, struct place place, uint64_t next)
+/* Without attributes the kernel will look it up when needed; its kind is known when it is a raw
+ * block. */
+struct tree_entry tree_dag_entry(const char *name, const struct cid *cid, struct place place,
+				 uint64_t next)
 {
 	return (struct tree_entry){ .name = name,
 				    .ino = inode_number(cid, place),
@@ -135,10 +143,12 @@ struct tree_entry tree_dag_entry(const char *name, const struct cid *cid, struct
 				    .next = next };
 }
 
-static int dag_list(struct mount_tree *tree, struct tree_call *call, struct inode *dir, uint64_t from, bool plus,
-		    tree_entry_fn *entry, void *ctx)
+static int dag_list(struct mount_tree *tree, struct tree_call *call, struct inode *dir,
+		    uint64_t from, bool plus, tree_entry_fn *entry, void *ctx)
 {
-	struct dag_listing listing = { container_of(tree, struct root, tree), call, dir, plus, entry, ctx };
+	struct dag_listing listing = {
+		container_of(tree, struct root, tree), call, dir, plus, entry, ctx
+	};
 	struct view *view;
 	size_t count;
 	int err = view_get(call->inodes, dir, call->wait, &view);

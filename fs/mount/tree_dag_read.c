@@ -1,4 +1,5 @@
-/* Reading content: from the store's map to the device without a copy, inside the snapshot. Threads of the mount. */
+/* Reading content: from the store's map to the device without a copy, inside the snapshot. Threads
+ * of the mount. */
 #include "fs/mount/tree_dag.h"
 
 #include "fs/mount/mount_private.h"
@@ -27,7 +28,8 @@ static void recall_failure(const struct reading *reading)
 	uint64_t failed_ms = atomic_load(&inode->failed_ms);
 
 	if (failed_ms && reading->offset >= atomic_load(&inode->failed_at) &&
-	    reading->offset < atomic_load(&inode->failed_end) && monotonic_ms() < failed_ms + FAILED_MS)
+	    reading->offset < atomic_load(&inode->failed_end) &&
+	    monotonic_ms() < failed_ms + FAILED_MS)
 		reading->worker->timeout_ms = 1;
 }
 
@@ -44,7 +46,8 @@ static void note_failure(const struct reading *reading, int err)
 
 /* More pieces than a view holds: copied together. It may take long, so it can be interrupted even
  * when all of it is stored. Releases the view. */
-static int read_copy(const struct reading *reading, struct file *file, size_t len, struct file_view *view)
+static int read_copy(const struct reading *reading, struct file *file, size_t len,
+		     struct file_view *view)
 {
 	struct worker *worker = reading->worker;
 	uint8_t *copy = malloc(len);
@@ -54,7 +57,8 @@ static int read_copy(const struct reading *reading, struct file *file, size_t le
 	if (!copy)
 		return -ENOMEM;
 	mount_fetch_listen(worker);
-	ssize_t rest = file_read(file, reading->offset + done, copy + done, len - done, &worker->wait);
+	ssize_t rest =
+		file_read(file, reading->offset + done, copy + done, len - done, &worker->wait);
 
 	mount_fetch_deafen(worker);
 	if (rest >= 0) {
@@ -90,15 +94,15 @@ static int read_file(const struct reading *reading, struct file *file)
 
 static void read_block(const struct reading *reading, struct bytes data)
 {
-	struct bytes rest = reading->offset < data.len ? bytes_skip(data, (size_t)reading->offset) :
-							 bytes_of(NULL, 0);
+	struct bytes rest = reading->offset < data.len ? bytes_skip(data, (size_t)reading->offset)
+						       : bytes_of(NULL, 0);
 	struct iovec iov = { (void *)rest.at, rest.len < reading->size ? rest.len : reading->size };
 
 	reading->bytes(reading->ctx, &iov, 1);
 }
 
-int tree_dag_read(struct mount_tree *tree, struct tree_call *call, struct inode *inode, void *file, uint64_t at,
-		  size_t size, tree_bytes_fn *bytes, void *ctx)
+int tree_dag_read(struct mount_tree *tree, struct tree_call *call, struct inode *inode, void *file,
+		  uint64_t at, size_t size, tree_bytes_fn *bytes, void *ctx)
 {
 	const struct reading reading = { inode, worker_self(call->mount), at, size, bytes, ctx };
 	struct view *view;

@@ -1,5 +1,6 @@
-/* The namespace: ipfs/ below the mountpoint, and below that any CID by name. Pins are listed, and come and go; what a name
- * leads to stays. Each root that is looked up is a fixed tree of its own. Threads of the mount. */
+/* The namespace: ipfs/ below the mountpoint, and below that any CID by name. Pins are listed, and
+ * come and go; what a name leads to stays. Each root that is looked up is a fixed tree of its own.
+ * Threads of the mount. */
 #include "fs/mount/tree_dag.h"
 
 #include "fs/mount/mount_private.h"
@@ -16,13 +17,14 @@ static struct tree_validity names_validity(const struct mount_tree *tree, const 
 {
 	(void)tree;
 	return (struct tree_validity){ .entry_s = TREE_FOREVER,
-				       .absent_s = TREE_FOREVER, /* nothing of the sort can appear */
+				       .absent_s =
+					       TREE_FOREVER, /* nothing of the sort can appear */
 				       .attr_s = TREE_FOREVER,
 				       .keep_list = inode->ino != INODE_IPFS };
 }
 
-static int names_lookup(struct mount_tree *tree, struct tree_call *call, struct inode *dir, const char *name,
-			struct inode **out)
+static int names_lookup(struct mount_tree *tree, struct tree_call *call, struct inode *dir,
+			const char *name, struct inode **out)
 {
 	struct mount *mount = call->mount;
 	struct cid cid;
@@ -42,15 +44,16 @@ static int names_lookup(struct mount_tree *tree, struct tree_call *call, struct 
 	return err == -ENOENT ? -EIO : err; /* it is a CID: this is about its block */
 }
 
-static int names_attributes(struct mount_tree *tree, struct tree_call *call, struct inode *inode, struct stat *st)
+static int names_attributes(struct mount_tree *tree, struct tree_call *call, struct inode *inode,
+			    struct stat *st)
 {
 	(void)tree;
 	inode_attributes(call->inodes, inode, st);
 	return 0;
 }
 
-static int names_read(struct mount_tree *tree, struct tree_call *call, struct inode *inode, void *file, uint64_t at,
-		      size_t size, tree_bytes_fn *bytes, void *ctx)
+static int names_read(struct mount_tree *tree, struct tree_call *call, struct inode *inode,
+		      void *file, uint64_t at, size_t size, tree_bytes_fn *bytes, void *ctx)
 {
 	(void)tree;
 	(void)call;
@@ -85,10 +88,12 @@ static int list_pin(void *ctx, const struct pin *pin)
 	return pins->entry(pins->ctx, &entry);
 }
 
-static int names_list(struct mount_tree *tree, struct tree_call *call, struct inode *dir, uint64_t from, bool plus,
-		      tree_entry_fn *entry, void *ctx)
+static int names_list(struct mount_tree *tree, struct tree_call *call, struct inode *dir,
+		      uint64_t from, bool plus, tree_entry_fn *entry, void *ctx)
 {
-	const struct tree_entry ipfs = { .name = IPFS_NAME, .ino = INODE_IPFS, .type = S_IFDIR, .next = 1 };
+	const struct tree_entry ipfs = {
+		.name = IPFS_NAME, .ino = INODE_IPFS, .type = S_IFDIR, .next = 1
+	};
 	struct pins pins = { .dir = dir, .from = from, .entry = entry, .ctx = ctx };
 
 	(void)tree;

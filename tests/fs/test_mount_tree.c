@@ -1,5 +1,6 @@
-/* Trees that change behind the seam of fs/mount/tree.h: one in memory, whose entries change under the mount, with a fixed
- * one below it. What the kernel keeps is dropped by time or when it is told, and descriptors read what they opened. */
+/* Trees that change behind the seam of fs/mount/tree.h: one in memory, whose entries change under
+ * the mount, with a fixed one below it. What the kernel keeps is dropped by time or when it is
+ * told, and descriptors read what they opened. */
 #include "fs/mount/tree_dag.h"
 #include "tests/fs/mounted.h"
 
@@ -8,7 +9,8 @@
 #define NODES_MAX 16
 #define WAIT_S 20 /* for a change to be seen */
 
-/* A file of the one directory. A changed file is another node, so that descriptors can go on reading the first. */
+/* A file of the one directory. A changed file is another node, so that descriptors can go on
+ * reading the first. */
 struct memory_node {
 	bool used, listed;
 	char name[16], text[64];
@@ -40,21 +42,23 @@ static struct memory_node *node_of(struct memory *memory, uint64_t ino)
 
 /* ---- the operations ---- */
 
-static struct tree_validity memory_validity(const struct mount_tree *tree, const struct inode *inode)
+static struct tree_validity memory_validity(const struct mount_tree *tree,
+					    const struct inode *inode)
 {
 	(void)inode;
 	return memory_of(tree)->validity;
 }
 
-static int memory_lookup(struct mount_tree *tree, struct tree_call *call, struct inode *dir, const char *name,
-			 struct inode **out)
+static int memory_lookup(struct mount_tree *tree, struct tree_call *call, struct inode *dir,
+			 const char *name, struct inode **out)
 {
 	struct memory *memory = memory_of(tree);
 	int err = -ENOENT;
 
 	atomic_fetch_add(&memory->lookups, 1);
 	if (memory->fixed && strcmp(name, "fixed") == 0)
-		return tree_dag_enter(call, memory->fixed, &memory->fixed->cid, place_of(dir, bytes_str(name)), out);
+		return tree_dag_enter(call, memory->fixed, &memory->fixed->cid,
+				      place_of(dir, bytes_str(name)), out);
 	pthread_mutex_lock(&memory->lock);
 	for (unsigned i = 0; err && i < NODES_MAX; i++) {
 		struct memory_node *node = &memory->nodes[i];
@@ -68,7 +72,8 @@ static int memory_lookup(struct mount_tree *tree, struct tree_call *call, struct
 	return err;
 }
 
-static int memory_stat(struct mount_tree *tree, struct tree_call *call, struct inode *inode, struct stat *st)
+static int memory_stat(struct mount_tree *tree, struct tree_call *call, struct inode *inode,
+		       struct stat *st)
 {
 	struct memory *memory = memory_of(tree);
 
@@ -84,7 +89,8 @@ static int memory_stat(struct mount_tree *tree, struct tree_call *call, struct i
 	return 0;
 }
 
-static int memory_open(struct mount_tree *tree, struct tree_call *call, struct inode *inode, void **file)
+static int memory_open(struct mount_tree *tree, struct tree_call *call, struct inode *inode,
+		       void **file)
 {
 	struct memory *memory = memory_of(tree);
 
@@ -100,8 +106,8 @@ static void memory_close(struct mount_tree *tree, void *file)
 	atomic_fetch_add(&memory_of(tree)->closed, 1);
 }
 
-static int memory_read(struct mount_tree *tree, struct tree_call *call, struct inode *inode, void *file, uint64_t at,
-		       size_t size, tree_bytes_fn *bytes, void *ctx)
+static int memory_read(struct mount_tree *tree, struct tree_call *call, struct inode *inode,
+		       void *file, uint64_t at, size_t size, tree_bytes_fn *bytes, void *ctx)
 {
 	struct memory *memory = memory_of(tree);
 	struct memory_node *node = node_of(memory, inode->ino);
@@ -119,8 +125,8 @@ static int memory_read(struct mount_tree *tree, struct tree_call *call, struct i
 	return 0;
 }
 
-static int memory_list(struct mount_tree *tree, struct tree_call *call, struct inode *dir, uint64_t from, bool plus,
-		       tree_entry_fn *entry, void *ctx)
+static int memory_list(struct mount_tree *tree, struct tree_call *call, struct inode *dir,
+		       uint64_t from, bool plus, tree_entry_fn *entry, void *ctx)
 {
 	struct memory *memory = memory_of(tree);
 
@@ -137,7 +143,8 @@ static int memory_list(struct mount_tree *tree, struct tree_call *call, struct i
 					    .next = i + 1 };
 
 		if (node.listed && plus)
-			found.inode = inode_enter_node(call->inodes, tree, found.ino, dir->ino, DAG_FILE);
+			found.inode =
+				inode_enter_node(call->inodes, tree, found.ino, dir->ino, DAG_FILE);
 		if (node.listed && entry(ctx, &found))
 			break;
 	}
@@ -250,9 +257,10 @@ static int teardown(void **state)
 
 static void start(struct fixture *f, double believed_s)
 {
-	struct mount_config config = {
-		.mountpoint = f->m->point, .source = "test", .tree = &f->memory.tree, .timeout_ms = 5000
-	};
+	struct mount_config config = { .mountpoint = f->m->point,
+				       .source = "test",
+				       .tree = &f->memory.tree,
+				       .timeout_ms = 5000 };
 	char *why = NULL;
 
 	f->memory.validity = (struct tree_validity){ .entry_s = believed_s,
@@ -260,7 +268,8 @@ static void start(struct fixture *f, double believed_s)
 						     .attr_s = believed_s,
 						     .keep_pages = believed_s > 1,
 						     .keep_list = believed_s > 1 };
-	int err = mount_start(&config, f->m->local, &f->m->far->fetcher, NULL, mounted_end, f->m, &f->m->mount, &why);
+	int err = mount_start(&config, f->m->local, &f->m->far->fetcher, NULL, mounted_end, f->m,
+			      &f->m->mount, &why);
 
 	if (err)
 		fail_msg("mount: %s (%s)", why, err_text(err));
@@ -395,7 +404,8 @@ static void descriptors_go_on_reading_what_they_opened(void **state)
 	assert_int_equal(pread(fd, got, sizeof got, 0), 5);
 	assert_string_equal(got, "first");
 	close(fd);
-	for (uint64_t end_ms = monotonic_ms() + WAIT_S * 1000; monotonic_ms() < end_ms && f->memory.closed < 2;)
+	for (uint64_t end_ms = monotonic_ms() + WAIT_S * 1000;
+	     monotonic_ms() < end_ms && f->memory.closed < 2;)
 		usleep(5000);
 	assert_int_equal(f->memory.opened, 2);
 	assert_int_equal(f->memory.closed, 2);
@@ -437,7 +447,8 @@ static void nodes_are_forgotten_when_the_kernel_does(void **state)
 	assert_int_equal(f->memory.forgotten, 0);
 	drop(&f->memory, "a");
 	assert_int_equal(mount_notify_gone(f->m->mount, INODE_ROOT, ino, "a"), 0);
-	for (uint64_t end_ms = monotonic_ms() + WAIT_S * 1000; monotonic_ms() < end_ms && !f->memory.forgotten;)
+	for (uint64_t end_ms = monotonic_ms() + WAIT_S * 1000;
+	     monotonic_ms() < end_ms && !f->memory.forgotten;)
 		usleep(5000);
 	assert_int_equal(f->memory.forgotten, 1);
 }
