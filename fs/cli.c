@@ -455,41 +455,14 @@ int cli_cid_arg(struct invocation *in, const char *text, struct cid *out)
 	return 0;
 }
 
-/* Which part of rest is missing, and below what. */
-static int tell_missing(struct invocation *in, int err, const struct cid *root, const char *rest,
-			size_t resolved)
-{
-	char root_text[CID_TEXT_MAX], part[512], below[1024];
-	size_t len;
-
-	cli_safe(below, sizeof(below), rest, resolved);
-	rest += resolved;
-	rest += strspn(rest, "/");
-	len = strcspn(rest, "/");
-	cli_safe(part, sizeof(part), rest, len);
-	cli_cid(in, root, root_text);
-	if (err == -ENOENT)
-		return cli_fail(in, 0, "no link named \"%s\" under %s%s%s", part, root_text,
-				*below && *below != '/' ? "/" : "", below);
-	if (err == -ENOTDIR)
-		return cli_fail(in, 0, "\"%s\" is looked for in %s%s%s, which is no directory",
-				part, root_text, *below && *below != '/' ? "/" : "", below);
-	return cli_fail(in, err, "cannot resolve \"%s\" under %s", part, root_text);
-}
-
 int cli_resolve(struct invocation *in, struct blocks *blocks, const char *path, struct cid *out)
 {
-	const char *why = "not a path";
-	size_t resolved = 0;
-	struct dag_path parsed;
-	char safe[512];
-	int err;
+	char *why = NULL;
+	int err = api_path_resolve(blocks, path, cli_wait(in), in->cid_base, out, &why);
+	int code = err ? cli_fail_as(in, err, why) : EXIT_OK;
 
-	if (dag_path_parse(path, &parsed, &why))
-		return cli_fail(in, 0, "'%s': %s", cli_safe(safe, sizeof(safe), path, strlen(path)),
-				why);
-	err = dag_resolve(blocks, &parsed.root, parsed.rest, cli_wait(in), out, &resolved);
-	return err ? tell_missing(in, err, &parsed.root, parsed.rest, resolved) : 0;
+	free(why);
+	return code;
 }
 
 char *cli_path_name(const char *path)

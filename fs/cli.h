@@ -181,12 +181,12 @@ void progress_end(struct progress *progress); /* clears the line */
 const char *progress_left(uint64_t left_bytes, uint64_t rate, char out[static 32]);
 
 /* ---- the commands, one table entry each (cmd_*.c); the others are rows of calls (fs/api/) ---- */
-extern const struct command cmd_init, cmd_version, cmd_config;
+extern const struct command cmd_init, cmd_config;
 extern const struct command cmd_mount, cmd_umount, cmd_daemon, cmd_shutdown;
 extern const struct command cmd_add, cmd_cat, cmd_get, cmd_ls;
-extern const struct command cmd_pin_add, cmd_pin_update, cmd_pin_rm, cmd_pin_ls, cmd_pin_verify;
-extern const struct command cmd_repo_stat, cmd_repo_verify, cmd_repo_gc;
-extern const struct command cmd_block_get, cmd_block_put, cmd_block_stat, cmd_block_rm;
+extern const struct command cmd_pin_add, cmd_pin_update, cmd_pin_rm, cmd_pin_verify;
+extern const struct command cmd_repo_verify, cmd_repo_gc;
+extern const struct command cmd_block_get, cmd_block_put;
 extern const struct command cmd_dag_get, cmd_dag_put, cmd_dag_stat, cmd_dag_export, cmd_dag_import;
 extern const struct command cmd_help, cmd_completion;
 

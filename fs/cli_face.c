@@ -47,15 +47,24 @@ static void print_element(struct face *face, const json_t *item)
 	json_decref(rest);
 }
 
+static void print_json(struct face *face, const json_t *item)
+{
+	json_t *valid = cli_json_valid(item);
+
+	if (face->list)
+		print_element(face, valid);
+	else
+		cli_print_json(json_incref(valid));
+	json_decref(valid);
+}
+
 static void print_item(struct face *face, json_t *item)
 {
 	if (!wants_json(face)) {
 		if (face->row->text)
 			face->row->text(stdout, face->args, item);
-	} else if (face->list) {
-		print_element(face, item);
 	} else {
-		cli_print_json(json_incref(item));
+		print_json(face, item);
 	}
 	face->count++;
 	if (face->row->flags & API_STREAMS)
@@ -129,7 +138,7 @@ static int run_here(struct face *face)
 
 	if (code)
 		return code;
-	face->host = (struct api_host){ .repo = in->repo, .wait = host_wait, .fetcher = host_fetcher };
+	face->host = (struct api_host){ .repo = in->repo, .wait = host_wait, .fetcher = host_fetcher, .own_files = true };
 	face->call = (struct api_call){
 		.row = face->row, .args = face->args, .host = &face->host, .sink = &sink
 	};
@@ -202,7 +211,8 @@ static int run_in_daemon(struct face *face)
 static int run(struct face *face)
 {
 	struct invocation *in = face->in;
-	int code = cli_need_path(in);
+	bool alone = face->row->flags & API_BARE && !face->row->run_daemon;
+	int code = alone ? 0 : cli_need_path(in);
 
 	if (code)
 		return code;

@@ -90,3 +90,29 @@ json_t *cli_json_text(const char *text, size_t len)
 	buf_release(&valid);
 	return json;
 }
+
+static json_t *valid_object(const json_t *value)
+{
+	json_t *copy = json_object(), *member;
+	const char *name;
+
+	json_object_foreach((json_t *)value, name, member)
+		json_object_set_new(copy, name, cli_json_valid(member));
+	return copy;
+}
+
+json_t *cli_json_valid(const json_t *value)
+{
+	json_t *copy, *one;
+	size_t i;
+
+	if (json_is_string(value))
+		return cli_json_text(json_string_value(value), json_string_length(value));
+	if (json_is_object(value))
+		return valid_object(value);
+	if (!json_is_array(value))
+		return json_copy((json_t *)value);
+	copy = json_array();
+	json_array_foreach(value, i, one) json_array_append_new(copy, cli_json_valid(one));
+	return copy;
+}

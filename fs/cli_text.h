@@ -12,6 +12,8 @@ const char *cli_safe(char *out, size_t size, const char *text, size_t len);
 void cli_add_safe(struct buf *out, const char *text, size_t len);
 /* Text as JSON, which holds UTF-8 alone: U+FFFD stands for each byte that is none. */
 json_t *cli_json_text(const char *text, size_t len);
+/* A copy of value whose texts are all UTF-8. New. */
+json_t *cli_json_valid(const json_t *value);
 /* Bytes for people: "12.3 MB". */
 const char *progress_size(uint64_t bytes, char out[static 32]);
 

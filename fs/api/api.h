@@ -10,7 +10,8 @@
  * and DURATION (ms) an integer, LIST an array of strings. Any call also takes "timeout" (ms, the
  * longest wait for one answer; 0: none) and "cid-base" (the letter of a multibase).
  *
- * Items are JSON, with the names of Kubo's RPC where it has the call. */
+ * Items are JSON, with the names of Kubo's RPC where it has the call. Texts in them (names of files
+ * and pins) may be any bytes when the call runs here: a face makes them fit. */
 #ifndef FS_API_API_H
 #define FS_API_API_H
 
@@ -147,6 +148,7 @@ struct api_host {
 	struct wait *(*wait)(struct api_host *host, uint64_t timeout_ms);
 	/* Gets blocks that are not stored. NULL: nobody does. */
 	struct fetcher *(*fetcher)(struct api_host *host);
+	bool own_files; /* words may name files of this machine: who asks may read them anyway */
 };
 
 struct api_call {
@@ -183,7 +185,16 @@ void api_on_cancel(struct api_call *call, void (*cancelled)(void *ctx), void *ct
 /* Of a blocking row: the next wait for one answer, as long as "timeout" says; and one without end. */
 struct wait *api_wait(struct api_call *call);
 struct wait *api_wait_long(struct api_call *call);
-/* Of a blocking row: blocks from the store, and from the network when fetch is set. blocks_release() before the end. */
+/* Of a blocking row: blocks from the store, and from the network when fetch is set. */
 void api_blocks(struct api_call *call, bool fetch, struct blocks *blocks);
+/* Of a blocking row: the CID that a path names; api_find() takes a file or directory in a mount too, which tells its CID.
+ * 0; -errno after the call was ended with that. */
+int api_resolve(struct api_call *call, struct blocks *blocks, const char *path, struct cid *out);
+int api_find(struct api_call *call, struct blocks *blocks, const char *path, struct cid *out);
+/* The same without a call. *why (malloc'd) has the whole message when it fails; base as in "cid-base", 0 for none. */
+int api_path_resolve(struct blocks *blocks, const char *path, struct wait *wait, char base,
+		     struct cid *out, char **why);
+int api_path_find(struct blocks *blocks, const char *path, struct wait *wait, char base, struct cid *out,
+		  char **why);
 
 #endif

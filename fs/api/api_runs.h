@@ -8,6 +8,7 @@
 extern const struct api_row api_id, api_swarm_connect, api_swarm_disconnect, api_swarm_peers, api_swarm_addrs, api_ping;
 extern const struct api_row api_routing_findprovs, api_routing_findpeer, api_routing_provide;
 extern const struct api_row api_bitswap_stat, api_bitswap_wantlist, api_bitswap_ledger, api_stats, api_log_level;
+extern const struct api_row api_version, api_repo_stat, api_block_stat, api_block_rm, api_pin_ls;
 extern const struct api_row api_mount, api_umount, api_mount_wait, api_mounts;
 extern const struct api_row api_provide_changed, api_shutdown, api_shutdown_idle;
 

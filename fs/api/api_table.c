@@ -3,6 +3,11 @@
 
 const struct api_row *const api_rows[] = {
 	&api_id,
+	&api_version,
+	&api_pin_ls,
+	&api_repo_stat,
+	&api_block_stat,
+	&api_block_rm,
 	&api_swarm_connect,
 	&api_swarm_disconnect,
 	&api_swarm_peers,

@@ -1,4 +1,4 @@
-/* block get, put, stat, rm: single blocks. */
+/* block get and put: single blocks. */
 #include "fs/cli.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
@@ -43,28 +43,6 @@ static int run_get(struct invocation *in)
 
 const struct command cmd_block_get = {
 	"block get", "CID", 1, 1, "write the bytes of a block to the output", NULL, NULL, run_get,
-};
-
-static int run_stat(struct invocation *in)
-{
-	struct block *block;
-	char text[CID_TEXT_MAX];
-	int code = get_block(in, in->argv[0], &block);
-
-	if (code)
-		return code;
-	cli_cid(in, &block->cid, text);
-	if (in->json)
-		cli_print_json(
-			json_pack("{s:s, s:I}", "Key", text, "Size", (json_int_t)block->data.len));
-	else
-		printf("Key: %s\nSize: %zu\n", text, block->data.len);
-	block_unref(block);
-	return code;
-}
-
-const struct command cmd_block_stat = {
-	"block stat", "CID", 1, 1, "show the size of a block", NULL, NULL, run_stat,
 };
 
 /* ---- put ---- */
@@ -145,92 +123,4 @@ static int run_put(struct invocation *in)
 const struct command cmd_block_put = {
 	"block put", "[FILE...]", 0,	   -1, "store a file, or the input, as one block",
 	NULL,	     put_options, run_put,
-};
-
-/* ---- rm ---- */
-
-static const struct option_spec rm_options[] = {
-	{ "force", 'f', OPTION_FLAG, NULL, "blocks that are not there are no error", NULL },
-	{ "quiet", 'q', OPTION_FLAG, NULL, "print nothing", NULL },
-	{ 0 },
-};
-
-struct pinned_by {
-	const struct cid *cid;
-};
-
-static int is_that(void *ctx, const struct cid *cid)
-{
-	const struct pinned_by *by = ctx;
-
-	return bytes_equal(cid_hash_bytes(by->cid), cid_hash_bytes(cid)) ? 1 : 0;
-}
-
-/* NULL, or why the block must stay. */
-static const char *kept_by(struct invocation *in, struct blocks *blocks, const struct cid *cid)
-{
-	struct pinned_by by = { cid };
-	struct pin pin;
-
-	if (pin_get(in->repo->db, cid, &pin) == 0)
-		return pin.kind == PIN_RECURSIVE ? "recursive" : "direct";
-	if (pin_each_indirect(in->repo->db, blocks, cli_wait_long(in), is_that, &by) == 1)
-		return "indirect";
-	return NULL;
-}
-
-/* Why the block stays; in Kubo's JSON too. */
-static int rm_failed(struct invocation *in, const char *cid, const char *why)
-{
-	if (in->json)
-		cli_print_json(json_pack("{s:s, s:s}", "Hash", cid, "Error", why));
-	return cli_fail(in, 0, "cannot remove %s: %s", cid, why);
-}
-
-static int rm_one(struct invocation *in, struct blocks *blocks, const char *arg)
-{
-	char text[CID_TEXT_MAX], why[64];
-	const char *kept;
-	struct cid cid;
-	int err, code = cli_cid_arg(in, arg, &cid);
-
-	if (code)
-		return code;
-	cli_cid(in, &cid, text);
-	kept = kept_by(in, blocks, &cid);
-	if (kept) {
-		snprintf(why, sizeof(why), "pinned: %s", kept);
-		return rm_failed(in, text, why);
-	}
-	err = store_delete(in->repo->store, cid_hash_bytes(&cid));
-	if (err == -ENOENT && cli_flag(in, "force"))
-		return EXIT_OK;
-	if (err)
-		return rm_failed(in, text, err_text(err));
-	if (in->json && !cli_flag(in, "quiet"))
-		cli_print_json(json_pack("{s:s}", "Hash", text));
-	else if (!cli_flag(in, "quiet"))
-		printf("removed %s\n", text);
-	return EXIT_OK;
-}
-
-static int run_rm(struct invocation *in)
-{
-	struct blocks blocks;
-	int failed = EXIT_OK, code = cli_need_repo(in);
-
-	if (code)
-		return code;
-	blocks_init(&blocks, in->repo->store, NULL);
-	for (int i = 0; i < in->argc; i++) {
-		code = rm_one(in, &blocks, in->argv[i]);
-		if (code)
-			failed = code;
-	}
-	blocks_release(&blocks);
-	return failed;
-}
-
-const struct command cmd_block_rm = {
-	"block rm", "CID...", 1, -1, "remove blocks that no pin keeps", NULL, rm_options, run_rm,
 };

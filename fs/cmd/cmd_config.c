@@ -64,26 +64,6 @@ const struct command cmd_init = {
 	run_init,
 };
 
-/* ---- version ---- */
-
-static const struct option_spec version_options[] = {
-	{ "number", 'n', OPTION_FLAG, NULL, "only the number", NULL },
-	{ 0 },
-};
-
-static int run_version(struct invocation *in)
-{
-	if (in->json)
-		cli_print_json(json_pack("{s:s}", "Version", CLI_VERSION));
-	else
-		printf("%s%s\n", cli_flag(in, "number") ? "" : "dagfs version ", CLI_VERSION);
-	return EXIT_OK;
-}
-
-const struct command cmd_version = {
-	"version", "", 0, 0, "show the version", NULL, version_options, run_version,
-};
-
 /* ---- config ---- */
 
 static const struct option_spec config_options[] = {

@@ -1,44 +1,22 @@
-/* pin add, update, rm, ls, verify. */
+/* pin add, update, rm, verify. */
 #include "fs/cli.h"
 
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 
 #include <errno.h>
-#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
-#include <sys/xattr.h>
 
-/* What an argument names: a CID, a path below one, or else a file in a mount, which tells its CID.
- */
+/* A CID, a path below one, or else a file in a mount. 0 or an exit code. */
 static int find(struct invocation *in, struct blocks *blocks, const char *path, struct cid *out)
 {
-	struct dag_path parsed;
-	const char *why;
-	char text[CID_TEXT_MAX], safe[512];
-	struct stat info;
-	struct statfs fs;
-	ssize_t len;
-	bool link;
+	char *why = NULL;
+	int err = api_path_find(blocks, path, cli_wait(in), in->cid_base, out, &why);
+	int code = err ? cli_fail_as(in, err, why) : EXIT_OK;
 
-	if (dag_path_parse(path, &parsed, &why) == 0 || lstat(path, &info))
-		return cli_resolve(in, blocks, path, out);
-	cli_safe(safe, sizeof(safe), path, strlen(path));
-	/* The kernel keeps user attributes of symlinks from everybody. */
-	link = S_ISLNK(info.st_mode);
-	len = lgetxattr(path, link ? "ipfs.cid" : "user.ipfs.cid", text, sizeof(text) - 1);
-	if (len < 0 && errno != ENODATA && errno != ENOTSUP)
-		return cli_fail(in, -errno, "cannot read the CID of '%s'", safe);
-	/* On other file systems anybody may have written such an attribute. */
-	if (len < 0 || (!link && (statfs(path, &fs) || fs.f_type != FUSE_SUPER_MAGIC)))
-		return cli_fail(in, 0, "'%s' is not in a dagfs mount", safe);
-	text[len] = '\0';
-	if (cid_from_text(out, text))
-		return cli_fail(in, 0, "'%s' tells no CID", safe);
-	return 0;
+	free(why);
+	return code;
 }
 
 /* done: texts of CIDs, for JSON; also what was done before a failure is told. */
@@ -241,151 +219,6 @@ static int run_rm(struct invocation *in)
 const struct command cmd_pin_rm = {
 	"pin rm", "PATH...",  1,      -1, "keep it no longer; `repo gc` makes room",
 	NULL,	  rm_options, run_rm,
-};
-
-/* ---- ls ---- */
-
-static const struct option_spec ls_options[] = {
-	{ "type", 't', OPTION_TEXT, "KIND", "direct, recursive, indirect or all", "all" },
-	{ "quiet", 'q', OPTION_FLAG, NULL, "only the CIDs", NULL },
-	{ "names", 'n', OPTION_FLAG, NULL, "names of pins too", NULL },
-	{ "stream", 's', OPTION_FLAG, NULL, "with --enc=json, one line a pin", NULL },
-	{ 0 },
-};
-
-struct list_ctx {
-	struct invocation *in;
-	bool keys; /* one JSON object of all of them, written as they come; else one line each */
-	size_t count;
-};
-
-static void print_pin(struct list_ctx *list, const struct cid *cid, const char *type,
-		      const char *name)
-{
-	struct invocation *in = list->in;
-	char text[CID_TEXT_MAX], safe[4 * PIN_NAME_MAX + 8];
-
-	cli_cid(in, cid, text);
-	if (list->keys) {
-		json_t *value = json_pack("{s:s, s:o}", "Type", type, "Name", cli_json_text(name, strlen(name)));
-
-		printf("%s\"%s\":", list->count++ ? "," : "{\"Keys\":{", text);
-		json_dumpf(value, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
-		json_decref(value);
-	} else if (in->json) {
-		cli_print_json(
-			json_pack("{s:s, s:s, s:o}", "Cid", text, "Type", type, "Name", cli_json_text(name, strlen(name))));
-	} else if (cli_flag(in, "quiet")) {
-		puts(text);
-	} else if (cli_flag(in, "names") && *name) {
-		printf("%s %s %s\n", text, type, cli_safe(safe, sizeof(safe), name, strlen(name)));
-	} else {
-		printf("%s %s\n", text, type);
-	}
-}
-
-static const char *type_of(const struct pin *pin)
-{
-	return pin->kind == PIN_RECURSIVE && !pin->direct ? "recursive" : "direct";
-}
-
-/* Others are not acknowledged: `pin add` was interrupted. */
-static bool is_pinned(const struct pin *pin)
-{
-	return pin->state == PIN_DONE || pin->direct;
-}
-
-static bool wanted_type(struct invocation *in, const char *type)
-{
-	const char *want = cli_text(in, "type");
-
-	return strcmp(want, "all") == 0 || strcmp(want, type) == 0;
-}
-
-static int list_pin(void *ctx, const struct pin *pin)
-{
-	struct list_ctx *list = ctx;
-
-	if (is_pinned(pin) && wanted_type(list->in, type_of(pin)))
-		print_pin(list, &pin->cid, type_of(pin), pin->name);
-	return cli_interrupted() ? -EINTR : 0;
-}
-
-static int list_indirect(void *ctx, const struct cid *cid)
-{
-	print_pin(ctx, cid, "indirect", "");
-	return cli_interrupted() ? -EINTR : 0;
-}
-
-static int same_hash(void *ctx, const struct cid *cid)
-{
-	return bytes_equal(cid_hash_bytes(ctx), cid_hash_bytes(cid)) ? 1 : 0;
-}
-
-/* The pin, if any, of one CID that was asked for. */
-static int list_given(struct list_ctx *list, struct blocks *blocks, const char *path)
-{
-	struct invocation *in = list->in;
-	char text[CID_TEXT_MAX];
-	struct pin pin;
-	struct cid cid;
-	int code = find(in, blocks, path, &cid);
-
-	if (code)
-		return code;
-	if (pin_get(in->repo->db, &cid, &pin) == 0 && is_pinned(&pin) &&
-	    wanted_type(in, type_of(&pin))) {
-		print_pin(list, &cid, type_of(&pin), pin.name);
-		return EXIT_OK;
-	}
-	if (wanted_type(in, "indirect") &&
-	    pin_each_indirect(in->repo->db, blocks, cli_wait_long(in), same_hash, &cid) == 1) {
-		print_pin(list, &cid, "indirect", "");
-		return EXIT_OK;
-	}
-	return cli_fail(in, 0, "path '%s' is not pinned", cli_cid(in, &cid, text));
-}
-
-static int list_all(struct list_ctx *list, struct blocks *blocks)
-{
-	struct invocation *in = list->in;
-	int err = pin_each(in->repo->db, list_pin, list);
-
-	if (!err && wanted_type(in, "indirect"))
-		err = pin_each_indirect(in->repo->db, blocks, cli_wait_long(in), list_indirect,
-					list);
-	return err ? cli_fail(in, err, "cannot list the pins") : EXIT_OK;
-}
-
-static int run_ls(struct invocation *in)
-{
-	static const char kinds[] = " all direct recursive indirect ";
-	struct list_ctx list = { .in = in };
-	const char *at = strstr(kinds, cli_text(in, "type"));
-	size_t len = strlen(cli_text(in, "type"));
-	struct blocks blocks;
-	int code;
-
-	if (!len || !at || at[-1] != ' ' || at[len] != ' ')
-		return cli_usage(in, "--type must be all, direct, recursive or indirect");
-	code = cli_need_repo(in);
-	if (code)
-		return code;
-	list.keys = in->json && !cli_flag(in, "stream");
-	blocks_init(&blocks, in->repo->store, NULL);
-	if (!in->argc)
-		code = list_all(&list, &blocks);
-	for (int i = 0; i < in->argc && !code; i++)
-		code = list_given(&list, &blocks, in->argv[i]);
-	blocks_release(&blocks);
-	/* After a failure it stays cut off: nobody may take it for all of them. */
-	if (!code && list.keys)
-		puts(list.count ? "}}" : "{\"Keys\":{}}");
-	return code;
-}
-
-const struct command cmd_pin_ls = {
-	"pin ls", "[PATH...]", 0, -1, "show what is pinned", NULL, ls_options, run_ls,
 };
 
 /* ---- verify ---- */

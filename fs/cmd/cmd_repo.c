@@ -1,4 +1,4 @@
-/* repo stat, verify and gc: the store as a whole. */
+/* repo verify and gc: the store as a whole. */
 #include "dag/dag.h"
 #include "fs/cli.h"
 
@@ -10,67 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* ---- stat ---- */
-
-static const struct option_spec stat_options[] = {
-	{ "size-only", 's', OPTION_FLAG, NULL, "only RepoSize and StorageMax", NULL },
-	{ "human", 'H', OPTION_FLAG, NULL, "sizes for people", NULL },
-	{ 0 },
-};
-
-static void print_size(struct invocation *in, const char *name, uint64_t bytes)
-{
-	char text[32];
-
-	if (cli_flag(in, "human"))
-		printf("%-11s %s\n", name, progress_size(bytes, text));
-	else
-		printf("%-11s %" PRIu64 "\n", name, bytes);
-}
-
-static int run_stat(struct invocation *in)
-{
-	struct store_stat stat;
-	char path[PATH_MAX];
-	int err, code = cli_need_repo(in);
-
-	if (code)
-		return code;
-	err = store_stat(in->repo->store, &stat);
-	if (err)
-		return cli_fail(in, err, "cannot look into the store");
-	if (in->json) {
-		cli_print_json(json_pack("{s:I, s:I, s:I, s:o, s:o, s:I, s:I}", "RepoSize",
-					 (json_int_t)stat.disk_bytes, "StorageMax",
-					 (json_int_t)stat.quota_bytes, "NumObjects",
-					 (json_int_t)stat.blocks, "RepoPath",
-					 cli_json_text(in->repo_path, strlen(in->repo_path)),
-					 "Version", json_sprintf("dagfs-repo@%u", stat.version),
-					 "KeptSize", (json_int_t)stat.kept_disk_bytes, "CacheSize",
-					 (json_int_t)stat.cache_disk_bytes));
-		return EXIT_OK;
-	}
-	if (!cli_flag(in, "size-only"))
-		printf("%-11s %" PRIu64 "\n", "NumObjects:", stat.blocks);
-	print_size(in, "RepoSize:", stat.disk_bytes);
-	print_size(in, "StorageMax:", stat.quota_bytes);
-	if (!cli_flag(in, "size-only"))
-		printf("%-11s %s\n%-11s dagfs-repo@%u\n", "RepoPath:",
-		       cli_safe(path, sizeof(path), in->repo_path, strlen(in->repo_path)), "Version:",
-		       stat.version);
-	if (!cli_flag(in, "size-only")) {
-		print_size(in, "KeptSize:", stat.kept_disk_bytes);
-		print_size(in, "CacheSize:", stat.cache_disk_bytes);
-	}
-	return EXIT_OK;
-}
-
-const struct command cmd_repo_stat = {
-	"repo stat",  "",	0, 0, "how much is stored", "KeptSize is what was added or pinned, CacheSize what was fetched by reading;\n"
-	"StorageMax limits that, 0: no limit.",
-	stat_options, run_stat,
-};
 
 /* ---- verify ---- */
 

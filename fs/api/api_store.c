@@ -1,0 +1,378 @@
+/* version, repo stat, block stat and rm, pin ls and rm: what is asked of the repository alone. */
+#include "fs/api/api_runs.h"
+
+#include "fs/cli_text.h"
+#include "fs/repo.h"
+#include "net/base/err.h"
+#include "net/base/wait.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <string.h>
+
+static struct repo *repo_of(const struct api_call *call)
+{
+	return ((struct api_host *)call->host)->repo;
+}
+
+static const char *member(const json_t *value, const char *name)
+{
+	const char *text = json_string_value(json_object_get(value, name));
+
+	return text ? text : "";
+}
+
+static json_int_t number(const json_t *value, const char *name)
+{
+	return json_integer_value(json_object_get(value, name));
+}
+
+/* ---- version ---- */
+
+static const struct option_spec version_options[] = {
+	{ "number", 'n', OPTION_FLAG, NULL, "only the number", NULL },
+	{ 0 },
+};
+
+static void run_version(struct api_call *call)
+{
+	api_item(call, json_pack("{s:s}", "Version", CLI_VERSION));
+	api_end(call, 0, NULL);
+}
+
+static void version_text(FILE *out, const json_t *args, const json_t *item)
+{
+	fprintf(out, "%s%s\n", api_flag(args, "number") ? "" : "dagfs version ", member(item, "Version"));
+}
+
+const struct api_row api_version = {
+	.command = { "version", "", 0, 0, "show the version", NULL, version_options, NULL },
+	.flags = API_BARE,
+	.text = version_text,
+	.run = run_version,
+};
+
+/* ---- repo stat ---- */
+
+static const struct option_spec repo_stat_options[] = {
+	{ "size-only", 's', OPTION_FLAG, NULL, "only RepoSize and StorageMax", NULL },
+	{ "human", 'H', OPTION_FLAG, NULL, "sizes for people", NULL },
+	{ 0 },
+};
+
+static void run_repo_stat(struct api_call *call)
+{
+	struct repo *repo = repo_of(call);
+	struct store_stat stat;
+	int err = store_stat(repo->store, &stat);
+
+	if (err) {
+		api_fail(call, err, "cannot look into the store");
+		return;
+	}
+	api_item(call, json_pack("{s:I, s:I, s:I, s:o, s:o, s:I, s:I}", "RepoSize",
+				 (json_int_t)stat.disk_bytes, "StorageMax", (json_int_t)stat.quota_bytes,
+				 "NumObjects", (json_int_t)stat.blocks, "RepoPath",
+				 json_string_nocheck(repo->path), "Version",
+				 json_sprintf("dagfs-repo@%u", stat.version), "KeptSize",
+				 (json_int_t)stat.kept_disk_bytes, "CacheSize",
+				 (json_int_t)stat.cache_disk_bytes));
+	api_end(call, 0, NULL);
+}
+
+static void print_size(FILE *out, const json_t *args, const json_t *item, const char *name)
+{
+	uint64_t bytes = (uint64_t)number(item, name);
+	char label[32], text[32];
+
+	snprintf(label, sizeof(label), "%s:", name);
+	if (api_flag(args, "human"))
+		fprintf(out, "%-11s %s\n", label, progress_size(bytes, text));
+	else
+		fprintf(out, "%-11s %" PRIu64 "\n", label, bytes);
+}
+
+static void repo_stat_text(FILE *out, const json_t *args, const json_t *item)
+{
+	const char *path = member(item, "RepoPath");
+	bool all = !api_flag(args, "size-only");
+	char safe[PATH_MAX];
+
+	if (all)
+		fprintf(out, "%-11s %" JSON_INTEGER_FORMAT "\n", "NumObjects:", number(item, "NumObjects"));
+	print_size(out, args, item, "RepoSize");
+	print_size(out, args, item, "StorageMax");
+	if (!all)
+		return;
+	fprintf(out, "%-11s %s\n%-11s %s\n", "RepoPath:", cli_safe(safe, sizeof(safe), path, strlen(path)),
+		"Version:", member(item, "Version"));
+	print_size(out, args, item, "KeptSize");
+	print_size(out, args, item, "CacheSize");
+}
+
+const struct api_row api_repo_stat = {
+	.command = { "repo stat", "", 0, 0, "how much is stored",
+		     "KeptSize is what was added or pinned, CacheSize what was fetched by reading;\n"
+		     "StorageMax limits that, 0: no limit.",
+		     repo_stat_options, NULL },
+	.text = repo_stat_text,
+	.run = run_repo_stat,
+};
+
+/* ---- block stat ---- */
+
+static void run_block_stat(struct api_call *call)
+{
+	char text[CID_TEXT_MAX];
+	struct blocks blocks;
+	struct block *block;
+	struct cid cid;
+	int err;
+
+	api_blocks(call, true, &blocks);
+	if (api_resolve(call, &blocks, api_word(call->args, 0), &cid)) {
+		blocks_release(&blocks);
+		return;
+	}
+	err = blocks_get(&blocks, &cid, api_wait(call), &block);
+	blocks_release(&blocks);
+	if (err) {
+		api_fail(call, err, "cannot get %s", api_cid_text(call->args, &cid, text));
+		return;
+	}
+	api_item(call, json_pack("{s:s, s:I}", "Key", api_cid_text(call->args, &block->cid, text), "Size",
+				 (json_int_t)block->data.len));
+	block_unref(block);
+	api_end(call, 0, NULL);
+}
+
+static void block_stat_text(FILE *out, const json_t *args, const json_t *item)
+{
+	(void)args;
+	fprintf(out, "Key: %s\nSize: %" JSON_INTEGER_FORMAT "\n", member(item, "Key"), number(item, "Size"));
+}
+
+const struct api_row api_block_stat = {
+	.command = { "block stat", "CID", 1, 1, "show the size of a block", NULL, NULL, NULL },
+	.text = block_stat_text,
+	.run = run_block_stat,
+};
+
+/* ---- block rm ---- */
+
+static const struct option_spec block_rm_options[] = {
+	{ "force", 'f', OPTION_FLAG, NULL, "blocks that are not there are no error", NULL },
+	{ "quiet", 'q', OPTION_FLAG, NULL, "print nothing", NULL },
+	{ 0 },
+};
+
+static int same_hash(void *ctx, const struct cid *cid)
+{
+	return bytes_equal(cid_hash_bytes(ctx), cid_hash_bytes(cid)) ? 1 : 0;
+}
+
+/* NULL, or why the block must stay. */
+static const char *kept_by(struct api_call *call, struct blocks *blocks, struct cid *cid)
+{
+	struct db *db = repo_of(call)->db;
+	struct pin pin;
+
+	if (pin_get(db, cid, &pin) == 0)
+		return pin.kind == PIN_RECURSIVE ? "pinned: recursive" : "pinned: direct";
+	if (pin_each_indirect(db, blocks, api_wait_long(call), same_hash, cid) == 1)
+		return "pinned: indirect";
+	return NULL;
+}
+
+/* Was it removed, or not there and no error? Tells of it. */
+static bool block_rm(struct api_call *call, struct blocks *blocks, const char *word)
+{
+	char text[CID_TEXT_MAX];
+	const char *why;
+	struct cid cid;
+	int err = 0;
+
+	if (cid_from_text(&cid, strncmp(word, "/ipfs/", 6) ? word : word + 6)) {
+		api_trouble(call, NULL, "'%s' is not a CID", cli_safe(text, sizeof(text), word, strlen(word)));
+		return false;
+	}
+	why = kept_by(call, blocks, &cid);
+	if (!why)
+		err = store_delete(repo_of(call)->store, cid_hash_bytes(&cid));
+	if (err == -ENOENT && api_flag(call->args, "force"))
+		return true;
+	why = err ? err_text(err) : why;
+	api_cid_text(call->args, &cid, text);
+	if (why) {
+		api_item(call, json_pack("{s:s, s:s}", "Hash", text, "Error", why));
+		api_trouble(call, NULL, "cannot remove %s: %s", text, why);
+	} else if (!api_flag(call->args, "quiet")) {
+		api_item(call, json_pack("{s:s}", "Hash", text));
+	}
+	return !why;
+}
+
+static void run_block_rm(struct api_call *call)
+{
+	struct blocks blocks;
+	bool failed = false;
+
+	api_blocks(call, false, &blocks);
+	for (size_t i = 0; i < api_word_count(call->args); i++)
+		failed |= !block_rm(call, &blocks, api_word(call->args, i));
+	blocks_release(&blocks);
+	api_end(call, failed ? API_SOME_FAILED : 0, "not all blocks could be removed");
+}
+
+/* What failed is told as a trouble. */
+static void block_rm_text(FILE *out, const json_t *args, const json_t *item)
+{
+	(void)args;
+	if (!json_object_get(item, "Error"))
+		fprintf(out, "removed %s\n", member(item, "Hash"));
+}
+
+const struct api_row api_block_rm = {
+	.command = { "block rm", "CID...", 1, -1, "remove blocks that no pin keeps", NULL, block_rm_options,
+		     NULL },
+	.text = block_rm_text,
+	.run = run_block_rm,
+};
+
+/* ---- pin ls ---- */
+
+static const struct option_spec pin_ls_options[] = {
+	{ "type", 't', OPTION_TEXT, "KIND", "direct, recursive, indirect or all", "all" },
+	{ "quiet", 'q', OPTION_FLAG, NULL, "only the CIDs", NULL },
+	{ "names", 'n', OPTION_FLAG, NULL, "names of pins too", NULL },
+	{ "stream", 's', OPTION_FLAG, NULL, "with --enc=json, one line a pin", NULL },
+	{ 0 },
+};
+
+static const char *check_pin_ls(const json_t *args)
+{
+	static const char *const types[] = { "all", "direct", "recursive", "indirect" };
+
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		if (strcmp(api_text(args, "type"), types[i]) == 0)
+			return NULL;
+	return "--type must be all, direct, recursive or indirect";
+}
+
+static void pin_item(struct api_call *call, const struct cid *cid, const char *type, const char *name)
+{
+	char text[CID_TEXT_MAX];
+
+	api_item(call, json_pack("{s:s, s:s, s:o}", "Cid", api_cid_text(call->args, cid, text), "Type", type,
+				 "Name", json_string_nocheck(name)));
+}
+
+static const char *type_of(const struct pin *pin)
+{
+	return pin->kind == PIN_RECURSIVE && !pin->direct ? "recursive" : "direct";
+}
+
+/* Others are not acknowledged: `pin add` was interrupted. */
+static bool is_pinned(const struct pin *pin)
+{
+	return pin->state == PIN_DONE || pin->direct;
+}
+
+static bool wanted_type(const struct api_call *call, const char *type)
+{
+	const char *want = api_text(call->args, "type");
+
+	return strcmp(want, "all") == 0 || strcmp(want, type) == 0;
+}
+
+static int list_pin(void *ctx, const struct pin *pin)
+{
+	struct api_call *call = ctx;
+
+	if (is_pinned(pin) && wanted_type(call, type_of(pin)))
+		pin_item(call, &pin->cid, type_of(pin), pin->name);
+	return wait_check(call->waited);
+}
+
+static int list_indirect(void *ctx, const struct cid *cid)
+{
+	struct api_call *call = ctx;
+
+	pin_item(call, cid, "indirect", "");
+	return wait_check(call->waited);
+}
+
+static void list_all(struct api_call *call, struct blocks *blocks)
+{
+	struct wait *wait = api_wait_long(call);
+	struct db *db = repo_of(call)->db;
+	int err = pin_each(db, list_pin, call);
+
+	if (!err && wanted_type(call, "indirect"))
+		err = pin_each_indirect(db, blocks, wait, list_indirect, call);
+	if (err)
+		api_fail(call, err, "cannot list the pins");
+	else
+		api_end(call, 0, NULL);
+}
+
+/* The pin of one CID that was asked for; false after the end of the call. */
+static bool list_given(struct api_call *call, struct blocks *blocks, const char *path)
+{
+	struct db *db = repo_of(call)->db;
+	char text[CID_TEXT_MAX];
+	struct pin pin;
+	struct cid cid;
+
+	if (api_find(call, blocks, path, &cid))
+		return false;
+	if (pin_get(db, &cid, &pin) == 0 && is_pinned(&pin) && wanted_type(call, type_of(&pin))) {
+		pin_item(call, &cid, type_of(&pin), pin.name);
+		return true;
+	}
+	if (wanted_type(call, "indirect") &&
+	    pin_each_indirect(db, blocks, api_wait_long(call), same_hash, &cid) == 1) {
+		pin_item(call, &cid, "indirect", "");
+		return true;
+	}
+	api_refuse(call, -ENOENT, "path '%s' is not pinned", api_cid_text(call->args, &cid, text));
+	return false;
+}
+
+static void run_pin_ls(struct api_call *call)
+{
+	size_t count = api_word_count(call->args), i = 0;
+	struct blocks blocks;
+
+	api_blocks(call, false, &blocks);
+	while (i < count && list_given(call, &blocks, api_word(call->args, i)))
+		i++;
+	if (!count)
+		list_all(call, &blocks);
+	else if (i == count)
+		api_end(call, 0, NULL);
+	blocks_release(&blocks);
+}
+
+static void pin_ls_text(FILE *out, const json_t *args, const json_t *item)
+{
+	const char *cid = member(item, "Cid"), *type = member(item, "Type"), *name = member(item, "Name");
+	char safe[4 * PIN_NAME_MAX + 8];
+
+	if (api_flag(args, "quiet"))
+		fprintf(out, "%s\n", cid);
+	else if (api_flag(args, "names") && *name)
+		fprintf(out, "%s %s %s\n", cid, type, cli_safe(safe, sizeof(safe), name, strlen(name)));
+	else
+		fprintf(out, "%s %s\n", cid, type);
+}
+
+const struct api_row api_pin_ls = {
+	.command = { "pin ls", "[PATH...]", 0, -1, "show what is pinned", NULL, pin_ls_options, NULL },
+	.check = check_pin_ls,
+	.head = "{\"Keys\":{",
+	.tail = "}}",
+	.key = "Cid",
+	.text = pin_ls_text,
+	.run = run_pin_ls,
+};

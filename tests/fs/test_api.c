@@ -1,0 +1,361 @@
+/* The table of calls, its arguments, and a face of its own: rows run in this process, and what they yield is what the
+ * program prints as JSON. */
+#include "fs/cli.h"
+#include "fs/repo.h"
+#include "net/base/alloc.h"
+#include "net/base/wait.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* ---- the table ---- */
+
+static void every_row_can_run_and_be_found(void **state)
+{
+	(void)state;
+	for (const struct api_row *const *at = api_rows; *at; at++) {
+		char *path = xstrdup((*at)->command.name), *blank;
+
+		assert_true((*at)->run || (*at)->run_daemon);
+		assert_null((*at)->command.run);
+		assert_true(!(*at)->head == !(*at)->tail);
+		assert_ptr_equal(api_row((*at)->command.name), *at);
+		while ((blank = strchr(path, ' ')))
+			*blank = '/';
+		assert_ptr_equal(api_row(path), *at);
+		free(path);
+	}
+	assert_null(api_row("swarm"));
+	assert_null(api_row("swarm peers x"));
+	assert_null(api_row(""));
+}
+
+static int check(const char *name, const char *args, const char *want)
+{
+	json_t *given = json_loads(args, 0, NULL);
+	char *why;
+	int err = api_check(api_row(name), given, &why);
+
+	if (want)
+		assert_string_equal(why, want);
+	else
+		assert_null(why);
+	free(why);
+	json_decref(given);
+	return err;
+}
+
+static void arguments_are_checked_and_filled_in(void **state)
+{
+	json_t *args = json_pack("{s:[s]}", "arg", "12D3KooWRw8bXmn2pJNp3qpUSFv9E6h4zRVHds1ehidR57M22pcF");
+	char *why;
+
+	(void)state;
+	assert_int_equal(api_check(api_row("ping"), args, &why), 0);
+	assert_int_equal(api_int(args, "count"), 10);
+	assert_int_equal(api_int(args, "timeout"), 30000);
+	json_decref(args);
+	assert_int_equal(check("ping", "{}", "too few arguments: ping PEER"), -EINVAL);
+	assert_int_equal(check("ping", "{\"arg\":[\"frob\"]}", "'frob' is not a peer's id"), -EBADMSG);
+	assert_int_equal(check("ping", "{\"arg\":[\"frob\"],\"count\":0}", "--count must be 1 or more"), -EINVAL);
+	assert_int_equal(check("ping", "{\"arg\":\"frob\"}", "arguments must be texts"), -EINVAL);
+	assert_int_equal(check("ping", "{\"arg\":[\"x\",\"y\"]}", "too many arguments: ping PEER"), -EINVAL);
+	assert_int_equal(check("routing findprovs", "{\"arg\":[\"b\\u001b[1m\"]}", "'b\\x1b[1m' is not a CID"), -EBADMSG);
+	assert_int_equal(check("pin/ls", "{\"type\":\"frob\"}",
+			       "--type must be all, direct, recursive or indirect"),
+			 -EINVAL);
+	assert_int_equal(check("pin/ls", "{\"type\":1}", "option 'type' is of another type"), -EINVAL);
+	assert_int_equal(check("pin/ls", "{\"frob\":1}", "there is no option 'frob'"), -EINVAL);
+	assert_int_equal(check("pin/ls", "{\"quiet\":true,\"cid-base\":\"z\"}", NULL), 0);
+}
+
+static void texts_become_values_of_their_kind(void **state)
+{
+	static const struct option_spec flag = { .name = "f", .kind = OPTION_FLAG };
+	static const struct option_spec number = { .name = "n", .kind = OPTION_INT };
+	static const struct option_spec size = { .name = "s", .kind = OPTION_SIZE };
+	static const struct option_spec time = { .name = "t", .kind = OPTION_DURATION };
+	json_t *value;
+
+	(void)state;
+	value = api_value(&flag, "true");
+	assert_true(json_is_true(value));
+	assert_null(api_value(&flag, "yes"));
+	value = api_value(&number, "-7");
+	assert_int_equal(json_integer_value(value), -7);
+	json_decref(value);
+	assert_null(api_value(&number, "7x"));
+	assert_null(api_value(&number, ""));
+	assert_null(api_value(&number, "99999999999999999999"));
+	value = api_value(&size, "2KiB");
+	assert_int_equal(json_integer_value(value), 2048);
+	json_decref(value);
+	value = api_value(&time, "1m");
+	assert_int_equal(json_integer_value(value), 60000);
+	json_decref(value);
+	assert_null(api_value(&time, "soon"));
+}
+
+/* ---- a face of the tests ---- */
+
+struct face {
+	char dir[64];
+	char *path;
+	struct wait wait;
+	struct api_host host;
+	struct api_call call;
+	json_t *items;
+	unsigned troubles, ends;
+	int err;
+	char message[256];
+};
+
+static void on_item(struct api_call *call, json_t *item)
+{
+	json_array_append(container_of(call, struct face, call)->items, item);
+}
+
+static void on_trouble(struct api_call *call, const char *message, const json_t *details)
+{
+	struct face *face = container_of(call, struct face, call);
+
+	(void)details;
+	snprintf(face->message, sizeof(face->message), "%s", message);
+	face->troubles++;
+}
+
+static void on_end(struct api_call *call, int err, const char *message)
+{
+	struct face *face = container_of(call, struct face, call);
+
+	face->ends++;
+	face->err = err;
+	if (err && err != API_SOME_FAILED)
+		snprintf(face->message, sizeof(face->message), "%s", message);
+}
+
+static const struct api_sink sink = { on_item, on_trouble, on_end };
+
+static struct wait *begin_wait(struct api_host *host, uint64_t timeout_ms)
+{
+	struct face *face = container_of(host, struct face, host);
+
+	wait_start(&face->wait, timeout_ms);
+	return &face->wait;
+}
+
+/* Runs a call to its end: its error. args is taken. */
+static int run(struct face *face, const char *name, json_t *args)
+{
+	char *why;
+
+	json_array_clear(face->items);
+	face->troubles = face->ends = 0;
+	face->call = (struct api_call){ .row = api_row(name), .args = args, .host = &face->host, .sink = &sink };
+	assert_int_equal(api_check(face->call.row, args, &why), 0);
+	api_run(&face->call, false);
+	assert_int_equal(face->ends, 1);
+	json_decref(args);
+	return face->err;
+}
+
+/* What the command line prints for these words, parsed; each line one value. */
+static json_t *printed(struct face *face, const char *words)
+{
+	char file[96], text[32768], *line, *rest = NULL, *argv[16], *owned[16];
+	char *copy = xstrdup(words);
+	int argc = 0, saved = dup(STDOUT_FILENO);
+	json_t *lines = json_array();
+	FILE *out;
+
+	snprintf(file, sizeof(file), "%s/out", face->dir);
+	argv[argc++] = xasprintf("--repo=%s", face->path);
+	argv[argc++] = xstrdup("--enc=json");
+	for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
+		argv[argc++] = xstrdup(word);
+	memcpy(owned, argv, sizeof(argv));
+	fflush(stdout);
+	assert_non_null(freopen(file, "w+", stdout));
+	cli_run(argc, argv);
+	fflush(stdout);
+	dup2(saved, STDOUT_FILENO);
+	close(saved);
+	out = fopen(file, "r");
+	text[fread(text, 1, sizeof(text) - 1, out)] = '\0';
+	fclose(out);
+	unlink(file);
+	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+		json_array_append_new(lines, json_loads(line, 0, NULL));
+	for (int i = 0; i < argc; i++)
+		free(owned[i]);
+	free(copy);
+	return lines;
+}
+
+static struct cid store_text(struct repo *repo, const char *text)
+{
+	struct block *block;
+	struct cid cid;
+	struct buf data = { 0 };
+
+	buf_add_str(&data, text);
+	assert_int_equal(cid_of_data(&cid, 1, CODEC_RAW, HASH_SHA2_256, buf_bytes(&data)), 0);
+	block = block_take(&cid, &data);
+	assert_int_equal(store_put(repo->store, block, STORE_KEEP | STORE_WAIT, NULL, NULL), 0);
+	block_unref(block);
+	return cid;
+}
+
+static void open_repo(struct face *face)
+{
+	char *why = NULL;
+
+	assert_int_equal(repo_open(face->path, &face->host.repo, &why), 0);
+}
+
+/* One process opens a repository once: the program's own face has it meanwhile. */
+static void assert_same_as_program(struct face *face, const char *words, json_t *want)
+{
+	json_t *got;
+
+	repo_close(face->host.repo);
+	got = printed(face, words);
+	open_repo(face);
+	if (!json_equal(got, want))
+		fail_msg("%s: %s, not %s", words, json_dumps(got, 0), json_dumps(want, 0));
+	json_decref(got);
+	json_decref(want);
+}
+
+static int setup(void **state)
+{
+	struct face *face = xnew(struct face);
+	char *why = NULL;
+
+	snprintf(face->dir, sizeof(face->dir), "/tmp/dagfs-test-api.XXXXXX");
+	if (!mkdtemp(face->dir))
+		return -1;
+	face->path = xasprintf("%s/repo", face->dir);
+	face->items = json_array();
+	face->host.wait = begin_wait;
+	if (wait_init(&face->wait) || repo_init(face->path, "test", &why))
+		return -1;
+	open_repo(face);
+	*state = face;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct face *face = *state;
+	char *remove;
+
+	repo_close(face->host.repo);
+	remove = xasprintf("rm -rf %s", face->dir);
+	assert_int_equal(system(remove), 0);
+	free(remove);
+	wait_release(&face->wait);
+	json_decref(face->items);
+	free(face->path);
+	free(face);
+	return 0;
+}
+
+static void items_are_what_the_command_line_prints(void **state)
+{
+	static const char *const alike[] = { "version", "id", "repo stat" };
+	struct face *face = *state;
+	struct cid cid = store_text(face->host.repo, "hello");
+	char text[CID_TEXT_MAX], words[CID_TEXT_MAX + 32];
+
+	for (size_t i = 0; i < ARRAY_LEN(alike); i++) {
+		assert_int_equal(run(face, alike[i], json_object()), 0);
+		assert_int_equal(json_array_size(face->items), 1);
+		assert_same_as_program(face, alike[i], json_copy(face->items));
+	}
+	cid_text(&cid, text);
+	assert_int_equal(run(face, "block/stat", json_pack("{s:[s]}", "arg", text)), 0);
+	snprintf(words, sizeof(words), "block stat %s", text);
+	assert_same_as_program(face, words, json_copy(face->items));
+	snprintf(words, sizeof(words), "--cid-base=base58btc block stat %s", text);
+	assert_int_equal(run(face, "block stat", json_pack("{s:[s], s:s}", "arg", text, "cid-base", "z")), 0);
+	assert_same_as_program(face, words, json_copy(face->items));
+}
+
+static void items_of_a_list_become_one_object(void **state)
+{
+	struct face *face = *state;
+	struct cid cid = store_text(face->host.repo, "pinned");
+	char text[CID_TEXT_MAX];
+	struct blocks blocks;
+
+	assert_int_equal(run(face, "pin ls", json_object()), 0);
+	assert_int_equal(json_array_size(face->items), 0);
+	assert_same_as_program(face, "pin ls", json_pack("[{s:{}}]", "Keys"));
+	api_blocks(&face->call, false, &blocks);
+	assert_int_equal(pin_add(face->host.repo->db, &blocks, &cid, PIN_RECURSIVE, "name",
+				 begin_wait(&face->host, 0), 0, NULL, NULL),
+			 0);
+	blocks_release(&blocks);
+	assert_int_equal(run(face, "pin ls", json_pack("{s:b}", "stream", 1)), 0);
+	assert_int_equal(json_array_size(face->items), 1);
+	assert_same_as_program(face, "pin ls --stream", json_copy(face->items));
+	assert_same_as_program(face, "pin ls",
+			       json_pack("[{s:{s:{s:s, s:s}}}]", "Keys", cid_text(&cid, text), "Type",
+					 "recursive", "Name", "name"));
+}
+
+static void some_may_fail_and_the_call_goes_on(void **state)
+{
+	struct face *face = *state;
+	struct cid cid = store_text(face->host.repo, "removed");
+	char text[CID_TEXT_MAX];
+
+	cid_text(&cid, text);
+	assert_int_equal(run(face, "block rm", json_pack("{s:[s, s]}", "arg", "frob", text)), API_SOME_FAILED);
+	assert_int_equal(face->troubles, 1);
+	assert_string_equal(face->message, "'frob' is not a CID");
+	assert_int_equal(json_array_size(face->items), 1);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(face->items, 0), "Hash")), text);
+	assert_false(store_has(face->host.repo->store, cid_hash_bytes(&cid)));
+}
+
+static void failed_calls_tell_why(void **state)
+{
+	static const char peer[] = "12D3KooWRw8bXmn2pJNp3qpUSFv9E6h4zRVHds1ehidR57M22pcF";
+	static const char absent[] = "bafkreihy2hxszqmnqfrh3grrteznw2bhyvyj55j4jajqxhuky5ioqwe4ny";
+	struct face *face = *state;
+
+	assert_int_equal(run(face, "id", json_pack("{s:[s]}", "arg", peer)), -ENOLINK);
+	assert_int_equal(run(face, "block stat", json_pack("{s:[s]}", "arg", absent)), -EHOSTUNREACH);
+	assert_non_null(strstr(face->message, absent));
+	assert_int_equal(run(face, "pin ls", json_pack("{s:[s]}", "arg", absent)), -ENOENT);
+	assert_non_null(strstr(face->message, "is not pinned"));
+	/* a face of others does not let them ask about files here */
+	assert_int_equal(run(face, "pin ls", json_pack("{s:[s]}", "arg", "/etc/passwd")), -EINVAL);
+	assert_null(strstr(face->message, "mount"));
+	face->host.own_files = true;
+	assert_int_equal(run(face, "pin ls", json_pack("{s:[s]}", "arg", "/etc/passwd")), -EINVAL);
+	assert_string_equal(face->message, "'/etc/passwd' is not in a dagfs mount");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_row_can_run_and_be_found),
+		cmocka_unit_test(arguments_are_checked_and_filled_in),
+		cmocka_unit_test(texts_become_values_of_their_kind),
+		cmocka_unit_test_setup_teardown(items_are_what_the_command_line_prints, setup, teardown),
+		cmocka_unit_test_setup_teardown(items_of_a_list_become_one_object, setup, teardown),
+		cmocka_unit_test_setup_teardown(some_may_fail_and_the_call_goes_on, setup, teardown),
+		cmocka_unit_test_setup_teardown(failed_calls_tell_why, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
