@@ -25,7 +25,7 @@ struct marks {
 struct sweep {
 	struct store *store;
 	struct wait *wait;
-	const struct dag_sweep_fns *fns;
+	sweep_gone_fn *gone;
 	void *ctx;
 	struct marks marks;
 	struct buf stack; /* CIDs to look at, each before its length */
@@ -117,13 +117,13 @@ static int pop(struct sweep *sweep, struct cid *cid)
 	return cid_from_bytes(cid, bytes_of(stack->at + stack->len, len));
 }
 
-static int push_pin(void *ctx, const struct pin *pin)
+static int add_root(void *ctx, const struct cid *cid, bool recursive)
 {
 	struct sweep *sweep = ctx;
 
-	if (pin->kind == PIN_RECURSIVE)
-		return push(sweep, &pin->cid);
-	marks_add(&sweep->marks, cid_hash_bytes(&pin->cid), 0);
+	if (recursive)
+		return push(sweep, cid);
+	marks_add(&sweep->marks, cid_hash_bytes(cid), 0);
 	return 0;
 }
 
@@ -142,10 +142,12 @@ static int look_below(struct sweep *sweep, const struct cid *cid)
 	return err == -EBADMSG || err == -ENOTSUP ? 0 : err;
 }
 
-static int mark_all(struct sweep *sweep, struct db *db)
+static int mark_all(struct sweep *sweep, const struct sweep_source *sources, size_t count)
 {
-	int err = pin_each(db, push_pin, sweep);
+	int err = 0;
 
+	for (size_t i = 0; i < count && !err; i++)
+		err = sources[i].each(sources[i].ctx, add_root, sweep);
 	while (!err && sweep->stack.len) {
 		struct cid cid;
 
@@ -169,9 +171,11 @@ static void gone(void *ctx, struct bytes multihash, size_t len)
 {
 	struct sweep *sweep = ctx;
 
-	if (sweep->fns->gone)
-		sweep->fns->gone(sweep->ctx, multihash, len);
+	if (sweep->gone)
+		sweep->gone(sweep->ctx, multihash, len);
 }
+
+/* ---- pins ---- */
 
 /* A process that was killed while it committed may have written its pins, which LMDB shows to readers only when the next
  * writer has taken over its lock. They would be listed again after their blocks are gone. */
@@ -185,25 +189,48 @@ static int see_all_commits(struct db *db)
 	return err;
 }
 
-int dag_sweep(struct db *db, struct store *store, struct wait *wait, const struct dag_sweep_fns *fns,
-	      void *ctx, uint64_t *removed, uint64_t *freed)
+struct telling {
+	sweep_root_fn *root;
+	void *sweep;
+};
+
+static int tell_pin(void *ctx, const struct pin *pin)
+{
+	const struct telling *telling = ctx;
+
+	return telling->root(telling->sweep, &pin->cid, pin->kind == PIN_RECURSIVE);
+}
+
+static int each_pin(void *ctx, sweep_root_fn *root, void *sweep)
+{
+	struct telling telling = { .root = root, .sweep = sweep };
+	int err = see_all_commits(ctx);
+
+	return err ? err : pin_each(ctx, tell_pin, &telling);
+}
+
+struct sweep_source sweep_pins(struct db *db)
+{
+	return (struct sweep_source){ .each = each_pin, .ctx = db };
+}
+
+/* ---- the whole ---- */
+
+int dag_sweep(struct store *store, const struct sweep_source *sources, size_t count,
+	      struct wait *wait, sweep_gone_fn *on_gone, void *ctx, uint64_t *removed, uint64_t *freed)
 {
 	static const struct store_sweep_fns store_fns = { .keep = keep, .gone = gone };
-	struct sweep sweep = { .store = store, .wait = wait, .fns = fns, .ctx = ctx };
+	struct sweep sweep = { .store = store, .wait = wait, .gone = on_gone, .ctx = ctx };
 	int err = store_sweep_begin(store);
 
 	*removed = *freed = 0;
 	if (err)
 		return err;
-	if (fns->begun)
-		fns->begun(ctx);
 	struct random random = random_system();
 
 	sweep.marks.seed = random_u64(&random);
-	/* After the beginning: a pin that is not listed yet finds its blocks being swept, and stores them again. */
-	err = see_all_commits(db);
-	if (!err)
-		err = mark_all(&sweep, db);
+	/* After the beginning: the blocks of a root that is not listed yet are held by a batch, or stored anew. */
+	err = mark_all(&sweep, sources, count);
 	if (!err)
 		err = store_sweep(store, &store_fns, &sweep, removed, freed);
 	store_sweep_end(store);

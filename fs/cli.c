@@ -491,11 +491,6 @@ static int lock_file(struct invocation *in, const char *name, bool exclusive)
 	return fd;
 }
 
-int cli_gc_lock(struct invocation *in, bool exclusive)
-{
-	return lock_file(in, REPO_GC_LOCK, exclusive);
-}
-
 int cli_gc_turn(struct invocation *in)
 {
 	return lock_file(in, REPO_GC_TURN, true);

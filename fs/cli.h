@@ -151,12 +151,8 @@ void cli_tell(const struct invocation *in, const char *member, const char *fmt, 
 	__attribute__((format(printf, 3, 4)));
 /* One line of JSON on stdout; takes value. */
 void cli_print_json(json_t *value);
-/* Holds the collector off (shared) or everybody else out (exclusive) until the returned descriptor
- * is closed; -1 after telling why. `add` holds it from the first block until the pin
- * is recorded. */
-int cli_gc_lock(struct invocation *in, bool exclusive);
-/* Collections follow each other: held from before cli_gc_lock() until the end, so that none waits for another with that
- * lock in hand, which would keep `add` away for as long. As above. */
+/* Collections follow each other, and one that waits can be interrupted: held until the returned descriptor is closed; -1 after
+ * telling why. */
 int cli_gc_turn(struct invocation *in);
 /* The root is to be announced: recorded, and the daemon told when one runs. Failures only show in
  * the log. */

@@ -60,7 +60,7 @@ static int write_identity(const char *file)
 
 static int make_lock_files(const char *path)
 {
-	static const char *const names[] = { REPO_GC_LOCK, REPO_GC_TURN, REPO_DAEMON_LOCK };
+	static const char *const names[] = { REPO_GC_TURN, REPO_DAEMON_LOCK };
 	int fd = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(names) && fd >= 0; i++) {

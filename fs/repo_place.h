@@ -6,7 +6,6 @@
 
 /* Lock files, made by init so that they are there when the disk is full or read-only. */
 #define REPO_CONFIG_LOCK "config.lock"
-#define REPO_GC_LOCK "gc.lock"
 #define REPO_GC_TURN "gc.turn"
 #define REPO_DAEMON_LOCK "daemon.lock"
 

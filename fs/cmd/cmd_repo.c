@@ -269,22 +269,9 @@ static const struct option_spec gc_options[] = {
 	{ 0 },
 };
 
-struct collection {
-	struct invocation *in;
-	int lock; /* keeps `add` away until the collection has begun */
-};
-
-static void on_begun(void *ctx)
-{
-	struct collection *collection = ctx;
-
-	close(collection->lock);
-	collection->lock = -1;
-}
-
 static void on_gone(void *ctx, struct bytes multihash, size_t len)
 {
-	struct invocation *in = ((struct collection *)ctx)->in;
+	struct invocation *in = ctx;
 	char text[CID_TEXT_MAX];
 	const char *cid = hash_cid(in, multihash, text);
 
@@ -297,8 +284,6 @@ static void on_gone(void *ctx, struct bytes multihash, size_t len)
 
 static int run_gc(struct invocation *in)
 {
-	static const struct dag_sweep_fns fns = { .begun = on_begun, .gone = on_gone };
-	struct collection collection = { .in = in };
 	struct db_salvage salvage;
 	uint64_t removed, freed;
 	int err, code = cli_need_repo(in);
@@ -309,18 +294,13 @@ static int run_gc(struct invocation *in)
 		return cli_fail(in, 0, "pins may have been lost: `dagfs repo verify` tells more, then look at `dagfs pin ls`");
 	int turn = cli_gc_turn(in);
 
-	collection.lock = turn < 0 ? -1 : cli_gc_lock(in, true);
-	if (collection.lock < 0) {
-		if (turn >= 0)
-			close(turn);
+	if (turn < 0)
 		return EXIT_FAILED;
-	}
-	err = dag_sweep(in->repo->db, in->repo->store, cli_wait_long(in), &fns, &collection,
-			&removed, &freed);
+	const struct sweep_source pins = sweep_pins(in->repo->db);
+
+	err = dag_sweep(in->repo->store, &pins, 1, cli_wait_long(in), on_gone, in, &removed, &freed);
 	if (err)
 		code = cli_fail(in, err, "collection stopped");
-	if (collection.lock >= 0)
-		close(collection.lock);
 	close(turn);
 	return code;
 }
@@ -331,8 +311,7 @@ const struct command cmd_repo_gc = {
 	0,
 	0,
 	"remove blocks that no pin keeps",
-	"Waits until an `add` that is running has ended; those that begin later need not wait, nor does "
-	"`pin add`.\n"
+	"Nothing waits for it but another one: what an `add`, `pin add` or import that is running has stored stays.\n"
 	"Open files and mounts go on; what they miss afterwards is fetched again.",
 	gc_options,
 	run_gc,

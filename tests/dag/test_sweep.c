@@ -15,6 +15,8 @@ struct room {
 	struct cid kept, junk;
 	uint64_t gone, gone_bytes;
 	bool pin_when_begun;
+	struct cid others[2]; /* roots of a second source: recursive, and not */
+	int source_err;
 };
 
 /* A file of 20 leaves of our own seed. */
@@ -83,12 +85,28 @@ static int pin(struct room *room, const struct cid *cid, enum pin_kind kind)
 	return pin_add(room->db, &room->blocks, cid, kind, NULL, &room->wait, 1000, NULL, NULL);
 }
 
-static void on_begun(void *ctx)
+/* A source that is asked after the pins: they are listed already. */
+static int pin_late(void *ctx, sweep_root_fn *root, void *sweep)
 {
 	struct room *room = ctx;
 
+	(void)root;
+	(void)sweep;
 	if (room->pin_when_begun)
 		assert_int_equal(pin(room, &room->kept, PIN_RECURSIVE), 0);
+	return room->source_err;
+}
+
+/* Roots that no pin names. */
+static int tell_others(void *ctx, sweep_root_fn *root, void *sweep)
+{
+	struct room *room = ctx;
+	int err = 0;
+
+	for (unsigned i = 0; i < 2 && !err; i++)
+		if (cid_is_set(&room->others[i]))
+			err = root(sweep, &room->others[i], i == 0);
+	return err;
 }
 
 static void on_gone(void *ctx, struct bytes multihash, size_t len)
@@ -102,12 +120,15 @@ static void on_gone(void *ctx, struct bytes multihash, size_t len)
 
 static int sweep(struct room *room)
 {
-	static const struct dag_sweep_fns fns = { .begun = on_begun, .gone = on_gone };
+	const struct sweep_source sources[] = { sweep_pins(room->db),
+						{ .each = pin_late, .ctx = room },
+						{ .each = tell_others, .ctx = room } };
 	uint64_t removed, freed;
-	int err = dag_sweep(room->db, room->store, &room->wait, &fns, room, &removed, &freed);
+	int err = dag_sweep(room->store, sources, ARRAY_LEN(sources), &room->wait, on_gone, room,
+			    &removed, &freed);
 
 	assert_int_equal(room->gone, removed);
-	if (!err)
+	if (!err && !room->pin_when_begun) /* what was stored anew frees its old place */
 		assert_int_equal(room->gone_bytes, freed);
 	return err;
 }
@@ -209,6 +230,50 @@ static void interrupted_it_removes_nothing(void **state)
 	check_whole(room);
 }
 
+static void roots_of_every_source_stay(void **state)
+{
+	struct room *room = *state;
+	uint64_t before = count(room);
+
+	room->others[0] = room->kept;
+	assert_int_equal(sweep(room), 0);
+	assert_int_equal(count(room), before - 12);
+	room->others[1] = room->kept;
+	room->others[0] = (struct cid){ 0 };
+	room->gone = room->gone_bytes = 0;
+	assert_int_equal(sweep(room), 0);
+	assert_int_equal(count(room), 1);
+	assert_true(blocks_has(&room->blocks, &room->kept));
+}
+
+static void a_source_that_fails_removes_nothing(void **state)
+{
+	struct room *room = *state;
+	uint64_t before = count(room);
+
+	room->source_err = -EIO;
+	assert_int_equal(sweep(room), -EIO);
+	assert_int_equal(count(room), before);
+}
+
+static void what_an_open_batch_made_stays_until_it_ends(void **state)
+{
+	struct room *room = *state;
+
+	blocks_batch_begin(&room->blocks);
+	make_tree(room, 1, &room->kept);
+	assert_int_equal(sweep(room), 0);
+	assert_int_equal(room->gone, 12);
+	room->gone = room->gone_bytes = 0;
+	assert_int_equal(pin_record(room->db, &room->kept, PIN_RECURSIVE, "", 0, 0), 0);
+	blocks_batch_end(&room->blocks);
+	assert_int_equal(sweep(room), 0);
+	check_whole(room);
+	assert_int_equal(pin_rm(room->db, &room->kept, PIN_RECURSIVE), 0);
+	assert_int_equal(sweep(room), 0);
+	assert_int_equal(count(room), 0);
+}
+
 #define OF(kind, test)                                                                             \
 	{                                                                                          \
 		.name = #test " (" #kind ")", .test_func = test, .setup_func = open_##kind,        \
@@ -224,6 +289,9 @@ int main(void)
 		BOTH(a_pin_still_wanted_keeps_what_is_there),
 		BOTH(a_pin_made_meanwhile_is_whole),
 		BOTH(interrupted_it_removes_nothing),
+		BOTH(roots_of_every_source_stay),
+		BOTH(a_source_that_fails_removes_nothing),
+		BOTH(what_an_open_batch_made_stays_until_it_ends),
 	};
 
 	return cmocka_run_group_tests_name("dag/sweep", tests, NULL, NULL);
