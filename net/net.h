@@ -151,6 +151,10 @@ struct peer_info {
 	struct peer_id id;
 	const struct multiaddr *addrs; /* without /p2p */
 	size_t addr_count;
+	/* How it gives what it is known for, in the words of delegated routing ("transport-bitswap",
+	 * "transport-ipfs-gateway-http"). None: nobody said. */
+	const char *const *protocols;
+	size_t protocol_count;
 };
 
 /* The swarm calls find() when it must dial a peer and knows no address. find() starts a search and

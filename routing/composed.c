@@ -163,14 +163,31 @@ static struct routing_query *find_peer(struct router *router, const struct peer_
 	return query_started(query);
 }
 
+/* It was given already, with the same protocols. Notes it. */
+static bool is_seen(struct query *query, const struct peer_info *info)
+{
+	struct buf name = { 0 };
+	bool seen;
+
+	buf_add(&name, peer_id_bytes(&info->id));
+	for (size_t i = 0; i < info->protocol_count; i++) {
+		buf_add(&name, bytes_str(" "));
+		buf_add(&name, bytes_str(info->protocols[i]));
+	}
+	seen = map_get(&query->seen, buf_bytes(&name)) != NULL;
+	if (!seen)
+		map_set(&query->seen, buf_bytes(&name), query);
+	buf_release(&name);
+	return seen;
+}
+
 static void on_part_provider(void *ctx, const struct peer_info *info)
 {
 	struct query *query = ((struct part *)ctx)->query;
 
 	/* If it comes again with more addresses, the peerstore has them already. */
-	if (map_get(&query->seen, peer_id_bytes(&info->id)))
+	if (is_seen(query, info))
 		return;
-	map_set(&query->seen, peer_id_bytes(&info->id), query);
 	query->count++;
 	query->busy = true;
 	query->on_provider(query->ctx, info);

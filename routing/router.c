@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define FINDER_SEARCHES_MAX 64
 
@@ -58,6 +59,14 @@ void routing_cancel(struct routing_query *query)
 {
 	if (query)
 		query->cancel(query);
+}
+
+bool routing_reached_by(const struct peer_info *info, const char *protocol)
+{
+	for (size_t i = 0; i < info->protocol_count; i++)
+		if (strcmp(info->protocols[i], protocol) == 0)
+			return true;
+	return info->protocol_count == 0;
 }
 
 void routing_note_own(struct router *router, struct bytes multihash, bool have)

@@ -21,7 +21,7 @@ struct routing_finder;
 
 /* done(ctx, 0, info): info borrowed for the call. -ENOENT: no one knows the peer. -ETIMEDOUT. */
 typedef void routing_peer_fn(void *ctx, int err, const struct peer_info *info);
-/* Each provider as it is found, once per peer; addresses may be missing (addr_count 0). Already added to
+/* Each provider as it is found, once per peer, and again if other protocols are named; addresses may be missing (addr_count 0). Already added to
  * the swarm's address book. */
 typedef void routing_provider_fn(void *ctx, const struct peer_info *info);
 /* err 0: complete or enough found (count of them); -ETIMEDOUT may come after providers were given. */
@@ -119,6 +119,11 @@ struct routing_query *routing_get_value(struct router *router, struct bytes key,
 					uint64_t deadline_ms, routing_value_fn *found,
 					routing_done_fn *done, void *ctx);
 void routing_cancel(struct routing_query *query); /* NULL is ignored */
+
+/* Blocks by Bitswap: the protocol of a peer_info. */
+#define ROUTING_BITSWAP "transport-bitswap"
+/* Whether the peer may be reached by protocol: it is named, or no protocol is. */
+bool routing_reached_by(const struct peer_info *info, const char *protocol);
 void routing_note_own(struct router *router, struct bytes multihash, bool have);
 /* Until router_unwatch(), which comes before router_close(). */
 void router_watch(struct router *router, struct router_watch *watch);

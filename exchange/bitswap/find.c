@@ -76,7 +76,8 @@ static void on_provider(void *ctx, const struct peer_info *info)
 	struct search *search = ctx;
 	struct exchange *exchange = search->exchange;
 
-	if (peer_id_equal(&info->id, swarm_self(exchange->swarm)))
+	if (peer_id_equal(&info->id, swarm_self(exchange->swarm)) ||
+	    !routing_reached_by(info, ROUTING_BITSWAP))
 		return;
 	search->found++;
 	bitswap_client_looking(&exchange->client, &search->cid, search->found);

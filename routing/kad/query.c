@@ -61,7 +61,9 @@ void kad_query_end(struct kad_query *query, int err)
 		query->busy = true;
 		query->on_done(query->ctx, err, query->count);
 	} else if (!query->cancelled && query->on_peer) {
-		struct peer_info info = { query->target, query->addrs, query->addr_count };
+		struct peer_info info = { .id = query->target,
+					  .addrs = query->addrs,
+					  .addr_count = query->addr_count };
 
 		query->busy = true;
 		query->on_peer(query->ctx, err, err ? NULL : &info);
@@ -228,7 +230,7 @@ struct routing_query *kad_query_find_peer(struct router *router, const struct pe
 static int give_provider(struct kad_query *query, const struct peer_id *peer,
 			 const struct multiaddr *addrs, size_t count)
 {
-	struct peer_info info = { *peer, addrs, count };
+	struct peer_info info = { .id = *peer, .addrs = addrs, .addr_count = count };
 
 	if (peer_id_equal(peer, &query->kad->table.self) ||
 	    map_get(&query->seen, peer_id_bytes(peer)))

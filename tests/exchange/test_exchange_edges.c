@@ -14,6 +14,7 @@ struct one_router {
 	struct fixture *f;
 	unsigned provider; /* NODES_MAX: none */
 	const struct peer_info *lie; /* or NULL */
+	const char *protocol;	     /* by which it says that the provider is reached; or NULL */
 	struct routing_query query;
 	struct timer timer;
 	routing_provider_fn *found;
@@ -31,7 +32,11 @@ static void one_answer(void *ctx)
 	} else if (count) {
 		struct swarm *swarm = one->f->nodes[one->provider].swarm;
 		struct multiaddr addr = lab_addr(swarm);
-		struct peer_info info = { *swarm_self(swarm), &addr, 1 };
+		struct peer_info info = { .id = *swarm_self(swarm),
+					  .addrs = &addr,
+					  .addr_count = 1,
+					  .protocols = &one->protocol,
+					  .protocol_count = one->protocol ? 1 : 0 };
 
 		one->found(one->ctx, &info);
 	}
@@ -111,6 +116,32 @@ static unsigned visitors(int listener)
 	return count;
 }
 
+static void provider_is_asked_only_if_it_may_be_reached_by_bitswap(void **state)
+{
+	(void)state;
+	struct fixture *f = start(1);
+	struct one_router one = { .router = { &one_ops, "one" },
+				  .f = f,
+				  .protocol = "transport-ipfs-gateway-http" };
+	struct block *block = numbered(21, 3000);
+
+	put(&f->nodes[0], block);
+	node_start(f, 1, &one.router, NULL);
+	struct exchange_session *session = exchange_session_new(f->nodes[1].exchange);
+
+	exchange_get(session, &block->cid, lab_deadline(f->lab, 500), on_got, f);
+	until(f, 1);
+	assert_int_equal(f->failed, 1);
+	assert_true(stats(&f->nodes[1]).provider_searches >= 1);
+	assert_false(swarm_is_connected(f->nodes[1].swarm, swarm_self(f->nodes[0].swarm)));
+	one.protocol = ROUTING_BITSWAP;
+	get(f, session, &block->cid);
+	until(f, 2);
+	assert_int_equal(f->got, 1);
+	block_unref(block);
+	stop(f);
+}
+
 /* A false record, found again by every search, does not have us dial its victim each time. */
 static void address_in_a_false_provider_record_is_not_dialled_again(void **state)
 {
@@ -121,7 +152,9 @@ static void address_in_a_false_provider_record_is_not_dialled_again(void **state
 	int victim = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	struct fixture *f = start(1);
 	struct multiaddr addr;
-	struct peer_info lie = { *swarm_self(f->nodes[0].swarm), &addr, 1 };
+	struct peer_info lie = { .id = *swarm_self(f->nodes[0].swarm),
+				 .addrs = &addr,
+				 .addr_count = 1 };
 	struct one_router one = { .router = { &one_ops, "one" }, .f = f, .lie = &lie };
 	unsigned seen = 0;
 
@@ -315,6 +348,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(routing_finds_the_provider),
+		cmocka_unit_test(provider_is_asked_only_if_it_may_be_reached_by_bitswap),
 		cmocka_unit_test(address_in_a_false_provider_record_is_not_dialled_again),
 		cmocka_unit_test(silent_peers_make_a_session_ask_routing),
 		cmocka_unit_test(full_store_pauses_reading_and_loses_nothing),

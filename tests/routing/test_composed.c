@@ -309,6 +309,31 @@ static void closing_waits_for_the_last_part(void **state)
 	assert_int_equal(p.heard.done, 0);
 }
 
+static void provider_is_given_again_with_other_protocols(void **state)
+{
+	static const char *const gateway[] = { "transport-ipfs-gateway-http" };
+	static const char *const bitswap[] = { ROUTING_BITSWAP };
+	struct peer_info one = { .id = { .len = 1, .bytes = { 1 } },
+				 .protocols = gateway,
+				 .protocol_count = 1 };
+	struct pair p;
+
+	(void)state;
+	assert_false(routing_reached_by(&one, ROUTING_BITSWAP));
+	pair_init(&p);
+	routing_find_providers(p.router, key, 0, 1, on_provider, on_done, &p.heard);
+	p.a.on_provider(p.a.ctx, &one);
+	p.b.on_provider(p.b.ctx, &one);
+	assert_int_equal(p.heard.found, 1);
+	one.protocols = bitswap;
+	assert_true(routing_reached_by(&one, ROUTING_BITSWAP));
+	p.b.on_provider(p.b.ctx, &one);
+	assert_int_equal(p.heard.found, 2);
+	one.protocol_count = 0;
+	assert_true(routing_reached_by(&one, ROUTING_BITSWAP));
+	pair_free(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -316,6 +341,7 @@ int main(void)
 		cmocka_unit_test(the_first_good_peer_wins),
 		cmocka_unit_test(one_success_is_enough_to_have_provided),
 		cmocka_unit_test(only_better_values_are_passed_on),
+		cmocka_unit_test(provider_is_given_again_with_other_protocols),
 		cmocka_unit_test(closing_waits_for_the_last_part),
 	};
 
