@@ -1,5 +1,6 @@
-/* The command line as a face of the table of calls: options and words become arguments, the call runs here or in the
- * daemon, and what it yields is printed, as text or as JSON, in this one place. */
+/* The command line as a face of the table of calls: options and words become arguments, the call
+ * runs here or in the daemon, and what it yields is printed, as text or as JSON, in this one place.
+ */
 #include "fs/cli.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
@@ -71,7 +72,8 @@ static void print_item(struct face *face, json_t *item)
 		fflush(stdout);
 }
 
-/* Nobody may take a list that broke off for all of it, unless what was done is just what it tells. */
+/* Nobody may take a list that broke off for all of it, unless what was done is just what it tells.
+ */
 static void end_list(struct face *face)
 {
 	bool tells_all = face->row->flags & API_TELLS_ALL;
@@ -92,7 +94,8 @@ static void print_trouble(struct face *face, const char *message, const json_t *
 	{
 		const char *text = json_string_value(line);
 
-		fprintf(stderr, "  * %s\n", text ? cli_safe(safe, sizeof(safe), text, strlen(text)) : "");
+		fprintf(stderr, "  * %s\n",
+			text ? cli_safe(safe, sizeof(safe), text, strlen(text)) : "");
 	}
 }
 
@@ -138,7 +141,9 @@ static int run_here(struct face *face)
 
 	if (code)
 		return code;
-	face->host = (struct api_host){ .repo = in->repo, .wait = host_wait, .fetcher = host_fetcher, .own_files = true };
+	face->host = (struct api_host){
+		.repo = in->repo, .wait = host_wait, .fetcher = host_fetcher, .own_files = true
+	};
 	face->call = (struct api_call){
 		.row = face->row, .args = face->args, .host = &face->host, .sink = &sink
 	};
@@ -155,7 +160,8 @@ static struct wait *wait_for_daemon(struct face *face)
 {
 	uint64_t words = api_word_count(face->args), timeout_ms = face->in->timeout_ms;
 
-	return cli_wait_ms(face->in, timeout_ms ? timeout_ms * (words ? words : 1) + CLI_GRACE_MS : 0);
+	return cli_wait_ms(face->in,
+			   timeout_ms ? timeout_ms * (words ? words : 1) + CLI_GRACE_MS : 0);
 }
 
 static int on_answer(void *ctx, enum control_kind kind, json_t *value)

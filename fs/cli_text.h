@@ -1,4 +1,5 @@
-/* Text that anybody may have written, for terminals and JSON; numbers for people. Pure; any thread. */
+/* Text that anybody may have written, for terminals and JSON; numbers for people. Pure; any thread.
+ */
 #ifndef FS_CLI_TEXT_H
 #define FS_CLI_TEXT_H
 
@@ -6,7 +7,8 @@
 
 #include <jansson.h>
 
-/* Text for a terminal: control characters and what is no UTF-8 as \xNN, the rest as it is, cut to fit; returns out. */
+/* Text for a terminal: control characters and what is no UTF-8 as \xNN, the rest as it is, cut to
+ * fit; returns out. */
 const char *cli_safe(char *out, size_t size, const char *text, size_t len);
 /* The same, all of it, appended to out. */
 void cli_add_safe(struct buf *out, const char *text, size_t len);

@@ -72,7 +72,8 @@ enum api_words {
 enum {
 	API_STREAMS = 1,   /* items are for reading while others are still to come */
 	API_BARE = 2,	   /* run works without a repository */
-	API_TELLS_ALL = 4, /* a list that breaks off with an error is whole all the same: what was done until then */
+	API_TELLS_ALL = 4, /* a list that breaks off with an error is whole all the same: what was
+			      done until then */
 };
 
 /* Starts the call. It ends, with api_end(), before this returns or later. */
@@ -108,10 +109,12 @@ const struct api_row *api_row_of(const struct command *command);
 
 /* ---- arguments: pure, any thread ---- */
 
-/* A value given as text, as JSON of its kind. NULL: it is none. New; LIST takes one of its texts. */
+/* A value given as text, as JSON of its kind. NULL: it is none. New; LIST takes one of its texts.
+ */
 json_t *api_value(const struct option_spec *spec, const char *text);
-/* Are all arguments known and of their types, is nothing missing? Fills in what was not given. -EINVAL: wrong usage;
- * -EBADMSG: a word is not what its row says. *why (malloc'd) has the reason. */
+/* Are all arguments known and of their types, is nothing missing? Fills in what was not given.
+ * -EINVAL: wrong usage; -EBADMSG: a word is not what its row says. *why (malloc'd) has the reason.
+ */
 int api_check(const struct api_row *row, json_t *args, char **why);
 /* For after that: the word at i (NULL: not given), and options by name. Borrowed. */
 const char *api_word(const json_t *args, size_t i);
@@ -135,16 +138,19 @@ const char *api_cid_text(const json_t *args, const struct cid *cid, char out[sta
 /* Where a call's answers go: on the thread that runs it. Values are borrowed. */
 struct api_sink {
 	void (*item)(struct api_call *call, json_t *item);
-	/* One of several things failed, and the call goes on. details: lines of text, NULL for none. */
+	/* One of several things failed, and the call goes on. details: lines of text, NULL for
+	 * none. */
 	void (*trouble)(struct api_call *call, const char *message, const json_t *details);
-	/* The last: err 0 or -errno, message is whole (NULL when err is 0). The call may be freed. */
+	/* The last: err 0 or -errno, message is whole (NULL when err is 0). The call may be freed.
+	 */
 	void (*end)(struct api_call *call, int err, const char *message);
 };
 
 /* What a blocking row works with. */
 struct api_host {
 	struct repo *repo; /* NULL for an API_BARE row */
-	/* Begins a wait of so long (0: without end); an interruption of the call that came before is kept. */
+	/* Begins a wait of so long (0: without end); an interruption of the call that came before
+	 * is kept. */
 	struct wait *(*wait)(struct api_host *host, uint64_t timeout_ms);
 	/* Gets blocks that are not stored. NULL: nobody does. */
 	struct fetcher *(*fetcher)(struct api_host *host);
@@ -182,19 +188,21 @@ void api_fail(struct api_call *call, int err, const char *fmt, ...)
 void api_refuse(struct api_call *call, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void api_on_cancel(struct api_call *call, void (*cancelled)(void *ctx), void *ctx);
-/* Of a blocking row: the next wait for one answer, as long as "timeout" says; and one without end. */
+/* Of a blocking row: the next wait for one answer, as long as "timeout" says; and one without end.
+ */
 struct wait *api_wait(struct api_call *call);
 struct wait *api_wait_long(struct api_call *call);
 /* Of a blocking row: blocks from the store, and from the network when fetch is set. */
 void api_blocks(struct api_call *call, bool fetch, struct blocks *blocks);
-/* Of a blocking row: the CID that a path names; api_find() takes a file or directory in a mount too, which tells its CID.
- * 0; -errno after the call was ended with that. */
+/* Of a blocking row: the CID that a path names; api_find() takes a file or directory in a mount
+ * too, which tells its CID. 0; -errno after the call was ended with that. */
 int api_resolve(struct api_call *call, struct blocks *blocks, const char *path, struct cid *out);
 int api_find(struct api_call *call, struct blocks *blocks, const char *path, struct cid *out);
-/* The same without a call. *why (malloc'd) has the whole message when it fails; base as in "cid-base", 0 for none. */
+/* The same without a call. *why (malloc'd) has the whole message when it fails; base as in
+ * "cid-base", 0 for none. */
 int api_path_resolve(struct blocks *blocks, const char *path, struct wait *wait, char base,
 		     struct cid *out, char **why);
-int api_path_find(struct blocks *blocks, const char *path, struct wait *wait, char base, struct cid *out,
-		  char **why);
+int api_path_find(struct blocks *blocks, const char *path, struct wait *wait, char base,
+		  struct cid *out, char **why);
 
 #endif

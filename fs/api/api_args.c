@@ -1,4 +1,5 @@
-/* Arguments of calls, from whatever face they come: text to values, one check of all, and reading. */
+/* Arguments of calls, from whatever face they come: text to values, one check of all, and reading.
+ */
 #include "fs/api/api.h"
 
 #include "fs/cli_text.h"
@@ -36,7 +37,8 @@ json_t *api_value(const struct option_spec *spec, const char *text)
 		return *text && !*end && !errno ? json_integer(number) : NULL;
 	case OPTION_SIZE:
 	case OPTION_DURATION:
-		if (spec->kind == OPTION_SIZE ? parse_size(text, &amount) : parse_duration_ms(text, &amount))
+		if (spec->kind == OPTION_SIZE ? parse_size(text, &amount)
+					      : parse_duration_ms(text, &amount))
 			return NULL;
 		return json_integer(amount > INT64_MAX ? INT64_MAX : (json_int_t)amount);
 	case OPTION_TEXT:
@@ -89,7 +91,8 @@ static int check_options(const struct api_row *row, json_t *args, char **why)
 		spec = spec ? spec : find(common, name);
 		if (strcmp(name, "arg") == 0 || (spec && has_type(spec->kind, value)))
 			continue;
-		*why = xasprintf(spec ? "option '%s' is of another type" : "there is no option '%s'",
+		*why = xasprintf(spec ? "option '%s' is of another type"
+				      : "there is no option '%s'",
 				 cli_safe(safe, sizeof(safe), name, strlen(name)));
 		return -EINVAL;
 	}
@@ -110,9 +113,12 @@ static int check_word(const struct api_row *row, const char *word, char **why)
 	struct cid cid;
 
 	if (row->words == API_PEERS && peer_id_from_text(&peer, api_peer_text(word)))
-		*why = xasprintf("'%s' is not a peer's id", cli_safe(safe, sizeof(safe), word, strlen(word)));
-	if (row->words == API_CIDS && cid_from_text(&cid, strncmp(word, "/ipfs/", 6) ? word : word + 6))
-		*why = xasprintf("'%s' is not a CID", cli_safe(safe, sizeof(safe), word, strlen(word)));
+		*why = xasprintf("'%s' is not a peer's id",
+				 cli_safe(safe, sizeof(safe), word, strlen(word)));
+	if (row->words == API_CIDS &&
+	    cid_from_text(&cid, strncmp(word, "/ipfs/", 6) ? word : word + 6))
+		*why = xasprintf("'%s' is not a CID",
+				 cli_safe(safe, sizeof(safe), word, strlen(word)));
 	return *why ? -EBADMSG : 0;
 }
 

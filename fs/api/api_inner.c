@@ -1,9 +1,11 @@
-/* Calls between dagfs's own processes: no command has their names, or the command does more than the call. */
+/* Calls between dagfs's own processes: no command has their names, or the command does more than
+ * the call. */
 #include "fs/api/api_runs.h"
 
 static const struct option_spec mount_options[] = {
 	{ "mountpoint", 0, OPTION_TEXT, "DIR", "its whole path", NULL },
-	{ "root", 0, OPTION_TEXT, "CID", "the tree; without it every tree is found below ipfs/", NULL },
+	{ "root", 0, OPTION_TEXT, "CID", "the tree; without it every tree is found below ipfs/",
+	  NULL },
 	{ "source", 0, OPTION_TEXT, "TEXT", "what the mount table tells", NULL },
 	{ "options", 0, OPTION_TEXT, "LIST", "options for the kernel", NULL },
 	{ "allow_other", 0, OPTION_FLAG, NULL, "other users may read", "false" },
@@ -13,7 +15,10 @@ static const struct option_spec mount_options[] = {
 
 /* Ends when the mount answers; "timeout" is the mount's own. */
 const struct api_row api_mount = {
-	.command = { .name = "mount", .args = "", .summary = "mount a tree", .options = mount_options },
+	.command = { .name = "mount",
+		     .args = "",
+		     .summary = "mount a tree",
+		     .options = mount_options },
 	.run_daemon = daemon_run_mount,
 };
 
@@ -24,7 +29,10 @@ static const struct option_spec umount_options[] = {
 };
 
 const struct api_row api_umount = {
-	.command = { .name = "umount", .args = "", .summary = "unmount a tree", .options = umount_options },
+	.command = { .name = "umount",
+		     .args = "",
+		     .summary = "unmount a tree",
+		     .options = umount_options },
 	.run_daemon = daemon_run_umount,
 };
 
@@ -34,7 +42,10 @@ static const struct option_spec wait_options[] = {
 };
 
 const struct api_row api_mount_wait = {
-	.command = { .name = "mount-wait", .args = "", .summary = "wait for the end of a mount", .options = wait_options },
+	.command = { .name = "mount-wait",
+		     .args = "",
+		     .summary = "wait for the end of a mount",
+		     .options = wait_options },
 	.run_daemon = daemon_run_mount_wait,
 };
 
@@ -62,7 +73,9 @@ const struct api_row api_mounts = {
 };
 
 const struct api_row api_provide_changed = {
-	.command = { .name = "provide-changed", .args = "", .summary = "look again at what is to be announced" },
+	.command = { .name = "provide-changed",
+		     .args = "",
+		     .summary = "look again at what is to be announced" },
 	.run_daemon = daemon_run_provide_changed,
 };
 
@@ -72,6 +85,8 @@ const struct api_row api_shutdown = {
 };
 
 const struct api_row api_shutdown_idle = {
-	.command = { .name = "shutdown-idle", .args = "", .summary = "end a daemon that nobody needs" },
+	.command = { .name = "shutdown-idle",
+		     .args = "",
+		     .summary = "end a daemon that nobody needs" },
 	.run_daemon = daemon_run_shutdown_idle,
 };

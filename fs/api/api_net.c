@@ -38,8 +38,8 @@ static void line_text(FILE *out, const json_t *args, const json_t *item)
 /* ---- id ---- */
 
 static const struct option_spec id_options[] = {
-	{ "format", 'f', OPTION_TEXT, "TEXT", "<id> <aver> <pver> <pubkey> <addrs> <protocols>, \\n and \\t",
-	  NULL },
+	{ "format", 'f', OPTION_TEXT, "TEXT",
+	  "<id> <aver> <pver> <pubkey> <addrs> <protocols>, \\n and \\t", NULL },
 	{ 0 },
 };
 
@@ -59,9 +59,10 @@ static void run_id(struct api_call *call)
 	}
 	base_encode(&text, 'M', public_key_proto(identity_public(identity)));
 	key = buf_take_text(&text);
-	api_item(call, json_pack("{s:s, s:s, s:[], s:s, s:s, s:[]}", "ID", peer_id_text(&id, id_text),
-				 "PublicKey", key, "Addresses", "AgentVersion", CLI_AGENT, "ProtocolVersion",
-				 SWARM_PROTOCOL_VERSION, "Protocols"));
+	api_item(call,
+		 json_pack("{s:s, s:s, s:[], s:s, s:s, s:[]}", "ID", peer_id_text(&id, id_text),
+			   "PublicKey", key, "Addresses", "AgentVersion", CLI_AGENT,
+			   "ProtocolVersion", SWARM_PROTOCOL_VERSION, "Protocols"));
 	free(key);
 	api_end(call, 0, NULL);
 }
@@ -73,7 +74,8 @@ static void print_member(FILE *out, const json_t *item, const char *name)
 
 	if (json_is_string(value))
 		fputs(json_string_value(value), out);
-	json_array_foreach(value, i, one) fprintf(out, "%s%s", i ? "\n" : "", json_string_value(one));
+	json_array_foreach(value, i, one)
+		fprintf(out, "%s%s", i ? "\n" : "", json_string_value(one));
 }
 
 static void print_format(FILE *out, const json_t *item, const char *format)
@@ -132,8 +134,8 @@ const struct api_row api_id = {
 /* ---- swarm ---- */
 
 const struct api_row api_swarm_connect = {
-	.command = { "swarm connect", "ADDRESS...", 1, -1, "connect to peers: /ip4/A.B.C.D/tcp/PORT/p2p/ID",
-		     NULL, NULL, NULL },
+	.command = { "swarm connect", "ADDRESS...", 1, -1,
+		     "connect to peers: /ip4/A.B.C.D/tcp/PORT/p2p/ID", NULL, NULL, NULL },
 	.flags = API_TELLS_ALL,
 	.head = "{\"Strings\":[",
 	.tail = "]}",
@@ -142,7 +144,8 @@ const struct api_row api_swarm_connect = {
 };
 
 const struct api_row api_swarm_disconnect = {
-	.command = { "swarm disconnect", "PEER...", 1, -1, "end all connections to peers", NULL, NULL, NULL },
+	.command = { "swarm disconnect", "PEER...", 1, -1, "end all connections to peers", NULL,
+		     NULL, NULL },
 	.words = API_PEERS,
 	.flags = API_TELLS_ALL,
 	.head = "{\"Strings\":[",
@@ -169,10 +172,12 @@ static void peer_text(FILE *out, const json_t *args, const json_t *peer)
 	if (verbose || api_flag(args, "direction"))
 		fprintf(out, " %s", number(peer, "Direction") == 2 ? "outbound" : "inbound");
 	if (verbose)
-		fprintf(out, " streams=%" JSON_INTEGER_FORMAT " in=%" JSON_INTEGER_FORMAT
-			     " out=%" JSON_INTEGER_FORMAT " worth=%" JSON_INTEGER_FORMAT "%s%s%s%s %s",
-			number(peer, "StreamCount"), number(peer, "BytesIn"), number(peer, "BytesOut"),
-			number(peer, "Worth"), tags[0] ? " (" : "", tags, tags[0] ? ")" : "",
+		fprintf(out,
+			" streams=%" JSON_INTEGER_FORMAT " in=%" JSON_INTEGER_FORMAT
+			" out=%" JSON_INTEGER_FORMAT " worth=%" JSON_INTEGER_FORMAT "%s%s%s%s %s",
+			number(peer, "StreamCount"), number(peer, "BytesIn"),
+			number(peer, "BytesOut"), number(peer, "Worth"), tags[0] ? " (" : "", tags,
+			tags[0] ? ")" : "",
 			json_is_true(json_object_get(peer, "Protected")) ? " protected" : "",
 			member(json_object_get(peer, "Identify"), "AgentVersion"));
 	putc('\n', out);
@@ -195,7 +200,9 @@ static const char *check_addrs(const json_t *args)
 {
 	const char *word = api_word(args, 0);
 
-	return word && strcmp(word, "local") && strcmp(word, "listen") ? "only local and listen are known" : NULL;
+	return word && strcmp(word, "local") && strcmp(word, "listen")
+		       ? "only local and listen are known"
+		       : NULL;
 }
 
 /* {"Strings": [...]}, or {"Addrs": {"ID": [...]}}. */
@@ -291,7 +298,8 @@ static void found_text(FILE *out, const json_t *args, const json_t *event)
 }
 
 const struct api_row api_routing_findpeer = {
-	.command = { "routing findpeer", "PEER", 1, 1, "find the addresses of a peer", NULL, NULL, NULL },
+	.command = { "routing findpeer", "PEER", 1, 1, "find the addresses of a peer", NULL, NULL,
+		     NULL },
 	.words = API_PEERS,
 	.flags = API_STREAMS,
 	.text = found_text,
@@ -299,8 +307,8 @@ const struct api_row api_routing_findpeer = {
 };
 
 const struct api_row api_routing_provide = {
-	.command = { "routing provide", "CID...", 1, -1, "announce now that this node has blocks", NULL,
-		     NULL, NULL },
+	.command = { "routing provide", "CID...", 1, -1, "announce now that this node has blocks",
+		     NULL, NULL, NULL },
 	.words = API_CIDS,
 	.run_daemon = daemon_run_provide,
 };

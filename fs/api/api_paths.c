@@ -23,8 +23,8 @@ static const char *cid_shown(const struct cid *cid, char base, char out[static C
 }
 
 /* Which part of rest is missing, and below what. */
-static char *missing_text(int err, const struct dag_path *path, size_t resolved, const struct wait *wait,
-			  char base)
+static char *missing_text(int err, const struct dag_path *path, size_t resolved,
+			  const struct wait *wait, char base)
 {
 	char root[CID_TEXT_MAX], part[SHOWN_MAX], below[2 * SHOWN_MAX], why[WAIT_TEXT_MAX];
 	const char *rest = path->rest, *slash;
@@ -38,9 +38,10 @@ static char *missing_text(int err, const struct dag_path *path, size_t resolved,
 	if (err == -ENOENT)
 		return xasprintf("no link named \"%s\" under %s%s%s", part, root, slash, below);
 	if (err == -ENOTDIR)
-		return xasprintf("\"%s\" is looked for in %s%s%s, which is no directory", part, root, slash,
-				 below);
-	return xasprintf("cannot resolve \"%s\" under %s: %s", part, root, wait_err_text(wait, err, why));
+		return xasprintf("\"%s\" is looked for in %s%s%s, which is no directory", part,
+				 root, slash, below);
+	return xasprintf("cannot resolve \"%s\" under %s: %s", part, root,
+			 wait_err_text(wait, err, why));
 }
 
 int api_path_resolve(struct blocks *blocks, const char *path, struct wait *wait, char base,
@@ -53,7 +54,8 @@ int api_path_resolve(struct blocks *blocks, const char *path, struct wait *wait,
 	int err;
 
 	if (dag_path_parse(path, &parsed, &reason)) {
-		*why = xasprintf("'%s': %s", cli_safe(safe, sizeof(safe), path, strlen(path)), reason);
+		*why = xasprintf("'%s': %s", cli_safe(safe, sizeof(safe), path, strlen(path)),
+				 reason);
 		return -EINVAL;
 	}
 	err = dag_resolve(blocks, &parsed.root, parsed.rest, wait, out, &resolved);
@@ -62,8 +64,8 @@ int api_path_resolve(struct blocks *blocks, const char *path, struct wait *wait,
 	return err;
 }
 
-int api_path_find(struct blocks *blocks, const char *path, struct wait *wait, char base, struct cid *out,
-		  char **why)
+int api_path_find(struct blocks *blocks, const char *path, struct wait *wait, char base,
+		  struct cid *out, char **why)
 {
 	struct dag_path parsed;
 	char text[CID_TEXT_MAX], safe[SHOWN_MAX];

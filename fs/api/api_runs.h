@@ -5,9 +5,11 @@
 #include "fs/api/api.h"
 
 /* api_net.c, api_stats.c, api_store.c, api_inner.c: the rows */
-extern const struct api_row api_id, api_swarm_connect, api_swarm_disconnect, api_swarm_peers, api_swarm_addrs, api_ping;
+extern const struct api_row api_id, api_swarm_connect, api_swarm_disconnect, api_swarm_peers,
+	api_swarm_addrs, api_ping;
 extern const struct api_row api_routing_findprovs, api_routing_findpeer, api_routing_provide;
-extern const struct api_row api_bitswap_stat, api_bitswap_wantlist, api_bitswap_ledger, api_stats, api_log_level;
+extern const struct api_row api_bitswap_stat, api_bitswap_wantlist, api_bitswap_ledger, api_stats,
+	api_log_level;
 extern const struct api_row api_version, api_repo_stat, api_block_stat, api_block_rm, api_pin_ls;
 extern const struct api_row api_mount, api_umount, api_mount_wait, api_mounts;
 extern const struct api_row api_provide_changed, api_shutdown, api_shutdown_idle;
@@ -15,9 +17,11 @@ extern const struct api_row api_provide_changed, api_shutdown, api_shutdown_idle
 /* daemon/daemon_calls.c: answered at once */
 api_run_fn daemon_run_id, daemon_run_disconnect, daemon_run_peers, daemon_run_addrs;
 api_run_fn daemon_run_bitswap_stat, daemon_run_wantlist, daemon_run_ledger, daemon_run_stats;
-api_run_fn daemon_run_log_level, daemon_run_provide_changed, daemon_run_shutdown, daemon_run_shutdown_idle;
+api_run_fn daemon_run_log_level, daemon_run_provide_changed, daemon_run_shutdown,
+	daemon_run_shutdown_idle;
 /* daemon/daemon_ops.c: wait for the network */
-api_run_fn daemon_run_connect, daemon_run_ping, daemon_run_findprovs, daemon_run_findpeer, daemon_run_provide;
+api_run_fn daemon_run_connect, daemon_run_ping, daemon_run_findprovs, daemon_run_findpeer,
+	daemon_run_provide;
 /* daemon/daemon_mounts.c */
 api_run_fn daemon_run_mount, daemon_run_umount, daemon_run_mount_wait, daemon_run_mounts;
 

@@ -29,7 +29,8 @@ static void print_bytes(FILE *out, const json_t *args, const json_t *stat, const
 	char text[32];
 
 	if (api_flag(args, "human"))
-		fprintf(out, "\t%s: %s\n", label, progress_size((uint64_t)number(stat, name), text));
+		fprintf(out, "\t%s: %s\n", label,
+			progress_size((uint64_t)number(stat, name), text));
 	else
 		print_count(out, stat, label, name);
 }
@@ -55,7 +56,8 @@ static void bitswap_text(FILE *out, const json_t *args, const json_t *stat)
 }
 
 const struct api_row api_bitswap_stat = {
-	.command = { "bitswap stat", "", 0, 0, "count blocks and bytes exchanged", NULL, stat_options, NULL },
+	.command = { "bitswap stat", "", 0, 0, "count blocks and bytes exchanged", NULL,
+		     stat_options, NULL },
 	.text = bitswap_text,
 	.run_daemon = daemon_run_bitswap_stat,
 };
@@ -83,15 +85,18 @@ const struct api_row api_bitswap_wantlist = {
 static void ledger_text(FILE *out, const json_t *args, const json_t *ledger)
 {
 	(void)args;
-	fprintf(out, "Ledger for %s\nDebt ratio:\t%f\nExchanges:\t%" JSON_INTEGER_FORMAT
-		     "\nBytes sent:\t%" JSON_INTEGER_FORMAT "\nBytes received:\t%" JSON_INTEGER_FORMAT "\n",
+	fprintf(out,
+		"Ledger for %s\nDebt ratio:\t%f\nExchanges:\t%" JSON_INTEGER_FORMAT
+		"\nBytes sent:\t%" JSON_INTEGER_FORMAT "\nBytes received:\t%" JSON_INTEGER_FORMAT
+		"\n",
 		json_string_value(json_object_get(ledger, "Peer")),
 		json_real_value(json_object_get(ledger, "Value")), number(ledger, "Exchanged"),
 		number(ledger, "Sent"), number(ledger, "Recv"));
 }
 
 const struct api_row api_bitswap_ledger = {
-	.command = { "bitswap ledger", "PEER", 1, 1, "show what was exchanged with a peer", NULL, NULL, NULL },
+	.command = { "bitswap ledger", "PEER", 1, 1, "show what was exchanged with a peer", NULL,
+		     NULL, NULL },
 	.words = API_PEERS,
 	.text = ledger_text,
 	.run_daemon = daemon_run_ledger,
@@ -114,7 +119,8 @@ static void print_group(FILE *out, const char *name, json_t *group)
 		else if (json_is_boolean(value))
 			fprintf(out, "\t%s: %s\n", key, json_is_true(value) ? "yes" : "no");
 		else
-			fprintf(out, "\t%s: %" JSON_INTEGER_FORMAT "\n", key, json_integer_value(value));
+			fprintf(out, "\t%s: %" JSON_INTEGER_FORMAT "\n", key,
+				json_integer_value(value));
 	}
 }
 
@@ -128,7 +134,8 @@ static void stats_text(FILE *out, const json_t *args, const json_t *item)
 }
 
 const struct api_row api_stats = {
-	.command = { "stats", "", 0, 0, "show counters of all parts of the daemon", NULL, NULL, NULL },
+	.command = { "stats", "", 0, 0, "show counters of all parts of the daemon", NULL, NULL,
+		     NULL },
 	.text = stats_text,
 	.run_daemon = daemon_run_stats,
 };
@@ -137,7 +144,8 @@ static const char *check_level(const json_t *args)
 {
 	const char *level = api_word(args, 1);
 
-	if (level && strcmp(level, "error") && strcmp(level, "warn") && strcmp(level, "info") && strcmp(level, "debug"))
+	if (level && strcmp(level, "error") && strcmp(level, "warn") && strcmp(level, "info") &&
+	    strcmp(level, "debug"))
 		return "the level must be error, warn, info or debug";
 	return NULL;
 }
@@ -149,8 +157,10 @@ static void message_text(FILE *out, const json_t *args, const json_t *item)
 }
 
 const struct api_row api_log_level = {
-	.command = { "log level", "AREA LEVEL", 2, 2, "set what the daemon logs: all warn, swarm debug...",
-		     "Areas: all, daemon, control, swarm, bitswap, kad, store... Levels: error, warn, info, "
+	.command = { "log level", "AREA LEVEL", 2, 2,
+		     "set what the daemon logs: all warn, swarm debug...",
+		     "Areas: all, daemon, control, swarm, bitswap, kad, store... Levels: error, "
+		     "warn, info, "
 		     "debug.",
 		     NULL, NULL },
 	.check = check_level,

@@ -42,7 +42,8 @@ static void run_version(struct api_call *call)
 
 static void version_text(FILE *out, const json_t *args, const json_t *item)
 {
-	fprintf(out, "%s%s\n", api_flag(args, "number") ? "" : "dagfs version ", member(item, "Version"));
+	fprintf(out, "%s%s\n", api_flag(args, "number") ? "" : "dagfs version ",
+		member(item, "Version"));
 }
 
 const struct api_row api_version = {
@@ -70,13 +71,14 @@ static void run_repo_stat(struct api_call *call)
 		api_fail(call, err, "cannot look into the store");
 		return;
 	}
-	api_item(call, json_pack("{s:I, s:I, s:I, s:o, s:o, s:I, s:I}", "RepoSize",
-				 (json_int_t)stat.disk_bytes, "StorageMax", (json_int_t)stat.quota_bytes,
-				 "NumObjects", (json_int_t)stat.blocks, "RepoPath",
-				 json_string_nocheck(repo->path), "Version",
-				 json_sprintf("dagfs-repo@%u", stat.version), "KeptSize",
-				 (json_int_t)stat.kept_disk_bytes, "CacheSize",
-				 (json_int_t)stat.cache_disk_bytes));
+	api_item(call,
+		 json_pack("{s:I, s:I, s:I, s:o, s:o, s:I, s:I}", "RepoSize",
+			   (json_int_t)stat.disk_bytes, "StorageMax", (json_int_t)stat.quota_bytes,
+			   "NumObjects", (json_int_t)stat.blocks, "RepoPath",
+			   json_string_nocheck(repo->path), "Version",
+			   json_sprintf("dagfs-repo@%u", stat.version), "KeptSize",
+			   (json_int_t)stat.kept_disk_bytes, "CacheSize",
+			   (json_int_t)stat.cache_disk_bytes));
 	api_end(call, 0, NULL);
 }
 
@@ -99,12 +101,14 @@ static void repo_stat_text(FILE *out, const json_t *args, const json_t *item)
 	char safe[PATH_MAX];
 
 	if (all)
-		fprintf(out, "%-11s %" JSON_INTEGER_FORMAT "\n", "NumObjects:", number(item, "NumObjects"));
+		fprintf(out, "%-11s %" JSON_INTEGER_FORMAT "\n",
+			"NumObjects:", number(item, "NumObjects"));
 	print_size(out, args, item, "RepoSize");
 	print_size(out, args, item, "StorageMax");
 	if (!all)
 		return;
-	fprintf(out, "%-11s %s\n%-11s %s\n", "RepoPath:", cli_safe(safe, sizeof(safe), path, strlen(path)),
+	fprintf(out, "%-11s %s\n%-11s %s\n",
+		"RepoPath:", cli_safe(safe, sizeof(safe), path, strlen(path)),
 		"Version:", member(item, "Version"));
 	print_size(out, args, item, "KeptSize");
 	print_size(out, args, item, "CacheSize");
@@ -112,7 +116,8 @@ static void repo_stat_text(FILE *out, const json_t *args, const json_t *item)
 
 const struct api_row api_repo_stat = {
 	.command = { "repo stat", "", 0, 0, "how much is stored",
-		     "KeptSize is what was added or pinned, CacheSize what was fetched by reading;\n"
+		     "KeptSize is what was added or pinned, CacheSize what was fetched by "
+		     "reading;\n"
 		     "StorageMax limits that, 0: no limit.",
 		     repo_stat_options, NULL },
 	.text = repo_stat_text,
@@ -140,8 +145,8 @@ static void run_block_stat(struct api_call *call)
 		api_fail(call, err, "cannot get %s", api_cid_text(call->args, &cid, text));
 		return;
 	}
-	api_item(call, json_pack("{s:s, s:I}", "Key", api_cid_text(call->args, &block->cid, text), "Size",
-				 (json_int_t)block->data.len));
+	api_item(call, json_pack("{s:s, s:I}", "Key", api_cid_text(call->args, &block->cid, text),
+				 "Size", (json_int_t)block->data.len));
 	block_unref(block);
 	api_end(call, 0, NULL);
 }
@@ -149,7 +154,8 @@ static void run_block_stat(struct api_call *call)
 static void block_stat_text(FILE *out, const json_t *args, const json_t *item)
 {
 	(void)args;
-	fprintf(out, "Key: %s\nSize: %" JSON_INTEGER_FORMAT "\n", member(item, "Key"), number(item, "Size"));
+	fprintf(out, "Key: %s\nSize: %" JSON_INTEGER_FORMAT "\n", member(item, "Key"),
+		number(item, "Size"));
 }
 
 const struct api_row api_block_stat = {
@@ -193,7 +199,8 @@ static bool block_rm(struct api_call *call, struct blocks *blocks, const char *w
 	int err = 0;
 
 	if (cid_from_text(&cid, strncmp(word, "/ipfs/", 6) ? word : word + 6)) {
-		api_trouble(call, NULL, "'%s' is not a CID", cli_safe(text, sizeof(text), word, strlen(word)));
+		api_trouble(call, NULL, "'%s' is not a CID",
+			    cli_safe(text, sizeof(text), word, strlen(word)));
 		return false;
 	}
 	why = kept_by(call, blocks, &cid);
@@ -233,8 +240,8 @@ static void block_rm_text(FILE *out, const json_t *args, const json_t *item)
 }
 
 const struct api_row api_block_rm = {
-	.command = { "block rm", "CID...", 1, -1, "remove blocks that no pin keeps", NULL, block_rm_options,
-		     NULL },
+	.command = { "block rm", "CID...", 1, -1, "remove blocks that no pin keeps", NULL,
+		     block_rm_options, NULL },
 	.text = block_rm_text,
 	.run = run_block_rm,
 };
@@ -259,12 +266,13 @@ static const char *check_pin_ls(const json_t *args)
 	return "--type must be all, direct, recursive or indirect";
 }
 
-static void pin_item(struct api_call *call, const struct cid *cid, const char *type, const char *name)
+static void pin_item(struct api_call *call, const struct cid *cid, const char *type,
+		     const char *name)
 {
 	char text[CID_TEXT_MAX];
 
-	api_item(call, json_pack("{s:s, s:s, s:o}", "Cid", api_cid_text(call->args, cid, text), "Type", type,
-				 "Name", json_string_nocheck(name)));
+	api_item(call, json_pack("{s:s, s:s, s:o}", "Cid", api_cid_text(call->args, cid, text),
+				 "Type", type, "Name", json_string_nocheck(name)));
 }
 
 static const char *type_of(const struct pin *pin)
@@ -356,19 +364,22 @@ static void run_pin_ls(struct api_call *call)
 
 static void pin_ls_text(FILE *out, const json_t *args, const json_t *item)
 {
-	const char *cid = member(item, "Cid"), *type = member(item, "Type"), *name = member(item, "Name");
+	const char *cid = member(item, "Cid"), *type = member(item, "Type"),
+		   *name = member(item, "Name");
 	char safe[4 * PIN_NAME_MAX + 8];
 
 	if (api_flag(args, "quiet"))
 		fprintf(out, "%s\n", cid);
 	else if (api_flag(args, "names") && *name)
-		fprintf(out, "%s %s %s\n", cid, type, cli_safe(safe, sizeof(safe), name, strlen(name)));
+		fprintf(out, "%s %s %s\n", cid, type,
+			cli_safe(safe, sizeof(safe), name, strlen(name)));
 	else
 		fprintf(out, "%s %s\n", cid, type);
 }
 
 const struct api_row api_pin_ls = {
-	.command = { "pin ls", "[PATH...]", 0, -1, "show what is pinned", NULL, pin_ls_options, NULL },
+	.command = { "pin ls", "[PATH...]", 0, -1, "show what is pinned", NULL, pin_ls_options,
+		     NULL },
 	.check = check_pin_ls,
 	.head = "{\"Keys\":{",
 	.tail = "}}",

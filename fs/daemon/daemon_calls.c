@@ -101,10 +101,12 @@ static int take_peer(void *ctx, const struct swarm_peer *peer)
 	if (!key && peer_id_key(&peer->id, &in_id) == 0)
 		key = &in_id;
 	json_object_set_new(find->json, "PublicKey", key ? key_json(key) : json_string(""));
-	json_object_set_new(find->json, "AgentVersion",
-			    json_string(log_safe(text, sizeof(text), peer->agent, strlen(peer->agent))));
-	json_object_set_new(find->json, "ProtocolVersion",
-			    json_string(log_safe(text, sizeof(text), peer->version, strlen(peer->version))));
+	json_object_set_new(
+		find->json, "AgentVersion",
+		json_string(log_safe(text, sizeof(text), peer->agent, strlen(peer->agent))));
+	json_object_set_new(
+		find->json, "ProtocolVersion",
+		json_string(log_safe(text, sizeof(text), peer->version, strlen(peer->version))));
 	json_object_set_new(find->json, "Protocols", protocols);
 	return 1;
 }
@@ -142,10 +144,11 @@ void daemon_run_id(struct api_call *call)
 		id_of_peer(call, &id);
 		return;
 	}
-	api_item(call, json_pack("{s:s, s:o, s:o, s:s, s:s, s:o}", "ID", peer_id_text(self, text), "PublicKey",
-				 key_json(identity_public(daemon->repo->identity)), "Addresses",
-				 daemon_addrs(daemon, false, true), "AgentVersion", CLI_AGENT, "ProtocolVersion",
-				 SWARM_PROTOCOL_VERSION, "Protocols", own_protocols(daemon)));
+	api_item(call, json_pack("{s:s, s:o, s:o, s:s, s:s, s:o}", "ID", peer_id_text(self, text),
+				 "PublicKey", key_json(identity_public(daemon->repo->identity)),
+				 "Addresses", daemon_addrs(daemon, false, true), "AgentVersion",
+				 CLI_AGENT, "ProtocolVersion", SWARM_PROTOCOL_VERSION, "Protocols",
+				 own_protocols(daemon)));
 	api_end(call, 0, NULL);
 }
 
@@ -162,14 +165,16 @@ static int item_peer(void *ctx, const struct swarm_peer *peer)
 	peer_id_text(&peer->id, id);
 	log_safe(agent, sizeof(agent), peer->agent ? peer->agent : "",
 		 peer->agent ? strlen(peer->agent) : 0);
-	api_item(ctx, json_pack("{s:s, s:s, s:i, s:I, s:I, s:i, s:b, s:s, s:o, s:i, s:{s:s, s:s}}", "Addr",
-				multiaddr_text(&bare, addr), "Peer", id, "Direction", peer->outbound ? 2 : 1,
-				"BytesIn", (json_int_t)peer->bytes_in, "BytesOut",
-				(json_int_t)peer->bytes_out, "Worth", peer->worth, "Protected",
-				(int)peer->is_protected, "Tags", peer->tags, "Latency",
-				peer->latency_us ? json_sprintf("%.2fms", (double)peer->latency_us / 1000)
-						 : json_string("n/a"),
-				"StreamCount", (int)peer->streams, "Identify", "ID", id, "AgentVersion", agent));
+	api_item(ctx, json_pack("{s:s, s:s, s:i, s:I, s:I, s:i, s:b, s:s, s:o, s:i, s:{s:s, s:s}}",
+				"Addr", multiaddr_text(&bare, addr), "Peer", id, "Direction",
+				peer->outbound ? 2 : 1, "BytesIn", (json_int_t)peer->bytes_in,
+				"BytesOut", (json_int_t)peer->bytes_out, "Worth", peer->worth,
+				"Protected", (int)peer->is_protected, "Tags", peer->tags, "Latency",
+				peer->latency_us
+					? json_sprintf("%.2fms", (double)peer->latency_us / 1000)
+					: json_string("n/a"),
+				"StreamCount", (int)peer->streams, "Identify", "ID", id,
+				"AgentVersion", agent));
 	return 0;
 }
 
@@ -193,8 +198,8 @@ void daemon_run_addrs(struct api_call *call)
 	if (word)
 		api_item(call, json_pack("{s:o}", "Strings", addrs));
 	else
-		api_item(call, json_pack("{s:{s:o}}", "Addrs", peer_id_text(swarm_self(daemon->swarm), self),
-					 addrs));
+		api_item(call, json_pack("{s:{s:o}}", "Addrs",
+					 peer_id_text(swarm_self(daemon->swarm), self), addrs));
 	api_end(call, 0, NULL);
 }
 
@@ -209,7 +214,8 @@ void daemon_run_disconnect(struct api_call *call)
 			api_end(call, -ENOTCONN, "that peer is not connected");
 			return;
 		}
-		api_item(call, json_sprintf("disconnect %s success", api_peer_text(api_word(call->args, i))));
+		api_item(call, json_sprintf("disconnect %s success",
+					    api_peer_text(api_word(call->args, i))));
 	}
 	api_end(call, 0, NULL);
 }
@@ -305,10 +311,11 @@ void daemon_run_ledger(struct api_call *call)
 	struct peer_id id = api_peer(call->args, 0);
 
 	exchange_ledger(daemon->exchange, &id, &ledger); /* a stranger's is empty */
-	api_item(call, json_pack("{s:I, s:I, s:I, s:s, s:f}", "Sent", (json_int_t)ledger.bytes_sent, "Recv",
-				 (json_int_t)ledger.bytes_received, "Exchanged",
-				 (json_int_t)ledger.exchanged, "Peer", api_word(call->args, 0), "Value",
-				 (double)ledger.bytes_sent / ((double)ledger.bytes_received + 1)));
+	api_item(call,
+		 json_pack("{s:I, s:I, s:I, s:s, s:f}", "Sent", (json_int_t)ledger.bytes_sent,
+			   "Recv", (json_int_t)ledger.bytes_received, "Exchanged",
+			   (json_int_t)ledger.exchanged, "Peer", api_word(call->args, 0), "Value",
+			   (double)ledger.bytes_sent / ((double)ledger.bytes_received + 1)));
 	api_end(call, 0, NULL);
 }
 
@@ -330,8 +337,9 @@ static json_t *kad_json(const struct router *kad, const struct announcer *announ
 		"Mode", s.serving ? "server" : "client", "AutoMode", (int)s.automatic, "TablePeers",
 		(int)s.table_peers, "Buckets", (int)s.buckets, "BucketsFilled",
 		(int)s.buckets_filled, "LastRefreshSeconds",
-		s.refresh_age_ms == UINT64_MAX ? NULL
-					       : json_integer((json_int_t)(s.refresh_age_ms / 1000)),
+		s.refresh_age_ms == UINT64_MAX
+			? NULL
+			: json_integer((json_int_t)(s.refresh_age_ms / 1000)),
 		"Refreshes", (json_int_t)s.refreshes, "RefreshFailures",
 		(json_int_t)s.refresh_failures, "Queries", (json_int_t)s.queries, "QueryFailures",
 		(json_int_t)s.query_failures, "Values", (json_int_t)s.values, "ValueBytes",
@@ -340,9 +348,8 @@ static json_t *kad_json(const struct router *kad, const struct announcer *announ
 		(json_int_t)s.providers_refused, "ProvidersDisplaced",
 		(json_int_t)s.providers_displaced, "Provided", (json_int_t)a.announced,
 		"ProvidePending", (json_int_t)a.pending, "ProvideConfirmed",
-		(json_int_t)a.confirmed, "ProvideUnkept", (json_int_t)a.unkept,
-		"MessagesSent", (json_int_t)s.messages_sent, "MessagesReceived",
-		(json_int_t)s.messages_received);
+		(json_int_t)a.confirmed, "ProvideUnkept", (json_int_t)a.unkept, "MessagesSent",
+		(json_int_t)s.messages_sent, "MessagesReceived", (json_int_t)s.messages_received);
 }
 
 static json_t *autonat_json(const struct daemon *daemon)
@@ -398,8 +405,9 @@ void daemon_run_log_level(struct api_call *call)
 	int err = log_set_level(area, level);
 
 	if (!err)
-		api_item(call, json_pack("{s:o}", "Message",
-					 json_sprintf("Changed log level of '%s' to '%s'", area, level)));
+		api_item(call,
+			 json_pack("{s:o}", "Message",
+				   json_sprintf("Changed log level of '%s' to '%s'", area, level)));
 	api_end(call, err, NULL);
 }
 

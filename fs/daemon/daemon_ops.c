@@ -93,18 +93,22 @@ static char *tried_text(const struct swarm_tried *tried, const struct peer_id *s
 
 	switch (tried->err) {
 	case -EAGAIN:
-		return xasprintf("not tried: too many attempts at this IP address in the last minute");
+		return xasprintf(
+			"not tried: too many attempts at this IP address in the last minute");
 	case -EPROTONOSUPPORT:
-		return xasprintf("no way to dial it: another transport, or a protocol not spoken here");
+		return xasprintf(
+			"no way to dial it: another transport, or a protocol not spoken here");
 	case -ECANCELED:
 		return xasprintf("not tried: the time was over");
 	case -ENOENT:
 		return xasprintf("the name has no address of this peer");
 	case -EKEYREJECTED:
 		if (peer_id_equal(&tried->answered, self))
-			return xasprintf("this node itself answered, or one with the same identity");
+			return xasprintf(
+				"this node itself answered, or one with the same identity");
 		if (peer_id_is_set(&tried->answered))
-			return xasprintf("another peer answered: %s", peer_id_text(&tried->answered, id));
+			return xasprintf("another peer answered: %s",
+					 peer_id_text(&tried->answered, id));
 		return xasprintf("another peer answered");
 	}
 	return xasprintf("%s", err_text(tried->err));
@@ -180,8 +184,8 @@ static void on_connected(void *ctx, int err, const struct swarm_tried *tried, si
 	for (size_t i = 0; err && i < count; i++) {
 		char addr[MULTIADDR_TEXT_MAX], *why = tried_text(&tried[i], self);
 
-		json_array_append_new(list,
-				      json_sprintf("[%s] %s", multiaddr_text(&tried[i].addr, addr), why));
+		json_array_append_new(
+			list, json_sprintf("[%s] %s", multiaddr_text(&tried[i].addr, addr), why));
 		free(why);
 	}
 	connect_told(op, list, err ? connect_why(err, count) : NULL);
@@ -197,14 +201,16 @@ void daemon_run_connect(struct api_call *call)
 
 static json_t *ping_item(uint64_t us, json_t *text)
 {
-	return json_pack("{s:b, s:I, s:o}", "Success", 1, "Time", (json_int_t)us * 1000, "Text", text);
+	return json_pack("{s:b, s:I, s:o}", "Success", 1, "Time", (json_int_t)us * 1000, "Text",
+			 text);
 }
 
 static void ping_end(struct op *op, int err)
 {
 	if (op->answered)
 		api_item(op->call, ping_item(0, json_sprintf("Average latency: %.2fms",
-							     (double)op->total_us / 1000 / (double)op->answered)));
+							     (double)op->total_us / 1000 /
+								     (double)op->answered)));
 	op_end(op, err, NULL);
 }
 
@@ -231,7 +237,8 @@ static void on_pong(void *ctx, int err, uint64_t rtt_us)
 	if (++op->answered == api_int(op->call->args, "count"))
 		ping_end(op, 0);
 	else
-		timer_start(loop_timers(op->daemon->loop), &op->pause, PING_PAUSE_MS, ping_next, op);
+		timer_start(loop_timers(op->daemon->loop), &op->pause, PING_PAUSE_MS, ping_next,
+			    op);
 }
 
 static void ping_next(void *ctx)
@@ -250,7 +257,8 @@ void daemon_run_ping(struct api_call *call)
 	struct peer_id peer = api_peer(call->args, 0);
 	struct op *op;
 
-	api_item(call, ping_item(0, json_sprintf("PING %s.", api_peer_text(api_word(call->args, 0)))));
+	api_item(call,
+		 ping_item(0, json_sprintf("PING %s.", api_peer_text(api_word(call->args, 0)))));
 	if (peer_id_equal(&peer, swarm_self(daemon->swarm))) {
 		api_end(call, -EINVAL, "can't ping self");
 		return;

@@ -1,5 +1,5 @@
-/* The table of calls, its arguments, and a face of its own: rows run in this process, and what they yield is what the
- * program prints as JSON. */
+/* The table of calls, its arguments, and a face of its own: rows run in this process, and what they
+ * yield is what the program prints as JSON. */
 #include "fs/cli.h"
 #include "fs/repo.h"
 #include "net/base/alloc.h"
@@ -53,7 +53,8 @@ static int check(const char *name, const char *args, const char *want)
 
 static void arguments_are_checked_and_filled_in(void **state)
 {
-	json_t *args = json_pack("{s:[s]}", "arg", "12D3KooWRw8bXmn2pJNp3qpUSFv9E6h4zRVHds1ehidR57M22pcF");
+	json_t *args =
+		json_pack("{s:[s]}", "arg", "12D3KooWRw8bXmn2pJNp3qpUSFv9E6h4zRVHds1ehidR57M22pcF");
 	char *why;
 
 	(void)state;
@@ -62,15 +63,22 @@ static void arguments_are_checked_and_filled_in(void **state)
 	assert_int_equal(api_int(args, "timeout"), 30000);
 	json_decref(args);
 	assert_int_equal(check("ping", "{}", "too few arguments: ping PEER"), -EINVAL);
-	assert_int_equal(check("ping", "{\"arg\":[\"frob\"]}", "'frob' is not a peer's id"), -EBADMSG);
-	assert_int_equal(check("ping", "{\"arg\":[\"frob\"],\"count\":0}", "--count must be 1 or more"), -EINVAL);
+	assert_int_equal(check("ping", "{\"arg\":[\"frob\"]}", "'frob' is not a peer's id"),
+			 -EBADMSG);
+	assert_int_equal(
+		check("ping", "{\"arg\":[\"frob\"],\"count\":0}", "--count must be 1 or more"),
+		-EINVAL);
 	assert_int_equal(check("ping", "{\"arg\":\"frob\"}", "arguments must be texts"), -EINVAL);
-	assert_int_equal(check("ping", "{\"arg\":[\"x\",\"y\"]}", "too many arguments: ping PEER"), -EINVAL);
-	assert_int_equal(check("routing findprovs", "{\"arg\":[\"b\\u001b[1m\"]}", "'b\\x1b[1m' is not a CID"), -EBADMSG);
+	assert_int_equal(check("ping", "{\"arg\":[\"x\",\"y\"]}", "too many arguments: ping PEER"),
+			 -EINVAL);
+	assert_int_equal(check("routing findprovs", "{\"arg\":[\"b\\u001b[1m\"]}",
+			       "'b\\x1b[1m' is not a CID"),
+			 -EBADMSG);
 	assert_int_equal(check("pin/ls", "{\"type\":\"frob\"}",
 			       "--type must be all, direct, recursive or indirect"),
 			 -EINVAL);
-	assert_int_equal(check("pin/ls", "{\"type\":1}", "option 'type' is of another type"), -EINVAL);
+	assert_int_equal(check("pin/ls", "{\"type\":1}", "option 'type' is of another type"),
+			 -EINVAL);
 	assert_int_equal(check("pin/ls", "{\"frob\":1}", "there is no option 'frob'"), -EINVAL);
 	assert_int_equal(check("pin/ls", "{\"quiet\":true,\"cid-base\":\"z\"}", NULL), 0);
 }
@@ -157,7 +165,9 @@ static int run(struct face *face, const char *name, json_t *args)
 
 	json_array_clear(face->items);
 	face->troubles = face->ends = 0;
-	face->call = (struct api_call){ .row = api_row(name), .args = args, .host = &face->host, .sink = &sink };
+	face->call = (struct api_call){
+		.row = api_row(name), .args = args, .host = &face->host, .sink = &sink
+	};
 	assert_int_equal(api_check(face->call.row, args, &why), 0);
 	api_run(&face->call, false);
 	assert_int_equal(face->ends, 1);
@@ -284,7 +294,9 @@ static void items_are_what_the_command_line_prints(void **state)
 	snprintf(words, sizeof(words), "block stat %s", text);
 	assert_same_as_program(face, words, json_copy(face->items));
 	snprintf(words, sizeof(words), "--cid-base=base58btc block stat %s", text);
-	assert_int_equal(run(face, "block stat", json_pack("{s:[s], s:s}", "arg", text, "cid-base", "z")), 0);
+	assert_int_equal(
+		run(face, "block stat", json_pack("{s:[s], s:s}", "arg", text, "cid-base", "z")),
+		0);
 	assert_same_as_program(face, words, json_copy(face->items));
 }
 
@@ -307,8 +319,8 @@ static void items_of_a_list_become_one_object(void **state)
 	assert_int_equal(json_array_size(face->items), 1);
 	assert_same_as_program(face, "pin ls --stream", json_copy(face->items));
 	assert_same_as_program(face, "pin ls",
-			       json_pack("[{s:{s:{s:s, s:s}}}]", "Keys", cid_text(&cid, text), "Type",
-					 "recursive", "Name", "name"));
+			       json_pack("[{s:{s:{s:s, s:s}}}]", "Keys", cid_text(&cid, text),
+					 "Type", "recursive", "Name", "name"));
 }
 
 static void some_may_fail_and_the_call_goes_on(void **state)
@@ -318,11 +330,13 @@ static void some_may_fail_and_the_call_goes_on(void **state)
 	char text[CID_TEXT_MAX];
 
 	cid_text(&cid, text);
-	assert_int_equal(run(face, "block rm", json_pack("{s:[s, s]}", "arg", "frob", text)), API_SOME_FAILED);
+	assert_int_equal(run(face, "block rm", json_pack("{s:[s, s]}", "arg", "frob", text)),
+			 API_SOME_FAILED);
 	assert_int_equal(face->troubles, 1);
 	assert_string_equal(face->message, "'frob' is not a CID");
 	assert_int_equal(json_array_size(face->items), 1);
-	assert_string_equal(json_string_value(json_object_get(json_array_get(face->items, 0), "Hash")), text);
+	assert_string_equal(
+		json_string_value(json_object_get(json_array_get(face->items, 0), "Hash")), text);
 	assert_false(store_has(face->host.repo->store, cid_hash_bytes(&cid)));
 }
 
@@ -333,7 +347,8 @@ static void failed_calls_tell_why(void **state)
 	struct face *face = *state;
 
 	assert_int_equal(run(face, "id", json_pack("{s:[s]}", "arg", peer)), -ENOLINK);
-	assert_int_equal(run(face, "block stat", json_pack("{s:[s]}", "arg", absent)), -EHOSTUNREACH);
+	assert_int_equal(run(face, "block stat", json_pack("{s:[s]}", "arg", absent)),
+			 -EHOSTUNREACH);
 	assert_non_null(strstr(face->message, absent));
 	assert_int_equal(run(face, "pin ls", json_pack("{s:[s]}", "arg", absent)), -ENOENT);
 	assert_non_null(strstr(face->message, "is not pinned"));
@@ -351,9 +366,11 @@ int main(void)
 		cmocka_unit_test(every_row_can_run_and_be_found),
 		cmocka_unit_test(arguments_are_checked_and_filled_in),
 		cmocka_unit_test(texts_become_values_of_their_kind),
-		cmocka_unit_test_setup_teardown(items_are_what_the_command_line_prints, setup, teardown),
+		cmocka_unit_test_setup_teardown(items_are_what_the_command_line_prints, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(items_of_a_list_become_one_object, setup, teardown),
-		cmocka_unit_test_setup_teardown(some_may_fail_and_the_call_goes_on, setup, teardown),
+		cmocka_unit_test_setup_teardown(some_may_fail_and_the_call_goes_on, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(failed_calls_tell_why, setup, teardown),
 	};
 

@@ -107,7 +107,11 @@ static void bodies_round_trip(void **state)
 
 static void failures_round_trip(void **state)
 {
-	struct wait_tried tried = { .told = true, .asked = 3, .known = 12, .providers = WAIT_NOT_LOOKED }, again;
+	struct wait_tried tried = { .told = true,
+				    .asked = 3,
+				    .known = 12,
+				    .providers = WAIT_NOT_LOOKED },
+			  again;
 	struct buf body = { 0 };
 
 	(void)state;
@@ -118,7 +122,8 @@ static void failures_round_trip(void **state)
 	assert_int_equal(again.known, 12);
 	assert_int_equal(again.providers, WAIT_NOT_LOOKED);
 	for (size_t len = 0; len < body.len; len++) {
-		assert_int_equal(control_fail_decode(bytes_of(body.at, len), &again), len < 4 ? -EIO : -ETIMEDOUT);
+		assert_int_equal(control_fail_decode(bytes_of(body.at, len), &again),
+				 len < 4 ? -EIO : -ETIMEDOUT);
 		assert_false(again.told);
 	}
 	buf_clear(&body);
@@ -195,15 +200,21 @@ static const struct option_spec keep_options[] = {
 	{ "well", 0, OPTION_FLAG, NULL, "given up is no failure", "false" },
 	{ 0 },
 };
-static const struct api_row row_echo = { .command = { .name = "echo", .args = "TEXT...", .args_max = -1 },
-					 .run_daemon = run_echo };
-static const struct api_row row_count = { .command = { .name = "count", .args = "", .options = count_options },
-					  .run_daemon = run_count };
-static const struct api_row row_fail = { .command = { .name = "fail", .args = "" }, .run_daemon = run_fail };
-static const struct api_row row_keep = { .command = { .name = "keep", .args = "", .options = keep_options },
-					 .run_daemon = run_keep };
+static const struct api_row row_echo = {
+	.command = { .name = "echo", .args = "TEXT...", .args_max = -1 }, .run_daemon = run_echo
+};
+static const struct api_row row_count = {
+	.command = { .name = "count", .args = "", .options = count_options },
+	.run_daemon = run_count
+};
+static const struct api_row row_fail = { .command = { .name = "fail", .args = "" },
+					 .run_daemon = run_fail };
+static const struct api_row row_keep = {
+	.command = { .name = "keep", .args = "", .options = keep_options }, .run_daemon = run_keep
+};
 /* Runs only in the process that asks. */
-static const struct api_row row_local = { .command = { .name = "local", .args = "" }, .run = run_echo };
+static const struct api_row row_local = { .command = { .name = "local", .args = "" },
+					  .run = run_echo };
 
 static const struct api_row *const test_rows[] = {
 	&row_echo, &row_count, &row_fail, &row_keep, &row_local, NULL,
@@ -214,8 +225,8 @@ static void *serve(void *ctx)
 	struct bench *bench = ctx;
 
 	bench->loop = loop_new();
-	bench->err = control_server_start(bench->loop, bench->path, NULL, bench->store,
-					  test_rows, bench, &bench->server);
+	bench->err = control_server_start(bench->loop, bench->path, NULL, bench->store, test_rows,
+					  bench, &bench->server);
 	pthread_barrier_wait(&bench->ready);
 	if (!bench->err) {
 		loop_run(bench->loop);
@@ -370,8 +381,9 @@ static void calls_that_are_wrong_do_not_run(void **state)
 	wait_start(&wait, 60000);
 	assert_int_equal(control_connect(bench->path, &control), 0);
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
-		assert_int_equal(control_call(control, wrong[i].name, json_loads(wrong[i].args, 0, NULL),
-					      &wait, NULL, NULL, &why),
+		assert_int_equal(control_call(control, wrong[i].name,
+					      json_loads(wrong[i].args, 0, NULL), &wait, NULL, NULL,
+					      &why),
 				 wrong[i].err);
 		assert_string_equal(why, wrong[i].why);
 		free(why);
@@ -391,8 +403,7 @@ static void cancelled_and_left_calls_end(void **state)
 	wait_init(&wait);
 	wait_start(&wait, 1);
 	assert_int_equal(control_connect(bench->path, &control), 0);
-	assert_int_equal(control_call(control, "keep", NULL, &wait, NULL, NULL, &why),
-			 -ETIMEDOUT);
+	assert_int_equal(control_call(control, "keep", NULL, &wait, NULL, NULL, &why), -ETIMEDOUT);
 	wait_start(&wait, 60000);
 	assert_int_equal(control_call(control, "echo", NULL, &wait, NULL, NULL, &why), 0);
 	assert_int_equal(bench->cancelled, 1);
@@ -425,8 +436,8 @@ static void interrupted_call_still_tells_what_it_has(void **state)
 	assert_int_equal(total, 1);
 	wait_start(&wait, 60000);
 	wait_cancel(&wait);
-	assert_int_equal(control_call(control, "keep", json_pack("{s:b}", "well", 1), &wait, sum, &total,
-				      &why),
+	assert_int_equal(control_call(control, "keep", json_pack("{s:b}", "well", 1), &wait, sum,
+				      &total, &why),
 			 0);
 	assert_int_equal(total, 2);
 	control_close(control);
@@ -680,7 +691,8 @@ static void a_daemon_that_starts_or_ends_is_waited_for(void **state)
 static void moved_folder_loses_its_own_socket_alone(void **state)
 {
 	struct bench *bench = *state;
-	char *moved = xasprintf("%s/moved", bench->dir), *mine = xasprintf("%s/control.sock", moved);
+	char *moved = xasprintf("%s/moved", bench->dir),
+	     *mine = xasprintf("%s/control.sock", moved);
 	char *another = xasprintf("%s/control.sock", bench->path);
 
 	assert_int_equal(rename(bench->path, moved), 0);
@@ -721,17 +733,18 @@ int main(void)
 		cmocka_unit_test_setup_teardown(calls_are_answered, setup_long, teardown),
 		cmocka_unit_test_setup_teardown(calls_that_are_wrong_do_not_run, setup, teardown),
 		cmocka_unit_test_setup_teardown(cancelled_and_left_calls_end, setup, teardown),
-		cmocka_unit_test_setup_teardown(interrupted_call_still_tells_what_it_has, setup, teardown),
+		cmocka_unit_test_setup_teardown(interrupted_call_still_tells_what_it_has, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(a_stopped_server_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(blocks_for_many_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(hostile_bytes_end_the_client, setup, teardown),
 		cmocka_unit_test_setup_teardown(rights_and_lock, setup, teardown),
-		cmocka_unit_test_setup_teardown(checking_the_lock_does_not_stop_a_daemon_from_starting,
-						setup, teardown),
-		cmocka_unit_test_setup_teardown(a_daemon_that_starts_or_ends_is_waited_for,
-						setup, teardown),
-		cmocka_unit_test_setup_teardown(moved_folder_loses_its_own_socket_alone,
-						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			checking_the_lock_does_not_stop_a_daemon_from_starting, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_daemon_that_starts_or_ends_is_waited_for, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(moved_folder_loses_its_own_socket_alone, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(replaced_socket_is_left_alone, setup, teardown),
 	};
 
