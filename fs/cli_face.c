@@ -188,6 +188,7 @@ static int ask(struct face *face, char **why)
 			    wait_for_daemon(face), on_answer, face, why);
 }
 
+/* Has the daemon run the call. If the daemon was about to end, the next one is asked. */
 static int run_in_daemon(struct face *face)
 {
 	struct invocation *in = face->in;

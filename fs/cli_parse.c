@@ -314,6 +314,7 @@ static int command_words(struct parser *p)
 	return 0;
 }
 
+/* Takes the values of the global options, in the order of their table. */
 static int take_globals(struct invocation *in, char **why)
 {
 	size_t i = 0;

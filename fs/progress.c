@@ -82,6 +82,7 @@ static uint64_t measure(struct progress *progress, uint64_t now_ms)
 	return past * 1000 / (past_ms ? past_ms : 1);
 }
 
+/* Redraws the line, at most ten times a second. */
 static void draw(struct progress *progress)
 {
 	uint64_t now_ms = monotonic_ms(), rate;

@@ -266,6 +266,8 @@ static void mind_lost_store(struct repo *repo)
 		log_warn("repo", "the blocks are gone: a daemon fetches pinned ones again, see `dagfs pin verify`");
 }
 
+/* Opens records and blocks. If one of them is gone, that is noted before anything could be
+ * collected as garbage. */
 static int open_parts(struct repo *repo, char **why)
 {
 	char *blocks = repo_file(repo->path, "store");

@@ -431,6 +431,7 @@ static uint64_t expected_bytes(const struct stat *st)
 	return S_ISREG(st->st_mode) ? (uint64_t)st->st_size : 0;
 }
 
+/* Adds one path under a name, with progress if it is wanted, and prints what came of it. */
 static int add_named(struct add *add, const char *path, const char *name)
 {
 	struct invocation *in = add->in;

@@ -55,6 +55,7 @@ static const struct option_spec put_options[] = {
 	{ 0 },
 };
 
+/* Makes one block of a file, stores it durably, and pins and announces it if that is wanted. */
 static int put_one(struct invocation *in, struct blocks *blocks, const char *path)
 {
 	uint64_t codec = ipld_codec(cli_text(in, "cid-codec"));

@@ -179,6 +179,8 @@ static int pin_root(struct archive_import *ai, struct blocks *stored, const stru
 	return err;
 }
 
+/* After the last archive: makes the blocks durable, then pins the roots. A root that cannot be
+ * pinned does not stop the others. */
 static int finish_import(struct archive_import *ai)
 {
 	struct invocation *in = ai->in;

@@ -87,6 +87,7 @@ static int heal_one(struct verify *verify, struct blocks *blocks, struct bytes m
 	return err;
 }
 
+/* Fetches corrupt blocks again, if there is a daemon with peers. */
 static int heal(struct verify *verify)
 {
 	struct invocation *in = verify->in;
@@ -208,6 +209,8 @@ static int verify_records(struct invocation *in, struct repo_damage *damage, str
 	return EXIT_OK;
 }
 
+/* Verifies from the outside in: records, pages, every block, then whether pins are complete.
+ * Repairs what it can, and fails with the worst that remains. */
 static int run_verify(struct invocation *in)
 {
 	struct verify verify = { .in = in };

@@ -374,6 +374,7 @@ static int get_dir(struct descent *descent, int dirfd, const char *name, const s
 	return err ? get_tell(get, err) : EXIT_OK;
 }
 
+/* Writes one entry of a directory, as what its block says it is. */
 static int get_child(struct descent *descent, struct level *level, const struct child *child)
 {
 	struct get *get = descent->get;

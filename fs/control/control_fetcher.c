@@ -97,6 +97,8 @@ static void answer(struct pending *pending, enum control_kind kind, struct buf *
 	wait_wake(pending->wait);
 }
 
+/* Reads one frame and gives it to the thread that waits for it. Late answers find nobody and are
+ * dropped. */
 static int read_one(struct control_fetcher *fetcher)
 {
 	uint8_t head[CONTROL_HEAD_LEN];
@@ -182,6 +184,7 @@ static uint32_t left_ms(const struct wait *wait)
 		       : CONTROL_NO_DEADLINE;
 }
 
+/* Sends one request and notes that its answer is awaited. */
 static int ask(struct control_fetcher *fetcher, struct session *session, struct pending *pending)
 {
 	struct control_fetch fetch = { .session = session->id, .ms = left_ms(pending->wait) };
@@ -203,6 +206,8 @@ static int ask(struct control_fetcher *fetcher, struct session *session, struct 
 	return err;
 }
 
+/* Asks the daemon for a block and waits. The daemon keeps the deadline; a little longer is
+ * waited, so that it can tell why there was no answer. */
 static int control_fetch(struct fetcher *base, void *session, const struct cid *cid,
 			 struct wait *wait, struct block **out)
 {

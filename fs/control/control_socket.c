@@ -157,6 +157,7 @@ static int remember(const char *dir, struct control_socket *socket)
 	return 0;
 }
 
+/* Binds the socket in dir, in place of a dead one. */
 static int bind_in(const char *dir, struct control_socket *out)
 {
 	struct sockaddr_un addr;

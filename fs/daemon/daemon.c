@@ -155,6 +155,7 @@ static int check(struct daemon *daemon, char **why)
 	return err;
 }
 
+/* Prints the addresses and tells the command that started the daemon that it is ready. */
 static void tell_ready(struct daemon *daemon)
 {
 	json_t *addrs = daemon_addrs(daemon, true, false), *addr;
@@ -208,6 +209,8 @@ static int run_parts(struct daemon *daemon, char **why)
 	return err;
 }
 
+/* The daemon's life with the lock of the repository held: opens, runs until it is told to end,
+ * closes. */
 static int run_locked(const struct daemon_options *options, char **why)
 {
 	struct daemon daemon = { .options = options };

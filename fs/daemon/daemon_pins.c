@@ -67,6 +67,7 @@ static void announce(struct daemon_pins *pins, const struct cid *cid)
 		loop_post(pins->daemon->loop, &pins->provide);
 }
 
+/* Completes one pin that is wanted, as far as peers have its blocks. */
 static int go_on(struct daemon_pins *pins, const struct cid *cid)
 {
 	struct daemon *daemon = pins->daemon;
@@ -136,6 +137,8 @@ static void on_ended(struct inbox_item *item)
 	daemon_part_gone(daemon);
 }
 
+/* The thread: goes through all wanted pins, then sleeps until a new peer, or time, makes another
+ * round worth it. */
 static void *run(void *ctx)
 {
 	struct daemon_pins *pins = ctx;
