@@ -1,5 +1,5 @@
-/* The dag-pb codec. Reading is strict: the fields of a link stand in order, once each. Writing makes
- * the one canonical form. Pure; any thread. */
+/* The dag-pb codec. Reading is strict: the fields of a link stand in order, once each. Writing
+ * makes the one canonical form. Pure; any thread. */
 /* dag-pb node, fields in any block:
  *   1 Data bytes      2 Links repeated { 1 Hash bytes, 2 Name string, 3 Tsize uint64 }
  * Canonical order is Links, then Data. */
