@@ -361,7 +361,7 @@ static void put_le64(uint8_t *at, uint64_t value)
 }
 
 /* Data and index of a CARv2 must lie behind one another, within what can be. */
-static void places_of_carv2(void **state)
+static void offsets_of_carv2_are_checked(void **state)
 {
 	static const struct {
 		uint64_t data, size, index;
@@ -398,7 +398,7 @@ static void places_of_carv2(void **state)
 	buf_release(&file);
 }
 
-static void event_stops_reading(void **state)
+static void nonzero_from_an_event_stops_reading(void **state)
 {
 	struct seen seen = { .stop_at = 2 };
 	struct buf file = { 0 };
@@ -707,8 +707,8 @@ int main(void)
 		cmocka_unit_test(headers_at_their_limits),
 		cmocka_unit_test(sections_at_their_limits),
 		cmocka_unit_test(malformed),
-		cmocka_unit_test(places_of_carv2),
-		cmocka_unit_test(event_stops_reading),
+		cmocka_unit_test(offsets_of_carv2_are_checked),
+		cmocka_unit_test(nonzero_from_an_event_stops_reading),
 		cmocka_unit_test(import_and_export),
 		cmocka_unit_test(corrupt_block_is_told),
 		cmocka_unit_test(sections_of_identity_cids_are_checked_and_counted),

@@ -54,7 +54,7 @@ static void many_blocks_come_once(void **state)
 }
 
 /* The ledger remembers: a block that comes to be there is sent without being asked for again. */
-static void late_block_is_pushed(void **state)
+static void block_stored_after_the_want_is_sent_without_a_new_want(void **state)
 {
 	(void)state;
 	struct fixture *f = start(2);
@@ -371,7 +371,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_block_comes_over),
 		cmocka_unit_test(many_blocks_come_once),
-		cmocka_unit_test(late_block_is_pushed),
+		cmocka_unit_test(block_stored_after_the_want_is_sent_without_a_new_want),
 		cmocka_unit_test(fetched_block_is_passed_on),
 		cmocka_unit_test(two_providers_share_the_work),
 		cmocka_unit_test(fetch_goes_on_when_a_peer_vanishes),

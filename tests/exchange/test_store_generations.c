@@ -599,7 +599,7 @@ static void killed_beside_sweeps_nothing_kept_is_lost(void **state)
 	}
 }
 
-static void what_another_process_died_of_making_is_seen(void **state)
+static void generation_renamed_by_a_process_that_died_is_seen(void **state)
 {
 	struct store *store = scratch_store(&synced);
 	int from, status;
@@ -711,7 +711,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(marked_generation_is_gone, clean),
 		cmocka_unit_test_teardown(threads_go_on_beside_sweeps, clean),
 		cmocka_unit_test_teardown(killed_beside_sweeps_nothing_kept_is_lost, clean),
-		cmocka_unit_test_teardown(what_another_process_died_of_making_is_seen, clean),
+		cmocka_unit_test_teardown(generation_renamed_by_a_process_that_died_is_seen, clean),
 	};
 
 	if (argc == 4 && !strcmp(argv[1], "put"))

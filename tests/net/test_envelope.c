@@ -95,7 +95,7 @@ static void forged(void **state)
 }
 
 /* What one peer must have signed is nobody else's, well signed or not. */
-static void of_one_peer(void **state)
+static void envelope_of_another_peer_is_refused(void **state)
 {
 	struct identity *good = identity_of(1), *bad = identity_of(2);
 	struct peer_id good_id, bad_id;
@@ -152,7 +152,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(vectors),
 		cmocka_unit_test(forged),
-		cmocka_unit_test(of_one_peer),
+		cmocka_unit_test(envelope_of_another_peer_is_refused),
 		cmocka_unit_test(limit),
 	};
 

@@ -213,7 +213,7 @@ static void round_trip(void **state)
 	identity_free(identity);
 }
 
-static void too_much_to_say(void **state)
+static void message_over_the_limit_is_not_encoded(void **state)
 {
 	struct identity *identity = seeded(1);
 	struct identify_self self = self_of(identity, NULL, 0, NULL);
@@ -364,7 +364,7 @@ static void forged_record(void **state)
 	identity_free(other);
 }
 
-static void addresses_of_use(void **state)
+static void only_addresses_of_use_are_kept(void **state)
 {
 	static const char *const all[] = { "/ip4/127.0.0.1/tcp/1", "/ip4/192.168.1.1/tcp/1",
 					   "/ip4/9.9.9.9/tcp/1" };
@@ -398,10 +398,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(decode_vectors),   cmocka_unit_test(encode_vector),
 		cmocka_unit_test(kubo_message),	    cmocka_unit_test(round_trip),
-		cmocka_unit_test(too_much_to_say),  cmocka_unit_test(flood),
+		cmocka_unit_test(message_over_the_limit_is_not_encoded),  cmocka_unit_test(flood),
 		cmocka_unit_test(message_limit),    cmocka_unit_test(bad_fields),
 		cmocka_unit_test(stranger),	    cmocka_unit_test(forged_record),
-		cmocka_unit_test(addresses_of_use),
+		cmocka_unit_test(only_addresses_of_use_are_kept),
 	};
 
 	return cmocka_run_group_tests_name("net/identify_msg", tests, NULL, NULL);

@@ -267,7 +267,7 @@ static void xx_vectors(void **state)
 	}
 }
 
-static void any_step(void **state)
+static void handshake_works_however_it_is_cut(void **state)
 {
 	(void)state;
 	for (size_t step = 1; step < 260; step++) {
@@ -576,7 +576,7 @@ int main(void)
 		cmocka_unit_test(messages_of_libp2p),
 		cmocka_unit_test(frames_of_libp2p),
 		cmocka_unit_test(xx_vectors),
-		cmocka_unit_test(any_step),
+		cmocka_unit_test(handshake_works_however_it_is_cut),
 		cmocka_unit_test(muxer_left_open),
 		cmocka_unit_test(muxers_max),
 		cmocka_unit_test(stranger),

@@ -277,7 +277,7 @@ static void window_grows(void **state)
 	}
 }
 
-static void fair_turns(void **state)
+static void streams_send_in_turns(void **state)
 {
 	struct yamux_stream *one, *two;
 	struct bytes parts[PARTS];
@@ -305,7 +305,7 @@ static void fair_turns(void **state)
 }
 
 /* With room for few parts, and with many small writes, every byte still comes out in order. */
-static void few_parts(void **state)
+static void few_parts_at_a_time_keep_the_order(void **state)
 {
 	(void)state;
 	for (size_t room = 2; room < 6; room++) {
@@ -566,8 +566,8 @@ int main(void)
 		cmocka_unit_test(stall_and_resume),
 		cmocka_unit_test(end_waits_for_resume),
 		cmocka_unit_test(window_grows),
-		cmocka_unit_test(fair_turns),
-		cmocka_unit_test(few_parts),
+		cmocka_unit_test(streams_send_in_turns),
+		cmocka_unit_test(few_parts_at_a_time_keep_the_order),
 		cmocka_unit_test(drain_event),
 		cmocka_unit_test(go_away),
 		cmocka_unit_test(close_sends_what_is_queued),

@@ -124,7 +124,7 @@ static void the_conformance_records_are_judged_right(void **state)
 }
 
 /* Of a record with the second signature alone every byte counts. */
-static void no_byte_may_change(void **state)
+static void any_changed_byte_breaks_a_record(void **state)
 {
 	struct buf record = { 0 }, key = { 0 };
 
@@ -237,7 +237,7 @@ static void document_without_a_field_is_refused(void **state)
 	assert_int_equal(judge_made((struct ipns_make){ .value = "" }, NOW_NS), 0);
 }
 
-static void records_are_small(void **state)
+static void record_over_the_size_limit_is_refused(void **state)
 {
 	struct ipns_make make = { .padding = 1000 };
 	struct buf record = { 0 };
@@ -315,11 +315,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(boxos_records_are_judged_as_boxo_does),
 		cmocka_unit_test(the_conformance_records_are_judged_right),
-		cmocka_unit_test(no_byte_may_change),
+		cmocka_unit_test(any_changed_byte_breaks_a_record),
 		cmocka_unit_test(record_of_another_key_is_refused),
 		cmocka_unit_test(fields_around_the_document_must_agree_with_it),
 		cmocka_unit_test(document_without_a_field_is_refused),
-		cmocka_unit_test(records_are_small),
+		cmocka_unit_test(record_over_the_size_limit_is_refused),
 		cmocka_unit_test(time_saturates),
 		cmocka_unit_test(higher_sequence_then_later_end_is_better),
 	};

@@ -69,7 +69,7 @@ static void a_tiny_network_ends_at_once(void **state)
 	kad_lookup_release(&lookup);
 }
 
-static void alpha_and_slow_ones(void **state)
+static void slow_questions_do_not_count_against_alpha(void **state)
 {
 	struct kad_lookup lookup;
 	struct peer_id peer;
@@ -91,7 +91,7 @@ static void alpha_and_slow_ones(void **state)
 	kad_lookup_release(&lookup);
 }
 
-static void beta_ends_it_and_the_follow_up_asks_the_rest(void **state)
+static void lookup_ends_with_beta_answers_and_a_follow_up(void **state)
 {
 	struct kad_lookup lookup;
 	struct peer_id asked[KAD_LOOKUP_FLIGHT_MAX], peer;
@@ -295,8 +295,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_tiny_network_ends_at_once),
-		cmocka_unit_test(alpha_and_slow_ones),
-		cmocka_unit_test(beta_ends_it_and_the_follow_up_asks_the_rest),
+		cmocka_unit_test(slow_questions_do_not_count_against_alpha),
+		cmocka_unit_test(lookup_ends_with_beta_answers_and_a_follow_up),
 		cmocka_unit_test(answers_are_bounded),
 		cmocka_unit_test(two_hundred_nodes_find_the_nearest),
 	};

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-static void ids_are_the_vectors(void **state)
+static void ids_agree_with_the_vectors(void **state)
 {
 	json_t *vectors = vector_json("kad.json"), *one;
 	struct place ids[2];
@@ -226,7 +226,7 @@ static void limits_hold_at_their_edges(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ids_are_the_vectors),
+		cmocka_unit_test(ids_agree_with_the_vectors),
 		cmocka_unit_test(messages_are_the_vectors_both_ways),
 		cmocka_unit_test(truncations_are_safe),
 		cmocka_unit_test(bad_addresses_are_dropped_one_by_one),

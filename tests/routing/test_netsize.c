@@ -31,7 +31,7 @@ static void too_few_samples_give_no_estimate(void **state)
 	assert_false(kad_netsize_is_dense(1000, 500));
 }
 
-static void the_last_samples_count(void **state)
+static void only_the_last_samples_count(void **state)
 {
 	struct kad_netsize netsize = { 0 };
 
@@ -110,7 +110,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(too_few_samples_give_no_estimate),
-		cmocka_unit_test(the_last_samples_count),
+		cmocka_unit_test(only_the_last_samples_count),
 		cmocka_unit_test(a_tiny_net_is_never_dense),
 		cmocka_unit_test(placed_peers_are_found_dense_and_random_ones_are_not),
 	};

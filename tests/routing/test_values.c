@@ -345,7 +345,7 @@ static void signatures_are_bounded(void **state)
 }
 
 /* What a restart left to be checked is neither given unchecked nor lost. */
-static void unchecked_records_wait(void **state)
+static void records_loaded_unchecked_are_neither_given_nor_lost(void **state)
 {
 	struct kad_values store;
 	unsigned given = 0;
@@ -414,7 +414,7 @@ static void invalid_records_do_not_survive_a_restart(void **state)
 	db_close(db);
 }
 
-static void a_public_key_is_its_names_alone(void **state)
+static void public_key_record_must_match_its_name(void **state)
 {
 	const uint8_t seed[32] = { 7 };
 	struct identity *identity = identity_from_seed(seed);
@@ -576,9 +576,9 @@ int main(void)
 		cmocka_unit_test(bytes_of_all_records_are_limited),
 		cmocka_unit_test(a_record_is_checked_once),
 		cmocka_unit_test(signatures_are_bounded),
-		cmocka_unit_test(unchecked_records_wait),
+		cmocka_unit_test(records_loaded_unchecked_are_neither_given_nor_lost),
 		cmocka_unit_test(invalid_records_do_not_survive_a_restart),
-		cmocka_unit_test(a_public_key_is_its_names_alone),
+		cmocka_unit_test(public_key_record_must_match_its_name),
 		cmocka_unit_test(newer_name_record_replaces_the_older),
 		cmocka_unit_test(a_flood_leaves_disk_and_memory_as_they_were),
 		cmocka_unit_test(own_values_come_due_again),
