@@ -1,7 +1,7 @@
 /* Where blocks come from: the local store, then peers, found by asking those we know and by routing.
  *
- * Every block handed out has been checked against its CID; blocks nobody asked for are dropped before they
- * are stored. Called by dag and fs; calls routing and net.
+ * Every block handed out has been checked against its CID. Blocks that were not asked for are
+ * dropped before they are stored. Called by dag and fs; calls routing and net.
  *
  * Two faces:
  *   - struct exchange: the engine (Bitswap client and server); loop thread only.
@@ -31,11 +31,10 @@ struct exchange_config {
 	uint64_t rebroadcast_ms;     /* [60 000] */
 	size_t serve_message_max;    /* bytes of blocks per response message [1 MiB] */
 	size_t serve_outstanding_max; /* bytes queued towards one peer [4 MiB] */
-	uint64_t serve_stall_ms; /* a peer that takes nothing of it for so long is disconnected [120 000] */
-	unsigned wants_per_peer_max; /* that a peer may have with us [1024] */
+	uint64_t serve_stall_ms; /* then a peer that reads nothing is disconnected [120 000] */
+	unsigned wants_per_peer_max; /* wants that are kept for one peer [1024] */
 	uint64_t in_flight_max;	     /* bytes of blocks on their way, both ways [256 MiB] */
-	size_t verify_inline_max;    /* blocks up to so many bytes are hashed on the loop, larger ones
-				      * on a thread [8192] */
+	size_t verify_inline_max;    /* larger blocks are hashed on a thread [8192] */
 	/* May peer have the block cid? Asked with policy_ctx before each answer about it: that it is
 	 * here, the block itself, and whether the want is kept until the block comes. A peer that may
 	 * not is told that the block is not here. Its answers may change at any time. It must be quick and
@@ -50,24 +49,25 @@ struct exchange *exchange_new(struct swarm *swarm, struct router *router, struct
 /* Every get ends with -ECANCELED. Before swarm_close(). */
 void exchange_free(struct exchange *exchange);
 
-/* Blocks that belong together (one tree, one open file) share what is known about who has them. Never NULL: at
- * EXCHANGE_SESSIONS_MAX new ones share one and the same knowledge, and nothing else changes for them. */
+/* A session is for blocks that belong together (one tree, one open file): it remembers which peers
+ * have them. Never NULL: above EXCHANGE_SESSIONS_MAX new sessions share one memory, and differ in
+ * nothing else. */
 struct exchange_session *exchange_session_new(struct exchange *exchange);
 void exchange_session_free(struct exchange_session *session); /* its gets end with -ECANCELED */
 
-/* got(ctx, 0, block) or got(ctx, -errno, NULL), once, never before exchange_get() returns. The callee owns one
- * reference to block. Errors: -ETIMEDOUT (also with nobody to ask: until then somebody may come), -ECANCELED, -EBADMSG
- * (CID not allowed). */
+/* got(ctx, 0, block) or got(ctx, -errno, NULL), once, never before exchange_get() returns. The
+ * callee owns one reference to block. Errors: -ETIMEDOUT (also without any peer, because one may
+ * connect before the deadline), -ECANCELED, -EBADMSG (CID not allowed). */
 typedef void exchange_got_fn(void *ctx, int err, struct block *block);
-/* The store is not asked: the caller did. Copies cid. NULL when EXCHANGE_WANTS_MAX is reached. The block also
- * goes into the store. */
+/* Fetches a block from peers; the caller has looked in the store. Copies cid. The block is also put
+ * into the store. NULL: EXCHANGE_WANTS_MAX is reached. */
 struct exchange_get *exchange_get(struct exchange_session *session, const struct cid *cid,
 				  uint64_t deadline_ms, exchange_got_fn *got, void *ctx);
-/* When the get ends with -ETIMEDOUT, *tried tells of whom it was asked, before got runs. Borrowed until then. */
+/* If the get ends with -ETIMEDOUT, *tried is filled in before got runs. Borrowed until then. */
 void exchange_get_tell(struct exchange_get *get, struct wait_tried *tried);
 void exchange_get_cancel(struct exchange_get *get); /* NULL is ignored; got will not run */
 
-/* New local blocks: tell peers that wait for them. Any thread. */
+/* Tells peers that wait for them of new local blocks. Any thread. */
 void exchange_have(struct exchange *exchange, const struct cid *cids, size_t count);
 
 struct exchange_stats {
@@ -79,7 +79,7 @@ struct exchange_stats {
 };
 
 void exchange_stats(const struct exchange *exchange, struct exchange_stats *stats);
-/* What we wait for now (peer NULL), or what that peer wants from us. */
+/* Shows the CIDs that we wait for (peer NULL), or that peer wants from us. */
 int exchange_each_want(const struct exchange *exchange, const struct peer_id *peer,
 		       int (*each)(void *ctx, const struct cid *cid), void *ctx);
 

@@ -15,8 +15,8 @@ struct fetcher_ops {
 	/* A session of its own for a tree or an open file; never NULL. */
 	void *(*open)(struct fetcher *fetcher);
 	void (*close)(struct fetcher *fetcher, void *session);
-	/* Wait for one block: *out is one reference. Errors as exchange_get()'s, and -EINTR. When it
-	 * timed out wait->tried tells of whom it was asked, if the engine said so in time. */
+	/* Wait for one block: *out is one reference. Errors as exchange_get()'s, and -EINTR. When
+	 * it timed out wait->tried tells which peers were asked, if the engine said so in time. */
 	int (*fetch)(struct fetcher *fetcher, void *session, const struct cid *cid,
 		     struct wait *wait, struct block **out);
 	/* Ask for many, wait for none: they go to the store, and a fetch() for one joins the want.
