@@ -29,7 +29,7 @@ void kad_region_map_release(struct kad_region_map *map);
 void kad_region_map_add(struct kad_region_map *map, const struct peer_id *peer);
 /* All peers of region are known now. */
 void kad_region_map_cover(struct kad_region_map *map, const struct place_region *region);
-/* A part of region of which nothing is known: true. False: all of it is known. */
+/* True: *gap is a part of region of which nothing is known. False: all of it is known. */
 bool kad_region_map_gap(const struct kad_region_map *map, const struct place_region *region,
 			struct place_region *gap);
 /* Of the k peers nearest to id, which is the farthest (all that are as near are among the k). The

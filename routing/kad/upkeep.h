@@ -1,7 +1,7 @@
-/* Keeps a node in the network: dials the bootstrap list while the table is thin, looks itself and a
- * key of each bucket up every refresh_ms and soon after the first peer came, sweeps the stores, and
- * tells the values that we put again, one at a time. Without a list it never dials on its own. Loop
- * thread only. */
+/* Keeps a node in the network. Dials the bootstrap list while the table has few peers; looks up its
+ * own id and a key of each bucket every refresh_ms, and soon after the first peer came; drops
+ * expired records; announces our own values again, one at a time. Without a list it never dials by
+ * itself. Loop thread only. */
 #ifndef ROUTING_KAD_UPKEEP_H
 #define ROUTING_KAD_UPKEEP_H
 
@@ -27,16 +27,16 @@ struct kad_upkeep {
 	struct kad_walk walk;
 	uint64_t round_ms; /* when this round of refresh began */
 	bool refreshed;	   /* ever */
-	bool drawn;	   /* the walk's key: nobody knew it before */
+	bool drawn;	   /* the walk's key was drawn at random */
 	uint64_t refreshed_ms, refreshes, refresh_failures;
 	struct routing_query *telling; /* a value of ours */
 };
 
 void kad_upkeep_start(struct kad *kad);
 void kad_upkeep_stop(struct kad *kad);
-/* The table has its first peer: look around at once. */
+/* The table has its first peer: refreshes at once. */
 void kad_upkeep_first_peer(struct kad *kad);
-/* Tell those of our values again that are due; runs by itself. Public for its test. */
+/* Announces those of our values again that are due. Runs by a timer; public for its test. */
 void kad_upkeep_tell_again(struct kad *kad);
 
 #endif

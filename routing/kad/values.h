@@ -24,9 +24,9 @@
 #define KAD_VALUES_BYTES_MAX (8u << 20)
 #define KAD_VALUES_PEER_MAX 64 /* of one peer */
 #define KAD_VALUE_TTL_MS (48ull * 3600 * 1000)
-#define KAD_VALUE_SETTLED_MS (10ull * 60 * 1000) /* the same told again so soon changes nothing */
+#define KAD_VALUE_SETTLED_MS (10ull * 60 * 1000) /* the same put again within it changes nothing */
 #define KAD_VALUE_AGAIN_MS (4ull * 3600 * 1000)	 /* our own are told again, as Kubo's are */
-#define KAD_VALUE_RETRY_MS (5ull * 60 * 1000)	 /* nobody was there to be told */
+#define KAD_VALUE_RETRY_MS (5ull * 60 * 1000)	 /* again, if no peer took it */
 #define KAD_RULES_MAX 8
 
 struct db;
@@ -39,7 +39,7 @@ struct kad_value {
 	uint64_t due_ms;     /* ours: when it is told again */
 	struct peer_id from;
 	bool checked; /* by its rules; not yet when it came from the db */
-	bool own;     /* this key was put by us, whoever told of the record last */
+	bool own;     /* this key was put by us, even if a peer told of the record last */
 };
 
 /* Zeroed, then kad_values_init(). */
@@ -67,20 +67,20 @@ const struct record_rules *kad_values_rules(const struct kad_values *store, stru
 /* 0 or why value is not a good record of key; -EKEYREJECTED for a namespace without rules. */
 int kad_values_check(const struct kad_values *store, struct bytes key, struct bytes value,
 		     uint64_t now_ns);
-/* Keep it. As kad_values_check(); -ESTALE when a better one is here; -EAGAIN when its teller has
- * too many, it is full of nearer ones, or too many are checked just now. */
+/* Keeps a record. Errors as kad_values_check(); -ESTALE: a better one is stored; -EAGAIN: its peer
+ * has too many, the store is full of nearer ones, or too many are being checked. */
 int kad_values_put(struct kad_values *store, struct bytes key, struct bytes value,
 		   const struct peer_id *from, uint64_t now_ns);
-/* The record of key when it is still good, else NULL (also when it must be checked first, and too
- * many are just now). Borrowed until the next call. */
+/* The record of key if it is still valid; else NULL, also if it must be checked first and too many
+ * are being checked. Borrowed until the next call. */
 const struct kad_value *kad_values_get(struct kad_values *store, struct bytes key, uint64_t now_ns);
-/* One of ours that is due for being told again, appended to key; from then on it is due in
- * KAD_VALUE_RETRY_MS. False: none. */
+/* Appends to key the key of a value of ours that is due, which then comes due again after
+ * KAD_VALUE_RETRY_MS. False: none is due. */
 bool kad_values_due(struct kad_values *store, uint64_t now_ns, struct buf *key);
-/* A peer has taken our record of key: it is due in KAD_VALUE_AGAIN_MS. */
+/* A peer has taken our record of key: it comes due again after KAD_VALUE_AGAIN_MS. */
 void kad_values_told(struct kad_values *store, struct bytes key, uint64_t now_ns);
-/* Drops what is too old or past its end; the signatures of what came from the db are left to
- * kad_values_get(). */
+/* Drops records that are too old or expired. Those read from the db are not verified here;
+ * kad_values_get() does that. */
 void kad_values_sweep(struct kad_values *store, uint64_t now_ns);
 
 #endif

@@ -1,5 +1,5 @@
 /* One iterative lookup over the network: the state machine of lookup.h, asked through client.h.
- * Loop thread only; embedded in its owner, who may stop (and free) it at any time, also from its
+ * Loop thread only. Embedded in its owner, which may stop and free it at any time, also from its
  * callbacks. */
 #ifndef ROUTING_KAD_WALK_H
 #define ROUTING_KAD_WALK_H
@@ -21,7 +21,7 @@ struct kad_walk_answer {
 	struct bytes message;
 };
 
-/* False: enough, end with 0. Must not stop the walk itself. */
+/* False: that is enough, and the walk ends with 0. Must not stop the walk itself. */
 typedef bool kad_walk_answer_fn(void *ctx, const struct kad_walk_answer *answer);
 /* 0 complete or enough; -ETIMEDOUT. The walk is stopped already except for its lookup, which can
  * still be asked for the closest until kad_walk_stop(). */
