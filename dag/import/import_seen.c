@@ -218,8 +218,8 @@ static void write_notes(struct seen *seen)
 	for (size_t i = 0; i < seen->count; i++) {
 		struct note *note = &seen->notes[i];
 
-		if (db_post(seen->db, TABLE, bytes_of(note->key, sizeof(note->key)),
-			    bytes_of(note->value, note->len)))
+		if (db_post_hint(seen->db, TABLE, bytes_of(note->key, sizeof(note->key)),
+				 bytes_of(note->value, note->len)))
 			break;
 		seen->wrote = true;
 	}

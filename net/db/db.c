@@ -483,7 +483,7 @@ int db_each(struct db_txn *txn, const char *table, struct bytes prefix, struct b
 	return !err && whole.damaged ? -EIO : err;
 }
 
-int db_post(struct db *db, const char *table, struct bytes key, struct bytes value)
+static int post(struct db *db, const char *table, struct bytes key, struct bytes value, bool hint)
 {
 	assert(strlen(table) <= DB_TABLE_NAME_MAX);
 	if (!key_ok(key))
@@ -492,7 +492,17 @@ int db_post(struct db *db, const char *table, struct bytes key, struct bytes val
 		return -EMSGSIZE;
 	if (db->read_only)
 		return -EROFS;
-	return db_writer_post(db->writer, table, key, value);
+	return db_writer_post(db->writer, table, key, value, hint);
+}
+
+int db_post(struct db *db, const char *table, struct bytes key, struct bytes value)
+{
+	return post(db, table, key, value, false);
+}
+
+int db_post_hint(struct db *db, const char *table, struct bytes key, struct bytes value)
+{
+	return post(db, table, key, value, true);
 }
 
 int db_flush(struct db *db)

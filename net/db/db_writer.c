@@ -21,6 +21,7 @@ struct post {
 	const char *table;
 	struct bytes key;
 	struct bytes value; /* at is NULL: delete */
+	bool hint;
 };
 
 struct db_writer {
@@ -34,6 +35,7 @@ struct db_writer {
 	size_t queued, queued_bytes;
 	uint64_t posted, written; /* since ever */
 	int err;		  /* the first since the last flush */
+	bool told;		  /* the log says that writing fails */
 };
 
 struct db_writer *db_writer_new(struct db *db)
@@ -59,8 +61,9 @@ static struct post *take_all(struct db_writer *writer)
 	return post;
 }
 
-/* Puts and frees the list; after an error it only frees. Returns how many there were. */
-static uint64_t apply(struct db_txn *txn, struct post *post, int *err)
+/* Puts and frees the list; after an error it only frees. Returns how many there were, and adds
+ * to hints how many of them were hints. */
+static uint64_t apply(struct db_txn *txn, struct post *post, uint64_t *hints, int *err)
 {
 	uint64_t count = 0;
 
@@ -73,6 +76,7 @@ static uint64_t apply(struct db_txn *txn, struct post *post, int *err)
 			*err = db_del(txn, post->table, post->key);
 		if (*err == -ENOENT)
 			*err = 0; /* deleted already: what was asked for */
+		*hints += post->hint;
 		free(post);
 		post = next;
 		count++;
@@ -80,16 +84,19 @@ static uint64_t apply(struct db_txn *txn, struct post *post, int *err)
 	return count;
 }
 
-/* One transaction: post and what comes while it is being written. Returns how many. */
-static uint64_t write_batch(struct db_writer *writer, struct post *post, int *err)
+/* One transaction: post and what comes while it is being written. Returns how many, and how many of
+ * them are hints. */
+static uint64_t write_batch(struct db_writer *writer, struct post *post, uint64_t *hints,
+			    int *err)
 {
 	uint64_t end_ms = monotonic_ms() + DB_WRITER_BATCH_MS;
 	uint64_t count = 0;
 	struct db_txn *txn = NULL;
 
+	*hints = 0;
 	*err = db_begin(writer->db, true, &txn);
 	while (post) {
-		count += apply(txn, post, err);
+		count += apply(txn, post, hints, err);
 		post = NULL;
 		if (*err || monotonic_ms() >= end_ms)
 			break;
@@ -104,6 +111,16 @@ static uint64_t write_batch(struct db_writer *writer, struct post *post, int *er
 	return count;
 }
 
+/* One line when writing begins to fail, not one a batch: a full disk fails for hours. Hints are
+ * lost without a word. */
+static void log_batch(struct db_writer *writer, uint64_t lost, int err)
+{
+	if (err && lost > 0 && !writer->told)
+		log_error("db", "records lost count=%llu err=\"%s\"", (unsigned long long)lost,
+			  err_text(err));
+	writer->told = err && (writer->told || lost > 0);
+}
+
 /* The thread: takes all that is queued, writes it as one transaction, tells those that flush. */
 static void *run(void *arg)
 {
@@ -114,16 +131,15 @@ static void *run(void *arg)
 		while (!writer->first && !writer->stop)
 			pthread_cond_wait(&writer->more, &writer->lock);
 		struct post *post = take_all(writer);
+		uint64_t hints;
 		int err;
 
 		if (!post)
 			break;
 		pthread_mutex_unlock(&writer->lock);
-		uint64_t count = write_batch(writer, post, &err);
+		uint64_t count = write_batch(writer, post, &hints, &err);
 
-		if (err)
-			log_error("db", "records lost count=%llu err=\"%s\"",
-				  (unsigned long long)count, err_text(err));
+		log_batch(writer, count - hints, err);
 		pthread_mutex_lock(&writer->lock);
 		if (!writer->err)
 			writer->err = err;
@@ -164,13 +180,14 @@ static struct post *post_new(const char *table, struct bytes key, struct bytes v
 }
 
 int db_writer_post(struct db_writer *writer, const char *table, struct bytes key,
-		   struct bytes value)
+		   struct bytes value, bool hint)
 {
 	struct post *post = post_new(table, key, value);
 	int err = 0;
 
 	if (!post)
 		return -ENOMEM;
+	post->hint = hint;
 	pthread_mutex_lock(&writer->lock);
 	if (writer->queued >= DB_POSTED_MAX ||
 	    writer->queued_bytes + key.len + value.len > DB_POSTED_BYTES_MAX)

@@ -12,9 +12,9 @@ struct db_writer *db_writer_new(struct db *db);
 /* Writes what is queued, ends the thread, frees. NULL is ignored. */
 void db_writer_free(struct db_writer *writer);
 
-/* As db_post() and db_flush(). */
+/* As db_post(), or db_post_hint() if hint is set, and db_flush(). */
 int db_writer_post(struct db_writer *writer, const char *table, struct bytes key,
-		   struct bytes value);
+		   struct bytes value, bool hint);
 int db_writer_flush(struct db_writer *writer);
 
 #endif

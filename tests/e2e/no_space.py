@@ -4,6 +4,7 @@ stays whole and readable, and there is success again when there is room again.""
 import hashlib
 import os
 import re
+import time
 
 from lab import write, write_big
 
@@ -81,6 +82,22 @@ def on_disk(lab, kind, source, remote):
     lab.must(["umount", point])
 
 
+def small_files(lab):
+    """What add remembers of each file is lost with the rest, and is not told beside it."""
+    point = lab.directory("tiny")
+    lab.must(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", point])
+    node = lab.node("n-small", os.path.join(point, "repo"))
+    tree = lab.directory("small files")
+    for number in range(60):
+        write_big(os.path.join(tree, "%d" % number), 60000, lab.random)
+    lab.shell("cat /dev/zero >%s" % os.path.join(point, "filler"))
+    time.sleep(3)   # a file that changed just now is not remembered
+    done = node.call("add", "-r", tree)
+    lab.check("add of small files to a full store: one line", done.code == 1 and
+              re.fullmatch(r"Error: .*no space left in the store", done.err), str(done))
+    lab.must(["umount", point])
+
+
 def outputs(lab, node, cid):
     """What is full is named: the output or the target, and not the store, which has room."""
     full = lab.directory("full")
@@ -112,6 +129,7 @@ def scenario(lab):
         write_big(path, size, lab.random)
         remote[name] = source.add(path)
     outputs(lab, source, remote["fits"])
+    small_files(lab)
     source.start()
     for kind in ("tmpfs", "ext4"):
         on_disk(lab, kind, source, remote)
