@@ -79,6 +79,7 @@ struct dag_walk_config {
 	size_t ahead_max;     /* blocks on their way at once [1024] */
 	uint64_t bytes_max;   /* stop with -EFBIG after this many bytes; 0: no limit */
 	bool skip_seen;	      /* visit each block once, remembering them (pins, export) */
+	bool stored_only;     /* nothing is fetched: -EHOSTUNREACH for a block that is not stored */
 };
 
 /* Every block below root (root first, depth first, links in order), fetching ahead in parallel. Memory is bounded by depth

@@ -151,12 +151,21 @@ static void take(struct walk *walk, struct cid *cid, unsigned *depth)
 		pop(walk);
 }
 
+static int get(struct walk *walk, const struct cid *cid, struct wait *wait, struct block **block)
+{
+	if (!walk->config->stored_only)
+		return blocks_get(walk->blocks, cid, wait, block);
+	int err = blocks_get_stored(walk->blocks, cid, block);
+
+	return err == -ENOENT ? -EHOSTUNREACH : err;
+}
+
 static int visit(struct walk *walk, const struct cid *cid, unsigned depth, struct wait *wait,
 		 dag_walk_fn *each)
 {
 	struct frame below = { .depth = depth + 1 };
 	struct block *block;
-	int err = blocks_get(walk->blocks, cid, wait, &block);
+	int err = get(walk, cid, wait, &block);
 
 	if (err)
 		return err;
@@ -190,7 +199,8 @@ static int walk_all(struct walk *walk, struct wait *wait, uint64_t timeout_ms, d
 			walk_ahead_skip(&walk->ahead, &cid);
 			continue;
 		}
-		walk_ahead_come(&walk->ahead, &cid, wait);
+		if (!walk->config->stored_only)
+			walk_ahead_come(&walk->ahead, &cid, wait);
 		/* A fresh deadline, and not wait_start(): an interruption must not be lost. */
 		wait->deadline_ms = timeout_ms ? monotonic_ms() + timeout_ms : UINT64_MAX;
 		err = wait_check(wait);

@@ -1,5 +1,6 @@
 /* A source of blocks, for one tree or one open file: what straight-line code gets, views and puts,
- * whatever stands behind it. Today that is the store, then a fetcher.
+ * whatever stands behind it. blocks_new() makes the one that there is today; blocks_ops.h tells how
+ * another is made.
  *
  * Any thread but the loop's; several threads may use one source at once. A block that is handed out
  * was checked against its CID. */
@@ -11,18 +12,13 @@
 
 struct fetcher;
 
-/* A value type, cheap; blocks_release() closes the fetcher's session, which the first miss opens.
- */
-struct blocks {
-	struct store *store;
-	struct fetcher *fetcher; /* NULL: offline */
-	_Atomic(void *) session;
-	struct store_batch *batch; /* NULL: none is open */
-	unsigned batch_depth;
-};
+struct blocks;
 
-void blocks_init(struct blocks *blocks, struct store *store, struct fetcher *fetcher);
-void blocks_release(struct blocks *blocks);
+/* A source over the store, then the fetcher (NULL: offline), both borrowed. Cheap: the fetcher's
+ * session is opened by the first miss. Never NULL. */
+struct blocks *blocks_new(struct store *store, struct fetcher *fetcher);
+/* NULL is ignored. No read may be open. */
+void blocks_free(struct blocks *blocks);
 
 /* ---- reading ---- */
 
@@ -72,7 +68,7 @@ int blocks_put(struct blocks *blocks, struct block *block);
 int blocks_keep(struct blocks *blocks, const struct cid *cid, const struct block *block);
 /* Until the end, what is put and kept through this source is one batch, as store_batch_begin()'s: blocks_sync() tells of these blocks
  * alone, and no collection takes them. Record what is to stay before the end. Within a batch another beginning goes on with the same one. On one thread,
- * while no other puts; blocks_release() ends what is open. */
+ * while no other puts; blocks_free() ends what is open. */
 void blocks_batch_begin(struct blocks *blocks);
 void blocks_batch_end(struct blocks *blocks);
 /* In a batch as store_batch_commit(), else as store_sync(). */

@@ -361,3 +361,9 @@ struct fetcher *fetcher_of_exchange(struct exchange *exchange, struct loop *loop
 	list_init(&engine->core->sessions);
 	return &engine->fetcher;
 }
+
+void fetcher_free(struct fetcher *fetcher)
+{
+	if (fetcher)
+		fetcher->ops->free(fetcher);
+}

@@ -438,9 +438,9 @@ struct fetcher *cli_fetcher(struct invocation *in)
 	return in->fetcher;
 }
 
-void cli_blocks(struct invocation *in, struct blocks *blocks)
+struct blocks *cli_blocks(struct invocation *in)
 {
-	blocks_init(blocks, in->repo->store, cli_fetcher(in));
+	return blocks_new(in->repo->store, cli_fetcher(in));
 }
 
 int cli_cid_arg(struct invocation *in, const char *text, struct cid *out)

@@ -134,9 +134,9 @@ int cli_run_row(struct invocation *in);
 int cli_run_call(struct invocation *in, const struct api_row *row, json_t *args);
 /* What gets blocks through the daemon, NULL when none runs or with --offline. Closed by the dispatcher. */
 struct fetcher *cli_fetcher(struct invocation *in);
-/* Store plus, when a daemon runs, its network. Needs the repo. blocks_release() before the command
+/* Store plus, when a daemon runs, its network. Needs the repo. blocks_free() before the command
  * returns. */
-void cli_blocks(struct invocation *in, struct blocks *blocks);
+struct blocks *cli_blocks(struct invocation *in);
 /* A path argument to a CID; tells which part is missing. 0 or an exit code. */
 int cli_resolve(struct invocation *in, struct blocks *blocks, const char *path, struct cid *out);
 /* The last part of a path argument, cleaned: what it is called on a disk when nothing else is said. malloc'd. */

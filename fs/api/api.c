@@ -141,9 +141,9 @@ struct wait *api_wait_long(struct api_call *call)
 	return begin_wait(call, 0);
 }
 
-void api_blocks(struct api_call *call, bool fetch, struct blocks *blocks)
+struct blocks *api_blocks(struct api_call *call, bool fetch)
 {
 	struct api_host *host = call->host;
 
-	blocks_init(blocks, host->repo->store, fetch && host->fetcher ? host->fetcher(host) : NULL);
+	return blocks_new(host->repo->store, fetch && host->fetcher ? host->fetcher(host) : NULL);
 }

@@ -129,18 +129,18 @@ const struct api_row api_repo_stat = {
 static void run_block_stat(struct api_call *call)
 {
 	char text[CID_TEXT_MAX];
-	struct blocks blocks;
+	struct blocks *blocks;
 	struct block *block;
 	struct cid cid;
 	int err;
 
-	api_blocks(call, true, &blocks);
-	if (api_resolve(call, &blocks, api_word(call->args, 0), &cid)) {
-		blocks_release(&blocks);
+	blocks = api_blocks(call, true);
+	if (api_resolve(call, blocks, api_word(call->args, 0), &cid)) {
+		blocks_free(blocks);
 		return;
 	}
-	err = blocks_get(&blocks, &cid, api_wait(call), &block);
-	blocks_release(&blocks);
+	err = blocks_get(blocks, &cid, api_wait(call), &block);
+	blocks_free(blocks);
 	if (err) {
 		api_fail(call, err, "cannot get %s", api_cid_text(call->args, &cid, text));
 		return;
@@ -221,13 +221,13 @@ static bool block_rm(struct api_call *call, struct blocks *blocks, const char *w
 
 static void run_block_rm(struct api_call *call)
 {
-	struct blocks blocks;
+	struct blocks *blocks;
 	bool failed = false;
 
-	api_blocks(call, false, &blocks);
+	blocks = api_blocks(call, false);
 	for (size_t i = 0; i < api_word_count(call->args); i++)
-		failed |= !block_rm(call, &blocks, api_word(call->args, i));
-	blocks_release(&blocks);
+		failed |= !block_rm(call, blocks, api_word(call->args, i));
+	blocks_free(blocks);
 	api_end(call, failed ? API_SOME_FAILED : 0, "not all blocks could be removed");
 }
 
@@ -350,16 +350,16 @@ static bool list_given(struct api_call *call, struct blocks *blocks, const char 
 static void run_pin_ls(struct api_call *call)
 {
 	size_t count = api_word_count(call->args), i = 0;
-	struct blocks blocks;
+	struct blocks *blocks;
 
-	api_blocks(call, false, &blocks);
-	while (i < count && list_given(call, &blocks, api_word(call->args, i)))
+	blocks = api_blocks(call, false);
+	while (i < count && list_given(call, blocks, api_word(call->args, i)))
 		i++;
 	if (!count)
-		list_all(call, &blocks);
+		list_all(call, blocks);
 	else if (i == count)
 		api_end(call, 0, NULL);
-	blocks_release(&blocks);
+	blocks_free(blocks);
 }
 
 static void pin_ls_text(FILE *out, const json_t *args, const json_t *item)

@@ -67,7 +67,7 @@ struct add {
 	struct invocation *in;
 	struct import_config config;
 	struct ignore *ignore;
-	struct blocks blocks;
+	struct blocks *blocks;
 	struct progress *progress;
 	struct dir_builder *wrapper; /* NULL: each argument stands by itself */
 	struct cid last;
@@ -85,7 +85,7 @@ static int print_lines(struct add *add)
 	if (!add->lines.len)
 		return 0;
 	if (!add->config.only_hash)
-		err = blocks_sync(&add->blocks);
+		err = blocks_sync(add->blocks);
 	add->tried = err ? add->lines.len : 0;
 	if (err)
 		return err;
@@ -357,7 +357,7 @@ static int keep(struct add *add, const struct cid *root, uint64_t size)
 		print_lines(add);
 		return EXIT_OK;
 	}
-	err = blocks_sync(&add->blocks);
+	err = blocks_sync(add->blocks);
 	if (err)
 		return cli_fail(in, err, "cannot write the store");
 	if (cli_flag(in, "pin"))
@@ -397,7 +397,7 @@ static int add_stream(struct add *add, int fd, const char *path, const char *nam
 	char text[CID_TEXT_MAX];
 	struct cid cid;
 	uint64_t size;
-	int err = import_fd(&add->blocks, fd, &add->config, cli_wait(add->in), &cid, &size);
+	int err = import_fd(add->blocks, fd, &add->config, cli_wait(add->in), &cid, &size);
 
 	progress_end(add->progress);
 	add->progress = NULL;
@@ -449,7 +449,7 @@ static int add_named(struct add *add, const char *path, const char *name)
 				path);
 	if (cli_flag(in, "progress") && !cli_flag(in, "silent"))
 		add->progress = progress_start("added", expected_bytes(&st));
-	err = import_path(&add->blocks, path, name, &add->config, cli_wait(in), &cid, &size,
+	err = import_path(add->blocks, path, name, &add->config, cli_wait(in), &cid, &size,
 			  &failed);
 	progress_end(add->progress);
 	add->progress = NULL;
@@ -516,7 +516,7 @@ static int add_all(struct add *add)
 	int code = EXIT_OK;
 
 	if (cli_flag(in, "wrap-with-directory")) {
-		add->wrapper = dir_builder_new(&add->blocks, &add->config);
+		add->wrapper = dir_builder_new(add->blocks, &add->config);
 		code = add_names_check(in);
 	}
 	if (!in->argc && !code)
@@ -540,11 +540,11 @@ static int run(struct invocation *in)
 		return code;
 	code = configure(&add);
 	if (!code) {
-		cli_blocks(in, &add.blocks);
-		blocks_batch_begin(&add.blocks);
+		add.blocks = cli_blocks(in);
+		blocks_batch_begin(add.blocks);
 		code = add_all(&add);
 		print_lines(&add); /* what was stored before an error */
-		blocks_release(&add.blocks);
+		blocks_free(add.blocks);
 	}
 	buf_release(&add.lines);
 	ignore_free(add.ignore);

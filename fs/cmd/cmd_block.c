@@ -10,21 +10,21 @@
 
 static int get_block(struct invocation *in, const char *text, struct block **out)
 {
-	struct blocks blocks;
+	struct blocks *blocks;
 	struct cid cid;
 	char name[CID_TEXT_MAX];
 	int err, code = cli_need_repo(in);
 
 	if (code)
 		return code;
-	cli_blocks(in, &blocks);
-	code = cli_resolve(in, &blocks, text, &cid);
+	blocks = cli_blocks(in);
+	code = cli_resolve(in, blocks, text, &cid);
 	if (!code) {
-		err = blocks_get(&blocks, &cid, cli_wait(in), out);
+		err = blocks_get(blocks, &cid, cli_wait(in), out);
 		if (err)
 			code = cli_fail(in, err, "cannot get %s", cli_cid(in, &cid, name));
 	}
-	blocks_release(&blocks);
+	blocks_free(blocks);
 	return code;
 }
 
@@ -106,18 +106,18 @@ static int put_one(struct invocation *in, struct blocks *blocks, const char *pat
 
 static int run_put(struct invocation *in)
 {
-	struct blocks blocks;
+	struct blocks *blocks;
 	int code = cli_need_repo(in);
 
 	if (code)
 		return code;
-	cli_blocks(in, &blocks);
-	blocks_batch_begin(&blocks);
+	blocks = cli_blocks(in);
+	blocks_batch_begin(blocks);
 	if (!in->argc)
-		code = put_one(in, &blocks, "-");
+		code = put_one(in, blocks, "-");
 	for (int i = 0; i < in->argc && !code; i++)
-		code = put_one(in, &blocks, in->argv[i]);
-	blocks_release(&blocks);
+		code = put_one(in, blocks, in->argv[i]);
+	blocks_free(blocks);
 	return code;
 }
 

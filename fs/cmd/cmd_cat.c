@@ -85,7 +85,7 @@ static int cat_one(struct invocation *in, struct blocks *blocks, const char *pat
 static int run_cat(struct invocation *in)
 {
 	uint64_t offset = cli_amount(in, "offset"), left = UINT64_MAX;
-	struct blocks blocks;
+	struct blocks *blocks;
 	int code = cli_need_repo(in);
 
 	if (code)
@@ -93,9 +93,9 @@ static int run_cat(struct invocation *in)
 	if (cli_given(in, "length"))
 		left = cli_amount(in, "length");
 	for (int i = 0; i < in->argc && !code && left; i++) {
-		cli_blocks(in, &blocks);
-		code = cat_one(in, &blocks, in->argv[i], &offset, &left);
-		blocks_release(&blocks);
+		blocks = cli_blocks(in);
+		code = cat_one(in, blocks, in->argv[i], &offset, &left);
+		blocks_free(blocks);
 	}
 	return code;
 }
@@ -316,17 +316,17 @@ static int run_ls(struct invocation *in)
 {
 	struct ls *ls = xnew(struct ls);
 	json_t *objects = in->json ? json_array() : NULL;
-	struct blocks blocks;
+	struct blocks *blocks;
 	int code = cli_need_repo(in);
 
 	ls->in = in;
 	for (int i = 0; i < in->argc && !code; i++) {
-		cli_blocks(in, &blocks);
-		ls->blocks = &blocks;
+		blocks = cli_blocks(in);
+		ls->blocks = blocks;
 		ls->links = objects ? json_array() : NULL;
 		code = ls_one(ls, in->argv[i], objects);
 		json_decref(ls->links);
-		blocks_release(&blocks);
+		blocks_free(blocks);
 	}
 	if (!code && objects)
 		cli_print_json(json_pack("{s:O}", "Objects", objects));

@@ -83,7 +83,7 @@ static int write_out(struct invocation *in, struct bytes data)
 static int run_get(struct invocation *in)
 {
 	uint64_t codec = ipld_codec(cli_text(in, "output-codec"));
-	struct blocks blocks;
+	struct blocks *blocks;
 	struct block *block = NULL;
 	struct buf out = { 0 };
 	struct dag_path parsed;
@@ -97,11 +97,11 @@ static int run_get(struct invocation *in)
 	code = cli_need_repo(in);
 	if (code)
 		return code;
-	cli_blocks(in, &blocks);
-	code = resolve_node(in, &blocks, in->argv[0], &parsed, &cid, &inner);
+	blocks = cli_blocks(in);
+	code = resolve_node(in, blocks, in->argv[0], &parsed, &cid, &inner);
 	if (!code) {
 		cli_cid(in, &cid, text);
-		err = blocks_get(&blocks, &cid, cli_wait(in), &block);
+		err = blocks_get(blocks, &cid, cli_wait(in), &block);
 		if (err)
 			code = cli_fail(in, err, "cannot get %s", text);
 	}
@@ -117,7 +117,7 @@ static int run_get(struct invocation *in)
 		code = write_out(in, buf_bytes(&out));
 	block_unref(block);
 	buf_release(&out);
-	blocks_release(&blocks);
+	blocks_free(blocks);
 	return code;
 }
 
@@ -145,7 +145,7 @@ static const struct option_spec put_options[] = {
 
 struct put {
 	struct invocation *in;
-	struct blocks blocks;
+	struct blocks *blocks;
 	uint64_t input, store;
 	int64_t hash;
 };
@@ -194,11 +194,11 @@ static int put_one(struct put *put, const char *path)
 	if (code)
 		return code;
 	cli_cid(in, &block->cid, text);
-	err = blocks_put(&put->blocks, block);
+	err = blocks_put(put->blocks, block);
 	if (!err)
-		err = blocks_sync(&put->blocks);
+		err = blocks_sync(put->blocks);
 	if (!err && cli_flag(in, "pin"))
-		err = pin_add(in->repo->db, &put->blocks, &block->cid, PIN_RECURSIVE, "",
+		err = pin_add(in->repo->db, put->blocks, &block->cid, PIN_RECURSIVE, "",
 			      cli_wait(in), in->timeout_ms, NULL, NULL);
 	if (err) {
 		code = cli_fail(in, err, "cannot put %s", path);
@@ -229,13 +229,13 @@ static int run_put(struct invocation *in)
 	code = cli_need_repo(in);
 	if (code)
 		return code;
-	cli_blocks(in, &put.blocks);
-	blocks_batch_begin(&put.blocks);
+	put.blocks = cli_blocks(in);
+	blocks_batch_begin(put.blocks);
 	if (!in->argc)
 		code = put_one(&put, "-");
 	for (int i = 0; i < in->argc && !code; i++)
 		code = put_one(&put, in->argv[i]);
-	blocks_release(&put.blocks);
+	blocks_free(put.blocks);
 	return code;
 }
 
@@ -355,22 +355,22 @@ static int stat_one(struct dag_stats *stats, struct blocks *blocks, const char *
 static int run_stat(struct invocation *in)
 {
 	struct dag_stats stats = { .in = in };
-	struct blocks blocks;
+	struct blocks *blocks;
 	int code = cli_need_repo(in);
 
 	if (code)
 		return code;
-	cli_blocks(in, &blocks);
+	blocks = cli_blocks(in);
 	stats.roots = xcalloc((size_t)in->argc, sizeof(*stats.roots));
 	for (int i = 0; i < in->argc && !code; i++) {
 		stats.at = &stats.roots[i];
-		code = stat_one(&stats, &blocks, in->argv[i]);
+		code = stat_one(&stats, blocks, in->argv[i]);
 	}
 	if (!code)
 		print_stats(&stats);
 	free(stats.roots);
 	map_release(&stats.seen);
-	blocks_release(&blocks);
+	blocks_free(blocks);
 	return code;
 }
 

@@ -74,7 +74,7 @@ static int export_to_stdout(struct invocation *in, struct blocks *blocks, const 
 static int run_export(struct invocation *in)
 {
 	int code, scope = scope_of(cli_text(in, "scope"));
-	struct blocks blocks;
+	struct blocks *blocks;
 	struct cid cid;
 
 	if (scope < 0)
@@ -82,11 +82,11 @@ static int run_export(struct invocation *in)
 	code = cli_need_repo(in);
 	if (code)
 		return code;
-	cli_blocks(in, &blocks);
-	code = cli_resolve(in, &blocks, in->argv[0], &cid);
+	blocks = cli_blocks(in);
+	code = cli_resolve(in, blocks, in->argv[0], &cid);
 	if (!code)
-		code = export_to_stdout(in, &blocks, &cid, (enum car_scope)scope);
-	blocks_release(&blocks);
+		code = export_to_stdout(in, blocks, &cid, (enum car_scope)scope);
+	blocks_free(blocks);
 	return code;
 }
 
@@ -112,7 +112,7 @@ static const struct option_spec import_options[] = {
 
 struct archive_import {
 	struct invocation *in;
-	struct blocks blocks;
+	struct blocks *blocks;
 	struct progress *progress;
 	uint64_t shown; /* bytes of this archive */
 	struct car_import done;
@@ -147,7 +147,7 @@ static int import_one(struct archive_import *ai, const char *path)
 	if (fd < 0)
 		return cli_fail_file(ai->in, -errno, "cannot open %s", path);
 	ai->shown = 0;
-	err = car_import(&ai->blocks, fd, cli_wait_long(ai->in), on_bytes, ai, &ai->done);
+	err = car_import(ai->blocks, fd, cli_wait_long(ai->in), on_bytes, ai, &ai->done);
 	if (fd > STDIN_FILENO)
 		close(fd);
 	if (!err)
@@ -185,20 +185,20 @@ static int finish_import(struct archive_import *ai)
 {
 	struct invocation *in = ai->in;
 	struct car_import *done = &ai->done;
-	struct blocks stored;
-	int failed = 0, err = blocks_sync(&ai->blocks);
+	struct blocks *stored;
+	int failed = 0, err = blocks_sync(ai->blocks);
 
 	if (err)
 		return cli_fail(in, err, "cannot write the store");
-	blocks_init(&stored, in->repo->store, NULL);
+	stored = blocks_new(in->repo->store, NULL);
 	for (size_t i = 0; i < done->root_count && cli_flag(in, "pin-roots"); i++) {
-		err = pin_root(ai, &stored, &done->roots[i]);
+		err = pin_root(ai, stored, &done->roots[i]);
 		if (err)
 			failed = err;
 		if (err == -EINTR)
 			break;
 	}
-	blocks_release(&stored);
+	blocks_free(stored);
 	if (cli_flag(in, "stats") && in->json)
 		cli_print_json(json_pack("{s:{s:I, s:I}}", "Stats", "BlockCount",
 					 (json_int_t)done->blocks, "BlockBytesCount",
@@ -216,8 +216,8 @@ static int run_import(struct invocation *in)
 
 	if (code)
 		return code;
-	cli_blocks(in, &ai.blocks);
-	blocks_batch_begin(&ai.blocks);
+	ai.blocks = cli_blocks(in);
+	blocks_batch_begin(ai.blocks);
 	ai.progress = progress_start("imported", 0);
 	if (!in->argc)
 		code = import_one(&ai, "-");
@@ -227,7 +227,7 @@ static int run_import(struct invocation *in)
 	if (!code)
 		code = finish_import(&ai);
 	car_import_release(&ai.done);
-	blocks_release(&ai.blocks);
+	blocks_free(ai.blocks);
 	return code;
 }
 

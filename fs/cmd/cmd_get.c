@@ -220,8 +220,8 @@ static int get_to(struct get *get, const struct cid *cid, const struct dag_stat 
 static int run(struct invocation *in)
 {
 	const char *given = cli_text(in, "output");
-	struct blocks blocks;
-	struct get get = { .in = in, .blocks = &blocks };
+	struct blocks *blocks;
+	struct get get = { .in = in };
 	struct dag_stat stat;
 	struct cid cid;
 	char *name;
@@ -232,18 +232,18 @@ static int run(struct invocation *in)
 	code = cli_need_repo(in);
 	if (code)
 		return code;
-	cli_blocks(in, &blocks);
-	code = cli_resolve(in, &blocks, in->argv[0], &cid);
+	blocks = get.blocks = cli_blocks(in);
+	code = cli_resolve(in, blocks, in->argv[0], &cid);
 	if (!code) {
 		name = cli_path_name(in->argv[0]);
-		err = dag_stat(&blocks, &cid, cli_wait(in), &stat);
+		err = dag_stat(blocks, &cid, cli_wait(in), &stat);
 		if (err) {
 			code = cli_fail(in, err, "cannot get %s", in->argv[0]);
 		} else {
 			if (cli_flag(in, "progress"))
 				get.progress = progress_start("got", stat.size);
 			if (stat.type == DAG_DIRECTORY) /* a file asks ahead by itself */
-				get.scout = dag_scout_start(&blocks, &cid);
+				get.scout = dag_scout_start(blocks, &cid);
 			code = get_to(&get, &cid, &stat, given, name);
 			dag_scout_stop(get.scout);
 			progress_end(get.progress);
@@ -251,7 +251,7 @@ static int run(struct invocation *in)
 		free(name);
 	}
 	buf_release(&get.at);
-	blocks_release(&blocks);
+	blocks_free(blocks);
 	return code;
 }
 

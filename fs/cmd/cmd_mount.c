@@ -167,21 +167,21 @@ static int take_options(struct invocation *in, json_t *args)
 /* SOURCE to the CID of a tree, through the daemon's network. */
 static int take_source(struct invocation *in, const char *source, json_t *args)
 {
-	struct blocks blocks;
+	struct blocks *blocks;
 	struct dag_stat stat;
 	char text[CID_TEXT_MAX];
 	struct cid root;
 	int err, code;
 
-	cli_blocks(in, &blocks);
-	code = cli_resolve(in, &blocks, source, &root);
+	blocks = cli_blocks(in);
+	code = cli_resolve(in, blocks, source, &root);
 	/* Here Ctrl-C ends the wait for it; the daemon would be kept from ending. */
 	if (!code && !in->offline) {
-		err = dag_stat(&blocks, &root, cli_wait(in), &stat);
+		err = dag_stat(blocks, &root, cli_wait(in), &stat);
 		if (err)
 			code = cli_fail(in, err, "cannot get %s", source);
 	}
-	blocks_release(&blocks);
+	blocks_free(blocks);
 	if (code)
 		return code;
 	json_object_set_new(args, "root", json_string(cid_text(&root, text)));

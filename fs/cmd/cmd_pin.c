@@ -23,17 +23,17 @@ static int find(struct invocation *in, struct blocks *blocks, const char *path, 
 static int on_paths(struct invocation *in,
 		    int (*one)(struct invocation *in, struct blocks *blocks, const char *path, json_t *done))
 {
-	struct blocks blocks;
+	struct blocks *blocks;
 	json_t *done;
 	int code = cli_need_repo(in);
 
 	if (code)
 		return code;
 	done = json_array();
-	cli_blocks(in, &blocks);
+	blocks = cli_blocks(in);
 	for (int i = 0; i < in->argc && !code; i++)
-		code = one(in, &blocks, in->argv[i], done);
-	blocks_release(&blocks);
+		code = one(in, blocks, in->argv[i], done);
+	blocks_free(blocks);
 	if (in->json && json_array_size(done))
 		cli_print_json(json_pack("{s:O}", "Pins", done));
 	json_decref(done);
@@ -153,14 +153,14 @@ static int update(struct invocation *in, struct blocks *blocks)
 
 static int run_update(struct invocation *in)
 {
-	struct blocks blocks;
+	struct blocks *blocks;
 	int code = cli_need_repo(in);
 
 	if (code)
 		return code;
-	cli_blocks(in, &blocks);
-	code = update(in, &blocks);
-	blocks_release(&blocks);
+	blocks = cli_blocks(in);
+	code = update(in, blocks);
+	blocks_free(blocks);
 	return code;
 }
 
@@ -315,16 +315,16 @@ static int verify_pin(void *ctx, const struct pin *pin)
 static int run_verify(struct invocation *in)
 {
 	struct verify verify = { .in = in };
-	struct blocks blocks;
+	struct blocks *blocks;
 	int err, code = cli_need_repo(in);
 
 	if (code)
 		return code;
-	blocks_init(&blocks, in->repo->store, NULL);
-	verify.verifier = pin_verifier_new(&blocks, cli_wait_long(in));
+	blocks = blocks_new(in->repo->store, NULL);
+	verify.verifier = pin_verifier_new(blocks, cli_wait_long(in));
 	err = pin_each(in->repo->db, verify_pin, &verify);
 	pin_verifier_free(verify.verifier);
-	blocks_release(&blocks);
+	blocks_free(blocks);
 	if (err)
 		return cli_fail(in, err, "verification stopped");
 	return verify.bad_pins ? EXIT_FAILED : EXIT_OK;

@@ -92,23 +92,23 @@ static int heal(struct verify *verify)
 {
 	struct invocation *in = verify->in;
 	struct cursor c = cursor_over(buf_bytes(&verify->found));
-	struct blocks blocks;
+	struct blocks *blocks;
 	int err = 0;
 
-	cli_blocks(in, &blocks);
-	blocks_batch_begin(&blocks);
-	while (blocks.fetcher && cursor_left(&c) && err != -EINTR) {
+	blocks = cli_blocks(in);
+	blocks_batch_begin(blocks);
+	while (blocks_fetches(blocks) && cursor_left(&c) && err != -EINTR) {
 		struct bytes multihash = cursor_take(&c, cursor_u8(&c));
 		char text[CID_TEXT_MAX];
 
-		err = heal_one(verify, &blocks, multihash);
+		err = heal_one(verify, blocks, multihash);
 		verify->healed += !err;
 		if (!err)
 			tell(in, verify->blocks, "block %s was fetched again", hash_cid(in, multihash, text));
 	}
 	if (err != -EINTR)
-		err = blocks_sync(&blocks);
-	blocks_release(&blocks);
+		err = blocks_sync(blocks);
+	blocks_free(blocks);
 	return err;
 }
 
@@ -140,26 +140,26 @@ static int add_wanted(void *ctx, const struct pin *pin)
 static int complete_pins(struct invocation *in, uint64_t *missing)
 {
 	struct buf wanted = { 0 };
-	struct blocks blocks;
+	struct blocks *blocks;
 	int err = pin_each(in->repo->db, add_wanted, &wanted);
 	struct cursor c = cursor_over(buf_bytes(&wanted));
 
 	*missing = 0;
-	cli_blocks(in, &blocks);
+	blocks = cli_blocks(in);
 	while (!err && cursor_left(&c)) {
 		struct cid cid;
 		struct pin pin;
 
 		if (cid_from_bytes(&cid, cursor_take(&c, cursor_u8(&c))))
 			continue;
-		int why = pin_go_on(in->repo->db, &blocks, &cid, cli_wait_long(in),
+		int why = pin_go_on(in->repo->db, blocks, &cid, cli_wait_long(in),
 				    in->timeout_ms, &pin);
 
 		*missing += why != 0;
 		if (why == -EINTR)
 			err = why;
 	}
-	blocks_release(&blocks);
+	blocks_free(blocks);
 	buf_release(&wanted);
 	return err;
 }

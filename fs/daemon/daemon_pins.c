@@ -72,13 +72,13 @@ static int go_on(struct daemon_pins *pins, const struct cid *cid)
 {
 	struct daemon *daemon = pins->daemon;
 	char text[CID_TEXT_MAX], why[WAIT_TEXT_MAX];
-	struct blocks blocks;
+	struct blocks *blocks;
 	struct pin pin;
 	int err;
 
-	blocks_init(&blocks, daemon->repo->store, daemon->fetcher);
-	err = pin_go_on(daemon->repo->db, &blocks, cid, &pins->wait, BLOCK_TIMEOUT_MS, &pin);
-	blocks_release(&blocks);
+	blocks = blocks_new(daemon->repo->store, daemon->fetcher);
+	err = pin_go_on(daemon->repo->db, blocks, cid, &pins->wait, BLOCK_TIMEOUT_MS, &pin);
+	blocks_free(blocks);
 	if (err == -EINTR || err == -ENOENT)
 		return err;
 	if (!err)

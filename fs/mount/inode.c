@@ -24,7 +24,7 @@ struct root *root_new(struct store *store, struct fetcher *fetcher, const struct
 	atomic_init(&root->tree.refs, 1);
 	root->tree.ops = &tree_dag_ops;
 	root->cid = *cid;
-	blocks_init(&root->blocks, store, fetcher);
+	root->blocks = blocks_new(store, fetcher);
 	return root;
 }
 
@@ -395,7 +395,7 @@ static struct view *take_open(struct inodes *inodes, struct inode *inode)
 
 static int view_open(struct view *view, const struct inode *inode, struct wait *wait)
 {
-	struct blocks *blocks = &view->root->blocks;
+	struct blocks *blocks = view->root->blocks;
 	struct cid cid;
 	int err = -EIO;
 

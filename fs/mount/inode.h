@@ -28,7 +28,7 @@
 struct root {
 	struct mount_tree tree;
 	struct cid cid;
-	struct blocks blocks;
+	struct blocks *blocks;
 };
 
 extern const struct mount_tree_ops tree_dag_ops;

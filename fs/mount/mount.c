@@ -43,7 +43,7 @@ static int make_root(struct mount *mount, char **why)
 	int err = worker_init(&worker, mount);
 
 	if (!err) {
-		err = dag_stat(&root->blocks, &mount->root, &worker.wait, &stat);
+		err = dag_stat(root->blocks, &mount->root, &worker.wait, &stat);
 		wait_err_text(&worker.wait, err, told);
 		worker_release(&worker);
 	}

@@ -91,7 +91,7 @@ void mount_ahead_looked_up(struct view *view, struct wait *wait, bool missing)
 	if (!atomic_load(&view->listed) || (!missing && asked >= done + CHILDREN_AHEAD))
 		return;
 	if (atomic_compare_exchange_strong(&view->prefetched, &asked, asked + CHILDREN_STEP))
-		ask(&view->root->blocks, view->dir, asked, CHILDREN_STEP, wait, NULL);
+		ask(view->root->blocks, view->dir, asked, CHILDREN_STEP, wait, NULL);
 }
 
 /* ---- the walk ahead ---- */
@@ -164,7 +164,7 @@ void mount_ahead_listed(struct mount *mount, struct view *view, struct wait *wai
 
 	if (!atomic_load(&view->prefetched)) {
 		atomic_store(&view->prefetched, CHILDREN_FIRST);
-		ask(&view->root->blocks, view->dir, 0, CHILDREN_FIRST, wait, NULL);
+		ask(view->root->blocks, view->dir, 0, CHILDREN_FIRST, wait, NULL);
 	}
 	pthread_mutex_lock(&mount->lock);
 	if (walked)
@@ -225,7 +225,7 @@ static void await_parts(struct ahead *ahead, struct blocks *blocks)
 static void walk_one(struct mount *mount, const struct ahead_dir *at)
 {
 	struct worker *worker = &mount->ahead.worker;
-	struct blocks *blocks = &at->root->blocks;
+	struct blocks *blocks = at->root->blocks;
 	struct dir *dir;
 
 	worker->gave_up = 0;
@@ -259,13 +259,13 @@ static size_t reach(const struct ahead *ahead)
 /* The first of these that is here, else count. Without the lock: the store may have to read. */
 static size_t first_here(struct mount *mount, const struct cid *cids, size_t count)
 {
-	struct blocks blocks;
+	struct blocks *blocks;
 	size_t at = 0;
 
-	blocks_init(&blocks, mount->store, NULL);
-	while (at < count && !blocks_has(&blocks, &cids[at]))
+	blocks = blocks_new(mount->store, NULL);
+	while (at < count && !blocks_has(blocks, &cids[at]))
 		at++;
-	blocks_release(&blocks);
+	blocks_free(blocks);
 	return at;
 }
 

@@ -77,22 +77,19 @@ static int note_block(void *ctx, const struct block *block, unsigned depth)
 }
 
 /* Walks what is stored; never fetches. -EFBIG for trees of more than COUNTED_MAX blocks. */
-static int count(struct mount *mount, const struct cid *cid, struct census *census)
+static int count(struct mount *mount, struct inode *inode, const struct cid *cid,
+		 struct census *census)
 {
-	const struct dag_walk_config config = { .ahead_max = 1, .skip_seen = true };
-	struct blocks blocks;
+	const struct dag_walk_config config = { .skip_seen = true, .stored_only = true };
 
-	blocks_init(&blocks, mount->store, NULL);
-	*census = (struct census){ .blocks = &blocks };
+	*census = (struct census){ .blocks = inode_root(inode)->blocks };
 	int err = note_link(census, cid);
 
 	if (!is_missing(census, cid))
-		err = dag_walk(&blocks, cid, &config, &worker_self(mount)->wait, 0, note_block,
-			       is_missing, census);
+		err = dag_walk(census->blocks, cid, &config, &worker_self(mount)->wait, 0,
+			       note_block, is_missing, census);
 	census->known_count = census->known.count;
 	map_release(&census->known);
-
-	blocks_release(&blocks);
 	return err;
 }
 
@@ -100,9 +97,8 @@ static int value_blocks(struct mount *mount, struct inode *inode, const struct c
 			struct buf *out)
 {
 	struct census census;
-	int err = count(mount, cid, &census);
+	int err = count(mount, inode, cid, &census);
 
-	(void)inode;
 	buf_printf(out, "%zu", census.known_count);
 	return err;
 }
@@ -111,9 +107,8 @@ static int value_local_blocks(struct mount *mount, struct inode *inode, const st
 			      struct buf *out)
 {
 	struct census census;
-	int err = count(mount, cid, &census);
+	int err = count(mount, inode, cid, &census);
 
-	(void)inode;
 	buf_printf(out, "%llu", (unsigned long long)census.local);
 	return err;
 }
@@ -122,9 +117,8 @@ static int value_local_bytes(struct mount *mount, struct inode *inode, const str
 			     struct buf *out)
 {
 	struct census census;
-	int err = count(mount, cid, &census);
+	int err = count(mount, inode, cid, &census);
 
-	(void)inode;
 	buf_printf(out, "%llu", (unsigned long long)census.local_bytes);
 	return err;
 }

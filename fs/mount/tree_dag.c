@@ -37,7 +37,7 @@ int tree_dag_enter(struct tree_call *call, struct root *root, const struct cid *
 	*out = inode_known(call->inodes, cid, place);
 	if (*out)
 		return 0;
-	err = dag_stat(&root->blocks, cid, call->wait, &stat);
+	err = dag_stat(root->blocks, cid, call->wait, &stat);
 	if (!err)
 		*out = inode_enter(call->inodes, root, cid, place, &stat);
 	return err;
@@ -58,7 +58,7 @@ static int dag_lookup(struct mount_tree *tree, struct tree_call *call, struct in
 		call->about = entry.cid;
 		if (call->mount->below)
 			mount_ahead_looked_up(view, call->wait,
-					      !blocks_has(&root->blocks, &entry.cid));
+					      !blocks_has(root->blocks, &entry.cid));
 		err = tree_dag_enter(call, root, &entry.cid, place_of(dir, bytes_str(name)), out);
 		if (err == -ENOENT)
 			err = -EIO; /* the name is there: this is about its block */
@@ -81,7 +81,7 @@ static int dag_link(struct mount_tree *tree, struct tree_call *call, struct inod
 	struct root *root = container_of(tree, struct root, tree);
 	struct cid cid;
 
-	return inode_cid(inode, &cid) ? dag_readlink(&root->blocks, &cid, call->wait, target)
+	return inode_cid(inode, &cid) ? dag_readlink(root->blocks, &cid, call->wait, target)
 				      : -EINVAL;
 }
 
@@ -105,13 +105,13 @@ static struct inode *known_child(struct dag_listing *listing, const struct cid *
 	struct inode *inode = inode_known(call->inodes, cid, place);
 	struct dag_stat stat;
 
-	if (inode || !blocks_has(&root->blocks, cid))
+	if (inode || !blocks_has(root->blocks, cid))
 		return inode;
 	struct worker *worker = worker_self(call->mount);
 	int gave_up = worker->gave_up;
 
 	worker->gave_up = -ETIMEDOUT; /* were it evicted just now: no fetching */
-	int err = dag_stat(&root->blocks, cid, call->wait, &stat);
+	int err = dag_stat(root->blocks, cid, call->wait, &stat);
 
 	worker->gave_up = gave_up;
 	return err ? NULL : inode_enter(call->inodes, root, cid, place, &stat);
@@ -172,7 +172,7 @@ static void dag_free(struct mount_tree *tree)
 {
 	struct root *root = container_of(tree, struct root, tree);
 
-	blocks_release(&root->blocks);
+	blocks_free(root->blocks);
 	free(root);
 }
 

@@ -28,7 +28,7 @@
 struct fake {
 	struct fetcher fetcher;
 	struct store *local, *far;
-	struct blocks blocks;
+	struct blocks *blocks;
 	struct wait wait;
 	pthread_mutex_t lock; /* guards what follows: many threads may fetch */
 	bool forgets;	      /* what arrives is handed out, but does not reach the local store */
@@ -136,7 +136,7 @@ static inline struct fake *fake_new(void)
 	pthread_mutex_init(&fake->lock, NULL);
 	fake->local = store_new_memory();
 	fake->far = store_new_memory();
-	blocks_init(&fake->blocks, fake->local, &fake->fetcher);
+	fake->blocks = blocks_new(fake->local, &fake->fetcher);
 	assert_int_equal(wait_init(&fake->wait), 0);
 	wait_start(&fake->wait, 0);
 	return fake;
@@ -144,7 +144,7 @@ static inline struct fake *fake_new(void)
 
 static inline void fake_free(struct fake *fake)
 {
-	blocks_release(&fake->blocks);
+	blocks_free(fake->blocks);
 	store_close(fake->local);
 	store_close(fake->far);
 	if (fake->queue)
@@ -152,6 +152,13 @@ static inline void fake_free(struct fake *fake)
 	wait_release(&fake->wait);
 	pthread_mutex_destroy(&fake->lock);
 	free(fake);
+}
+
+/* What opens later gets nothing from the far store. */
+static inline void fake_go_offline(struct fake *fake)
+{
+	blocks_free(fake->blocks);
+	fake->blocks = blocks_new(fake->local, NULL);
 }
 
 /* A block of the far store. */

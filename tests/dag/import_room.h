@@ -17,7 +17,7 @@
 
 struct room {
 	struct store *store;
-	struct blocks blocks;
+	struct blocks *blocks;
 	struct import_config config;
 	struct wait wait;
 	char dir[64];
@@ -29,7 +29,7 @@ static inline int room_open(void **state)
 	struct room *room = xnew(struct room);
 
 	room->store = store_new_memory();
-	blocks_init(&room->blocks, room->store, NULL);
+	room->blocks = blocks_new(room->store, NULL);
 	assert_int_equal(import_profile(&room->config, "unixfs-v1-2025"), 0);
 	assert_int_equal(wait_init(&room->wait), 0);
 	wait_start(&room->wait, 0);
@@ -47,7 +47,7 @@ static inline int room_close(void **state)
 	assert_int_equal(system(command), 0);
 	free(command);
 	wait_release(&room->wait);
-	blocks_release(&room->blocks);
+	blocks_free(room->blocks);
 	store_close(room->store);
 	buf_release(&room->events);
 	free(room);
@@ -87,7 +87,7 @@ static inline int room_import(struct room *room, const char *below, char text[st
 {
 	char *path = xasprintf("%s%s", room->dir, below);
 	struct cid cid = { 0 };
-	int err = import_path(&room->blocks, path, "top", &room->config, &room->wait, &cid, size,
+	int err = import_path(room->blocks, path, "top", &room->config, &room->wait, &cid, size,
 			      failed);
 
 	if (!err)

@@ -444,7 +444,7 @@ static int import(struct fake *fake, struct bytes data, struct car_import *resul
 	piping.fd = fds[1];
 	assert_int_equal(pthread_create(&writer, NULL, write_all, &piping), 0);
 	wait_start(&fake->wait, 0);
-	err = car_import(&fake->blocks, fds[0], &fake->wait, NULL, NULL, result);
+	err = car_import(fake->blocks, fds[0], &fake->wait, NULL, NULL, result);
 	close(fds[0]);
 	pthread_join(writer, NULL);
 	return err;
@@ -475,7 +475,7 @@ static void import_and_export(void **state)
 			fail_msg("%s: %s", names[i], result.why);
 		assert_true(result.root_count > 0 && result.blocks > 0);
 		wait_start(&fake->wait, 0);
-		int err = car_export(&fake->blocks, &result.roots[0], CAR_ALL, &fake->wait, 0,
+		int err = car_export(fake->blocks, &result.roots[0], CAR_ALL, &fake->wait, 0,
 				     append, &out);
 
 		if (!err && bytes_equal(buf_bytes(&out), buf_bytes(&file)))
@@ -503,7 +503,7 @@ static void corrupt_block_is_told(void **state)
 	assert_non_null(result.why);
 	assert_true(cid_is_set(&result.bad));
 	assert_true(result.offset > 59);
-	assert_false(blocks_has(&fake->blocks, &result.bad));
+	assert_false(blocks_has(fake->blocks, &result.bad));
 	car_import_release(&result);
 	buf_release(&file);
 	fake_free(fake);
@@ -516,7 +516,7 @@ static size_t exported(struct fake *fake, const struct cid *root, enum car_scope
 	struct buf out = { 0 };
 
 	wait_start(&fake->wait, 0);
-	assert_int_equal(car_export(&fake->blocks, root, scope, &fake->wait, 0, append, &out), 0);
+	assert_int_equal(car_export(fake->blocks, root, scope, &fake->wait, 0, append, &out), 0);
 	assert_int_equal(read_car(buf_bytes(&out), SIZE_MAX, &seen), 0);
 	assert_true(cid_equal(&seen.first_root, root));
 	buf_release(&seen.trace);
@@ -572,7 +572,7 @@ static void large_blocks(void **state)
 	assert_int_equal(result.blocks, count);
 	assert_int_equal(result.root_count, 0);
 	for (size_t i = 0; i < count; i++)
-		assert_true(blocks_has(&fake->blocks, &cids[i]));
+		assert_true(blocks_has(fake->blocks, &cids[i]));
 	car.at[rotten] ^= 1;
 	assert_int_equal(import(fake, buf_bytes(&car), &result), -EBADMSG);
 	assert_true(cid_equal(&result.bad, &cids[150]));
@@ -629,13 +629,13 @@ static void scopes(void **state)
 	struct cid file, cbor;
 
 	wait_start(&fake->wait, 0);
-	assert_int_equal(dag_resolve(&fake->blocks, &root, "/document/files/multiblock",
+	assert_int_equal(dag_resolve(fake->blocks, &root, "/document/files/multiblock",
 				     &fake->wait, &file, NULL),
 			 0);
 	assert_int_equal(exported(fake, &file, CAR_BLOCK), 1);
 	assert_int_equal(exported(fake, &file, CAR_ENTITY), exported(fake, &file, CAR_ALL));
 	assert_true(exported(fake, &file, CAR_ALL) > 1);
-	assert_int_equal(dag_resolve(&fake->blocks, &root, "/document", &fake->wait, &cbor, NULL),
+	assert_int_equal(dag_resolve(fake->blocks, &root, "/document", &fake->wait, &cbor, NULL),
 			 0);
 	assert_int_equal(exported(fake, &cbor, CAR_ENTITY), 1);
 	assert_true(exported(fake, &cbor, CAR_ALL) > 2);
@@ -651,7 +651,7 @@ static void missing_block_ends_the_export(void **state)
 	(void)state;
 	assert_int_equal(cid_of_data(&cid, 1, CODEC_RAW, HASH_SHA2_256, bytes_str("nowhere")), 0);
 	wait_start(&fake->wait, 0);
-	assert_true(car_export(&fake->blocks, &cid, CAR_ALL, &fake->wait, 1000, append, &out) < 0);
+	assert_true(car_export(fake->blocks, &cid, CAR_ALL, &fake->wait, 1000, append, &out) < 0);
 	assert_int_equal(out.len, 0);
 	buf_release(&out);
 	fake_free(fake);
@@ -670,28 +670,28 @@ static void paths_through_cbor(void **state)
 		fake, "spec-car/gwc__trustless_gateway_car__dir-with-dag-cbor-with-links.car");
 
 	wait_start(&fake->wait, 0);
-	assert_int_equal(dag_resolve_node(&fake->blocks, &root, "/document/files/single",
+	assert_int_equal(dag_resolve_node(fake->blocks, &root, "/document/files/single",
 					  &fake->wait, &out, &inner, &len),
 			 0);
 	assert_int_equal(out.codec, CODEC_RAW);
 	assert_string_equal(inner, "");
-	assert_int_equal(dag_resolve_node(&fake->blocks, &root, "/document/files", &fake->wait,
+	assert_int_equal(dag_resolve_node(fake->blocks, &root, "/document/files", &fake->wait,
 					  &out, &inner, &len),
 			 0);
 	assert_int_equal(out.codec, CODEC_DAG_CBOR);
 	assert_string_equal(inner, "files");
 	assert_int_equal(
-		dag_resolve(&fake->blocks, &root, "/document/files", &fake->wait, &out, &len),
+		dag_resolve(fake->blocks, &root, "/document/files", &fake->wait, &out, &len),
 		-ENOTDIR);
 	assert_int_equal(len, strlen("/document/"));
-	assert_int_equal(dag_resolve(&fake->blocks, &root, "/document/files/none/x", &fake->wait,
+	assert_int_equal(dag_resolve(fake->blocks, &root, "/document/files/none/x", &fake->wait,
 				     &out, &len),
 			 -ENOENT);
 	assert_int_equal(len, strlen("/document/files"));
 	assert_int_equal(
-		dag_resolve(&fake->blocks, &root, "/document/cats/x", &fake->wait, &out, &len),
+		dag_resolve(fake->blocks, &root, "/document/cats/x", &fake->wait, &out, &len),
 		-ENOTDIR);
-	assert_int_equal(dag_resolve(&fake->blocks, &root, "/document/files/single/x", &fake->wait,
+	assert_int_equal(dag_resolve(fake->blocks, &root, "/document/files/single/x", &fake->wait,
 				     &out, &len),
 			 -ENOTDIR);
 	fake_free(fake);

@@ -8,7 +8,7 @@ static struct dir *open_dir(struct fake *fake, const struct cid *cid)
 {
 	struct dir *dir;
 
-	assert_int_equal(dir_open(&fake->blocks, cid, &fake->wait, &dir), 0);
+	assert_int_equal(dir_open(fake->blocks, cid, &fake->wait, &dir), 0);
 	return dir;
 }
 
@@ -177,12 +177,11 @@ static void check_hamt(const char *car, size_t entries, unsigned trips_max)
 	dir_close(dir);
 
 	/* Offline, with all shards stored: lookups and lists as before. */
-	fake->blocks.fetcher = NULL;
+	fake_go_offline(fake);
 	dir = open_dir(fake, &root);
 	assert_int_equal(look_up(fake, dir, "file-99", &entry), 0);
 	assert_int_equal(dir_count(dir, &fake->wait, &count), 0);
 	dir_close(dir);
-	fake->blocks.fetcher = &fake->fetcher;
 	fake_free(fake);
 }
 
@@ -410,7 +409,7 @@ static void other_blocks_are_refused_as_directories(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cids); i++)
-		assert_int_equal(dir_open(&fake->blocks, &cids[i], &fake->wait, &dir),
+		assert_int_equal(dir_open(fake->blocks, &cids[i], &fake->wait, &dir),
 				 i == 3 ? -EBADMSG : -ENOTDIR);
 	fake_free(fake);
 }

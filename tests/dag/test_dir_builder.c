@@ -13,20 +13,20 @@
 
 struct room {
 	struct store *store;
-	struct blocks blocks;
+	struct blocks *blocks;
 	struct import_config config;
 };
 
 static void room_open(struct room *room, const char *profile)
 {
 	room->store = store_new_memory();
-	blocks_init(&room->blocks, room->store, NULL);
+	room->blocks = blocks_new(room->store, NULL);
 	assert_int_equal(import_profile(&room->config, profile), 0);
 }
 
 static void room_close(struct room *room)
 {
-	blocks_release(&room->blocks);
+	blocks_free(room->blocks);
 	store_close(room->store);
 }
 
@@ -75,7 +75,7 @@ static void hamt_case(struct room *room, const json_t *vector)
 		(unsigned)json_integer_value(json_object_get(vector, "cid_version"));
 	room->config.hamt_fanout = (unsigned)json_integer_value(json_object_get(vector, "fanout"));
 	room->config.hamt_threshold = 0;
-	dir = dir_builder_new(&room->blocks, &room->config);
+	dir = dir_builder_new(room->blocks, &room->config);
 	for (int i = count - 1; i >= 0; i--) {
 		snprintf(name, sizeof(name), "file-%d", i);
 		add_raw(dir, name);
@@ -138,7 +138,7 @@ static void threshold_case(const json_t *vector)
 
 	room_open(&room, vector_text(vector, "profile"));
 	leaf_of_profile(&room.config, &leaf, &size);
-	dir = dir_builder_new(&room.blocks, &room.config);
+	dir = dir_builder_new(room.blocks, &room.config);
 	for (size_t i = 0; i < count; i++) {
 		size_t len = 100;
 		int used = snprintf(name, sizeof(name), "entry-%04zu", i);
@@ -181,7 +181,7 @@ static void removal_goes_back_to_basic(void **state)
 
 	(void)state;
 	room_open(&room, "unixfs-v1-2025");
-	dir = dir_builder_new(&room.blocks, &room.config);
+	dir = dir_builder_new(room.blocks, &room.config);
 	add_raw(dir, "a");
 	add_raw(dir, "b");
 	finish(dir, before, &size);
@@ -213,7 +213,7 @@ static void names_are_judged(void **state)
 	(void)state;
 	memset(longest, 'n', sizeof(longest));
 	room_open(&room, "unixfs-v1-2025");
-	dir = dir_builder_new(&room.blocks, &room.config);
+	dir = dir_builder_new(room.blocks, &room.config);
 	assert_int_equal(cid_of_data(&cid, 1, CODEC_RAW, HASH_SHA2_256, bytes_of(NULL, 0)), 0);
 	assert_int_equal(dir_builder_add(dir, bytes_str(""), &cid, 0), -EINVAL);
 	assert_int_equal(dir_builder_add(dir, bytes_str("."), &cid, 0), -EINVAL);
@@ -240,7 +240,7 @@ static void basic_case(const json_t *vector)
 	uint64_t size;
 
 	room_open(&room, strstr(desc, "dir v0") ? "unixfs-v0-2015" : "unixfs-v1-2025");
-	dir = dir_builder_new(&room.blocks, &room.config);
+	dir = dir_builder_new(room.blocks, &room.config);
 	for (size_t i = 0; strstr(desc, "entries") && i < ARRAY_LEN(names); i++) {
 		struct buf leaf = { 0 };
 

@@ -69,7 +69,7 @@ static struct file *open_file(struct fake *fake, const struct cid *cid)
 {
 	struct file *file;
 
-	assert_int_equal(file_open(&fake->blocks, cid, &fake->wait, &file), 0);
+	assert_int_equal(file_open(fake->blocks, cid, &fake->wait, &file), 0);
 	return file;
 }
 
@@ -182,7 +182,7 @@ static void empty_and_identity_files(void **state)
 static int open_error(struct fake *fake, const struct cid *cid)
 {
 	struct file *file;
-	int err = file_open(&fake->blocks, cid, &fake->wait, &file);
+	int err = file_open(fake->blocks, cid, &fake->wait, &file);
 
 	if (!err)
 		file_close(file);
@@ -216,9 +216,8 @@ static void other_blocks_are_refused_as_files(void **state)
 	assert_int_equal(open_error(fake, &cid), -EBADMSG);
 	cid_of_data(&cid, 1, CODEC_RAW, HASH_SHA2_256, bytes_str("nowhere"));
 	assert_int_equal(open_error(fake, &cid), -ETIMEDOUT);
-	fake->blocks.fetcher = NULL;
+	fake_go_offline(fake);
 	assert_int_equal(open_error(fake, &cid), -EHOSTUNREACH);
-	fake->blocks.fetcher = &fake->fetcher;
 	fake_free(fake);
 }
 

@@ -67,7 +67,7 @@ static struct file *open_whole(struct fake *fake, const struct cid *cid, uint64_
 {
 	struct file *file;
 
-	assert_int_equal(file_open(&fake->blocks, cid, &fake->wait, &file), 0);
+	assert_int_equal(file_open(fake->blocks, cid, &fake->wait, &file), 0);
 	assert_int_equal(file_size(file), size);
 	return file;
 }
@@ -200,8 +200,8 @@ static void a_view_fetches_only_what_it_can_hold(void **state)
 	assert_int_equal(file_view(file, 0, 300 * 8, &fake->wait, &view), 0);
 	assert_int_equal(view.len, FILE_IOV_MAX * 8);
 	file_view_release(&view);
-	assert_true(blocks_has(&fake->blocks, &gone[0]));
-	assert_false(blocks_has(&fake->blocks, &gone[1]));
+	assert_true(blocks_has(fake->blocks, &gone[0]));
+	assert_false(blocks_has(fake->blocks, &gone[1]));
 	file_close(file);
 	fake_free(fake);
 }

@@ -43,7 +43,7 @@ static const char *import_bytes(struct room *room, struct bytes data,
 {
 	int fd = memory_file(data);
 	struct cid cid;
-	int err = import_fd(&room->blocks, fd, &room->config, &room->wait, &cid, size);
+	int err = import_fd(room->blocks, fd, &room->config, &room->wait, &cid, size);
 
 	close(fd);
 	assert_int_equal(err, 0);
@@ -235,7 +235,7 @@ static void pipes_are_as_files(void **state)
 		assert_int_equal(pipe(fds), 0);
 		feeder.fd = fds[1];
 		assert_int_equal(pthread_create(&thread, NULL, feed, &feeder), 0);
-		assert_int_equal(import_fd(&room->blocks, fds[0], &room->config, &room->wait, &cid,
+		assert_int_equal(import_fd(room->blocks, fds[0], &room->config, &room->wait, &cid,
 					   &piped_size),
 				 0);
 		pthread_join(thread, NULL);
@@ -264,7 +264,7 @@ static void silent_pipes_can_be_left(void **state)
 
 	assert_int_equal(pipe(fds), 0);
 	assert_int_equal(pthread_create(&thread, NULL, cancel_soon, &room->wait), 0);
-	assert_int_equal(import_fd(&room->blocks, fds[0], &room->config, &room->wait, &cid, &size),
+	assert_int_equal(import_fd(room->blocks, fds[0], &room->config, &room->wait, &cid, &size),
 			 -EINTR);
 	pthread_join(thread, NULL);
 	close(fds[0]);

@@ -93,7 +93,7 @@ static void inlined_blocks_are_not_stored(void **state)
 	assert_int_equal(stat.blocks, 0);
 	assert_int_equal(cid_from_text(&cid, text), 0);
 	assert_true(cid_is_identity(&cid));
-	assert_int_equal(blocks_get(&room->blocks, &cid, &room->wait, &block), 0);
+	assert_int_equal(blocks_get(room->blocks, &cid, &room->wait, &block), 0);
 	assert_true(block->data.len > 0);
 	block_unref(block);
 }

@@ -36,14 +36,14 @@ static struct cid lie(struct room *room, struct db *db)
 	struct stat stat_now;
 
 	made.seen = db;
-	seen = seen_open(&room->blocks, &made);
+	seen = seen_open(room->blocks, &made);
 	assert_int_equal(stat(path, &stat_now), 0);
 	seen_name(seen, path, &stat_now, &file);
 	assert_int_equal(cid_of_data(&file.root.cid, 1, CODEC_RAW, HASH_SHA2_256, bytes_str("lie")),
 			 0);
 	file.root.file_size = file.root.tsize = 3;
 	block = block_copy(&file.root.cid, bytes_str("lie"));
-	assert_int_equal(blocks_put(&room->blocks, block), 0);
+	assert_int_equal(blocks_put(room->blocks, block), 0);
 	block_unref(block);
 	seen_note(seen, &file);
 	seen_close(seen);
@@ -151,7 +151,7 @@ static void check_without(struct room *room, const char *expected, const char *g
 	assert_int_equal(store_delete(room->store, cid_hash_bytes(&cid)), 0);
 	assert_int_equal(room_import(room, "/f", text, &size, NULL), 0);
 	assert_string_equal(text, expected);
-	assert_true(blocks_has(&room->blocks, &cid));
+	assert_true(blocks_has(room->blocks, &cid));
 }
 
 /* Whatever took a block away: the file is read again, and all of it is there again. */
@@ -200,7 +200,7 @@ static void cached_blocks_are_kept(void **state)
 {
 	struct room *room = *state;
 	struct store_config config = { .no_sync = true };
-	struct blocks memory = room->blocks;
+	struct blocks *memory = room->blocks;
 	char *path = xasprintf("%s/store", room->dir);
 	struct store_stat stat;
 	struct block *block;
@@ -216,11 +216,12 @@ static void cached_blocks_are_kept(void **state)
 	assert_int_equal(store_put(store, block, STORE_WAIT, NULL, NULL), 0);
 	block_unref(block);
 	assert_int_equal(store_sync(store), 0);
-	blocks_init(&room->blocks, store, NULL);
+	room->blocks = blocks_new(store, NULL);
 	check_is(room, "/f", &cid, true);
 	assert_int_equal(store_sync(store), 0);
 	assert_int_equal(store_stat(store, &stat), 0);
 	assert_int_equal(stat.kept_blocks, 1);
+	blocks_free(room->blocks);
 	room->blocks = memory;
 	store_close(store);
 	db_close(db);

@@ -228,7 +228,7 @@ static void large_directories_become_hamts(void **state)
 {
 	struct room *room = *state;
 	char name[16], text[CID_TEXT_MAX], removed[CID_TEXT_MAX];
-	struct dir_builder *dir = dir_builder_new(&room->blocks, &room->config);
+	struct dir_builder *dir = dir_builder_new(room->blocks, &room->config);
 	struct cid cid;
 	uint64_t size, built_size;
 

@@ -20,7 +20,7 @@
 struct room {
 	struct db *db;
 	struct store *store;
-	struct blocks blocks;
+	struct blocks *blocks;
 	struct wait wait;
 	struct cid root, leaf;
 	uint64_t tree_size;
@@ -40,7 +40,7 @@ static void make_tree(struct room *room)
 	assert_int_equal(write(fd, data.at, data.len), data.len);
 	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
 	assert_int_equal(
-		import_fd(&room->blocks, fd, &config, &room->wait, &room->root, &room->tree_size),
+		import_fd(room->blocks, fd, &config, &room->wait, &room->root, &room->tree_size),
 		0);
 	assert_int_equal(
 		cid_of_data(&room->leaf, 1, CODEC_RAW, HASH_SHA2_256, bytes_of(data.at + 900, 100)),
@@ -56,7 +56,7 @@ static int room_open(void **state)
 
 	assert_int_equal(db_open_temp(&room->db), 0);
 	room->store = store_new_memory();
-	blocks_init(&room->blocks, room->store, NULL);
+	room->blocks = blocks_new(room->store, NULL);
 	assert_int_equal(wait_init(&room->wait), 0);
 	wait_start(&room->wait, 0);
 	make_tree(room);
@@ -69,7 +69,7 @@ static int room_close(void **state)
 	struct room *room = *state;
 
 	wait_release(&room->wait);
-	blocks_release(&room->blocks);
+	blocks_free(room->blocks);
 	store_close(room->store);
 	db_close(room->db);
 	free(room);
@@ -78,7 +78,7 @@ static int room_close(void **state)
 
 static int add(struct room *room, const struct cid *cid, enum pin_kind kind, const char *name)
 {
-	return pin_add(room->db, &room->blocks, cid, kind, name, &room->wait, 1000, NULL, NULL);
+	return pin_add(room->db, room->blocks, cid, kind, name, &room->wait, 1000, NULL, NULL);
 }
 
 static int count_pin(void *ctx, const struct pin *pin)
@@ -109,7 +109,7 @@ static void recursive_pins_count_each_block_once(void **state)
 
 	assert_int_equal(pins(room), 0);
 	assert_int_equal(pin_get(room->db, &room->root, &pin), -ENOENT);
-	assert_int_equal(pin_add(room->db, &room->blocks, &room->root, PIN_RECURSIVE, "tree",
+	assert_int_equal(pin_add(room->db, room->blocks, &room->root, PIN_RECURSIVE, "tree",
 				 &room->wait, 1000, last_progress, &seen),
 			 0);
 	assert_int_equal(pin_get(room->db, &room->root, &pin), 0);
@@ -208,20 +208,20 @@ static void what_is_missing_stays_wanted(void **state)
 	assert_int_equal(pin_get(room->db, &room->root, &pin), 0);
 	assert_int_equal(pin.state, PIN_WANTED);
 	wait_start(&room->wait, 0);
-	assert_int_equal(pin_verify(room->db, &room->blocks, &pin, &room->wait, note_bad, room), 0);
+	assert_int_equal(pin_verify(room->db, room->blocks, &pin, &room->wait, note_bad, room), 0);
 	assert_int_equal(room->tree_size, size + 1);
 	assert_int_equal(
-		pin_each_indirect(room->db, &room->blocks, &room->wait, count_cid, &indirect), 0);
+		pin_each_indirect(room->db, room->blocks, &room->wait, count_cid, &indirect), 0);
 	assert_int_equal(indirect, CHUNKS - 2);
 
-	assert_int_equal(blocks_put(&room->blocks, leaf), 0);
+	assert_int_equal(blocks_put(room->blocks, leaf), 0);
 	block_unref(leaf);
 	assert_int_equal(add(room, &room->root, PIN_RECURSIVE, NULL), 0);
 	assert_int_equal(pin_get(room->db, &room->root, &pin), 0);
 	assert_int_equal(pin.state, PIN_DONE);
 	assert_string_equal(pin.name, "t");
 	wait_start(&room->wait, 0);
-	assert_int_equal(pin_verify(room->db, &room->blocks, &pin, &room->wait, note_bad, room), 0);
+	assert_int_equal(pin_verify(room->db, room->blocks, &pin, &room->wait, note_bad, room), 0);
 	assert_int_equal(room->tree_size, size + 1);
 }
 
@@ -257,10 +257,10 @@ static void a_direct_pin_stays_meanwhile(void **state)
 	/* Done. */
 	assert_int_equal(add(room, &room->root, PIN_DIRECT, NULL), 0);
 	assert_int_equal(add(room, &room->root, PIN_RECURSIVE, NULL), -EHOSTUNREACH);
-	assert_int_equal(blocks_put(&room->blocks, leaf), 0);
+	assert_int_equal(blocks_put(room->blocks, leaf), 0);
 	block_unref(leaf);
 	wait_start(&room->wait, 0);
-	assert_int_equal(pin_go_on(room->db, &room->blocks, &room->root, &room->wait, 1000, &pin), 0);
+	assert_int_equal(pin_go_on(room->db, room->blocks, &room->root, &room->wait, 1000, &pin), 0);
 	assert_int_equal(pin_get(room->db, &room->root, &pin), 0);
 	assert_true(pin.kind == PIN_RECURSIVE && pin.state == PIN_DONE && !pin.direct);
 }
@@ -272,18 +272,18 @@ static void indirect_ones_are_below_recursive(void **state)
 	int count = 0;
 
 	assert_int_equal(add(room, &room->root, PIN_DIRECT, NULL), 0);
-	assert_int_equal(pin_each_indirect(room->db, &room->blocks, &room->wait, count_cid, &count),
+	assert_int_equal(pin_each_indirect(room->db, room->blocks, &room->wait, count_cid, &count),
 			 0);
 	assert_int_equal(count, 0);
 	assert_int_equal(add(room, &room->root, PIN_RECURSIVE, NULL), 0);
 	wait_start(&room->wait, 0);
-	assert_int_equal(pin_each_indirect(room->db, &room->blocks, &room->wait, count_cid, &count),
+	assert_int_equal(pin_each_indirect(room->db, room->blocks, &room->wait, count_cid, &count),
 			 0);
 	assert_int_equal(count, CHUNKS - 1);
 	assert_int_equal(add(room, &room->leaf, PIN_RECURSIVE, NULL), 0);
 	count = 0;
 	wait_start(&room->wait, 0);
-	assert_int_equal(pin_each_indirect(room->db, &room->blocks, &room->wait, count_cid, &count),
+	assert_int_equal(pin_each_indirect(room->db, room->blocks, &room->wait, count_cid, &count),
 			 0);
 	assert_int_equal(count, CHUNKS - 2);
 }
@@ -318,11 +318,11 @@ static void removed_while_fetched(void **state)
 	assert_int_equal(write(fd, data.at, data.len), data.len);
 	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
 	assert_int_equal(
-		import_fd(&room->blocks, fd, &config, &room->wait, &room->root, &room->tree_size),
+		import_fd(room->blocks, fd, &config, &room->wait, &room->root, &room->tree_size),
 		0);
 	close(fd);
 	buf_release(&data);
-	assert_int_equal(pin_add(room->db, &room->blocks, &room->root, PIN_RECURSIVE, "x",
+	assert_int_equal(pin_add(room->db, room->blocks, &room->root, PIN_RECURSIVE, "x",
 				 &room->wait, 1000, remove_meanwhile, &remover),
 			 -ECANCELED);
 	assert_true(remover.done);
@@ -377,13 +377,13 @@ static int far_close(void **state)
 
 static int far_add(struct far *far, const struct cid *cid, enum pin_kind kind, const char *name)
 {
-	return pin_add(far->db, &far->fake->blocks, cid, kind, name, &far->fake->wait, 1000, NULL,
+	return pin_add(far->db, far->fake->blocks, cid, kind, name, &far->fake->wait, 1000, NULL,
 		       NULL);
 }
 
 static int far_update(struct far *far, bool unpin)
 {
-	return pin_update(far->db, &far->fake->blocks, &far->old, &far->new, unpin,
+	return pin_update(far->db, far->fake->blocks, &far->old, &far->new, unpin,
 			  &far->fake->wait, 1000, NULL, NULL);
 }
 
@@ -398,7 +398,7 @@ static void assert_whole(struct far *far, const struct cid *cid, const char *nam
 	assert_int_equal(pin.blocks, blocks);
 	wait_start(&far->fake->wait, 0);
 	assert_int_equal(
-		pin_verify(far->db, &far->fake->blocks, &pin, &far->fake->wait, note_bad, NULL), 0);
+		pin_verify(far->db, far->fake->blocks, &pin, &far->fake->wait, note_bad, NULL), 0);
 }
 
 static void update_fetches_differences(void **state)
@@ -436,7 +436,7 @@ static void update_records_all(void **state)
 	struct pin updated, added;
 
 	assert_int_equal(far_add(far, &far->old, PIN_RECURSIVE, NULL), 0);
-	assert_int_equal(pin_update(far->db, &far->fake->blocks, &far->old, &far->new, true,
+	assert_int_equal(pin_update(far->db, far->fake->blocks, &far->old, &far->new, true,
 				    &far->fake->wait, 1000, last_progress, &seen),
 			 0);
 	assert_int_equal(seen.blocks, 2);
@@ -455,7 +455,7 @@ static void update_to_the_same(void **state)
 	struct far *far = *state;
 
 	assert_int_equal(far_add(far, &far->old, PIN_RECURSIVE, "t"), 0);
-	assert_int_equal(pin_update(far->db, &far->fake->blocks, &far->old, &far->old, true,
+	assert_int_equal(pin_update(far->db, far->fake->blocks, &far->old, &far->old, true,
 				    &far->fake->wait, 1000, NULL, NULL),
 			 0);
 	assert_whole(far, &far->old, "t", SAME + 3);
@@ -484,7 +484,7 @@ static int count_bad(void *ctx, const struct cid *cid, int err)
 static void verifying_many(void **state)
 {
 	struct far *far = *state;
-	struct pin_verifier *verifier = pin_verifier_new(&far->fake->blocks, &far->fake->wait);
+	struct pin_verifier *verifier = pin_verifier_new(far->fake->blocks, &far->fake->wait);
 	struct pin old = { .cid = far->old, .kind = PIN_RECURSIVE };
 	struct pin new = { .cid = far->new, .kind = PIN_RECURSIVE };
 	struct pin leaf = { .cid = far->new_leaf, .kind = PIN_DIRECT };
@@ -505,7 +505,7 @@ static void verifying_many(void **state)
 
 	/* Whole first; then what it shares with the other is missing for both. */
 	assert_int_equal(store_delete(far->fake->local, cid_hash_bytes(&far->same[3])), 0);
-	verifier = pin_verifier_new(&far->fake->blocks, &far->fake->wait);
+	verifier = pin_verifier_new(far->fake->blocks, &far->fake->wait);
 	bad = 0;
 	assert_int_equal(pin_verifier_check(verifier, &old, count_bad, &bad), 0);
 	assert_int_equal(bad, 1);
@@ -536,7 +536,7 @@ static void going_on_makes_no_records(void **state)
 	struct pin pin;
 
 	assert_int_equal(
-		pin_go_on(far->db, &far->fake->blocks, &far->new, &far->fake->wait, 1000, &pin),
+		pin_go_on(far->db, far->fake->blocks, &far->new, &far->fake->wait, 1000, &pin),
 		-ENOENT);
 	assert_int_equal(pin_get(far->db, &far->new, &pin), -ENOENT);
 
@@ -544,14 +544,14 @@ static void going_on_makes_no_records(void **state)
 	assert_int_equal(store_delete(far->fake->far, cid_hash_bytes(&far->new_leaf)), 0);
 	assert_int_equal(far_add(far, &far->new, PIN_RECURSIVE, "n"), -ETIMEDOUT);
 	assert_int_equal(
-		pin_go_on(far->db, &far->fake->blocks, &far->new, &far->fake->wait, 1000, &pin),
+		pin_go_on(far->db, far->fake->blocks, &far->new, &far->fake->wait, 1000, &pin),
 		-ETIMEDOUT);
 	assert_int_equal(pin.state, PIN_WANTED);
 	assert_int_equal(pin.blocks, SAME + 2);
 	assert_int_equal(store_put(far->fake->far, leaf, STORE_WAIT, NULL, NULL), 0);
 	block_unref(leaf);
 	assert_int_equal(
-		pin_go_on(far->db, &far->fake->blocks, &far->new, &far->fake->wait, 1000, &pin), 0);
+		pin_go_on(far->db, far->fake->blocks, &far->new, &far->fake->wait, 1000, &pin), 0);
 	assert_whole(far, &far->new, "n", SAME + 3);
 	/* Done: nothing to do. */
 	assert_int_equal(pin_go_on(far->db, NULL, &far->new, NULL, 0, &pin), 0);

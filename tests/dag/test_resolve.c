@@ -112,15 +112,15 @@ static void names_lead_down(void **state)
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		assert_int_equal(
-			dag_resolve(&fake->blocks, &root, cases[i].rest, &fake->wait, &out, &len),
+			dag_resolve(fake->blocks, &root, cases[i].rest, &fake->wait, &out, &len),
 			cases[i].err);
 		assert_int_equal(len, cases[i].resolved);
 		assert_true(cid_equal(&out, cases[i].at));
 	}
 	snprintf(path, sizeof(path), "/ipfs/%s/sub/file", cid_text(&root, text));
-	assert_int_equal(dag_resolve_path(&fake->blocks, path, &fake->wait, &out), 0);
+	assert_int_equal(dag_resolve_path(fake->blocks, path, &fake->wait, &out), 0);
 	assert_true(cid_equal(&out, &file));
-	assert_int_equal(dag_resolve_path(&fake->blocks, "junk", &fake->wait, &out), -EINVAL);
+	assert_int_equal(dag_resolve_path(fake->blocks, "junk", &fake->wait, &out), -EINVAL);
 	fake_free(fake);
 }
 
@@ -137,20 +137,20 @@ static void paths_are_limited(void **state)
 		cid = fake_dir(fake, &child, 1);
 		memcpy(path + 2 * i, "/a", 2);
 	}
-	assert_int_equal(dag_resolve(&fake->blocks, &cid, path, &fake->wait, &out, NULL),
+	assert_int_equal(dag_resolve(fake->blocks, &cid, path, &fake->wait, &out, NULL),
 			 -ENAMETOOLONG);
-	assert_int_equal(dag_resolve(&fake->blocks, &cid, path + 2, &fake->wait, &out, NULL), 0);
+	assert_int_equal(dag_resolve(fake->blocks, &cid, path + 2, &fake->wait, &out, NULL), 0);
 	memset(name, 'n', 256);
-	assert_int_equal(dag_resolve(&fake->blocks, &cid, name, &fake->wait, &out, NULL),
+	assert_int_equal(dag_resolve(fake->blocks, &cid, name, &fake->wait, &out, NULL),
 			 -ENAMETOOLONG);
-	assert_int_equal(dag_resolve(&fake->blocks, &cid, name + 1, &fake->wait, &out, NULL),
+	assert_int_equal(dag_resolve(fake->blocks, &cid, name + 1, &fake->wait, &out, NULL),
 			 -ENOENT);
 	fake_free(fake);
 }
 
 static void stat_of(struct fake *fake, const struct cid *cid, struct dag_stat *stat)
 {
-	assert_int_equal(dag_stat(&fake->blocks, cid, &fake->wait, stat), 0);
+	assert_int_equal(dag_stat(fake->blocks, cid, &fake->wait, stat), 0);
 }
 
 static void stats(void **state)
@@ -215,24 +215,24 @@ static void symlinks(void **state)
 	memset(longest, 'x', DAG_SYMLINK_MAX + 1);
 	struct cid cid = fake_node(fake, NULL, 0, &link);
 
-	assert_int_equal(dag_readlink(&fake->blocks, &cid, &fake->wait, &target), 0);
+	assert_int_equal(dag_readlink(fake->blocks, &cid, &fake->wait, &target), 0);
 	assert_bytes_equal(buf_bytes(&target), link.data);
 	stat_of(fake, &cid, &stat);
 	assert_int_equal(stat.type, DAG_SYMLINK);
 	assert_int_equal(stat.size, 14);
 	link.data = bytes_of(longest, DAG_SYMLINK_MAX);
 	cid = fake_node(fake, NULL, 0, &link);
-	assert_int_equal(dag_readlink(&fake->blocks, &cid, &fake->wait, &target), 0);
+	assert_int_equal(dag_readlink(fake->blocks, &cid, &fake->wait, &target), 0);
 	link.data = bytes_of(longest, DAG_SYMLINK_MAX + 1);
 	cid = fake_node(fake, NULL, 0, &link);
-	assert_int_equal(dag_readlink(&fake->blocks, &cid, &fake->wait, &target), -EBADMSG);
+	assert_int_equal(dag_readlink(fake->blocks, &cid, &fake->wait, &target), -EBADMSG);
 	link.data = bytes_of("a\0b", 3);
 	cid = fake_node(fake, NULL, 0, &link);
-	assert_int_equal(dag_readlink(&fake->blocks, &cid, &fake->wait, &target), -EBADMSG);
+	assert_int_equal(dag_readlink(fake->blocks, &cid, &fake->wait, &target), -EBADMSG);
 	cid = fake_dir(fake, NULL, 0);
-	assert_int_equal(dag_readlink(&fake->blocks, &cid, &fake->wait, &target), -EINVAL);
+	assert_int_equal(dag_readlink(fake->blocks, &cid, &fake->wait, &target), -EINVAL);
 	cid = fake_put(fake, CODEC_RAW, bytes_str("x"));
-	assert_int_equal(dag_readlink(&fake->blocks, &cid, &fake->wait, &target), -EINVAL);
+	assert_int_equal(dag_readlink(fake->blocks, &cid, &fake->wait, &target), -EINVAL);
 	buf_release(&target);
 	free(longest);
 	fake_free(fake);
@@ -248,14 +248,14 @@ static void conformance_trees(void **state)
 
 	(void)state;
 	root = fake_load_car(fake, "spec-car/gwc__path_gateway_unixfs__symlink.car");
-	assert_int_equal(dag_resolve(&fake->blocks, &root, "bar", &fake->wait, &out, NULL), 0);
-	assert_int_equal(dag_readlink(&fake->blocks, &out, &fake->wait, &target), 0);
+	assert_int_equal(dag_resolve(fake->blocks, &root, "bar", &fake->wait, &out, NULL), 0);
+	assert_int_equal(dag_readlink(fake->blocks, &out, &fake->wait, &target), 0);
 	assert_bytes_equal(buf_bytes(&target), bytes_str("foo"));
 	buf_release(&target);
 	root = fake_load_car(
 		fake, "spec-car/gwc__trustless_gateway_car__subdir-with-mixed-block-files.car");
 	assert_int_equal(
-		dag_resolve(&fake->blocks, &root, "subdir/ascii.txt", &fake->wait, &out, NULL), 0);
+		dag_resolve(fake->blocks, &root, "subdir/ascii.txt", &fake->wait, &out, NULL), 0);
 	stat_of(fake, &out, &stat);
 	assert_int_equal(stat.type, DAG_FILE);
 	fake_free(fake);

@@ -10,7 +10,7 @@
 struct room {
 	struct db *db;
 	struct store *store;
-	struct blocks blocks;
+	struct blocks *blocks;
 	struct wait wait;
 	struct cid kept, junk;
 	uint64_t gone, gone_bytes;
@@ -35,7 +35,7 @@ static void make_tree(struct room *room, unsigned seed, struct cid *root)
 		data.at[100 * i] ^= (uint8_t)seed;
 	assert_int_equal(write(fd, data.at, data.len), data.len);
 	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
-	assert_int_equal(import_fd(&room->blocks, fd, &config, &room->wait, root, &size), 0);
+	assert_int_equal(import_fd(room->blocks, fd, &config, &room->wait, root, &size), 0);
 	assert_int_equal(store_sync(room->store), 0);
 	close(fd);
 	buf_release(&data);
@@ -47,7 +47,7 @@ static struct room *room_open(struct store *store)
 
 	assert_int_equal(db_open_temp(&room->db), 0);
 	room->store = store;
-	blocks_init(&room->blocks, room->store, NULL);
+	room->blocks = blocks_new(room->store, NULL);
 	assert_int_equal(wait_init(&room->wait), 0);
 	wait_start(&room->wait, 0);
 	make_tree(room, 1, &room->kept);
@@ -72,7 +72,7 @@ static int room_close(void **state)
 	struct room *room = *state;
 
 	wait_release(&room->wait);
-	blocks_release(&room->blocks);
+	blocks_free(room->blocks);
 	store_close(room->store);
 	db_close(room->db);
 	free(room);
@@ -82,7 +82,7 @@ static int room_close(void **state)
 
 static int pin(struct room *room, const struct cid *cid, enum pin_kind kind)
 {
-	return pin_add(room->db, &room->blocks, cid, kind, NULL, &room->wait, 1000, NULL, NULL);
+	return pin_add(room->db, room->blocks, cid, kind, NULL, &room->wait, 1000, NULL, NULL);
 }
 
 /* A source that is asked after the pins: they are listed already. */
@@ -155,7 +155,7 @@ static void check_whole(struct room *room)
 	unsigned bad = 0;
 
 	assert_int_equal(pin_get(room->db, &room->kept, &found), 0);
-	assert_int_equal(pin_verify(room->db, &room->blocks, &found, &room->wait, ignore_bad, &bad),
+	assert_int_equal(pin_verify(room->db, room->blocks, &found, &room->wait, ignore_bad, &bad),
 			 0);
 	assert_int_equal(bad, 0);
 }
@@ -170,7 +170,7 @@ static void a_recursive_pin_keeps_its_tree(void **state)
 	assert_int_equal(room->gone, 12); /* 11 leaves and a root; the others are shared */
 	assert_int_equal(count(room), before - 12);
 	check_whole(room);
-	assert_false(blocks_has(&room->blocks, &room->junk));
+	assert_false(blocks_has(room->blocks, &room->junk));
 	room->gone = room->gone_bytes = 0;
 	assert_int_equal(pin_rm(room->db, &room->kept, PIN_RECURSIVE), 0);
 	assert_int_equal(sweep(room), 0);
@@ -184,7 +184,7 @@ static void a_direct_pin_keeps_one_block(void **state)
 	assert_int_equal(pin(room, &room->kept, PIN_DIRECT), 0);
 	assert_int_equal(sweep(room), 0);
 	assert_int_equal(count(room), 1);
-	assert_true(blocks_has(&room->blocks, &room->kept));
+	assert_true(blocks_has(room->blocks, &room->kept));
 }
 
 static void a_pin_still_wanted_keeps_what_is_there(void **state)
@@ -243,7 +243,7 @@ static void roots_of_every_source_stay(void **state)
 	room->gone = room->gone_bytes = 0;
 	assert_int_equal(sweep(room), 0);
 	assert_int_equal(count(room), 1);
-	assert_true(blocks_has(&room->blocks, &room->kept));
+	assert_true(blocks_has(room->blocks, &room->kept));
 }
 
 static void a_source_that_fails_removes_nothing(void **state)
@@ -260,13 +260,13 @@ static void what_an_open_batch_made_stays_until_it_ends(void **state)
 {
 	struct room *room = *state;
 
-	blocks_batch_begin(&room->blocks);
+	blocks_batch_begin(room->blocks);
 	make_tree(room, 1, &room->kept);
 	assert_int_equal(sweep(room), 0);
 	assert_int_equal(room->gone, 12);
 	room->gone = room->gone_bytes = 0;
 	assert_int_equal(pin_record(room->db, &room->kept, PIN_RECURSIVE, "", 0, 0), 0);
-	blocks_batch_end(&room->blocks);
+	blocks_batch_end(room->blocks);
 	assert_int_equal(sweep(room), 0);
 	check_whole(room);
 	assert_int_equal(pin_rm(room->db, &room->kept, PIN_RECURSIVE), 0);

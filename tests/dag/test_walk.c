@@ -37,7 +37,7 @@ static bool prune(void *ctx, const struct cid *cid)
 static int walk(struct fake *fake, const struct cid *root, const struct dag_walk_config *config,
 		struct trace *trace)
 {
-	return dag_walk(&fake->blocks, root, config, &fake->wait, 1000, note, prune, trace);
+	return dag_walk(fake->blocks, root, config, &fake->wait, 1000, note, prune, trace);
 }
 
 static struct cid text_leaf(struct fake *fake, const char *text)
@@ -578,6 +578,27 @@ static void seen_remembers_all(void **state)
 	walk_seen_release(&seen);
 }
 
+/* Only the root is here. What is below is neither asked for nor waited for. */
+static void walk_of_what_is_stored_fetches_nothing(void **state)
+{
+	const struct dag_walk_config config = { .stored_only = true };
+	struct fake *fake = fake_new();
+	struct trace *trace = xnew(struct trace);
+	struct block *block;
+	struct cid at[7], root = diamond(fake, at);
+
+	(void)state;
+	assert_int_equal(store_get(fake->far, &root, &block), 0);
+	assert_int_equal(blocks_put(fake->blocks, block), 0);
+	block_unref(block);
+	assert_int_equal(walk(fake, &root, &config, trace), -EHOSTUNREACH);
+	assert_int_equal(trace->count, 1);
+	assert_int_equal(fake->trips, 0);
+	assert_int_equal(fake->asked, 0);
+	free(trace);
+	fake_free(fake);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -598,6 +619,7 @@ int main(void)
 		cmocka_unit_test(json_is_bounded),
 		cmocka_unit_test(codecs_without_links),
 		cmocka_unit_test(seen_remembers_all),
+		cmocka_unit_test(walk_of_what_is_stored_fetches_nothing),
 	};
 	return cmocka_run_group_tests_name("dag/walk", tests, NULL, NULL);
 }

@@ -32,7 +32,7 @@ static struct walk_ahead *ahead_new(struct fake *fake, size_t max)
 	struct walk_ahead *ahead = xnew(struct walk_ahead);
 
 	*ahead = (struct walk_ahead){
-		.blocks = &fake->blocks, .max = max, .left_out = none, .ask_frame = no_frames
+		.blocks = fake->blocks, .max = max, .left_out = none, .ask_frame = no_frames
 	};
 	walk_ahead_init(ahead);
 	return ahead;

@@ -72,7 +72,7 @@ static const struct fetcher_ops script_ops = {
 struct fixture {
 	struct store *store;
 	struct script script;
-	struct blocks blocks;
+	struct blocks *blocks;
 	struct wait wait;
 };
 
@@ -82,7 +82,7 @@ static int setup(void **state)
 
 	f->store = store_new_memory();
 	f->script.fetcher.ops = &script_ops;
-	blocks_init(&f->blocks, f->store, &f->script.fetcher);
+	f->blocks = blocks_new(f->store, &f->script.fetcher);
 	wait_init(&f->wait);
 	wait_start(&f->wait, 0);
 	*state = f;
@@ -93,7 +93,7 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	blocks_release(&f->blocks);
+	blocks_free(f->blocks);
 	assert_int_equal(f->script.opened, f->script.closed);
 	store_close(f->store);
 	wait_release(&f->wait);
@@ -107,10 +107,10 @@ static void what_is_stored_is_not_fetched(void **state)
 	struct fixture *f = *state;
 	struct block *block = numbered(1, 100), *found;
 
-	assert_int_equal(blocks_put(&f->blocks, block), 0);
+	assert_int_equal(blocks_put(f->blocks, block), 0);
 	assert_int_equal(f->script.told, 1);
-	assert_true(blocks_has(&f->blocks, &block->cid));
-	assert_int_equal(blocks_get(&f->blocks, &block->cid, &f->wait, &found), 0);
+	assert_true(blocks_has(f->blocks, &block->cid));
+	assert_int_equal(blocks_get(f->blocks, &block->cid, &f->wait, &found), 0);
 	assert_true(bytes_equal(found->data, block->data));
 	assert_int_equal(f->script.opened, 0);
 	block_unref(found);
@@ -124,7 +124,7 @@ static void a_miss_is_fetched_in_one_session(void **state)
 
 	f->script.has = block;
 	for (unsigned i = 1; i <= 3; i++) {
-		assert_int_equal(blocks_get(&f->blocks, &block->cid, &f->wait, &found), 0);
+		assert_int_equal(blocks_get(f->blocks, &block->cid, &f->wait, &found), 0);
 		assert_ptr_equal(found, block);
 		block_unref(found);
 		assert_int_equal(f->script.fetched, i);
@@ -138,19 +138,19 @@ static void errors_tell_the_truth(void **state)
 	static const int errors[] = { -ETIMEDOUT, -EINTR, -EHOSTUNREACH, -ECANCELED };
 	struct fixture *f = *state;
 	struct block *block = numbered(3, 100), *found;
-	struct blocks offline;
+	struct blocks *offline;
 
 	for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
 		f->script.err = errors[i];
-		assert_int_equal(blocks_get(&f->blocks, &block->cid, &f->wait, &found), errors[i]);
+		assert_int_equal(blocks_get(f->blocks, &block->cid, &f->wait, &found), errors[i]);
 	}
-	blocks_init(&offline, f->store, NULL);
-	assert_int_equal(blocks_get(&offline, &block->cid, &f->wait, &found), -EHOSTUNREACH);
-	exchange_prefetch(&offline, &block->cid, 1);
-	assert_int_equal(blocks_put(&offline, block), 0);
-	assert_int_equal(blocks_get(&offline, &block->cid, &f->wait, &found), 0);
+	offline = blocks_new(f->store, NULL);
+	assert_int_equal(blocks_get(offline, &block->cid, &f->wait, &found), -EHOSTUNREACH);
+	exchange_prefetch(offline, &block->cid, 1);
+	assert_int_equal(blocks_put(offline, block), 0);
+	assert_int_equal(blocks_get(offline, &block->cid, &f->wait, &found), 0);
 	block_unref(found);
-	blocks_release(&offline);
+	blocks_free(offline);
 	block_unref(block);
 }
 
@@ -161,13 +161,13 @@ static void some_blocks_are_everywhere(void **state)
 	struct cid cid;
 
 	assert_int_equal(cid_of_data(&cid, 1, CODEC_RAW, HASH_IDENTITY, bytes_str("here")), 0);
-	assert_true(blocks_has(&f->blocks, &cid));
-	assert_int_equal(blocks_get(&f->blocks, &cid, &f->wait, &found), 0);
+	assert_true(blocks_has(f->blocks, &cid));
+	assert_int_equal(blocks_get(f->blocks, &cid, &f->wait, &found), 0);
 	assert_true(bytes_equal(found->data, bytes_str("here")));
 	block_unref(found);
 	assert_int_equal(cid_of_data(&cid, 1, CODEC_RAW, HASH_SHA2_256, bytes_str("")), 0);
-	assert_true(blocks_has(&f->blocks, &cid));
-	assert_int_equal(blocks_get(&f->blocks, &cid, &f->wait, &found), 0);
+	assert_true(blocks_has(f->blocks, &cid));
+	assert_int_equal(blocks_get(f->blocks, &cid, &f->wait, &found), 0);
 	assert_int_equal(found->data.len, 0);
 	assert_true(cid_equal(&found->cid, &cid));
 	block_unref(found);
@@ -183,8 +183,8 @@ static void a_weak_hash_is_never_asked_for(void **state)
 
 	multihash_encode(&hash, HASH_MURMUR3_X64_64, bytes_str("8 bytes!"));
 	assert_int_equal(cid_make(&cid, 1, CODEC_RAW, buf_bytes(&hash)), 0);
-	assert_int_equal(blocks_get(&f->blocks, &cid, &f->wait, &found), -EBADMSG);
-	exchange_prefetch(&f->blocks, &cid, 1);
+	assert_int_equal(blocks_get(f->blocks, &cid, &f->wait, &found), -EBADMSG);
+	exchange_prefetch(f->blocks, &cid, 1);
 	assert_int_equal(f->script.opened, 0);
 	buf_release(&hash);
 }
@@ -199,15 +199,15 @@ static void prefetching_skips_what_is_there(void **state)
 
 		cids[i] = block->cid;
 		if (i < 5)
-			assert_int_equal(blocks_put(&f->blocks, block), 0);
+			assert_int_equal(blocks_put(f->blocks, block), 0);
 		block_unref(block);
 	}
-	exchange_prefetch(&f->blocks, cids, 5);
+	exchange_prefetch(f->blocks, cids, 5);
 	assert_int_equal(f->script.opened, 0);
-	exchange_prefetch(&f->blocks, cids, EXCHANGE_PREFETCH_MAX + 1);
+	exchange_prefetch(f->blocks, cids, EXCHANGE_PREFETCH_MAX + 1);
 	assert_int_equal(f->script.prefetched, EXCHANGE_PREFETCH_MAX - 5);
 	assert_true(cid_equal(&f->script.first_prefetched, &cids[5]));
-	exchange_prefetch(&f->blocks, cids, 0);
+	exchange_prefetch(f->blocks, cids, 0);
 	free(cids);
 }
 
@@ -240,25 +240,26 @@ static void rot_is_healed_from_peers(void **state)
 {
 	struct fixture *f = *state;
 	struct block *block = numbered(4, 100), *found;
-	struct blocks blocks, offline;
+	struct blocks *blocks, *offline;
 	struct store *store = rotten_store(block);
 
-	blocks_init(&blocks, store, &f->script.fetcher);
-	blocks_init(&offline, store, NULL);
-	assert_int_equal(blocks_get(&offline, &block->cid, &f->wait, &found), -EIO);
+	blocks = blocks_new(store, &f->script.fetcher);
+	offline = blocks_new(store, NULL);
+	assert_int_equal(blocks_get(offline, &block->cid, &f->wait, &found), -EIO);
 	f->script.err = -ETIMEDOUT;
-	assert_int_equal(blocks_get(&blocks, &block->cid, &f->wait, &found), -EIO);
+	assert_int_equal(blocks_get(blocks, &block->cid, &f->wait, &found), -EIO);
 	f->script.err = -EINTR;
-	assert_int_equal(blocks_get(&blocks, &block->cid, &f->wait, &found), -EINTR);
+	assert_int_equal(blocks_get(blocks, &block->cid, &f->wait, &found), -EINTR);
 	f->script.err = 0;
 	f->script.has = block;
-	assert_int_equal(blocks_get(&blocks, &block->cid, &f->wait, &found), 0);
+	assert_int_equal(blocks_get(blocks, &block->cid, &f->wait, &found), 0);
 	block_unref(found);
 	assert_int_equal(store_sync(store), 0);
-	assert_int_equal(blocks_get(&offline, &block->cid, &f->wait, &found), 0);
+	assert_int_equal(blocks_get(offline, &block->cid, &f->wait, &found), 0);
 	assert_true(bytes_equal(found->data, block->data));
 	block_unref(found);
-	blocks_release(&blocks);
+	blocks_free(blocks);
+	blocks_free(offline);
 	store_close(store);
 	block_unref(block);
 }

@@ -43,7 +43,7 @@ struct mounted {
 	char dir[32], point[48];
 	struct store *local;
 	struct far *far;
-	struct blocks blocks, far_blocks;
+	struct blocks *blocks, *far_blocks;
 	struct wait wait;
 	const char *options;
 	struct mount *mount;
@@ -143,8 +143,8 @@ static inline int mounted_setup(void **state)
 	pthread_mutex_init(&m->far->lock, NULL);
 	m->local = m->far->local = store_new_memory();
 	m->far->store = store_new_memory();
-	blocks_init(&m->blocks, m->local, NULL);
-	blocks_init(&m->far_blocks, m->far->store, NULL);
+	m->blocks = blocks_new(m->local, NULL);
+	m->far_blocks = blocks_new(m->far->store, NULL);
 	assert_int_equal(wait_init(&m->wait), 0);
 	wait_start(&m->wait, 0);
 	strcpy(m->dir, "/tmp/dagfs-mount-XXXXXX");
@@ -169,8 +169,8 @@ static inline int mounted_teardown(void **state)
 	mounted_stop(m, true);
 	rmdir(m->point);
 	rmdir(m->dir);
-	blocks_release(&m->blocks);
-	blocks_release(&m->far_blocks);
+	blocks_free(m->blocks);
+	blocks_free(m->far_blocks);
 	wait_release(&m->wait);
 	store_close(m->local);
 	store_close(m->far->store);

@@ -305,16 +305,16 @@ static void items_of_a_list_become_one_object(void **state)
 	struct face *face = *state;
 	struct cid cid = store_text(face->host.repo, "pinned");
 	char text[CID_TEXT_MAX];
-	struct blocks blocks;
+	struct blocks *blocks;
 
 	assert_int_equal(run(face, "pin ls", json_object()), 0);
 	assert_int_equal(json_array_size(face->items), 0);
 	assert_same_as_program(face, "pin ls", json_pack("[{s:{}}]", "Keys"));
-	api_blocks(&face->call, false, &blocks);
-	assert_int_equal(pin_add(face->host.repo->db, &blocks, &cid, PIN_RECURSIVE, "name",
+	blocks = api_blocks(&face->call, false);
+	assert_int_equal(pin_add(face->host.repo->db, blocks, &cid, PIN_RECURSIVE, "name",
 				 begin_wait(&face->host, 0), 0, NULL, NULL),
 			 0);
-	blocks_release(&blocks);
+	blocks_free(blocks);
 	assert_int_equal(run(face, "pin ls", json_pack("{s:b}", "stream", 1)), 0);
 	assert_int_equal(json_array_size(face->items), 1);
 	assert_same_as_program(face, "pin ls --stream", json_copy(face->items));

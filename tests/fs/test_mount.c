@@ -57,7 +57,7 @@ static unsigned count_names(const char *dir)
 static void a_tree_reads_as_it_is(void **state)
 {
 	struct mounted *m = *state;
-	struct cid root = make_tree(&m->blocks);
+	struct cid root = make_tree(m->blocks);
 	struct stat a, b;
 	char target[8] = { 0 };
 
@@ -85,15 +85,15 @@ static void a_tree_reads_as_it_is(void **state)
 static void listed_numbers_are_those_of_stat(void **state)
 {
 	struct mounted *m = *state;
-	const struct child below = { "small", put_text(&m->far_blocks, "alpha") };
+	const struct child below = { "small", put_text(m->far_blocks, "alpha") };
 	struct child top[] = {
-		{ "big", put_file(&m->far_blocks, 3, 10) },
-		{ "dir", put_dir(&m->far_blocks, &below, 1) },
-		{ "link", put_link(&m->far_blocks, "small") },
-		{ "local", put_dir(&m->blocks, NULL, 0) },
+		{ "big", put_file(m->far_blocks, 3, 10) },
+		{ "dir", put_dir(m->far_blocks, &below, 1) },
+		{ "link", put_link(m->far_blocks, "small") },
+		{ "local", put_dir(m->blocks, NULL, 0) },
 		{ "small", below.cid },
 	};
-	struct cid root = put_dir(&m->blocks, top, ARRAY_LEN(top));
+	struct cid root = put_dir(m->blocks, top, ARRAY_LEN(top));
 	ino_t listed[ARRAY_LEN(top)];
 	struct dirent *entry;
 	struct stat st;
@@ -123,7 +123,7 @@ static void listed_numbers_are_those_of_stat(void **state)
 static void nothing_can_be_written(void **state)
 {
 	struct mounted *m = *state;
-	struct cid root = make_tree(&m->blocks);
+	struct cid root = make_tree(m->blocks);
 
 	mounted_start(m, &root, 0, false);
 	assert_int_equal(stat_errno(m, "none"), ENOENT);
@@ -140,7 +140,7 @@ static void nothing_can_be_written(void **state)
 static void bytes_of_large_files_are_right(void **state)
 {
 	struct mounted *m = *state;
-	struct cid root = make_tree(&m->blocks);
+	struct cid root = make_tree(m->blocks);
 	uint64_t size = (uint64_t)LEAVES * LEAF, starts[] = { 0, LEAF - 1, size / 2 + 7, size - 3 };
 	uint8_t got[5];
 
@@ -170,7 +170,7 @@ static void bytes_of_large_files_are_right(void **state)
 static void long_names_are_too_long(void **state)
 {
 	struct mounted *m = *state;
-	struct cid root = make_tree(&m->blocks);
+	struct cid root = make_tree(m->blocks);
 	static const char *const folders[] = { "", "ipfs/", "sub/" };
 	char name[300];
 
@@ -192,7 +192,7 @@ static void long_names_are_too_long(void **state)
 static void attributes_tell_of_blocks(void **state)
 {
 	struct mounted *m = *state;
-	struct cid root = make_tree(&m->blocks);
+	struct cid root = make_tree(m->blocks);
 	char value[CID_TEXT_MAX] = { 0 }, text[CID_TEXT_MAX];
 	struct statvfs fs;
 
@@ -230,7 +230,7 @@ static void assert_no_attribute(const char *path, const char *name, int want)
 static void attributes_of_others_are_not_supported(void **state)
 {
 	struct mounted *m = *state;
-	struct cid root = make_tree(&m->blocks);
+	struct cid root = make_tree(m->blocks);
 	const char *names[] = { "security.capability", "security.selinux", "trusted.overlay.opaque",
 				"system.posix_acl_access", "com.apple.FinderInfo" };
 	char value[8];
@@ -256,11 +256,11 @@ static void broken_children_do_not_hide_the_others(void **state)
 
 	assert_int_equal(cid_of_data(&gone, 1, CODEC_RAW, HASH_SHA2_256, bytes_str("gone")), 0);
 	struct child top[] = {
-		{ "bad", put(&m->blocks, CODEC_DAG_PB, bytes_str("\xff\xff")) },
+		{ "bad", put(m->blocks, CODEC_DAG_PB, bytes_str("\xff\xff")) },
 		{ "gone", gone },
-		{ "ok", put_text(&m->blocks, "fine") },
+		{ "ok", put_text(m->blocks, "fine") },
 	};
-	struct cid root = put_dir(&m->blocks, top, ARRAY_LEN(top));
+	struct cid root = put_dir(m->blocks, top, ARRAY_LEN(top));
 
 	mounted_start(m, &root, 0, true);
 	assert_int_equal(count_names(m->point), 2 + 3);
@@ -268,14 +268,14 @@ static void broken_children_do_not_hide_the_others(void **state)
 	assert_int_equal(stat_errno(m, "gone"), EHOSTUNREACH);
 	assert_int_equal(stat_errno(m, "none"), ENOENT);
 	assert_text(m, "ok", "fine");
-	put_text(&m->blocks, "gone"); /* it came after all */
+	put_text(m->blocks, "gone"); /* it came after all */
 	assert_text(m, "gone", "gone");
 }
 
 static void the_namespace_shows_any_root(void **state)
 {
 	struct mounted *m = *state;
-	struct cid root = make_tree(&m->blocks), gone;
+	struct cid root = make_tree(m->blocks), gone;
 	char text[CID_TEXT_MAX], path[400];
 
 	assert_int_equal(cid_of_data(&gone, 1, CODEC_RAW, HASH_SHA2_256, bytes_str("gone")), 0);
@@ -288,7 +288,7 @@ static void the_namespace_shows_any_root(void **state)
 	assert_int_equal(stat_errno(m, path), EHOSTUNREACH);
 	assert_int_equal(stat_errno(m, "ipfs/nonsense"), ENOENT);
 	assert_int_equal(stat_errno(m, "other"), ENOENT);
-	put_text(&m->blocks, "gone");
+	put_text(m->blocks, "gone");
 	assert_text(m, path, "gone");
 }
 
@@ -301,9 +301,9 @@ static void large_directories_are_whole(void **state)
 
 	for (unsigned i = 0; i < COUNT; i++) {
 		snprintf(names[i], sizeof names[i], "f%04u", i);
-		children[i] = (struct child){ names[i], put_text(&m->blocks, names[i]) };
+		children[i] = (struct child){ names[i], put_text(m->blocks, names[i]) };
 	}
-	struct cid root = put_dir(&m->blocks, children, COUNT);
+	struct cid root = put_dir(m->blocks, children, COUNT);
 
 	free(children);
 	mounted_start(m, &root, 0, false);
@@ -361,7 +361,7 @@ static void options_work_or_are_refused_by_name(void **state)
 	static const char *const refused[] = { "rw", "max_read=4095", "max_read=1048577",
 					       "max_read=", "max_read=4096k", "unheard_of",
 					       "blkdev", "fd=3" };
-	struct cid root = make_tree(&m->blocks);
+	struct cid root = make_tree(m->blocks);
 
 	for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
 		struct mount_config config = { .mountpoint = m->point, .options = refused[i] };
@@ -395,10 +395,10 @@ static void set_id_bits_are_shown_when_asked_for(void **state)
 	struct unixfs unixfs = { .type = UNIXFS_FILE, .mode = 06755 },
 		      dir = { .type = UNIXFS_DIRECTORY, .mode = 03755 };
 	struct child top[] = {
-		{ "dir", put_unixfs(&m->blocks, NULL, 0, &dir) },
-		{ "file", put_unixfs(&m->blocks, NULL, 0, &unixfs) },
+		{ "dir", put_unixfs(m->blocks, NULL, 0, &dir) },
+		{ "file", put_unixfs(m->blocks, NULL, 0, &unixfs) },
 	};
-	struct cid root = put_dir(&m->blocks, top, ARRAY_LEN(top));
+	struct cid root = put_dir(m->blocks, top, ARRAY_LEN(top));
 	struct stat st;
 
 	mounted_start(m, &root, 0, false);
@@ -434,7 +434,7 @@ static void files_and_absent_roots_are_refused(void **state)
 {
 	struct mounted *m = *state;
 	struct mount_config config = { .mountpoint = m->point,
-				       .root = put_text(&m->blocks, "a file") };
+				       .root = put_text(m->blocks, "a file") };
 	struct mount *mount;
 	char *why = NULL;
 
@@ -450,7 +450,7 @@ static void files_and_absent_roots_are_refused(void **state)
 static void busy_mounts_stay_unless_forced(void **state)
 {
 	struct mounted *m = *state;
-	struct cid root = make_tree(&m->blocks);
+	struct cid root = make_tree(m->blocks);
 
 	mounted_start(m, &root, 0, false);
 	int fd = open(IN(m, "a"), O_RDONLY | O_CLOEXEC);
@@ -483,7 +483,7 @@ static void unmounting_from_outside_is_told(void **state)
 static void lazily_unmounted_is_told_while_in_use(void **state)
 {
 	struct mounted *m = *state;
-	struct cid root = make_tree(&m->blocks);
+	struct cid root = make_tree(m->blocks);
 	char got[5];
 
 	mounted_start(m, &root, 0, false);

@@ -92,15 +92,15 @@ static void files_of_many_pieces_are_whole(void **state)
 	struct mounted *m = *state;
 
 	for (size_t i = 0; i < ARRAY_LEN(files); i++)
-		check_all_ways(m, &m->blocks, files[i].leaves, files[i].len);
+		check_all_ways(m, m->blocks, files[i].leaves, files[i].len);
 }
 
 static void remote_files_of_many_pieces_are_whole(void **state)
 {
 	struct mounted *m = *state;
 
-	check_all_ways(m, &m->far_blocks, 2000, 1);
-	check_all_ways(m, &m->far_blocks, 1500, 1000);
+	check_all_ways(m, m->far_blocks, 2000, 1);
+	check_all_ways(m, m->far_blocks, 1500, 1000);
 }
 
 #define BOMB_SIZE (1u << 20)
@@ -137,8 +137,8 @@ static struct cid put_bomb(struct blocks *blocks)
 static void a_killed_reader_of_long_work_ends(void **state)
 {
 	struct mounted *m = *state;
-	struct child file = { "bomb", put_bomb(&m->blocks) };
-	struct cid root = put_dir(&m->blocks, &file, 1);
+	struct child file = { "bomb", put_bomb(m->blocks) };
+	struct cid root = put_dir(m->blocks, &file, 1);
 	int status;
 
 	mounted_start(m, &root, 0, false);

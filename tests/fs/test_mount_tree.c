@@ -415,10 +415,10 @@ static void descriptors_go_on_reading_what_they_opened(void **state)
 static void fixed_tree_stands_below_one_that_changes(void **state)
 {
 	struct fixture *f = *state;
-	struct cid sub, leaf = put_text(&f->m->blocks, "fixed text");
+	struct cid sub, leaf = put_text(f->m->blocks, "fixed text");
 	const struct child children[] = { { "leaf", leaf } };
 
-	sub = put_dir(&f->m->blocks, children, 1);
+	sub = put_dir(f->m->blocks, children, 1);
 	f->memory.fixed = root_new(f->m->local, NULL, &sub);
 	put_new(&f->memory, "a", "first");
 	start(f, 0);

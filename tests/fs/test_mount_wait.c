@@ -27,14 +27,14 @@ static void await(const atomic_uint *number, unsigned at_least)
 /* here/ is stored; there, and the leaves of big, are not. */
 static struct cid make_tree(struct mounted *m)
 {
-	struct child here[] = { { "a", put_text(&m->blocks, "alpha") } };
+	struct child here[] = { { "a", put_text(m->blocks, "alpha") } };
 	struct child top[] = {
-		{ "big", put_file(&m->far_blocks, LEAVES, LEAF) },
-		{ "here", put_dir(&m->blocks, here, ARRAY_LEN(here)) },
-		{ "there", put_text(&m->far_blocks, "far away") },
+		{ "big", put_file(m->far_blocks, LEAVES, LEAF) },
+		{ "here", put_dir(m->blocks, here, ARRAY_LEN(here)) },
+		{ "there", put_text(m->far_blocks, "far away") },
 	};
 
-	return put_dir(&m->blocks, top, ARRAY_LEN(top));
+	return put_dir(m->blocks, top, ARRAY_LEN(top));
 }
 
 static void blocks_come_when_needed(void **state)
@@ -118,8 +118,8 @@ static void a_signal_ends_the_wait(void **state)
 static void a_signal_ends_a_direct_read(void **state)
 {
 	struct mounted *m = *state;
-	struct child file = { "far", put_file(&m->far_blocks, 4, LEAF) };
-	struct cid root = put_dir(&m->far_blocks, &file, 1);
+	struct child file = { "far", put_file(m->far_blocks, 4, LEAF) };
+	struct cid root = put_dir(m->far_blocks, &file, 1);
 	int status;
 
 	mounted_start(m, &root, LONG_MS, false);
@@ -211,7 +211,7 @@ static void waiting_stops_nobody_else(void **state)
 {
 	struct mounted *m = *state;
 	enum { COUNT = MOUNT_THREADS_MAX + 20 };
-	struct child here[] = { { "a", put_text(&m->blocks, "alpha") } };
+	struct child here[] = { { "a", put_text(m->blocks, "alpha") } };
 	struct child top[COUNT + 1];
 	char names[COUNT][8];
 	static struct visitor visitors[COUNT];
@@ -220,8 +220,8 @@ static void waiting_stops_nobody_else(void **state)
 		snprintf(names[i], sizeof names[i], "n%u", i);
 		top[i] = (struct child){ names[i], absent(names[i]) };
 	}
-	top[COUNT] = (struct child){ "here", put_dir(&m->blocks, here, 1) };
-	struct cid root = put_dir(&m->blocks, top, COUNT + 1);
+	top[COUNT] = (struct child){ "here", put_dir(m->blocks, here, 1) };
+	struct cid root = put_dir(m->blocks, top, COUNT + 1);
 
 	mounted_start(m, &root, LONG_MS, false);
 	atomic_store(&m->far->silent, true);
@@ -249,9 +249,9 @@ static void all_that_wait_are_served(void **state)
 
 	for (unsigned i = 0; i < COUNT; i++) {
 		snprintf(names[i], sizeof names[i], "n%u", i);
-		top[i] = (struct child){ names[i], put_text(&m->far_blocks, names[i]) };
+		top[i] = (struct child){ names[i], put_text(m->far_blocks, names[i]) };
 	}
-	struct cid root = put_dir(&m->blocks, top, COUNT);
+	struct cid root = put_dir(m->blocks, top, COUNT);
 
 	mounted_start(m, &root, 50, false);
 	atomic_store(&m->far->silent, true);
@@ -286,12 +286,12 @@ static void a_walk_takes_few_round_trips(void **state)
 		for (unsigned f = 0; f < FILES; f++) {
 			snprintf(names[f], sizeof names[f], "f%u", f);
 			snprintf(text, sizeof text, "%u of %u", f, d);
-			files[f] = (struct child){ names[f], put_text(&m->far_blocks, text) };
+			files[f] = (struct child){ names[f], put_text(m->far_blocks, text) };
 		}
 		snprintf(dir_names[d], sizeof dir_names[d], "d%u", d);
-		dirs[d] = (struct child){ dir_names[d], put_dir(&m->far_blocks, files, FILES) };
+		dirs[d] = (struct child){ dir_names[d], put_dir(m->far_blocks, files, FILES) };
 	}
-	struct cid root = put_dir(&m->blocks, dirs, DIRS);
+	struct cid root = put_dir(m->blocks, dirs, DIRS);
 
 	mounted_start(m, &root, LONG_MS, false);
 	assert_int_equal(nftw(m->point, visit_entry, 16, FTW_PHYS), 0);
@@ -344,12 +344,12 @@ static void a_walk_asks_for_all_before_it_waits(void **state)
 	for (unsigned d = 0; d < DIRS; d++) {
 		snprintf(text, sizeof text, "below %u", d);
 		snprintf(names[d], sizeof names[d], "d%u", d);
-		struct child file = { "file", put_text(&m->far_blocks, text) };
+		struct child file = { "file", put_text(m->far_blocks, text) };
 
-		sub[d] = (struct child){ "sub", put_dir(&m->far_blocks, &file, 1) };
-		dirs[d] = (struct child){ names[d], put_dir(&m->blocks, &sub[d], 1) };
+		sub[d] = (struct child){ "sub", put_dir(m->far_blocks, &file, 1) };
+		dirs[d] = (struct child){ names[d], put_dir(m->blocks, &sub[d], 1) };
 	}
-	struct cid root = put_dir(&m->blocks, dirs, DIRS);
+	struct cid root = put_dir(m->blocks, dirs, DIRS);
 
 	mounted_start(m, &root, LONG_MS, false);
 	atomic_store(&m->far->silent, true);
@@ -373,12 +373,12 @@ static void a_walk_keeps_within_its_credit(void **state)
 		for (unsigned f = 0; f < FILES; f++) {
 			snprintf(names[f], sizeof names[f], "f%03u", f);
 			snprintf(text, sizeof text, "%u of %u", f, d);
-			files[f] = (struct child){ names[f], put_text(&m->far_blocks, text) };
+			files[f] = (struct child){ names[f], put_text(m->far_blocks, text) };
 		}
 		snprintf(dir_names[d], sizeof dir_names[d], "d%u", d);
-		dirs[d] = (struct child){ dir_names[d], put_dir(&m->blocks, files, FILES) };
+		dirs[d] = (struct child){ dir_names[d], put_dir(m->blocks, files, FILES) };
 	}
-	struct cid root = put_dir(&m->blocks, dirs, DIRS);
+	struct cid root = put_dir(m->blocks, dirs, DIRS);
 
 	free(files);
 	free(names);
