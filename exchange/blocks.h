@@ -59,7 +59,7 @@ void blocks_read_end(struct blocks_read *read);
 
 /* ---- writing ---- */
 
-/* A block of our own making: already hashed. Waits when the store's queue is full. */
+/* A block of our own making: already hashed. Borrows it for the call. Waits when the store's queue is full. */
 int blocks_put(struct blocks *blocks, struct block *block);
 /* A stored block is kept from now on, not only cached. block is NULL, or what blocks_get() gave for
  * cid: then it is stored if it is not there any more. Identity CIDs need no keeping. Waits when the
