@@ -101,7 +101,7 @@ setup:
 # UBSan, then the program itself with a real mount (tests/e2e/smoke).
 check: setup
 	@$(MAKE) --no-print-directory V=debug check-built
-check-built: layers headers $(OUT)/dagfs $(TESTS:%.c=$(OUT)/%) $(FUZZ:%.c=$(OUT)/%)
+check-built: layers format-check headers $(OUT)/dagfs $(TESTS:%.c=$(OUT)/%) $(FUZZ:%.c=$(OUT)/%)
 	@scripts/run-tests $(TESTS:%.c=$(OUT)/%) \
 		$(foreach f,$(FUZZ:tests/fuzz/fuzz_%.c=%),"$(OUT)/tests/fuzz/fuzz_$(f) tests/fuzz/corpus/$(f)") \
 		"env DAGFS=$(OUT)/dagfs tests/e2e/smoke"
@@ -154,8 +154,14 @@ install: all
 	$(BUILD)/release/dagfs help --man >$(DESTDIR)$(PREFIX)/share/man/man1/dagfs.1
 	$(BUILD)/release/dagfs help --man config >$(DESTDIR)$(PREFIX)/share/man/man5/dagfs-config.5
 
-format:
-	clang-format -i $(SRC) $(HDR) $(shell find tests -name '*.[ch]')
+FORMATTED := $(SRC) $(HDR) $(sort $(shell find tests -name '*.[ch]'))
+format: setup
+	@clang-format -i $(FORMATTED)
+
+# What `make format` would change.
+format-check: setup
+	@clang-format --dry-run -Werror $(FORMATTED) || { echo "format: run make format"; exit 1; }
+	@echo "format: nothing to change"
 
 layers:
 	@scripts/check-layers
@@ -169,6 +175,6 @@ clean:
 	rm -rf $(BUILD)
 
 .PHONY: all setup check check-built check-tsan check-tsan-built demo e2e sim sim-built interop bench fuzz fuzz-built \
-	install format layers headers clean
+	install format format-check layers headers clean
 .SECONDARY:
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)

@@ -43,7 +43,8 @@ const char *car_why(const struct car_reader *reader, uint64_t *offset);
 struct car_import {
 	struct cid *roots; /* in order, each once; of all archives imported into this */
 	size_t root_count;
-	uint64_t blocks, bytes; /* of blocks read; those of identity CIDs too, which are checked and need no storing */
+	uint64_t blocks, bytes; /* of blocks read; those of identity CIDs too, which are checked and
+				   need no storing */
 	/* After a failure: what is wrong with the archive (static text; NULL: not the archive's
 	 * fault), where, and with which block (not set: none) */
 	const char *why;
@@ -80,9 +81,9 @@ void car_put_header(struct buf *out, const struct cid *roots, size_t count);
 /* head, then data (may be empty), to the archive. 0, or an error that ends the export. */
 typedef int car_write_fn(void *ctx, struct bytes head, struct bytes data);
 
-/* A CARv1 of root: depth first, links in order, each block once, those of identity CIDs too, as Kubo has it.
- * timeout_ms: per block. Memory: 32 bytes a block. Errors as dag_walk(), and write's; the archive
- * is incomplete then. */
+/* A CARv1 of root: depth first, links in order, each block once, those of identity CIDs too, as
+ * Kubo has it. timeout_ms: per block. Memory: 32 bytes a block. Errors as dag_walk(), and write's;
+ * the archive is incomplete then. */
 int car_export(struct blocks *blocks, const struct cid *root, enum car_scope scope,
 	       struct wait *wait, uint64_t timeout_ms, car_write_fn *write, void *ctx);
 

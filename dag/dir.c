@@ -106,8 +106,7 @@ void dir_leave_out(struct dir *dir, const struct dir_shard *shard, size_t link, 
 {
 	if (dir->left_out_count == dir->left_out_cap) {
 		dir->left_out_cap = dir->left_out_cap ? dir->left_out_cap * 2 : 4;
-		dir->left_out =
-			xrealloc(dir->left_out, dir->left_out_cap * sizeof(*dir->left_out));
+		dir->left_out = xrealloc(dir->left_out, dir->left_out_cap * sizeof(*dir->left_out));
 	}
 	dir->left_out[dir->left_out_count++] =
 		(struct dir_left_out){ { shard, (uint32_t)link }, why };

@@ -17,7 +17,8 @@ struct dir_entry {
 	uint64_t tsize; /* what the link claims; a hint */
 };
 
-/* Only the directory's own block. -ENOTDIR; -EBADMSG; blocks_get()'s errors. Borrows blocks for its life. */
+/* Only the directory's own block. -ENOTDIR; -EBADMSG; blocks_get()'s errors. Borrows blocks for its
+ * life. */
 int dir_open(struct blocks *blocks, const struct cid *cid, struct wait *wait, struct dir **out);
 void dir_close(struct dir *dir); /* NULL is ignored */
 
@@ -28,7 +29,8 @@ int dir_lookup(struct dir *dir, struct bytes name, struct wait *wait, struct dir
  * needed. */
 typedef int dir_each_fn(void *ctx, size_t index, const struct dir_entry *entry);
 int dir_each(struct dir *dir, size_t from, struct wait *wait, dir_each_fn *each, void *ctx);
-/* Gives the entries that dir_each() leaves out, in a fixed order, with the reason (static text); loads and stops as it. */
+/* Gives the entries that dir_each() leaves out, in a fixed order, with the reason (static text);
+ * loads and stops as it. */
 typedef int dir_left_out_fn(void *ctx, const struct dir_entry *entry, const char *why);
 int dir_each_left_out(struct dir *dir, struct wait *wait, dir_left_out_fn *each, void *ctx);
 /* Entries, once listed; loads as dir_each(). */

@@ -67,15 +67,16 @@ int import_profile(struct import_config *config, const char *name);
 int import_config_check(const struct import_config *config, const char **why);
 
 /* All bytes of fd (a file, pipe...) up to its end. wait carries interruption (its deadline is not
- * used). size is the cumulative size. The blocks are queued; blocks_sync() makes them durable, and a
- * blocks_batch_begin() before holds them against collection. -ESTALE: a file whose bytes changed
+ * used). size is the cumulative size. The blocks are queued; blocks_sync() makes them durable, and
+ * a blocks_batch_begin() before holds them against collection. -ESTALE: a file whose bytes changed
  * while they were read. */
 int import_fd(struct blocks *blocks, int fd, const struct import_config *config, struct wait *wait,
 	      struct cid *root, uint64_t *tree_size);
 /* A file, symlink or directory tree. name is what events call it. *failed_path (may be NULL) gets a
  * malloc'd path on error. -EINVAL config; -ENOENT vanished; -ENOTSUP neither file, directory nor
- * symlink ("unrecognized file type"); -ESTALE its bytes changed while they were read; -ELOOP over 1 000
- * directories deep or symlinks in a circle; -EINTR; blocks_put()'s. Nothing is recorded then. */
+ * symlink ("unrecognized file type"); -ESTALE its bytes changed while they were read; -ELOOP over 1
+ * 000 directories deep or symlinks in a circle; -EINTR; blocks_put()'s. Nothing is recorded then.
+ */
 int import_path(struct blocks *blocks, const char *path, const char *name,
 		const struct import_config *config, struct wait *wait, struct cid *root,
 		uint64_t *tree_size, char **failed_path);

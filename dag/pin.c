@@ -3,7 +3,8 @@
  * the loop's. */
 /* A record of table "pins". Key: the CID, binary, as it was given. Value, protobuf:
  *   1 kind uint (0 direct, 1 recursive)   2 state uint (0 done, 1 wanted)   3 name string
- *   4 blocks uint64   5 bytes uint64   6 created, nanoseconds since 1970   7 direct uint (1: see struct pin) */
+ *   4 blocks uint64   5 bytes uint64   6 created, nanoseconds since 1970   7 direct uint (1: see
+ *   struct pin) */
 #include "dag/pin.h"
 
 #include "dag/dag.h"
@@ -16,7 +17,15 @@
 #define TABLE "pins"
 #define LOOK_EVERY 256 /* blocks, at the record: was it removed? */
 
-enum { FIELD_KIND = 1, FIELD_STATE, FIELD_NAME, FIELD_BLOCKS, FIELD_BYTES, FIELD_CREATED, FIELD_DIRECT };
+enum {
+	FIELD_KIND = 1,
+	FIELD_STATE,
+	FIELD_NAME,
+	FIELD_BLOCKS,
+	FIELD_BYTES,
+	FIELD_CREATED,
+	FIELD_DIRECT
+};
 
 /* ---- records ---- */
 
@@ -188,8 +197,9 @@ static int count_block(void *ctx, const struct block *block, unsigned depth)
 		return -ECANCELED;
 	if (adding->progress)
 		adding->progress(adding->ctx, done);
-	/* What is cached is kept from now on. What the daemon fetched may still be in its queue, and
-	 * it may die or have no room: whoever acknowledges the pin stores what is not there yet. */
+	/* What is cached is kept from now on. What the daemon fetched may still be in its queue,
+	 * and it may die or have no room: whoever acknowledges the pin stores what is not there
+	 * yet. */
 	return blocks_keep(adding->blocks, &block->cid, block);
 }
 
@@ -283,8 +293,8 @@ static int count_all(struct adding *adding, struct wait *wait)
 	return err;
 }
 
-/* In a batch: no collection takes what was looked at. But what was left out stays only while the pin is there that
- * keeps it; when that is not sure all is looked at again. */
+/* In a batch: no collection takes what was looked at. But what was left out stays only while the
+ * pin is there that keeps it; when that is not sure all is looked at again. */
 static int fetch_all(struct adding *adding, struct wait *wait, uint64_t timeout_ms)
 {
 	uint64_t epoch;

@@ -16,7 +16,8 @@ struct pin {
 	struct cid cid;
 	enum pin_kind kind;
 	enum pin_state state;
-	bool direct; /* recursive and wanted: until it is done it is pinned directly, as it was before */
+	bool direct; /* recursive and wanted: until it is done it is pinned directly, as it was
+			before */
 	char name[PIN_NAME_MAX + 1];
 	uint64_t blocks, bytes; /* of the whole tree, counted when it was made */
 };
@@ -61,8 +62,8 @@ int pin_restore(struct db_txn *txn, const struct cid *cid);
  * pin_add(). */
 int pin_record(struct db *db, const struct cid *cid, enum pin_kind kind, const char *name,
 	       uint64_t blocks, uint64_t bytes);
-/* Of one that is pinned directly, and wanted recursively, the other stays. -ENOENT when not pinned; -EEXIST when it
- * is pinned the other way. */
+/* Of one that is pinned directly, and wanted recursively, the other stays. -ENOENT when not pinned;
+ * -EEXIST when it is pinned the other way. */
 int pin_rm(struct db *db, const struct cid *cid, enum pin_kind kind);
 int pin_get(struct db *db, const struct cid *cid, struct pin *pin); /* -ENOENT */
 /* Direct and recursive ones, in key order; instant at any number. Non-zero from each() stops and is

@@ -92,8 +92,7 @@ void pin_seen_release(struct pin_seen *seen)
 }
 
 /* Whether the block is stored, and intact if verify is set; collects its links. */
-static int visit(struct blocks *blocks, const struct cid *cid, bool verify,
-		 struct waiting *waiting)
+static int visit(struct blocks *blocks, const struct cid *cid, bool verify, struct waiting *waiting)
 {
 	struct block *block;
 	int err;

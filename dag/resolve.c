@@ -17,7 +17,8 @@ static bool skip_word(const char **at, const char *word)
 	return true;
 }
 
-/* The parts of path, cleaned, behind what is in out already; *len is its length. No longer than path and a slash. */
+/* The parts of path, cleaned, behind what is in out already; *len is its length. No longer than
+ * path and a slash. */
 static void clean(char *out, size_t *len, const char *path)
 {
 	for (;;) {

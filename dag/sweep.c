@@ -15,7 +15,8 @@
 
 #define CAP_MIN 1024
 
-/* Fingerprints of blocks: 128 bits that nobody can aim at, as the seed is random. Open addressing; all zero is free. */
+/* Fingerprints of blocks: 128 bits that nobody can aim at, as the seed is random. Open addressing;
+ * all zero is free. */
 struct marks {
 	XXH128_hash_t *at;
 	size_t count, cap;
@@ -177,8 +178,9 @@ static void gone(void *ctx, struct bytes multihash, size_t len)
 
 /* ---- pins ---- */
 
-/* A process that was killed while it committed may have written its pins, which LMDB shows to readers only when the next
- * writer has taken over its lock. They would be listed again after their blocks are gone. */
+/* A process that was killed while it committed may have written its pins, which LMDB shows to
+ * readers only when the next writer has taken over its lock. They would be listed again after their
+ * blocks are gone. */
 static int see_all_commits(struct db *db)
 {
 	struct db_txn *txn;
@@ -217,7 +219,8 @@ struct sweep_source sweep_pins(struct db *db)
 /* ---- the whole ---- */
 
 int dag_sweep(struct store *store, const struct sweep_source *sources, size_t count,
-	      struct wait *wait, sweep_gone_fn *on_gone, void *ctx, uint64_t *removed, uint64_t *freed)
+	      struct wait *wait, sweep_gone_fn *on_gone, void *ctx, uint64_t *removed,
+	      uint64_t *freed)
 {
 	static const struct store_sweep_fns store_fns = { .keep = keep, .gone = gone };
 	struct sweep sweep = { .store = store, .wait = wait, .gone = on_gone, .ctx = ctx };
@@ -229,7 +232,8 @@ int dag_sweep(struct store *store, const struct sweep_source *sources, size_t co
 	struct random random = random_system();
 
 	sweep.marks.seed = random_u64(&random);
-	/* After the beginning: the blocks of a root that is not listed yet are held by a batch, or stored anew. */
+	/* After the beginning: the blocks of a root that is not listed yet are held by a batch, or
+	 * stored anew. */
 	err = mark_all(&sweep, sources, count);
 	if (!err)
 		err = store_sweep(store, &store_fns, &sweep, removed, freed);

@@ -6,9 +6,11 @@
 #include "exchange/exchange.h"
 #include "net/db/db.h"
 
-#define SWEEP_STACK_MAX ((size_t)1 << 30) /* bytes of CIDs that wait to be looked at; more: -EFBIG */
+#define SWEEP_STACK_MAX                                                                            \
+	((size_t)1 << 30) /* bytes of CIDs that wait to be looked at; more: -EFBIG */
 
-/* A root: its block stays, and with recursive all that is stored below it. Non-zero stops the source. */
+/* A root: its block stays, and with recursive all that is stored below it. Non-zero stops the
+ * source. */
 typedef int sweep_root_fn(void *sweep, const struct cid *cid, bool recursive);
 
 /* A source of roots: pins, and whatever else records what must stay. each() calls root(sweep, ...)
@@ -33,6 +35,7 @@ typedef void sweep_gone_fn(void *ctx, struct bytes multihash, size_t len);
  * -EINTR; -EIO: a block that a root needs is damaged, so what is below it is unknown, and nothing
  * was removed; -EFBIG; the errors of sources and of store_sweep(). */
 int dag_sweep(struct store *store, const struct sweep_source *sources, size_t count,
-	      struct wait *wait, sweep_gone_fn *gone, void *ctx, uint64_t *removed, uint64_t *freed);
+	      struct wait *wait, sweep_gone_fn *gone, void *ctx, uint64_t *removed,
+	      uint64_t *freed);
 
 #endif

@@ -28,11 +28,12 @@ struct unixfs {
 	uint32_t mtime_nanos;
 };
 
-/* 0 or -EBADMSG (malformed, unknown type, nanos out of range). Release with unixfs_release(). data borrows. */
+/* 0 or -EBADMSG (malformed, unknown type, nanos out of range). Release with unixfs_release(). data
+ * borrows. */
 int unixfs_decode(struct unixfs *node, struct bytes data);
 void unixfs_release(struct unixfs *node);
-/* Bytes of a file: data and all blocksizes. -EBADMSG when there is not one blocksize for each of links, when
- * filesize is told and differs, or over 2^63 - 1. */
+/* Bytes of a file: data and all blocksizes. -EBADMSG when there is not one blocksize for each of
+ * links, when filesize is told and differs, or over 2^63 - 1. */
 int unixfs_file_size(const struct unixfs *node, size_t links, uint64_t *size);
 /* Fields in ascending order; data when has_data, filesize when has_filesize, and so on. */
 void unixfs_encode(struct buf *out, const struct unixfs *node);

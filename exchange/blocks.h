@@ -59,16 +59,18 @@ void blocks_read_end(struct blocks_read *read);
 
 /* ---- writing ---- */
 
-/* A block of our own making: already hashed. Borrows it for the call. Waits when the store's queue is full. */
+/* A block of our own making: already hashed. Borrows it for the call. Waits when the store's queue
+ * is full. */
 int blocks_put(struct blocks *blocks, struct block *block);
 /* A stored block is kept from now on, not only cached. block is NULL, or what blocks_get() gave for
  * cid: then it is stored if it is not there any more. Identity CIDs need no keeping. Waits when the
  * store's queue is full. -ENOENT not stored, -EIO corrupt here (both without block only);
  * blocks_put()'s. */
 int blocks_keep(struct blocks *blocks, const struct cid *cid, const struct block *block);
-/* Until the end, what is put and kept through this source is one batch, as store_batch_begin()'s: blocks_sync() tells of these blocks
- * alone, and no collection takes them. Record what is to stay before the end. Within a batch another beginning goes on with the same one. On one thread,
- * while no other puts; blocks_free() ends what is open. */
+/* Until the end, what is put and kept through this source is one batch, as store_batch_begin()'s:
+ * blocks_sync() tells of these blocks alone, and no collection takes them. Record what is to stay
+ * before the end. Within a batch another beginning goes on with the same one. On one thread, while
+ * no other puts; blocks_free() ends what is open. */
 void blocks_batch_begin(struct blocks *blocks);
 void blocks_batch_end(struct blocks *blocks);
 /* In a batch as store_batch_commit(), else as store_sync(). */

@@ -13,8 +13,8 @@
 struct plain_blocks {
 	struct blocks blocks;
 	struct store *store;
-	struct fetcher *fetcher; /* NULL: offline */
-	_Atomic(void *) session; /* the fetcher's; NULL until the first miss */
+	struct fetcher *fetcher;   /* NULL: offline */
+	_Atomic(void *) session;   /* the fetcher's; NULL until the first miss */
 	struct store_batch *batch; /* NULL: none is open */
 	unsigned batch_depth;
 };

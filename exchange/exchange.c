@@ -19,7 +19,8 @@
 	(2u << 20) /* with its last block it must stay below BITSWAP_MESSAGE_MAX */
 #define SERVE_OUTSTANDING (4u << 20)
 #define SERVE_STALL_MS 120000 /* as Kubo waits */
-/* Four times what is asked of one fast peer alone: no one fetch, and no one reader, ever meets it. */
+/* Four times what is asked of one fast peer alone: no one fetch, and no one reader, ever meets it.
+ */
 #define IN_FLIGHT (UINT64_C(256) << 20)
 #define IN_FLIGHT_MIN (UINT64_C(1) << 20)
 
@@ -258,7 +259,8 @@ struct exchange *exchange_new(struct swarm *swarm, struct router *router, struct
 
 static void free_ledgers(struct exchange *exchange)
 {
-	list_for_each_safe(ledger, &exchange->ledgers, struct engine_ledger, node) free(ledger);
+	list_for_each_safe(ledger, &exchange->ledgers, struct engine_ledger, node)
+		free(ledger);
 	map_release(&exchange->ledger_by_id);
 }
 
@@ -318,9 +320,9 @@ struct exchange_session *exchange_session_new(struct exchange *exchange)
 	struct exchange_session *session = xnew(struct exchange_session);
 
 	session->exchange = exchange;
-	session->session = exchange->client.session_count < own_max ?
-				   bitswap_session_new(&exchange->client) :
-				   join_shared(exchange);
+	session->session = exchange->client.session_count < own_max
+				   ? bitswap_session_new(&exchange->client)
+				   : join_shared(exchange);
 	list_add_tail(&exchange->sessions, &session->node);
 	return session;
 }
@@ -367,8 +369,7 @@ void exchange_session_free(struct exchange_session *session)
 struct exchange_get *exchange_get(struct exchange_session *session, const struct cid *cid,
 				  uint64_t deadline_ms, exchange_got_fn *got, void *ctx)
 {
-	struct bitswap_get *get =
-		bitswap_client_get(session->session, cid, deadline_ms, got, ctx);
+	struct bitswap_get *get = bitswap_client_get(session->session, cid, deadline_ms, got, ctx);
 
 	if (get)
 		get->owner = session;
@@ -434,8 +435,7 @@ int exchange_each_peer(const struct exchange *exchange,
 {
 	int stop = 0;
 
-	list_for_each(ledger, &exchange->ledgers, struct engine_ledger, node)
-	{
+	list_for_each(ledger, &exchange->ledgers, struct engine_ledger, node) {
 		if (ledger->connected)
 			stop = each(ctx, &ledger->sums);
 		if (stop)

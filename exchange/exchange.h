@@ -1,13 +1,14 @@
-/* Where blocks come from: the local store, then peers, found by asking those we know and by routing.
+/* Where blocks come from: the local store, then peers, found by asking those we know and by
+ * routing.
  *
  * Every block handed out has been checked against its CID. Blocks that were not asked for are
  * dropped before they are stored. Called by dag and fs; calls routing and net.
  *
  * Two faces:
  *   - struct exchange: the engine (Bitswap client and server); loop thread only.
- *   - struct blocks (blocks.h): how straight-line code on any other thread gets and puts blocks, waiting with a
- *     deadline and interruptibly. Its remote half is a struct fetcher (fetcher.h): the engine in the daemon, the
- *     control socket in a command, none when offline. */
+ *   - struct blocks (blocks.h): how straight-line code on any other thread gets and puts blocks,
+ *     waiting with a deadline and interruptibly. Its remote half is a struct fetcher (fetcher.h):
+ *     the engine in the daemon, the control socket in a command, none when offline. */
 #ifndef EXCHANGE_EXCHANGE_H
 #define EXCHANGE_EXCHANGE_H
 
@@ -17,8 +18,9 @@
 #include "net/net.h"
 #include "routing/routing.h"
 
-#define EXCHANGE_WANTS_MAX 4096	   /* blocks awaited at once, all sessions; one more: -EAGAIN */
-#define EXCHANGE_SESSIONS_MAX 1024 /* with knowledge of their own; what is opened above that shares one */
+#define EXCHANGE_WANTS_MAX 4096 /* blocks awaited at once, all sessions; one more: -EAGAIN */
+#define EXCHANGE_SESSIONS_MAX                                                                      \
+	1024 /* with knowledge of their own; what is opened above that shares one */
 
 /* ---- the engine (loop thread) ---- */
 
@@ -27,23 +29,24 @@ struct exchange_session;
 struct exchange_get;
 
 struct exchange_config {
-	uint64_t provider_delay_ms;  /* silence before routing is asked [1 000] */
-	uint64_t rebroadcast_ms;     /* [60 000] */
-	size_t serve_message_max;    /* bytes of blocks per response message [1 MiB] */
+	uint64_t provider_delay_ms;   /* silence before routing is asked [1 000] */
+	uint64_t rebroadcast_ms;      /* [60 000] */
+	size_t serve_message_max;     /* bytes of blocks per response message [1 MiB] */
 	size_t serve_outstanding_max; /* bytes queued towards one peer [4 MiB] */
-	uint64_t serve_stall_ms; /* then a peer that reads nothing is disconnected [120 000] */
-	unsigned wants_per_peer_max; /* wants that are kept for one peer [1024] */
-	uint64_t in_flight_max;	     /* bytes of blocks on their way, both ways [256 MiB] */
-	size_t verify_inline_max;    /* larger blocks are hashed on a thread [8192] */
-	/* May peer have the block cid? Asked with policy_ctx before each answer about it: that it is
-	 * here, the block itself, and whether the want is kept until the block comes. A peer that may
-	 * not is told that the block is not here. Its answers may change at any time. It must be quick and
-	 * must not call the exchange. NULL: every peer may have every block. */
+	uint64_t serve_stall_ms;      /* then a peer that reads nothing is disconnected [120 000] */
+	unsigned wants_per_peer_max;  /* wants that are kept for one peer [1024] */
+	uint64_t in_flight_max;	      /* bytes of blocks on their way, both ways [256 MiB] */
+	size_t verify_inline_max;     /* larger blocks are hashed on a thread [8192] */
+	/* May peer have the block cid? Asked with policy_ctx before each answer about it: that it
+	 * is here, the block itself, and whether the want is kept until the block comes. A peer
+	 * that may not is told that the block is not here. Its answers may change at any time. It
+	 * must be quick and must not call the exchange. NULL: every peer may have every block. */
 	bool (*may_have)(void *policy_ctx, const struct peer_id *peer, const struct cid *cid);
 	void *policy_ctx;
 };
 
-/* Borrows all. router may be NULL (no provider search). Registers the Bitswap protocols with swarm. */
+/* Borrows all. router may be NULL (no provider search). Registers the Bitswap protocols with swarm.
+ */
 struct exchange *exchange_new(struct swarm *swarm, struct router *router, struct store *store,
 			      const struct exchange_config *config);
 /* Every get ends with -ECANCELED. Before swarm_close(). */
@@ -71,7 +74,8 @@ void exchange_get_cancel(struct exchange_get *get); /* NULL is ignored; got will
 void exchange_have(struct exchange *exchange, const struct cid *cids, size_t count);
 
 struct exchange_stats {
-	uint64_t blocks_received, bytes_received, duplicate_blocks, duplicate_bytes, unwanted_blocks;
+	uint64_t blocks_received, bytes_received, duplicate_blocks, duplicate_bytes,
+		unwanted_blocks;
 	uint64_t blocks_sent, bytes_sent;
 	uint64_t messages_received, messages_sent;
 	uint64_t wants, sessions, peers, provider_searches;

@@ -16,7 +16,8 @@
 #include <string.h>
 
 #define PREFETCH_TIMEOUT_MS 60000
-#define TELL_MS 500 /* after its deadline a request waits so much longer to be told what was tried */
+#define TELL_MS                                                                                    \
+	500 /* after its deadline a request waits so much longer to be told what was tried */
 #define PREFETCHED_MAX (EXCHANGE_WANTS_MAX / 2) /* the other half is for callers that wait */
 
 /* What outlives the fetcher while items are in the inbox. */
@@ -148,8 +149,7 @@ static void session_end(struct fetch_session *session)
 	void *value;
 	size_t at = 0;
 
-	list_for_each_safe(request, &session->requests, struct request, link)
-	{
+	list_for_each_safe(request, &session->requests, struct request, link) {
 		exchange_get_cancel(request->get);
 		request_done(request, -ECANCELED, NULL);
 	}
@@ -252,7 +252,8 @@ static int session_fetch(struct fetcher *fetcher, void *ctx, const struct cid *c
 	pthread_mutex_init(&request->lock, NULL);
 	loop_post(loop, &request->start);
 
-	/* The loop's clock ends the request too, a moment later or sooner: it knows what was tried. */
+	/* The loop's clock ends the request too, a moment later or sooner: it knows what was tried.
+	 */
 	while (!is_done(request, false)) {
 		err = wait_sleep_longer(wait, TELL_MS);
 		if (err && !is_done(request, true)) {

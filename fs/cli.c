@@ -34,10 +34,12 @@ static void on_signal(int number)
 
 static char *suspect_files[2]; /* made by on_bad_file() */
 
-/* Files of the store are read as memory: a disk that fails comes as SIGBUS, and LMDB follows a damaged page anywhere. */
+/* Files of the store are read as memory: a disk that fails comes as SIGBUS, and LMDB follows a
+ * damaged page anywhere. */
 static void on_bad_file(int number)
 {
-	static const char text[] = "Error: a file of the repository is damaged, its disk fails, or this program is wrong; "
+	static const char text[] = "Error: a file of the repository is damaged, its disk fails, or "
+				   "this program is wrong; "
 				   "the next command looks at its files first\n";
 	ssize_t written = write(STDERR_FILENO, text, sizeof text - 1);
 
@@ -54,9 +56,15 @@ static void on_bad_file(int number)
 
 /* A sanitizer tells more of its own signal. */
 #ifdef __SANITIZE_ADDRESS__
-#define SIGNALS_OF_BAD_FILES { SIGBUS }
+#define SIGNALS_OF_BAD_FILES                                                                       \
+	{                                                                                          \
+		SIGBUS                                                                             \
+	}
 #else
-#define SIGNALS_OF_BAD_FILES { SIGBUS, SIGSEGV }
+#define SIGNALS_OF_BAD_FILES                                                                       \
+	{                                                                                          \
+		SIGBUS, SIGSEGV                                                                    \
+	}
 #endif
 
 static void catch_bad_files(const char *repo_path)
@@ -101,7 +109,8 @@ static void catch_signals(struct wait *wait)
 		struct sigaction before;
 
 		/* nohup(1) has it ignored */
-		if (ends[i] != SIGHUP || sigaction(SIGHUP, NULL, &before) || before.sa_handler != SIG_IGN)
+		if (ends[i] != SIGHUP || sigaction(SIGHUP, NULL, &before) ||
+		    before.sa_handler != SIG_IGN)
 			sigaction(ends[i], &action, NULL);
 	}
 }
@@ -117,8 +126,8 @@ static void release_signals(void)
 	signal_wait = NULL;
 }
 
-/* Whoever reads less than was printed must be told: an exit code of 0 says that all of it came. An error of an earlier
- * write sticks to the stream, its reason is gone by then. */
+/* Whoever reads less than was printed must be told: an exit code of 0 says that all of it came. An
+ * error of an earlier write sticks to the stream, its reason is gone by then. */
 static int end_output(struct invocation *in, int code)
 {
 	bool failed = ferror(stdout);
@@ -127,7 +136,8 @@ static int end_output(struct invocation *in, int code)
 	failed = fflush(stdout) || failed;
 	if (!failed || code != EXIT_OK)
 		return code;
-	return cli_fail(in, 0, "cannot write the output: %s", errno ? strerror(errno) : "an earlier part failed");
+	return cli_fail(in, 0, "cannot write the output: %s",
+			errno ? strerror(errno) : "an earlier part failed");
 }
 
 static int run(struct invocation *in)
@@ -311,7 +321,6 @@ int cli_usage(struct invocation *in, const char *fmt, ...)
 	return EXIT_USAGE;
 }
 
-
 const char *cli_cid(const struct invocation *in, const struct cid *cid,
 		    char out[static CID_TEXT_MAX])
 {
@@ -426,7 +435,8 @@ int cli_need_daemon(struct invocation *in)
 		return cli_fail(in, 0, "dagfs %s needs the daemon: not with --offline",
 				in->command->name);
 	if (in->control_err != -ENOENT)
-		return cli_fail(in, in->control_err, "cannot reach the daemon of %s", in->repo_path);
+		return cli_fail(in, in->control_err, "cannot reach the daemon of %s",
+				in->repo_path);
 	return cli_fail(in, 0, "no daemon runs for %s: start one with `dagfs daemon`",
 			in->repo_path);
 }

@@ -17,7 +17,8 @@
 #define CLI_GLOBALS_MAX 8
 #define CLI_WORDS_MAX 3 /* words of a command's name */
 #define CLI_TIMEOUT "30s"
-#define CLI_GRACE_MS 2000 /* longer than a call itself waits: for the daemon to tell that it gave up */
+#define CLI_GRACE_MS                                                                               \
+	2000 /* longer than a call itself waits: for the daemon to tell that it gave up */
 
 /* Exit codes, documented in --help. */
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
@@ -68,11 +69,12 @@ const struct command *cli_command(const char *name);
 bool cli_is_group(const char *words);
 /* What to tell of words that name no command, with those that may have been meant (malloc'd). */
 char *cli_unknown_command(const char *given);
-/* How many edits lead from a to b, at most max + 1: for suggestions. Two neighbours that changed places are one. */
+/* How many edits lead from a to b, at most max + 1: for suggestions. Two neighbours that changed
+ * places are one. */
 unsigned cli_distance(const char *a, const char *b, unsigned max);
 
-/* Help of the whole program (what NULL), of a group or of a command. EXIT_OK; EXIT_USAGE, with nothing printed, when there
- * is no such command. */
+/* Help of the whole program (what NULL), of a group or of a command. EXIT_OK; EXIT_USAGE, with
+ * nothing printed, when there is no such command. */
 int help_print(FILE *out, const char *what);
 void help_man(FILE *out);	 /* the man page, dagfs(1) */
 void help_man_config(FILE *out); /* dagfs-config(5) */
@@ -84,7 +86,8 @@ bool cli_given(const struct invocation *in, const char *name);
 bool cli_flag(const struct invocation *in, const char *name);
 const char *cli_text(const struct invocation *in,
 		     const char *name); /* given, else fallback, else NULL */
-/* As if the option had been given with that value (borrowed), where it was not: for what a configuration says. */
+/* As if the option had been given with that value (borrowed), where it was not: for what a
+ * configuration says. */
 void cli_imply(struct invocation *in, const char *name, const char *value);
 /* LIST: the values in the order given, then NULL; *at begins as 0. */
 const char *cli_listed(const struct invocation *in, const char *name, size_t *at);
@@ -96,8 +99,8 @@ uint64_t cli_amount(const struct invocation *in,
  * errno text is added. */
 int cli_fail(struct invocation *in, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-/* The same for a file outside the repository, or the output: err in the system's own words ("No space left on device"),
- * for those of cli_fail() tell of the store. */
+/* The same for a file outside the repository, or the output: err in the system's own words ("No
+ * space left on device"), for those of cli_fail() tell of the store. */
 int cli_fail_file(struct invocation *in, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* The same with the whole message; err only tells what more is to be said, and the exit code. */
@@ -122,24 +125,27 @@ int cli_signal(void);
  */
 int cli_need_path(struct invocation *in);
 int cli_need_repo(struct invocation *in);
-/* The daemon when one runs and --offline is not given: true. One that starts or ends is waited for, as long as --timeout says. */
+/* The daemon when one runs and --offline is not given: true. One that starts or ends is waited for,
+ * as long as --timeout says. */
 bool cli_daemon(struct invocation *in);
 /* The one that was found has gone: the next cli_daemon() looks again. */
 void cli_drop_daemon(struct invocation *in);
 int cli_need_daemon(struct invocation *in);
-/* A command that is a row of the table of calls: the row is run with the options and words given, and its items are printed.
- * An exit code. */
+/* A command that is a row of the table of calls: the row is run with the options and words given,
+ * and its items are printed. An exit code. */
 int cli_run_row(struct invocation *in);
 /* The same with arguments made by the command itself (taken). */
 int cli_run_call(struct invocation *in, const struct api_row *row, json_t *args);
-/* What gets blocks through the daemon, NULL when none runs or with --offline. Closed by the dispatcher. */
+/* What gets blocks through the daemon, NULL when none runs or with --offline. Closed by the
+ * dispatcher. */
 struct fetcher *cli_fetcher(struct invocation *in);
 /* Store plus, when a daemon runs, its network. Needs the repo. blocks_free() before the command
  * returns. */
 struct blocks *cli_blocks(struct invocation *in);
 /* A path argument to a CID; tells which part is missing. 0 or an exit code. */
 int cli_resolve(struct invocation *in, struct blocks *blocks, const char *path, struct cid *out);
-/* The last part of a path argument, cleaned: what it is called on a disk when nothing else is said. malloc'd. */
+/* The last part of a path argument, cleaned: what it is called on a disk when nothing else is said.
+ * malloc'd. */
 char *cli_path_name(const char *path);
 /* A CID argument, without a path. 0 or an exit code. */
 int cli_cid_arg(struct invocation *in, const char *text, struct cid *out);
@@ -151,8 +157,8 @@ void cli_tell(const struct invocation *in, const char *member, const char *fmt, 
 	__attribute__((format(printf, 3, 4)));
 /* One line of JSON on stdout; takes value. */
 void cli_print_json(json_t *value);
-/* Collections follow each other, and one that waits can be interrupted: held until the returned descriptor is closed; -1 after
- * telling why. */
+/* Collections follow each other, and one that waits can be interrupted: held until the returned
+ * descriptor is closed; -1 after telling why. */
 int cli_gc_turn(struct invocation *in);
 /* The root is to be announced: recorded, and the daemon told when one runs. Failures only show in
  * the log. */
@@ -160,7 +166,8 @@ void cli_announce(struct invocation *in, const struct cid *cid);
 /* The table "provide" has changed: the daemon, when one runs, looks at it. */
 void cli_provide_changed(struct invocation *in);
 
-/* All of a file, or of the input for "-", appended to out. -EMSGSIZE beyond max bytes; -EINTR; -errno. */
+/* All of a file, or of the input for "-", appended to out. -EMSGSIZE beyond max bytes; -EINTR;
+ * -errno. */
 int cli_read_all(const char *path, size_t max, struct buf *out);
 /* 0, -EINTR, -errno. */
 int cli_write_all(int fd, struct bytes data);
@@ -172,7 +179,7 @@ struct progress *progress_start(const char *what, uint64_t total_bytes);
 void progress_add(struct progress *progress, uint64_t bytes);
 void progress_set(struct progress *progress, uint64_t done_bytes, uint64_t blocks);
 void progress_total(struct progress *progress, uint64_t total_bytes); /* known only now */
-void progress_end(struct progress *progress); /* clears the line */
+void progress_end(struct progress *progress);			      /* clears the line */
 /* "~1m20s left" at this many bytes a second; NULL if nothing moves, or it would take 100 days. */
 const char *progress_left(uint64_t left_bytes, uint64_t rate, char out[static 32]);
 

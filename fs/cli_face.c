@@ -90,8 +90,7 @@ static void print_trouble(struct face *face, const char *message, const json_t *
 	size_t i;
 
 	face->code = cli_fail(face->in, 0, "%s", message);
-	json_array_foreach(details, i, line)
-	{
+	json_array_foreach(details, i, line) {
 		const char *text = json_string_value(line);
 
 		fprintf(stderr, "  * %s\n",

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #define PIECE_BYTES 65536
-/* Of one write: for a large one the kernel takes large pieces of memory, which in a virtual machine cost most to touch (see
- * CACHE_BATCH_BYTES of the store). */
+/* Of one write: for a large one the kernel takes large pieces of memory, which in a virtual machine
+ * cost most to touch (see CACHE_BATCH_BYTES of the store). */
 #define WRITE_BYTES (256u << 10)
 
 int cli_read_all(const char *path, size_t max, struct buf *out)

@@ -29,7 +29,8 @@ unsigned cli_distance(const char *a, const char *b, unsigned max)
 	for (size_t j = 0; j <= b_len; j++)
 		rows[0][j] = (unsigned)j;
 	for (size_t i = 1; i <= a_len; i++) {
-		unsigned *row = rows[i % 3], *above = rows[(i + 2) % 3], *two_above = rows[(i + 1) % 3];
+		unsigned *row = rows[i % 3], *above = rows[(i + 2) % 3],
+			 *two_above = rows[(i + 1) % 3];
 
 		row[0] = (unsigned)i;
 		for (size_t j = 1; j <= b_len; j++) {
@@ -80,9 +81,11 @@ static void suggest(struct suggestions *s, struct bytes name)
 			return;
 	memcpy(text, name.at, name.len);
 	text[name.len] = 0;
-	if (strncmp(text, s->given, len) && (len < SUGGEST_MIN || cli_distance(s->given, text, 1) > 1))
+	if (strncmp(text, s->given, len) &&
+	    (len < SUGGEST_MIN || cli_distance(s->given, text, 1) > 1))
 		return;
-	/* Likeliest is that the end is missing, or something was added to it: such names stand first. */
+	/* Likeliest is that the end is missing, or something was added to it: such names stand
+	 * first. */
 	if (strncmp(text, s->given, name.len < len ? name.len : len) == 0) {
 		at = s->likely++;
 		memmove(&s->names[at + 1], &s->names[at], (s->count - at) * sizeof(*s->names));
@@ -97,8 +100,11 @@ static char *suggested(const struct suggestions *s)
 	struct buf out = { 0 };
 
 	for (size_t i = 0; i < s->count; i++)
-		buf_printf(&out, "%s'%s%.*s'", !i ? ": did you mean " : i + 1 < s->count ? ", " : " or ", s->before,
-			   (int)s->names[i].len, (const char *)s->names[i].at);
+		buf_printf(&out, "%s'%s%.*s'",
+			   !i		      ? ": did you mean "
+			   : i + 1 < s->count ? ", "
+					      : " or ",
+			   s->before, (int)s->names[i].len, (const char *)s->names[i].at);
 	if (!s->count)
 		return NULL;
 	buf_printf(&out, "?");
@@ -112,13 +118,15 @@ char *cli_unknown_command(const char *given)
 	char safe[128], *meant, *text;
 
 	for (const struct command *const *at = commands; *at; at++)
-		suggest(&s, bytes_of((*at)->name, given[group] ? strlen((*at)->name) : strcspn((*at)->name, " ")));
+		suggest(&s, bytes_of((*at)->name, given[group] ? strlen((*at)->name)
+							       : strcspn((*at)->name, " ")));
 	cli_safe(safe, sizeof(safe), given, strlen(given));
 	meant = suggested(&s);
 	if (meant)
 		text = xasprintf("there is no command '%s'%s", safe, meant);
 	else if (given[group])
-		text = xasprintf("there is no command '%s': `dagfs help %.*s` lists them", safe, (int)group, safe);
+		text = xasprintf("there is no command '%s': `dagfs help %.*s` lists them", safe,
+				 (int)group, safe);
 	else
 		text = xasprintf("there is no command '%s': `dagfs help` lists them", safe);
 	free(meant);
@@ -178,7 +186,8 @@ static int unknown_option(struct parser *p, const char *name, size_t len)
 	for (specs = cli_globals; specs->name; specs++)
 		suggest(&s, bytes_str(specs->name));
 	meant = len > 1 ? suggested(&s) : NULL;
-	*p->why = xasprintf("there is no option '%s%s'%s", len > 1 ? "--" : "-", text, meant ? meant : "");
+	*p->why = xasprintf("there is no option '%s%s'%s", len > 1 ? "--" : "-", text,
+			    meant ? meant : "");
 	free(meant);
 	return -EINVAL;
 }
@@ -320,7 +329,8 @@ static int take_globals(struct invocation *in, char **why)
 	size_t i = 0;
 
 	in->repo_given = in->globals[i++];
-	if (in->repo_given && !*in->repo_given) { /* an unset variable must not mean another repository */
+	if (in->repo_given &&
+	    !*in->repo_given) { /* an unset variable must not mean another repository */
 		*why = xstrdup("--repo must not be empty");
 		return -EINVAL;
 	}

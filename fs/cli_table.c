@@ -1,4 +1,5 @@
-/* Which commands there are, in the order that help shows them; those of api_ are rows of the table of calls. */
+/* Which commands there are, in the order that help shows them; those of api_ are rows of the table
+ * of calls. */
 #include "fs/api/api_runs.h"
 #include "fs/cli.h"
 

@@ -4,7 +4,9 @@
 
 #include <string.h>
 
-#define ESCAPED_MAX 8 /* bytes that one character becomes at most: two bytes of a control character as \\xNN */
+#define ESCAPED_MAX                                                                                \
+	8 /* bytes that one character becomes at most: two bytes of a control character as \\xNN   \
+	   */
 
 /* Bytes of the UTF-8 character at the beginning of text; 0: there is none. */
 static size_t utf8_len(const char *text, size_t len)
@@ -113,6 +115,7 @@ json_t *cli_json_valid(const json_t *value)
 	if (!json_is_array(value))
 		return json_copy((json_t *)value);
 	copy = json_array();
-	json_array_foreach(value, i, one) json_array_append_new(copy, cli_json_valid(one));
+	json_array_foreach(value, i, one)
+		json_array_append_new(copy, cli_json_valid(one));
 	return copy;
 }

@@ -24,7 +24,8 @@ static struct config *config_of(const char *file, json_t *root)
 	config->defaults = json_object();
 	config->file = xstrdup(file);
 	for (const struct config_key *at = config_keys; at->key; at++)
-		json_object_set_new(config->defaults, at->key, json_loads(at->fallback, JSON_DECODE_ANY, NULL));
+		json_object_set_new(config->defaults, at->key,
+				    json_loads(at->fallback, JSON_DECODE_ANY, NULL));
 	return config;
 }
 
@@ -36,7 +37,9 @@ struct config *config_new(const char *file, const char *profile)
 
 	for (const struct config_key *at = config_keys; at->key; at++) {
 		const char *text = test && at->test ? at->test : at->fallback;
-		int err = at->written ? config_set(config, at->key, json_loads(text, JSON_DECODE_ANY, NULL), &why) : 0;
+		int err = at->written ? config_set(config, at->key,
+						   json_loads(text, JSON_DECODE_ANY, NULL), &why)
+				      : 0;
 
 		assert(!err);
 	}
@@ -86,7 +89,8 @@ void config_free(struct config *config)
 	free(config);
 }
 
-/* The next part of a dotted key in part; what follows it, NULL after the last, *bad when it does not fit. */
+/* The next part of a dotted key in part; what follows it, NULL after the last, *bad when it does
+ * not fit. */
 static const char *key_part(const char *key, char part[CONFIG_KEY_MAX], bool *bad)
 {
 	size_t len = strcspn(key, ".");
@@ -171,9 +175,10 @@ uint64_t config_duration_ms(const struct config *config, const char *key)
 
 /* ---- changing ---- */
 
-/* The object that holds the last part of key, which is written to part; with make the parts before it are made. NULL when
- * there is none. */
-static json_t *holder(const struct config *config, const char *key, bool make, char part[CONFIG_KEY_MAX])
+/* The object that holds the last part of key, which is written to part; with make the parts before
+ * it are made. NULL when there is none. */
+static json_t *holder(const struct config *config, const char *key, bool make,
+		      char part[CONFIG_KEY_MAX])
 {
 	json_t *at = config->root;
 	bool bad;

@@ -22,8 +22,7 @@ static bool all_addrs(const json_t *list)
 
 	if (!json_is_array(list))
 		return false;
-	json_array_foreach(list, i, item)
-	{
+	json_array_foreach(list, i, item) {
 		text = json_string_value(item);
 		if (!text || multiaddr_from_text(&addr, text))
 			return false;
@@ -94,8 +93,10 @@ char *config_unknown(const char *key)
 
 	cli_safe(safe, sizeof(safe), key, strlen(key));
 	if (nearest)
-		return xasprintf("no such key in the configuration: %s: did you mean %s?", safe, nearest);
-	return xasprintf("no such key in the configuration: %s: `dagfs config --help` lists them", safe);
+		return xasprintf("no such key in the configuration: %s: did you mean %s?", safe,
+				 nearest);
+	return xasprintf("no such key in the configuration: %s: `dagfs config --help` lists them",
+			 safe);
 }
 
 /* Key is one of the table. */
@@ -106,8 +107,8 @@ static int check_known(const struct config_key *key, const json_t *value, char *
 	if (config_is_right(key, value))
 		return 0;
 	if (key->unbuilt && is_right(key, value))
-		*why = xasprintf("%s: %s is not built into this dagfs yet: leave it %s", key->key, key->unbuilt,
-				 key->fallback);
+		*why = xasprintf("%s: %s is not built into this dagfs yet: leave it %s", key->key,
+				 key->unbuilt, key->fallback);
 	else
 		*why = xasprintf("%s must be %s", key->key, config_type_text(key, must));
 	return -EINVAL;
@@ -134,13 +135,13 @@ static int check_at(const char *at, const json_t *value, bool names, unsigned de
 		*why = xasprintf("%s must be an object with keys of its own", at);
 		return -EINVAL;
 	}
-	json_object_foreach((json_t *)value, name, item)
-	{
+	json_object_foreach((json_t *)value, name, item) {
 		char *below = xasprintf("%s%s%s", at, *at ? "." : "", name);
 
 		/* A dot within a name leads nowhere: no key is found there. */
 		if (!err && names && strchr(name, '.')) {
-			*why = xasprintf("no such key in the configuration: \"%s\": sections are objects within each other",
+			*why = xasprintf("no such key in the configuration: \"%s\": sections are "
+					 "objects within each other",
 					 name);
 			err = -EINVAL;
 		}

@@ -51,7 +51,8 @@ static void print_keys(FILE *out)
 {
 	char must[128];
 
-	fputs("\nKeys: what a value must be, its unit, [what holds without one]; null in the file is the same as nothing.\n",
+	fputs("\nKeys: what a value must be, its unit, [what holds without one]; null in the file "
+	      "is the same as nothing.\n",
 	      out);
 	for (const struct config_key *at = config_keys; at->key; at++) {
 		char *text = fallback_text(at);
@@ -199,14 +200,20 @@ void help_man_config(FILE *out)
 {
 	char must[128];
 
-	fputs(".TH DAGFS\\-CONFIG 5 \"\" \"dagfs " CLI_VERSION "\"\n.SH NAME\ndagfs\\-config \\- configuration of a dagfs node\n"
+	fputs(".TH DAGFS\\-CONFIG 5 \"\" \"dagfs " CLI_VERSION
+	      "\"\n.SH NAME\ndagfs\\-config \\- configuration of a dagfs node\n"
 	      ".SH SYNOPSIS\n.B ~/.local/share/dagfs/config.json\n.SH DESCRIPTION\n"
-	      "A JSON object of sections and keys. A key is told with dots here and on the command line: the key\n"
-	      ".B Swarm.ConnMgr.HighWater\nis the member HighWater of the object ConnMgr in the object Swarm.\n"
-	      ".B dagfs config\n.I KEY VALUE\nchecks and sets one;\n.B dagfs init\nwrites those that are often changed. "
+	      "A JSON object of sections and keys. A key is told with dots here and on the command "
+	      "line: the key\n"
+	      ".B Swarm.ConnMgr.HighWater\nis the member HighWater of the object ConnMgr in the "
+	      "object Swarm.\n"
+	      ".B dagfs config\n.I KEY VALUE\nchecks and sets one;\n.B dagfs init\nwrites those "
+	      "that are often changed. "
 	      "What the file does not say, or says to be null, is as told here.\n"
-	      "Keys that are not told here are refused by name. A running daemon reads the file when it starts.\n"
-	      ".PP\nSizes are numbers of bytes, or texts with kB, MB, GB, TB (powers of 1000), KiB, MiB, GiB, TiB (powers of 1024). "
+	      "Keys that are not told here are refused by name. A running daemon reads the file "
+	      "when it starts.\n"
+	      ".PP\nSizes are numbers of bytes, or texts with kB, MB, GB, TB (powers of 1000), "
+	      "KiB, MiB, GiB, TiB (powers of 1024). "
 	      "Times are texts like 500ms, 30s or 1h30m.\n.SH KEYS\n.na\n",
 	      out);
 	for (const struct config_key *at = config_keys; at->key; at++) {

@@ -7,16 +7,16 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* Blocks of up to a few MiB come and go all the time. Without this each one is mapped, cleared by the
- * kernel and unmapped again: a third of the processor time of a fetch. */
+/* Blocks of up to a few MiB come and go all the time. Without this each one is mapped, cleared by
+ * the kernel and unmapped again: a third of the processor time of a fetch. */
 #define MMAP_THRESHOLD (32 << 20)
 #define TRIM_THRESHOLD (64 << 20)
 #define ARENAS_SHORT 1 /* where address space is limited */
 
-/* A file that is opened gets the lowest free number. When the caller closed one of 0 to 2, that file would be
- * taken for the standard input, output or error: messages would be written into the store. What is opened
- * here instead fails as a closed descriptor does, with EBADF, since it is open for the other direction only.
- * False when the number cannot be filled. */
+/* A file that is opened gets the lowest free number. When the caller closed one of 0 to 2, that
+ * file would be taken for the standard input, output or error: messages would be written into the
+ * store. What is opened here instead fails as a closed descriptor does, with EBADF, since it is
+ * open for the other direction only. False when the number cannot be filled. */
 static bool fill_closed_descriptors(void)
 {
 	static const int wrong_way[] = { O_WRONLY, O_RDONLY, O_RDONLY };

@@ -1,6 +1,6 @@
-/* One FUSE mount read-only: a tree, or the namespace with ipfs/ below the mountpoint. It has its own
- * threads (grown on demand up to MOUNT_THREADS_MAX); they run dag/ straight through and wait for missing blocks with
- * the mount's deadline, interruptibly. */
+/* One FUSE mount read-only: a tree, or the namespace with ipfs/ below the mountpoint. It has its
+ * own threads (grown on demand up to MOUNT_THREADS_MAX); they run dag/ straight through and wait
+ * for missing blocks with the mount's deadline, interruptibly. */
 #ifndef FS_MOUNT_H
 #define FS_MOUNT_H
 
@@ -14,29 +14,33 @@ struct mount;
 struct mount_tree;
 
 struct mount_config {
-	const char *mountpoint; /* absolute */
-	const char *source;	/* for /proc/mounts: "dagfs" or the path mounted */
-	struct cid root;	/* not set: the namespace (ipfs/) */
-	struct mount_tree *tree; /* what is shown instead (fs/mount/tree.h), its root is asked for as INODE_ROOT;
-				  * takes a reference of its own; may be NULL */
-	uint64_t timeout_ms;	/* longest wait for one block [MOUNT_TIMEOUT_MS] */
+	const char *mountpoint;	 /* absolute */
+	const char *source;	 /* for /proc/mounts: "dagfs" or the path mounted */
+	struct cid root;	 /* not set: the namespace (ipfs/) */
+	struct mount_tree *tree; /* what is shown instead (fs/mount/tree.h), its root is asked for
+				  * as INODE_ROOT; takes a reference of its own; may be NULL */
+	uint64_t timeout_ms;	 /* longest wait for one block [MOUNT_TIMEOUT_MS] */
 	bool allow_other;
-	bool offline;		/* never ask the network: EHOSTUNREACH */
+	bool offline; /* never ask the network: EHOSTUNREACH */
 	/* Runs once on a thread of the mount when the mount has left the mount table (umount -l):
 	 * what is in use below it is served on until on_end. May be NULL. */
 	void (*on_detached)(void *ctx);
-	const char *options;	/* further -o options (mount_options.c), comma separated; may be NULL */
+	const char
+		*options; /* further -o options (mount_options.c), comma separated; may be NULL */
 };
 
-/* Mounts, and returns when the mount answers. Borrows store, fetcher (may be NULL) and db until mount_stop() or on_end.
- * on_end(ctx) runs once on a thread of the mount when it was unmounted from outside (umount, fusermount3 -u): then
- * mount_stop() is still to be called, from another thread. -errno with *why (malloc'd): what failed and what to do. */
+/* Mounts, and returns when the mount answers. Borrows store, fetcher (may be NULL) and db until
+ * mount_stop() or on_end. on_end(ctx) runs once on a thread of the mount when it was unmounted from
+ * outside (umount, fusermount3 -u): then mount_stop() is still to be called, from another thread.
+ * -errno with *why (malloc'd): what failed and what to do. */
 int mount_start(const struct mount_config *config, struct store *store, struct fetcher *fetcher,
-		struct db *db, void (*on_end)(void *ctx), void *ctx, struct mount **out, char **why);
-/* Unmounts (lazily when busy and force), ends waiting operations with EINTR, joins, frees. -EBUSY when open files keep it
- * and !force: still mounted. */
+		struct db *db, void (*on_end)(void *ctx), void *ctx, struct mount **out,
+		char **why);
+/* Unmounts (lazily when busy and force), ends waiting operations with EINTR, joins, frees. -EBUSY
+ * when open files keep it and !force: still mounted. */
 int mount_stop(struct mount *mount, bool force);
-/* Is a dagfs mounted right there, by whatever process? From the kernel's list: the mount is not asked. */
+/* Is a dagfs mounted right there, by whatever process? From the kernel's list: the mount is not
+ * asked. */
 bool mount_is_at(const char *point);
 const char *mount_point(const struct mount *mount);
 const char *mount_source(const struct mount *mount);

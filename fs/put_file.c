@@ -33,8 +33,8 @@ static int take_over(int fd, const struct stat *old)
 
 	if (fstat(fd, &new))
 		return -errno;
-	if ((new.st_uid != old->st_uid || new.st_gid != old->st_gid) && fchown(fd, old->st_uid, old->st_gid) &&
-	    new.st_uid != old->st_uid)
+	if ((new.st_uid != old->st_uid || new.st_gid != old->st_gid) &&
+	    fchown(fd, old->st_uid, old->st_gid) && new.st_uid != old->st_uid)
 		return -errno;
 	return fchmod(fd, old->st_mode & 0777) ? -errno : 0;
 }

@@ -50,7 +50,9 @@ static int load_identity(struct repo *repo, char **why)
 	if (!err)
 		repo->identity = identity_decode(bytes_of(proto, (size_t)len), &err);
 	if (err == -ENOENT || len == 0)
-		*why = xasprintf("there is no identity in %s, the repository is half made: `dagfs init` completes it", file);
+		*why = xasprintf("there is no identity in %s, the repository is half made: `dagfs "
+				 "init` completes it",
+				 file);
 	else if (err)
 		*why = xasprintf("cannot read the identity in %s: %s", file, err_text(err));
 	if (fd >= 0)
@@ -95,11 +97,13 @@ void repo_mind_losses(struct repo *repo)
 	if (!err)
 		err = pin_want_all(repo->db);
 	if (err) {
-		log_error("repo", "pins may be incomplete, and that cannot be noted err=%s", err_text(err));
+		log_error("repo", "pins may be incomplete, and that cannot be noted err=%s",
+			  err_text(err));
 		return;
 	}
 	store_lost(repo->store, true);
-	log_warn("repo", "pinned blocks may be missing: a daemon fetches them again, see `dagfs pin verify`");
+	log_warn("repo", "pinned blocks may be missing: a daemon fetches them again, see `dagfs "
+			 "pin verify`");
 }
 
 bool repo_has_losses(struct repo *repo)
@@ -154,7 +158,8 @@ static int restore(void *ctx, struct db_txn *txn, const char *table, struct byte
 	return 0;
 }
 
-int repo_check_records(struct repo *repo, struct repo_damage *damage, repo_pin_damaged_fn *told, void *ctx)
+int repo_check_records(struct repo *repo, struct repo_damage *damage, repo_pin_damaged_fn *told,
+		       void *ctx)
 {
 	struct restoring restoring = { repo, told, ctx, damage };
 	uint64_t count;
@@ -171,8 +176,10 @@ static int open_records(struct repo *repo, char **why)
 	int err = db_open(records, RECORDS_MAP_BYTES, &repo->db);
 
 	if (err == -EBUSY)
-		*why = xasprintf("the records in %s are damaged or of an older version, and another process has them open: "
-				 "end it first (is it a daemon?)", records);
+		*why = xasprintf("the records in %s are damaged or of an older version, and "
+				 "another process has them open: "
+				 "end it first (is it a daemon?)",
+				 records);
 	else if (err)
 		*why = xasprintf("cannot open the records in %s: %s", records, err_text(err));
 	free(records);
@@ -250,7 +257,8 @@ static void mind_lost_records(struct repo *repo)
 	if (err)
 		log_error("repo", "pins are lost, and that cannot be noted err=%s", err_text(err));
 	else
-		log_warn("repo", "the records are gone: nobody knows what was pinned, see `dagfs repo verify`");
+		log_warn("repo", "the records are gone: nobody knows what was pinned, see `dagfs "
+				 "repo verify`");
 }
 
 /* Records without blocks. */
@@ -261,9 +269,11 @@ static void mind_lost_store(struct repo *repo)
 	if (!err)
 		err = pin_want_all(repo->db);
 	if (err)
-		log_error("repo", "pins are incomplete, and that cannot be noted err=%s", err_text(err));
+		log_error("repo", "pins are incomplete, and that cannot be noted err=%s",
+			  err_text(err));
 	else
-		log_warn("repo", "the blocks are gone: a daemon fetches pinned ones again, see `dagfs pin verify`");
+		log_warn("repo", "the blocks are gone: a daemon fetches pinned ones again, see "
+				 "`dagfs pin verify`");
 }
 
 /* Opens records and blocks. If one of them is gone, that is noted before anything could be
@@ -276,7 +286,8 @@ static int open_parts(struct repo *repo, char **why)
 
 	config.map_bytes = config_size(repo->config, "Datastore.MapSize");
 	config.quota_bytes = config_size(repo->config, "Datastore.StorageMax");
-	bool store_gone = access(blocks, F_OK) != 0, records_gone = !store_gone && is_missing(repo->path, "records/data.mdb");
+	bool store_gone = access(blocks, F_OK) != 0,
+	     records_gone = !store_gone && is_missing(repo->path, "records/data.mdb");
 
 	err = open_records(repo, why);
 	if (err)
@@ -317,9 +328,9 @@ int repo_open(const char *path, struct repo **out, char **why)
 	repo->path = xstrdup(path);
 	if (access(file, F_OK)) {
 		err = errno == ENOENT ? -ENOENT : -errno;
-		*why = errno == ENOENT ?
-			       xasprintf("no repository at %s: run `dagfs init` first", path) :
-			       xasprintf("cannot look into %s: %s", path, err_text(err));
+		*why = errno == ENOENT
+			       ? xasprintf("no repository at %s: run `dagfs init` first", path)
+			       : xasprintf("cannot look into %s: %s", path, err_text(err));
 	} else {
 		err = config_load(file, &repo->config, why);
 	}

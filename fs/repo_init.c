@@ -71,7 +71,8 @@ static int make_lock_files(const char *path)
 	return fd < 0 ? fd : 0;
 }
 
-static int create_files(const char *path, const char *key, const char *file, const char *profile, char **why)
+static int create_files(const char *path, const char *key, const char *file, const char *profile,
+			char **why)
 {
 	char *keystore = repo_file(path, "keystore");
 	struct config *config = config_new(file, profile);

@@ -1,4 +1,5 @@
-/* Questions about the folder of a repository that must be answered before anything in it is touched. */
+/* Questions about the folder of a repository that must be answered before anything in it is
+ * touched. */
 #include "fs/repo_place.h"
 
 #include "fs/repo.h"
@@ -14,7 +15,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define FILE_NAMES_MAX 128 /* of the longest path of a file in a repository, behind the repository's own */
+#define FILE_NAMES_MAX                                                                             \
+	128 /* of the longest path of a file in a repository, behind the repository's own */
 #define ROOM_BYTES ((uint64_t)1 << 19) /* of a new repository */
 #define ROOM_FILES 24
 
@@ -39,9 +41,10 @@ int repo_place_check(const char *path, char **why)
 	if (geteuid() != 0 || stat(path, &folder) || folder.st_uid == 0 || is_read_only(path))
 		return 0;
 	getpwuid_r(folder.st_uid, &entry, text, sizeof(text), &found);
-	*why = xasprintf("%s belongs to %s (user %u), who could not use what root makes in it: run this as that user, "
-			 "or give root the folder and all in it", path,
-			 found ? found->pw_name : "another", (unsigned)folder.st_uid);
+	*why = xasprintf("%s belongs to %s (user %u), who could not use what root makes in it: run "
+			 "this as that user, "
+			 "or give root the folder and all in it",
+			 path, found ? found->pw_name : "another", (unsigned)folder.st_uid);
 	return -EPERM;
 }
 
@@ -72,11 +75,15 @@ int repo_place_room(const char *path, char **why)
 	uint64_t room = (uint64_t)disk.f_bavail * disk.f_frsize;
 
 	if (disk.f_blocks && room < ROOM_BYTES)
-		*why = xasprintf("no space left: a repository at %s needs %u KiB at its beginning, and %llu KiB are free",
-				 path, (unsigned)(ROOM_BYTES >> 10), (unsigned long long)(room >> 10));
+		*why = xasprintf("no space left: a repository at %s needs %u KiB at its beginning, "
+				 "and %llu KiB are free",
+				 path, (unsigned)(ROOM_BYTES >> 10),
+				 (unsigned long long)(room >> 10));
 	else if (disk.f_files && disk.f_favail < ROOM_FILES)
-		*why = xasprintf("no space left: a repository at %s needs %d files at its beginning, and the disk has inodes "
-				 "for %llu", path, ROOM_FILES, (unsigned long long)disk.f_favail);
+		*why = xasprintf("no space left: a repository at %s needs %d files at its "
+				 "beginning, and the disk has inodes "
+				 "for %llu",
+				 path, ROOM_FILES, (unsigned long long)disk.f_favail);
 	else
 		return 0;
 	return -ENOSPC;
@@ -87,15 +94,16 @@ static void give_to_owner(int fd, const char *path)
 {
 	struct stat folder, file;
 
-	if (geteuid() == 0 && !stat(path, &folder) && !fstat(fd, &file) && file.st_uid != folder.st_uid &&
-	    fchown(fd, folder.st_uid, folder.st_gid))
+	if (geteuid() == 0 && !stat(path, &folder) && !fstat(fd, &file) &&
+	    file.st_uid != folder.st_uid && fchown(fd, folder.st_uid, folder.st_gid))
 		return; /* as good as it can be */
 }
 
 int repo_lock_file(const char *path, const char *name)
 {
 	char *file = repo_file(path, name);
-	int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600), err = fd < 0 ? -errno : 0;
+	int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600),
+	    err = fd < 0 ? -errno : 0;
 
 	if (err == -EROFS) {
 		fd = open(file, O_RDONLY | O_CLOEXEC);
@@ -116,13 +124,15 @@ char *repo_run_dir(const char *path, bool make)
 
 	if (stat(path, &st))
 		return NULL;
-	char *dir = xasprintf("%s/dagfs-%u-%llx-%llx", base && *base ? base : "/tmp", (unsigned)geteuid(),
-			      (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+	char *dir = xasprintf("%s/dagfs-%u-%llx-%llx", base && *base ? base : "/tmp",
+			      (unsigned)geteuid(), (unsigned long long)st.st_dev,
+			      (unsigned long long)st.st_ino);
 
 	if (make)
 		mkdir(dir, 0700);
 	/* In /tmp anybody may have made it. */
-	if (!lstat(dir, &st) && S_ISDIR(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & 077))
+	if (!lstat(dir, &st) && S_ISDIR(st.st_mode) && st.st_uid == geteuid() &&
+	    !(st.st_mode & 077))
 		return dir;
 	free(dir);
 	return NULL;

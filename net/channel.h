@@ -85,13 +85,14 @@ struct transport_ops {
 	bool (*can_dial)(struct transport *transport, const struct multiaddr *addr);
 	/* done runs once, later, unless dial_cancel() is called first. timeout_ms limits the
 	 * connect. */
-	void *(*dial)(struct transport *transport, const struct multiaddr *addr, uint64_t timeout_ms,
-		      transport_dialed_fn *done, void *ctx);
+	void *(*dial)(struct transport *transport, const struct multiaddr *addr,
+		      uint64_t timeout_ms, transport_dialed_fn *done, void *ctx);
 	void (*dial_cancel)(struct transport *transport, void *dial);
 	/* -ENOTSUP when the address is not of this transport. */
 	int (*listen)(struct transport *transport, const struct multiaddr *addr,
 		      transport_accept_fn *accept, void *ctx);
-	size_t (*listen_addrs)(const struct transport *transport, struct multiaddr *addrs, size_t max);
+	size_t (*listen_addrs)(const struct transport *transport, struct multiaddr *addrs,
+			       size_t max);
 	/* Stops accepting (true) or goes on (false). Used when the swarm is full. */
 	void (*hold)(struct transport *transport, bool hold);
 	/* Stops listening and frees the transport. The caller has closed its connections and

@@ -1,5 +1,5 @@
-/* Where the rooms of net are put together: a swarm, and the protocols that every peer expects of it. Loop
- * thread. */
+/* Where the rooms of net are put together: a swarm, and the protocols that every peer expects of
+ * it. Loop thread. */
 #include "net/identify/identify.h"
 #include "net/ping/ping.h"
 #include "net/swarm/swarm.h"

@@ -20,8 +20,8 @@ struct swarm;
 struct stream;
 
 #define SWARM_TRANSPORTS_MAX 12
-#define SWARM_PROTOCOL_MAX 128	    /* bytes of a protocol name */
-#define SWARM_PEER_ADDRS_MAX 64	    /* addresses kept per peer */
+#define SWARM_PROTOCOL_MAX 128	     /* bytes of a protocol name */
+#define SWARM_PEER_ADDRS_MAX 64	     /* addresses kept per peer */
 #define SWARM_PEER_PROTOCOLS_MAX 100 /* protocols kept per peer */
 
 /* ---- the swarm itself ---- */
@@ -30,12 +30,12 @@ struct stream;
 
 /* The default of a field that is zero stands in brackets. */
 struct swarm_config {
-	const char *agent;	      /* agentVersion we announce ["dagfs"] */
-	unsigned connections_max;     /* hard limit [1024] */
-	unsigned sockets_max;	      /* connections, those being opened and dials together [no limit] */
-	unsigned low_water;	      /* trim down to [32] */
-	unsigned high_water;	      /* trim above [96] */
-	uint64_t grace_ms;	      /* young connections are not trimmed [20 000] */
+	const char *agent;	  /* agentVersion we announce ["dagfs"] */
+	unsigned connections_max; /* hard limit [1024] */
+	unsigned sockets_max; /* connections, those being opened and dials together [no limit] */
+	unsigned low_water;   /* trim down to [32] */
+	unsigned high_water;  /* trim above [96] */
+	uint64_t grace_ms;    /* young connections are not trimmed [20 000] */
 	uint64_t connect_timeout_ms;  /* TCP connect [5 000] */
 	uint64_t dial_timeout_ms;     /* whole dial with handshakes [15 000] */
 	uint64_t keepalive_ms;	      /* a ping after this silence [30 000] */
@@ -49,8 +49,8 @@ struct swarm_config {
 	 * no_announce is never announced (whole addresses, or /ip4|ip6/ADDRESS/ipcidr/BITS). */
 	const struct multiaddr *announce, *append_announce, *no_announce;
 	size_t announce_count, append_announce_count, no_announce_count;
-	bool announce_loopback;	      /* if set: loopback addresses are announced, too */
-	bool bare;		      /* if set: no identify, no ping; for AutoNAT's dial-backs */
+	bool announce_loopback; /* if set: loopback addresses are announced, too */
+	bool bare;		/* if set: no identify, no ping; for AutoNAT's dial-backs */
 	/* How peers are reached [TCP]. The swarm takes the transports and closes them. */
 	struct transport *const *transports;
 	size_t transport_count; /* at most SWARM_TRANSPORTS_MAX */
@@ -65,7 +65,8 @@ struct swarm_config {
 struct swarm *swarm_new(struct loop *loop, struct random *random, const struct identity *identity,
 			struct db *db, const struct swarm_config *config);
 /* Closes listeners and connections; every stream's on_close runs with -ECANCELED, every pending
- * operation's done with -ECANCELED; done() runs when the last handle is closed, then swarm_free(). */
+ * operation's done with -ECANCELED; done() runs when the last handle is closed, then swarm_free().
+ */
 void swarm_close(struct swarm *swarm, void (*done)(void *ctx), void *ctx);
 void swarm_free(struct swarm *swarm);
 
@@ -73,7 +74,8 @@ const struct peer_id *swarm_self(const struct swarm *swarm);
 struct loop *swarm_loop(struct swarm *swarm);
 struct random *swarm_random(struct swarm *swarm);
 
-/* Listen on a /ip4|ip6/.../tcp/PORT address; port 0 lets the system choose. -EADDRINUSE, -ENOTSUP... */
+/* Listen on a /ip4|ip6/.../tcp/PORT address; port 0 lets the system choose. -EADDRINUSE,
+ * -ENOTSUP... */
 int swarm_listen(struct swarm *swarm, const struct multiaddr *addr);
 /* The addresses to announce, without /p2p: those of the configuration, those at which others
  * reached us through a NAT, and those that are bound (0.0.0.0 stands for all interfaces). Loopback
@@ -96,7 +98,8 @@ size_t swarm_peer_addrs(const struct swarm *swarm, const struct peer_id *peer,
 			struct multiaddr *addrs, size_t max);
 bool swarm_is_connected(const struct swarm *swarm, const struct peer_id *peer);
 /* Whether the peer's identify message names protocol; false until that message has come. */
-bool swarm_peer_supports(const struct swarm *swarm, const struct peer_id *peer, const char *protocol);
+bool swarm_peer_supports(const struct swarm *swarm, const struct peer_id *peer,
+			 const char *protocol);
 /* Keeps the connections to this peer when others are trimmed, until each tag is removed again. */
 void swarm_protect(struct swarm *swarm, const struct peer_id *peer, const char *tag);
 void swarm_unprotect(struct swarm *swarm, const struct peer_id *peer, const char *tag);
@@ -121,14 +124,14 @@ struct swarm_peer {
 	const char *const *protocols;
 	size_t protocol_count;
 	const struct public_key *key; /* from identify, checked against id; NULL if unknown */
-	int worth;	     /* for trimming: the sum of its tags */
-	bool is_protected;   /* never trimmed */
-	const char *tags;    /* "one=5 other=20", as many as fit */
+	int worth;		      /* for trimming: the sum of its tags */
+	bool is_protected;	      /* never trimmed */
+	const char *tags;	      /* "one=5 other=20", as many as fit */
 };
 
 /* Calls each() for every connection; non-zero stops and is returned. */
-int swarm_each_peer(const struct swarm *swarm, int (*each)(void *ctx, const struct swarm_peer *peer),
-		    void *ctx);
+int swarm_each_peer(const struct swarm *swarm,
+		    int (*each)(void *ctx, const struct swarm_peer *peer), void *ctx);
 /* The peer's round-trip time in ms, by pings and answered messages; 0 if unknown. */
 uint64_t swarm_latency_ms(const struct swarm *swarm, const struct peer_id *peer);
 
@@ -151,8 +154,8 @@ struct peer_info {
 	struct peer_id id;
 	const struct multiaddr *addrs; /* without /p2p */
 	size_t addr_count;
-	/* How it gives what it is known for, in the words of delegated routing ("transport-bitswap",
-	 * "transport-ipfs-gateway-http"). None: nobody said. */
+	/* How it gives what it is known for, in the words of delegated routing
+	 * ("transport-bitswap", "transport-ipfs-gateway-http"). None: nobody said. */
 	const char *const *protocols;
 	size_t protocol_count;
 };
@@ -291,8 +294,8 @@ void autonat_close(struct autonat *autonat, void (*done)(void *ctx), void *ctx);
 
 struct autonat_stats {
 	bool serves;
-	unsigned addrs;		  /* public addresses of ours, which are asked about */
-	unsigned servers;	  /* connected peers that can be asked */
+	unsigned addrs;		   /* public addresses of ours, which are asked about */
+	unsigned servers;	   /* connected peers that can be asked */
 	uint64_t asked, confirmed; /* questions; answers that confirmed an address */
 	uint64_t served, refused;  /* requests of others: dialled, refused */
 };

@@ -1,9 +1,10 @@
-/* Who has what, and where peers are. One interface that several routers implement (Kademlia WAN and LAN,
- * mDNS, delegated HTTP, tracker...) and one that asks them all.
+/* Who has what, and where peers are. One interface that several routers implement (Kademlia WAN and
+ * LAN, mDNS, delegated HTTP, tracker...) and one that asks them all.
  *
- * Loop thread only. Every search has a deadline; callbacks never run before the starting call returned;
- * after routing_cancel() none runs any more. Results are what peers claim: verified records for values,
- * unverified hints for providers and addresses. Called by exchange; calls net. */
+ * Loop thread only. Every search has a deadline; callbacks never run before the starting call
+ * returned; after routing_cancel() none runs any more. Results are what peers claim: verified
+ * records for values, unverified hints for providers and addresses. Called by exchange; calls net.
+ */
 #ifndef ROUTING_ROUTING_H
 #define ROUTING_ROUTING_H
 
@@ -21,10 +22,11 @@ struct routing_finder;
 
 /* done(ctx, 0, info): info borrowed for the call. -ENOENT: no one knows the peer. -ETIMEDOUT. */
 typedef void routing_peer_fn(void *ctx, int err, const struct peer_info *info);
-/* Each provider as it is found, once per peer, and again if other protocols are named; addresses may be missing (addr_count 0). Already added to
- * the swarm's address book. */
+/* Each provider as it is found, once per peer, and again if other protocols are named; addresses
+ * may be missing (addr_count 0). Already added to the swarm's address book. */
 typedef void routing_provider_fn(void *ctx, const struct peer_info *info);
-/* err 0: complete or enough found (count of them); -ETIMEDOUT may come after providers were given. */
+/* err 0: complete or enough found (count of them); -ETIMEDOUT may come after providers were given.
+ */
 typedef void routing_done_fn(void *ctx, int err, unsigned count);
 /* Each better record as it is found (already validated); done follows. */
 typedef void routing_value_fn(void *ctx, struct bytes value);
@@ -36,7 +38,8 @@ struct place_region;
 /* What an announcement of many keys came to. */
 struct routing_announced {
 	size_t failed; /* keys that were not announced: they wait in the set */
-	unsigned confirmed, unkept; /* peers asked for a key that they were just told; those without it */
+	unsigned confirmed,
+		unkept; /* peers asked for a key that they were just told; those without it */
 };
 
 /* A key was announced; it leaves its set after the call. Must not cancel. */
@@ -59,26 +62,28 @@ struct router_ops {
 	struct routing_query *(*get_value)(struct router *router, struct bytes key,
 					   uint64_t deadline_ms, routing_value_fn *found,
 					   routing_done_fn *done, void *ctx);
-	/* Cancels its queries and frees the router. done(ctx) runs once, before this returns or later:
-	 * when all that it used is let go. No other callback runs any more. */
+	/* Cancels its queries and frees the router. done(ctx) runs once, before this returns or
+	 * later: when all that it used is let go. No other callback runs any more. */
 	void (*close)(struct router *router, void (*done)(void *ctx), void *ctx);
-	/* Of two good records of key: > 0 when a is better than b, < 0 worse, 0 the same (or not known). */
+	/* Of two good records of key: > 0 when a is better than b, < 0 worse, 0 the same (or not
+	 * known). */
 	int (*compare)(struct router *router, struct bytes key, struct bytes a, struct bytes b);
 	/* Whether a search of this router is dialling peer now. Then the finder does not search for
 	 * it; otherwise every dead peer in a search would start another search. */
 	bool (*is_reaching)(struct router *router, const struct peer_id *peer);
-	/* Announces key, and with it those of set within bounds that go together with it well, as far as
-	 * they may be taken (due.h). Set and bounds are borrowed until the query ends. For routers that
-	 * tell many keys at less cost than one by one; NULL: the announcer calls provide() for each. */
+	/* Announces key, and with it those of set within bounds that go together with it well, as
+	 * far as they may be taken (due.h). Set and bounds are borrowed until the query ends. For
+	 * routers that tell many keys at less cost than one by one; NULL: the announcer calls
+	 * provide() for each. */
 	struct routing_query *(*provide_region)(struct router *router, struct due_set *set,
 						const struct place_region *bounds,
 						const struct due_key *key, routing_told_fn *told,
 						routing_announced_fn *done, void *ctx);
-	/* 0 when something can be announced now; -EAGAIN: not until the router calls router_ready();
-	 * another error: it is to be asked again after a while. NULL: always. */
+	/* 0 when something can be announced now; -EAGAIN: not until the router calls
+	 * router_ready(); another error: it is to be asked again after a while. NULL: always. */
 	int (*can_provide)(struct router *router);
-	/* This node has the block from now on, or has it no more: what the router answers by itself when
-	 * others ask it. Nobody is told. NULL: it answers nobody. */
+	/* This node has the block from now on, or has it no more: what the router answers by itself
+	 * when others ask it. Nobody is told. NULL: it answers nobody. */
 	void (*note_own)(struct router *router, struct bytes multihash, bool have);
 };
 
@@ -103,8 +108,9 @@ struct routing_query {
 	void (*cancel)(struct routing_query *query);
 };
 
-/* The five operations on any router; NULL (and no callback) when it does not offer one, or when a limit
- * of searches in flight is reached. count_max 0: all there are (at most ROUTING_PROVIDERS_MAX). */
+/* The five operations on any router; NULL (and no callback) when it does not offer one, or when a
+ * limit of searches in flight is reached. count_max 0: all there are (at most
+ * ROUTING_PROVIDERS_MAX). */
 struct routing_query *routing_find_peer(struct router *router, const struct peer_id *peer,
 					uint64_t deadline_ms, routing_peer_fn *done, void *ctx);
 struct routing_query *routing_find_providers(struct router *router, struct bytes multihash,
@@ -129,27 +135,28 @@ void routing_note_own(struct router *router, struct bytes multihash, bool have);
 void router_watch(struct router *router, struct router_watch *watch);
 void router_unwatch(struct router *router, struct router_watch *watch);
 void router_ready(struct router *router); /* for routers: calls every on_ready */
-/* Cancels its queries and frees the router. done(ctx) runs once, before this returns or later: when all
- * that it used is let go; only then may the swarm and the db be closed. done may be NULL: nobody waits.
- * A NULL router is closed at once. Not from inside a callback of the router. */
+/* Cancels its queries and frees the router. done(ctx) runs once, before this returns or later: when
+ * all that it used is let go; only then may the swarm and the db be closed. done may be NULL:
+ * nobody waits. A NULL router is closed at once. Not from inside a callback of the router. */
 void router_close(struct router *router, void (*done)(void *ctx), void *ctx);
 
-/* From now on the swarm asks this router for addresses of peers it must dial and does not know; at most 64
- * searches at once, more fail with -EAGAIN. Once per router, and one router per swarm; router_close()
- * ends it, so it comes before swarm_close(). */
+/* From now on the swarm asks this router for addresses of peers it must dial and does not know; at
+ * most 64 searches at once, more fail with -EAGAIN. Once per router, and one router per swarm;
+ * router_close() ends it, so it comes before swarm_close(). */
 void routing_attach_finder(struct router *router, struct swarm *swarm);
 
-/* Asks several routers side by side and merges: providers deduplicated, the first good peer wins, the best
- * value wins (select), provide and put go to all and succeed when one did. Takes the parts. */
+/* Asks several routers side by side and merges: providers deduplicated, the first good peer wins,
+ * the best value wins (select), provide and put go to all and succeed when one did. Takes the
+ * parts. */
 #define COMPOSED_ROUTERS_MAX 8
 struct router *composed_new(struct loop *loop, struct router *const *parts, size_t count);
 
 /* ---- announcing ---- */
 
-/* Keeps announcing, over any router: each key of a list at once (batched) and again every interval, until
- * it is withdrawn. The list is kept in db (table "provide", key multihash, empty value), which other
- * processes may write too: announcer_changed() makes the announcer look. One list may be announced over
- * several routers, by an announcer each. */
+/* Keeps announcing, over any router: each key of a list at once (batched) and again every interval,
+ * until it is withdrawn. The list is kept in db (table "provide", key multihash, empty value),
+ * which other processes may write too: announcer_changed() makes the announcer look. One list may
+ * be announced over several routers, by an announcer each. */
 struct announcer;
 
 struct announcer_config {
@@ -162,8 +169,8 @@ struct announcer *announcer_new(struct router *router, struct loop *loop, struct
 				const struct announcer_config *config);
 /* Before router_close() and the db's end. NULL is ignored. */
 void announcer_free(struct announcer *announcer);
-/* 0, -EINVAL for a key that is empty or longer than ROUTING_KEY_MAX, -EAGAIN when the list in memory is
- * full, or an error of the db. */
+/* 0, -EINVAL for a key that is empty or longer than ROUTING_KEY_MAX, -EAGAIN when the list in
+ * memory is full, or an error of the db. */
 int announcer_start(struct announcer *announcer, struct bytes multihash);
 int announcer_stop(struct announcer *announcer, struct bytes multihash);
 void announcer_changed(struct announcer *announcer);
@@ -188,18 +195,19 @@ struct record_rules {
 	uint64_t (*expires_ns)(struct bytes value);
 };
 
-/* A client only asks; a server also answers and keeps records. AUTO: a server while others can reach us, as
- * AutoNAT says (swarm_reach()) or, when it does not know, as peers of this network that connect to us show. */
+/* A client only asks; a server also answers and keeps records. AUTO: a server while others can
+ * reach us, as AutoNAT says (swarm_reach()) or, when it does not know, as peers of this network
+ * that connect to us show. */
 enum kad_mode { KAD_CLIENT, KAD_SERVER, KAD_AUTO };
 
 struct kad_config {
-	const char *protocol;	  /* "/ipfs/kad/1.0.0" or "/ipfs/lan/kad/1.0.0" */
-	bool lan;		  /* address filters of a local network; else public addresses only */
-	bool keep_loopback;	  /* lan: loopback addresses count (tests, demos) */
+	const char *protocol; /* "/ipfs/kad/1.0.0" or "/ipfs/lan/kad/1.0.0" */
+	bool lan;	      /* address filters of a local network; else public addresses only */
+	bool keep_loopback;   /* lan: loopback addresses count (tests, demos) */
 	enum kad_mode mode;
-	unsigned alpha, beta, k;  /* zero: 10, 3, 20 */
-	uint64_t refresh_ms;	  /* zero: 10 minutes */
-	uint64_t provider_ttl_ms; /* zero: 48 hours */
+	unsigned alpha, beta, k;	   /* zero: 10, 3, 20 */
+	uint64_t refresh_ms;		   /* zero: 10 minutes */
+	uint64_t provider_ttl_ms;	   /* zero: 48 hours */
 	const struct multiaddr *bootstrap; /* with /p2p; copied */
 	size_t bootstrap_count;
 	const struct record_rules *rules; /* borrowed; may be NULL */
@@ -213,10 +221,11 @@ struct router *kad_new(struct swarm *swarm, struct db *db, const struct kad_conf
 void kad_set_mode(struct router *kad, enum kad_mode mode);
 
 struct kad_stats {
-	bool serving, automatic;		   /* the mode now; whether it may change by itself */
+	bool serving, automatic; /* the mode now; whether it may change by itself */
 	unsigned table_peers, buckets, buckets_filled; /* filled: not empty */
-	uint64_t provider_keys, provider_records;  /* kept for others and ourselves */
-	uint64_t providers_refused, providers_displaced; /* records not taken; given up for peers with fewer */
+	uint64_t provider_keys, provider_records;      /* kept for others and ourselves */
+	uint64_t providers_refused,
+		providers_displaced; /* records not taken; given up for peers with fewer */
 	uint64_t values, value_bytes;
 	uint64_t queries, query_failures;     /* searches that were asked for */
 	uint64_t refreshes, refresh_failures; /* searches to keep the table fresh */

@@ -5,8 +5,9 @@
 
 #include "net/base/bytes.h"
 
-#define CHUNK_MAX (2u * 1024 * 1024 - 256) /* Kubo's limit: a chunk with its wrapping is a block   \
-					    */
+#define CHUNK_MAX                                                                                  \
+	(2u * 1024 * 1024 - 256) /* Kubo's limit: a chunk with its wrapping is a block             \
+				  */
 
 enum chunker_kind { CHUNKER_SIZE, CHUNKER_BUZHASH, CHUNKER_RABIN };
 

@@ -1,5 +1,6 @@
 /* The trickle layout: a node has leaves first, then subtrees of growing depth, so that the
- * beginning of a file is reached by few blocks. The open nodes are a stack. The importing thread. */
+ * beginning of a file is reached by few blocks. The open nodes are a stack. The importing thread.
+ */
 #include "dag/import/trickle.h"
 
 #include "net/base/alloc.h"

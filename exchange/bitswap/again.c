@@ -1,26 +1,27 @@
-/* Peers that brought blocks and went away are dialled again while blocks are wanted and none come: at the address that
- * they were reached at, then at any that routing knows by now. So are those whose connection is there and silent: it
- * may have died unnoticed. Other addresses that they told of themselves respect back-off. Loop thread. */
+/* Peers that brought blocks and went away are dialled again while blocks are wanted and none come:
+ * at the address that they were reached at, then at any that routing knows by now. So are those
+ * whose connection is there and silent: it may have died unnoticed. Other addresses that they told
+ * of themselves respect back-off. Loop thread. */
 #include "exchange/bitswap/engine.h"
 
 #include <stdlib.h>
 
-#define FORMERS_MAX 8	/* the youngest are kept, ... */
-#define AGE_MS 3600000	/* ... for so long */
-#define FIRST_MS 500	/* after it was lost */
+#define FORMERS_MAX 8  /* the youngest are kept, ... */
+#define AGE_MS 3600000 /* ... for so long */
+#define FIRST_MS 500   /* after it was lost */
 #define LOOK_MS 1000
 #define WAIT_MAX_MS 5000
-#define LATE_TRIES 60	/* then it has been away for minutes */
+#define LATE_TRIES 60 /* then it has been away for minutes */
 #define LATE_WAIT_MS 15000
 #define DIAL_MS 10000
-#define SILENT_MS 5000	/* what was asked of it is not coming */
-#define MOVING_MS 2000	/* after a block nobody is looked for */
+#define SILENT_MS 5000 /* what was asked of it is not coming */
+#define MOVING_MS 2000 /* after a block nobody is looked for */
 
 struct engine_former {
 	struct exchange *exchange;
 	struct list node; /* of exchange->formers, the youngest first */
 	struct peer_id id;
-	struct multiaddr addr; /* empty: it came to us */
+	struct multiaddr addr;		      /* empty: it came to us */
 	uint64_t since_ms, round_ms, next_ms; /* lost; the last round of dials, and the next dial */
 	unsigned tries;
 	struct swarm_op *op;
@@ -105,11 +106,11 @@ static void dial(struct engine_former *former)
 	if (there || !former->addr.len)
 		former->round_ms = now_ms;
 	if (there)
-		former->op = swarm_connect_asked(swarm, &former->id, &former->addr, 1, now_ms + DIAL_MS,
-						 on_asked, former);
+		former->op = swarm_connect_asked(swarm, &former->id, &former->addr, 1,
+						 now_ms + DIAL_MS, on_asked, former);
 	else
-		former->op = swarm_connect_heard(swarm, &former->id, NULL, 0, now_ms + DIAL_MS, on_heard,
-						 former);
+		former->op = swarm_connect_heard(swarm, &former->id, NULL, 0, now_ms + DIAL_MS,
+						 on_heard, former);
 }
 
 /* ---- when ---- */
@@ -156,8 +157,7 @@ static void on_again(void *ctx)
 		return;
 	bool any = note_silent(exchange);
 
-	list_for_each_safe(former, &exchange->formers, struct engine_former, node)
-	{
+	list_for_each_safe(former, &exchange->formers, struct engine_former, node) {
 		if (now_ms - former->since_ms > AGE_MS)
 			former_free(former);
 		else if (!former->op && now_ms >= former->next_ms && !is_moving(exchange))

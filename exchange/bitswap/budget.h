@@ -1,6 +1,6 @@
-/* How many bytes of blocks may be on their way at once, both ways together: asked of peers, in messages not yet
- * read to their end, being hashed, held for a store that has no room, queued there for the disk, and queued
- * towards peers. What fills it waits; nothing fails.
+/* How many bytes of blocks may be on their way at once, both ways together: asked of peers, in
+ * messages not yet read to their end, being hashed, held for a store that has no room, queued there
+ * for the disk, and queued towards peers. What fills it waits; nothing fails.
  *
  * Fetching and serving have at least half each, so neither starves the other. At most a quarter may
  * wait for the disk (store_limit()), so that fetching goes on for a while when the disk is full or
@@ -18,11 +18,12 @@
 
 struct bitswap_budget {
 	uint64_t max;
-	uint64_t asked;	  /* estimated by the block size of each peer; until verified or given up */
+	uint64_t asked; /* estimated by the block size of each peer; until verified or given up */
 	uint64_t arriving; /* messages not yet whole, and ... */
-	uint64_t hashing;  /* ... blocks not yet verified; both are part of what was asked, and count once */
-	uint64_t held;	   /* verified, and the store has no room */
-	uint64_t storing;  /* in the store's queue, when last looked at */
+	uint64_t hashing; /* ... blocks not yet verified; both are part of what was asked, and count
+			     once */
+	uint64_t held;	  /* verified, and the store has no room */
+	uint64_t storing; /* in the store's queue, when last looked at */
 	uint64_t sending; /* in streams to peers, when last looked at */
 	uint64_t peak;	  /* most there was at once */
 };

@@ -63,8 +63,9 @@ struct bitswap_ask *bitswap_ask_find(struct bitswap_want *want, struct bitswap_c
 
 	if (want->ask_count > FEW_ASKS)
 		return map_get(&want->client->asks, key_bytes(&key));
-	list_for_each(ask, &want->asks, struct bitswap_ask,
-		      want_node) if (ask->peer == peer) return ask;
+	list_for_each(ask, &want->asks, struct bitswap_ask, want_node)
+		if (ask->peer == peer)
+			return ask;
 	return NULL;
 }
 
@@ -118,10 +119,10 @@ void bitswap_ask_land(struct bitswap_ask *ask)
 	ask->hedged = false;
 	ask->peer->flying--;
 	/* Room at this peer: its sessions may have more for it, or others of theirs. */
-	list_for_each(member, &ask->peer->members, struct bitswap_member,
-		      peer_node) if (!list_empty(&member->session->pending) ||
-				     bitswap_session_may_steal(member->session))
-		bitswap_session_ready(member->session);
+	list_for_each(member, &ask->peer->members, struct bitswap_member, peer_node)
+		if (!list_empty(&member->session->pending) ||
+		    bitswap_session_may_steal(member->session))
+			bitswap_session_ready(member->session);
 }
 
 void bitswap_ask_answer(struct bitswap_ask *ask, enum bitswap_answer answer)
@@ -393,8 +394,7 @@ struct bitswap_get *bitswap_client_get(struct bitswap_session *session, const st
 static void join_sessions(struct bitswap_want *want, struct bitswap_client_peer *peer,
 			  bool delivered)
 {
-	list_for_each(get, &want->gets, struct bitswap_get, want_node)
-	{
+	list_for_each(get, &want->gets, struct bitswap_get, want_node) {
 		struct bitswap_member *member = bitswap_session_join(get->session, peer);
 
 		if (!member)
@@ -452,8 +452,7 @@ void bitswap_client_dont_have(struct bitswap_client_peer *peer, const struct cid
 		return;
 	bitswap_ask_answer(ask, BITSWAP_DONT_HAVE);
 	bitswap_ask_land(ask);
-	list_for_each(get, &want->gets, struct bitswap_get, want_node)
-	{
+	list_for_each(get, &want->gets, struct bitswap_get, want_node) {
 		struct bitswap_member *member = bitswap_session_member(get->session, peer);
 
 		if (member && ++member->dont_haves >= DONT_HAVES_MAX)
@@ -483,9 +482,9 @@ void bitswap_client_searched(struct bitswap_client *client, const struct cid *ci
 	}
 	/* Those that found no room for a search of their own. */
 	if (client->connected == 0)
-		list_for_each(session, &client->sessions, struct bitswap_session,
-			      node) if (!list_empty(&session->pending))
-			bitswap_session_ready(session);
+		list_for_each(session, &client->sessions, struct bitswap_session, node)
+			if (!list_empty(&session->pending))
+				bitswap_session_ready(session);
 }
 
 void bitswap_client_room(struct bitswap_client *client)

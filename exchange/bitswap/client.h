@@ -18,11 +18,13 @@
 #include "net/base/wait.h"
 #include "net/wire/key.h"
 
-#define BITSWAP_WANTS_MAX 4096	 /* distinct CIDs awaited */
-#define BITSWAP_GETS_MAX 16384	 /* waiters for them */
-#define BITSWAP_ASKS_MAX 1024	 /* entries of ours in one peer's ledger: what Kubo keeps */
-#define BITSWAP_FLYING_MAX 768	 /* want-blocks unanswered by one peer: room is left for want-haves */
-#define BITSWAP_MEMBERS_MAX 64	 /* peers of a session */
+#define BITSWAP_WANTS_MAX 4096 /* distinct CIDs awaited */
+#define BITSWAP_GETS_MAX 16384 /* waiters for them */
+#define BITSWAP_ASKS_MAX 1024  /* entries of ours in one peer's ledger: what Kubo keeps */
+#define BITSWAP_FLYING_MAX                                                                         \
+	768		       /* want-blocks unanswered by one peer: room is left for want-haves  \
+				*/
+#define BITSWAP_MEMBERS_MAX 64 /* peers of a session */
 #define BITSWAP_BROADCAST_MAX 64 /* wants of a session asked of everybody at a time */
 #define BITSWAP_UNASKED_MAX 64	 /* blocks a peer may send beyond what it was asked for */
 #define BITSWAP_OWED_MAX 4096	 /* blocks that it may send late */
@@ -60,19 +62,20 @@ struct bitswap_client_peer {
 	struct list members;	/* of sessions */
 	struct map cancels;	/* CIDs to be cancelled */
 	unsigned ask_count, flying;
-	unsigned owed; /* blocks that may still come from it; more are not hashed */
-	uint64_t block_size;		  /* smoothed bytes of a block */
-	uint64_t rate;			  /* smoothed bytes per second, 0 unknown */
-	uint64_t latency_ms;		  /* from want to block, smoothed, 0 unknown */
-	uint64_t ping_ms;		  /* 0 unknown */
-	uint64_t progress_ms;		  /* when it last sent anything */
-	uint64_t delivered_ms;		  /* when it last sent a block that was wanted */
+	unsigned owed;	       /* blocks that may still come from it; more are not hashed */
+	uint64_t block_size;   /* smoothed bytes of a block */
+	uint64_t rate;	       /* smoothed bytes per second, 0 unknown */
+	uint64_t latency_ms;   /* from want to block, smoothed, 0 unknown */
+	uint64_t ping_ms;      /* 0 unknown */
+	uint64_t progress_ms;  /* when it last sent anything */
+	uint64_t delivered_ms; /* when it last sent a block that was wanted */
 	/* Silences in a row, and until when others are asked first. */
 	unsigned strikes;
 	uint64_t suspect_until_ms;
 	/* Of the running rate sample: its start, its last block, its bytes. */
 	uint64_t window_ms, window_last_ms, window_bytes;
-	/* Bytes of messages that came, whole or not: ever, until the sample began, until its last block. */
+	/* Bytes of messages that came, whole or not: ever, until the sample began, until its last
+	 * block. */
 	uint64_t came, window_came, window_last_came;
 	uint64_t rate_ms; /* when the rate was measured last */
 	struct timer patience;
@@ -103,17 +106,17 @@ struct bitswap_want {
 	struct bitswap_session *home; /* set while pending */
 	int32_t priority;
 	unsigned ask_count;
-	unsigned flying; /* asks that fly and are not hedged */
+	unsigned flying;  /* asks that fly and are not hedged */
 	unsigned refused; /* asks answered by DONT_HAVE */
 	bool broadcast;
-	bool searched; /* and no provider was found */
+	bool searched;	    /* and no provider was found */
 	unsigned asked;	    /* asks that were sent at least once */
 	unsigned providers; /* the most that routing found at a time */
 	bool looked;	    /* routing was asked */
 	/* The ends of the ids of peers that were asked and are not connected now. */
 	uint64_t left[BITSWAP_LEFT_MAX];
 	unsigned left_count;
-	int err;       /* the error of its gets, if it cannot be asked for */
+	int err; /* the error of its gets, if it cannot be asked for */
 };
 
 struct bitswap_member {
@@ -126,7 +129,7 @@ struct bitswap_member {
 struct bitswap_session {
 	struct bitswap_client *client;
 	struct list node;
-	struct list ready_node; /* of client->ready, when some pending want may be placed */
+	struct list ready_node;	  /* of client->ready, when some pending want may be placed */
 	struct list starved_node; /* of client->starved, when the budget was full */
 	struct list gets;
 	struct list pending; /* wants to be placed, first first */
@@ -134,7 +137,8 @@ struct bitswap_session {
 	struct list members;
 	unsigned member_count;
 	unsigned ticks; /* idle ticks since the last block */
-	int broadcasts; /* wants of it asked of everybody, while they are placed; -1: not counted yet */
+	int broadcasts; /* wants of it asked of everybody, while they are placed; -1: not counted
+			   yet */
 	bool searched;	/* since the last block */
 	uint64_t active_ms, rebroadcast_ms;
 	uint64_t probe_ms, probe_wait_ms; /* when peers that are not members are asked next */
@@ -153,7 +157,7 @@ struct bitswap_get {
 	bitswap_got_fn *got;
 	void *ctx;
 	struct wait_tried *tried; /* to be filled in when it times out; may be NULL */
-	const void *owner; /* which of the sharers of the session; not used here */
+	const void *owner;	  /* which of the sharers of the session; not used here */
 };
 
 struct bitswap_client {
@@ -166,11 +170,11 @@ struct bitswap_client {
 	struct map asks; /* want and peer -> struct bitswap_ask */
 	size_t gets, session_count;
 	struct list sessions, peers;
-	struct list dirty;	 /* peers with something to send */
-	struct list ready;	 /* sessions with something to place */
-	struct list starved;	 /* those that wait for the budget, in turns */
+	struct list dirty;	      /* peers with something to send */
+	struct list ready;	      /* sessions with something to place */
+	struct list starved;	      /* those that wait for the budget, in turns */
 	struct bitswap_budget budget; /* its asked is the client's, the rest and max the owner's */
-	struct list unreachable; /* wants that no peer can be asked for */
+	struct list unreachable;      /* wants that no peer can be asked for */
 	int32_t priority;
 	unsigned connected, able, undecided;
 	bool paused; /* reading is paused, so silence does not count against peers */

@@ -37,7 +37,7 @@ struct exchange {
 	struct exchange_config config;
 	struct swarm_watch watch;
 	struct bitswap_client client;
-	struct list sessions; /* struct exchange_session, the door's */
+	struct list sessions;		/* struct exchange_session, the door's */
 	struct bitswap_session *shared; /* the last one allowed; shared by all above the limit */
 	unsigned sharers;
 	struct bitswap_server server;
@@ -50,10 +50,10 @@ struct exchange {
 	struct timer look;	   /* looks how much is still queued for peers, while some wait */
 	struct list searches;
 	unsigned search_count, connect_count;
-	struct list held;   /* blocks that the store had no room for */
-	struct list paused; /* streams we do not read until it has */
-	struct list worthy; /* struct engine_peer.worthy_node */
-	struct timer worth; /* while there are some */
+	struct list held;    /* blocks that the store had no room for */
+	struct list paused;  /* streams we do not read until it has */
+	struct list worthy;  /* struct engine_peer.worthy_node */
+	struct timer worth;  /* while there are some */
 	struct list formers; /* struct engine_former: useful peers that went away */
 	unsigned former_count;
 	struct timer again;  /* while blocks are wanted and there are some */
@@ -87,18 +87,20 @@ struct engine_peer {
 	struct swarm_op *reply_op;
 	enum bitswap_version reply_version;
 	unsigned reply_failures;
-	size_t sending;	       /* of the budget: queued on reply, when last looked at */
-	uint64_t written, taken; /* bytes put into reply, and those it had let go of when stall was started */
-	struct timer stall;	 /* while something is queued */
+	size_t sending; /* of the budget: queued on reply, when last looked at */
+	uint64_t written,
+		taken; /* bytes put into reply, and those it had let go of when stall was started */
+	struct timer stall;    /* while something is queued */
 	struct list full_node; /* of exchange->full */
 	/* What it opened. */
 	struct list ins;
 	size_t in_bytes; /* of messages not yet whole */
 	/* The worth that the swarm was told. */
 	int worth_from, worth_to;
-	uint64_t served_ms; /* when it was last sent blocks; 0: never */
+	uint64_t served_ms;	 /* when it was last sent blocks; 0: never */
 	struct list worthy_node; /* of exchange->worthy */
-	struct multiaddr addr; /* which we dialled, once it delivered a block; empty: it dialled us */
+	struct multiaddr
+		addr; /* which we dialled, once it delivered a block; empty: it dialled us */
 	bool addr_taken;
 };
 

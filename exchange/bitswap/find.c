@@ -114,8 +114,9 @@ static void on_done(void *ctx, int err, unsigned count)
 
 static struct search *search_find(const struct exchange *exchange, const struct cid *cid)
 {
-	list_for_each(search, &exchange->searches, struct search,
-		      node) if (search->query && cid_equal(&search->cid, cid)) return search;
+	list_for_each(search, &exchange->searches, struct search, node)
+		if (search->query && cid_equal(&search->cid, cid))
+			return search;
 	return NULL;
 }
 
@@ -163,11 +164,9 @@ void engine_find_stop(void *ctx, const struct cid *cid)
 
 void engine_find_release(struct exchange *exchange)
 {
-	list_for_each_safe(search, &exchange->searches, struct search, node)
-	{
+	list_for_each_safe(search, &exchange->searches, struct search, node) {
 		routing_cancel(search->query);
-		list_for_each_safe(connect, &search->connects, struct connect, node)
-		{
+		list_for_each_safe(connect, &search->connects, struct connect, node) {
 			swarm_cancel(connect->op);
 			connect_free(connect);
 		}

@@ -10,22 +10,25 @@
 #define MESSAGE_ENTRIES_MAX 1024 /* what a Kubo ledger takes from one message */
 #define BLOCK_SIZE_GUESS (256u << 10)
 #define IN_FLIGHT_BYTES (64u << 20) /* asked of a peer that is alone */
-#define IN_FLIGHT_SHARED_MS 800	    /* of its delivery and two round trips, when there are others to ask */
-#define IN_FLIGHT_FIRST (5u << 18)  /* before its rate is known: four of the usual blocks */
+#define IN_FLIGHT_SHARED_MS                                                                        \
+	800 /* of its delivery and two round trips, when there are others to ask */
+#define IN_FLIGHT_FIRST (5u << 18) /* before its rate is known: four of the usual blocks */
 #define FLYING_ALONE_MIN 16
 #define FLYING_MIN 2
 #define RATE_GUESS (8u << 20) /* bytes per second of a peer that nothing has come from */
 #define RATE_SAMPLE_MS 100
-#define TRICKLE_MS 1000 /* of an unfinished sample, beside a round trip: then what came of it says how fast it is */
+#define TRICKLE_MS                                                                                 \
+	1000 /* of an unfinished sample, beside a round trip: then what came of it says how fast   \
+		it is */
 #define PATIENCE_FIRST_MS 5000
 #define PATIENCE_MIN_MS 1000
 #define PATIENCE_MAX_MS 10000
 #define PING_PATIENCE_MAX_MS 7000
-#define HEDGE_MIN_MS 500   /* of silence: then another is asked as well ... */
+#define HEDGE_MIN_MS 500    /* of silence: then another is asked as well ... */
 #define HEDGE_FIRST_MS 1000 /* ... when we do not know how fast it is */
-#define HEDGE_TIMES 4	   /* ... or after this many times its usual time */
-#define STALE_MS 10000	   /* it sends, but nothing that was asked of it */
-#define SUSPECT_MS 2000	   /* others come first; twice as long each time in a row */
+#define HEDGE_TIMES 4	    /* ... or after this many times its usual time */
+#define STALE_MS 10000	    /* it sends, but nothing that was asked of it */
+#define SUSPECT_MS 2000	    /* others come first; twice as long each time in a row */
 #define STRIKES_MAX 5
 #define RESEND_MS 30000
 #define FEW_PEERS 16 /* so few may all say that they have it not */
@@ -55,10 +58,8 @@ struct bitswap_client_peer *bitswap_outbox_add(struct bitswap_client *client,
 /* A peer that comes or goes changes the answer for every want that is not on its way. */
 static void requeue_all(struct bitswap_client *client)
 {
-	list_for_each(session, &client->sessions, struct bitswap_session, node)
-	{
-		list_for_each(get, &session->gets, struct bitswap_get, session_node)
-		{
+	list_for_each(session, &client->sessions, struct bitswap_session, node) {
+		list_for_each(get, &session->gets, struct bitswap_get, session_node) {
 			if (!get->want)
 				continue;
 			get->want->broadcast = false;
@@ -88,8 +89,7 @@ void bitswap_outbox_able(struct bitswap_client_peer *peer, enum bitswap_ability 
 			bitswap_session_meet(session, peer);
 	if (ability != BITSWAP_UNABLE)
 		return;
-	list_for_each_safe(ask, &peer->asks, struct bitswap_ask, peer_node)
-	{
+	list_for_each_safe(ask, &peer->asks, struct bitswap_ask, peer_node) {
 		struct bitswap_want *want = ask->want;
 
 		bitswap_ask_free(ask, false);
@@ -134,8 +134,7 @@ void bitswap_outbox_dirty(struct bitswap_client_peer *peer)
 
 void bitswap_outbox_resend(struct bitswap_client_peer *peer)
 {
-	list_for_each(ask, &peer->asks, struct bitswap_ask, peer_node)
-	{
+	list_for_each(ask, &peer->asks, struct bitswap_ask, peer_node) {
 		if (!ask->sent)
 			continue;
 		ask->sent = false;
@@ -244,8 +243,8 @@ void bitswap_outbox_delivered(struct bitswap_client_peer *peer, size_t len, uint
 {
 	uint64_t now_ms = timers_now(peer->client->timers);
 
-	/* A message's blocks come all at once: the sample ends before the next lot, never inside one. What comes
-	 * unasked, as the answer to a want-have may, says nothing. */
+	/* A message's blocks come all at once: the sample ends before the next lot, never inside
+	 * one. What comes unasked, as the answer to a want-have may, says nothing. */
 	if (peer->flying && now_ms > peer->window_last_ms &&
 	    peer->window_last_ms >= peer->window_ms + RATE_SAMPLE_MS)
 		end_sample(peer);
@@ -280,7 +279,8 @@ unsigned bitswap_outbox_room(const struct bitswap_client_peer *peer, bool alone)
 	if (peer->strikes)
 		return 1; /* on trial */
 	if (!alone)
-		bytes = bitswap_outbox_rate(peer) * (IN_FLIGHT_SHARED_MS + 2 * peer->ping_ms) / 1000;
+		bytes = bitswap_outbox_rate(peer) * (IN_FLIGHT_SHARED_MS + 2 * peer->ping_ms) /
+			1000;
 	if (!alone && !peer->rate && bytes > IN_FLIGHT_FIRST)
 		bytes = IN_FLIGHT_FIRST;
 	uint64_t room = bytes / (peer->block_size + 1);
@@ -368,8 +368,7 @@ static void on_patience(void *ctx)
 
 	if (peer->client->paused)
 		peer->progress_ms = peer->delivered_ms = now_ms;
-	list_for_each_safe(ask, &peer->flight, struct bitswap_ask, flight_node)
-	{
+	list_for_each_safe(ask, &peer->flight, struct bitswap_ask, flight_node) {
 		struct bitswap_want *want = ask->want;
 
 		if (now_ms >= lost_at(peer, ask)) {

@@ -19,8 +19,7 @@
 
 static void ledger_evict(struct exchange *exchange)
 {
-	list_for_each_safe(ledger, &exchange->ledgers, struct engine_ledger, node)
-	{
+	list_for_each_safe(ledger, &exchange->ledgers, struct engine_ledger, node) {
 		if (ledger->connected)
 			continue;
 		map_remove(&exchange->ledger_by_id, peer_id_bytes(&ledger->sums.peer));

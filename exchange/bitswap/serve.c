@@ -14,7 +14,8 @@
 #define MESSAGE_BESIDE                                                                             \
 	(64u << 10) /* room for presences when the block is nearly a message itself */
 #define FAILURES_MAX 3
-#define LOOK_MS 20 /* streams do not tell of every byte that left: while peers wait for room we look */
+#define LOOK_MS                                                                                    \
+	20 /* streams do not tell of every byte that left: while peers wait for room we look */
 
 /* One response being put together. */
 struct response {
@@ -181,7 +182,8 @@ static void watch_stall(struct engine_peer *peer)
 	if (peer->sending == 0 || timer_running(&peer->stall))
 		return;
 	peer->taken = peer->written - peer->sending;
-	timer_start(exchange->timers, &peer->stall, exchange->config.serve_stall_ms, on_stall, peer);
+	timer_start(exchange->timers, &peer->stall, exchange->config.serve_stall_ms, on_stall,
+		    peer);
 }
 
 /* Disconnects a peer that is alive and wants blocks but opens no window for them, because what is

@@ -11,18 +11,20 @@
 #include "net/base/list.h"
 #include "net/base/map.h"
 
-#define BITSWAP_SERVED_WANTS_MAX 1024  /* of one message, and by default of a ledger */
-#define BITSWAP_HAVE_AS_BLOCK_MAX 1024 /* a want-have of so few bytes is answered with the block   \
-					*/
-#define BITSWAP_PRESENCES_MAX 4096     /* answers waiting for one peer; more are dropped */
+#define BITSWAP_SERVED_WANTS_MAX 1024 /* of one message, and by default of a ledger */
+#define BITSWAP_HAVE_AS_BLOCK_MAX                                                                  \
+	1024			   /* a want-have of so few bytes is answered with the block       \
+				    */
+#define BITSWAP_PRESENCES_MAX 4096 /* answers waiting for one peer; more are dropped */
 
 struct bitswap_server_ops {
 	/* Whether the block is stored. 0 and *size, or -errno. */
 	int (*size)(void *ctx, const struct cid *cid, size_t *size);
 	/* Some peer has something to be sent: see bitswap_server_next(). */
 	void (*wake)(void *ctx);
-	/* May the peer that bitswap_server_add() was given owner for have the block? Asked when it wants
-	 * it, when the block comes, and before it is sent. NULL: every peer may have every block. */
+	/* May the peer that bitswap_server_add() was given owner for have the block? Asked when it
+	 * wants it, when the block comes, and before it is sent. NULL: every peer may have every
+	 * block. */
 	bool (*may_have)(void *ctx, void *owner, const struct cid *cid);
 };
 
@@ -32,8 +34,9 @@ struct bitswap_server {
 	unsigned wants_max;
 	uint64_t order;	    /* of the next want: first come, first served */
 	struct map lacking; /* multihash -> struct lack */
-	struct list known, due; /* the same: those looked for in the store, and those to look for again */
-	struct list turns;  /* peers with mail; the first is next */
+	struct list known,
+		due; /* the same: those looked for in the store, and those to look for again */
+	struct list turns; /* peers with mail; the first is next */
 };
 
 /* Wants of one peer, ordered. */
@@ -45,8 +48,9 @@ struct bitswap_server_heap {
 struct bitswap_server_peer {
 	struct bitswap_server *server;
 	void *owner;
-	struct map wants;		   /* CID -> struct bitswap_server_want */
-	struct bitswap_server_heap best, least; /* those we have, twice: what is sent, and dropped, first */
+	struct map wants; /* CID -> struct bitswap_server_want */
+	struct bitswap_server_heap best,
+		least;	   /* those we have, twice: what is sent, and dropped, first */
 	struct list lacks; /* those we have not, oldest first */
 	struct list turn;  /* of server->turns */
 	struct buf presences;

@@ -7,18 +7,18 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define STUCK_MAX 64	      /* wants without room passed over before the rest is left for later */
-#define WAIT_US 1000000	      /* a block expected sooner than this is asked of any peer */
-#define TRIAL_MS 10000	      /* a slow peer is tried again after this */
-#define TICKS_MAX 30	      /* the idle tick grows no further */
-#define PROBE_MS 500	      /* a session that gets on looks for more sources so soon again ... */
-#define PROBE_MAX_MS 60000    /* ... twice as late each time that none came of it */
+#define STUCK_MAX 64	   /* wants without room passed over before the rest is left for later */
+#define WAIT_US 1000000	   /* a block expected sooner than this is asked of any peer */
+#define TRIAL_MS 10000	   /* a slow peer is tried again after this */
+#define TICKS_MAX 30	   /* the idle tick grows no further */
+#define PROBE_MS 500	   /* a session that gets on looks for more sources so soon again ... */
+#define PROBE_MAX_MS 60000 /* ... twice as late each time that none came of it */
 
 /* A want, from get to block:
  *
  *   pending --room at a member--> flying --block--> done
- *      ^  \                          | DONT_HAVE, too late, disconnected; or silence: then it flies on (hedged)
- *      |   \--no member left--> broadcast (want-have to all)
+ *      ^  \                          | DONT_HAVE, too late, disconnected; or silence: then it flies
+ *      on (hedged) |   \--no member left--> broadcast (want-have to all)
  *      +----HAVE, new member, idle tick-------+
  */
 
@@ -84,8 +84,9 @@ void bitswap_session_active(struct bitswap_session *session)
 struct bitswap_member *bitswap_session_member(struct bitswap_session *session,
 					      const struct bitswap_client_peer *peer)
 {
-	list_for_each(member, &session->members, struct bitswap_member,
-		      session_node) if (member->peer == peer) return member;
+	list_for_each(member, &session->members, struct bitswap_member, session_node)
+		if (member->peer == peer)
+			return member;
 	return NULL;
 }
 
@@ -94,8 +95,7 @@ static struct bitswap_member *least_member(struct bitswap_session *session)
 {
 	struct bitswap_member *least = NULL;
 
-	list_for_each(member, &session->members, struct bitswap_member, session_node)
-	{
+	list_for_each(member, &session->members, struct bitswap_member, session_node) {
 		if (member->delivered == 0 && member->peer->strikes &&
 		    (!least || member->peer->strikes > least->peer->strikes))
 			least = member;
@@ -103,8 +103,8 @@ static struct bitswap_member *least_member(struct bitswap_session *session)
 	return least;
 }
 
-/* A new member may have all that is wanted and not yet on its way. It takes the place of one that does not keep
- * its word, else those who say HAVE to everything would keep all others out. */
+/* A new member may have all that is wanted and not yet on its way. It takes the place of one that
+ * does not keep its word, else those who say HAVE to everything would keep all others out. */
 struct bitswap_member *bitswap_session_join(struct bitswap_session *session,
 					    struct bitswap_client_peer *peer)
 {
@@ -126,8 +126,9 @@ struct bitswap_member *bitswap_session_join(struct bitswap_session *session,
 	list_add_tail(&peer->members, &member->peer_node);
 	session->member_count++;
 	session->probe_wait_ms = 0;
-	list_for_each(get, &session->gets, struct bitswap_get, session_node) if (get->want)
-		bitswap_want_requeue(get->want);
+	list_for_each(get, &session->gets, struct bitswap_get, session_node)
+		if (get->want)
+			bitswap_want_requeue(get->want);
 	bitswap_session_ready(session); /* it may take over what others are slow with */
 	return member;
 }
@@ -151,9 +152,10 @@ struct choice {
 	bool suspect;
 	bool has;
 	uint64_t eta_us;
-	bool someone; /* could be asked, if only there were room */
-	bool trusted; /* and is not suspect */
-	uint64_t soon_us; /* when the best of all, with room or without, had brought all that is pending */
+	bool someone;	  /* could be asked, if only there were room */
+	bool trusted;	  /* and is not suspect */
+	uint64_t soon_us; /* when the best of all, with room or without, had brought all that is
+			     pending */
 };
 
 /* The time until this many more blocks would be here, by the rate of the peer. */
@@ -163,7 +165,8 @@ static uint64_t eta_us(const struct bitswap_client_peer *peer, unsigned blocks)
 	       peer->ping_ms * 1000;
 }
 
-/* alone: there is no other to share with; pending: blocks that the session has not asked for yet. */
+/* alone: there is no other to share with; pending: blocks that the session has not asked for yet.
+ */
 static void consider(struct choice *best, struct bitswap_want *want,
 		     struct bitswap_client_peer *peer, bool alone, unsigned pending)
 {
@@ -171,8 +174,8 @@ static void consider(struct choice *best, struct bitswap_want *want,
 
 	if (peer->ability == BITSWAP_UNABLE)
 		return;
-	if (ask && (ask->flying || ask->answer == BITSWAP_DONT_HAVE ||
-		    ask->answer == BITSWAP_TOO_LATE))
+	if (ask &&
+	    (ask->flying || ask->answer == BITSWAP_DONT_HAVE || ask->answer == BITSWAP_TOO_LATE))
 		return;
 	bool suspect = timers_now(want->client->timers) < peer->suspect_until_ms;
 
@@ -196,7 +199,9 @@ static void consider(struct choice *best, struct bitswap_want *want,
 	if (!better)
 		better = (eta < best->eta_us) - (eta > best->eta_us);
 	if (better > 0 || (better == 0 && random_below(want->client->random, 2) == 0))
-		*best = (struct choice){ peer, suspect, has, eta, true, best->trusted, best->soon_us };
+		*best = (struct choice){
+			peer, suspect, has, eta, true, best->trusted, best->soon_us
+		};
 }
 
 /* Sends a want-have to all peers that have not answered DONT_HAVE. */
@@ -205,8 +210,7 @@ static void broadcast(struct bitswap_want *want)
 	struct bitswap_client *client = want->client;
 
 	want->broadcast = true;
-	list_for_each(peer, &client->peers, struct bitswap_client_peer, node)
-	{
+	list_for_each(peer, &client->peers, struct bitswap_client_peer, node) {
 		if (peer->ability != BITSWAP_ABLE)
 			continue;
 		struct bitswap_ask *ask = bitswap_ask_find(want, peer);
@@ -248,8 +252,8 @@ static void give_up(struct bitswap_want *want, int err)
 	list_add_tail(&want->client->unreachable, &want->node);
 }
 
-/* No peer at all: routing is asked at once, for each want. When it knows of none, or there is no routing, the idle tick
- * asks again, until the deadline: who is not there now may come. */
+/* No peer at all: routing is asked at once, for each want. When it knows of none, or there is no
+ * routing, the idle tick asks again, until the deadline: who is not there now may come. */
 static void place_alone(struct bitswap_want *want)
 {
 	struct bitswap_client *client = want->client;
@@ -273,8 +277,7 @@ static struct choice choose(struct bitswap_want *want)
 	struct bitswap_session *last = NULL;
 	struct choice best = { 0 };
 
-	list_for_each(get, &want->gets, struct bitswap_get, want_node)
-	{
+	list_for_each(get, &want->gets, struct bitswap_get, want_node) {
 		if (get->session == last)
 			continue;
 		last = get->session;
@@ -284,14 +287,14 @@ static struct choice choose(struct bitswap_want *want)
 	}
 	/* A peer that has it may be asked even if there is no place for it among the members. */
 	if (last && last->member_count >= BITSWAP_MEMBERS_MAX)
-		list_for_each(ask, &want->asks, struct bitswap_ask,
-			      want_node) if (ask->answer == BITSWAP_HAVE)
-			consider(&best, want, ask->peer, false, last->pending_count);
+		list_for_each(ask, &want->asks, struct bitswap_ask, want_node)
+			if (ask->answer == BITSWAP_HAVE)
+				consider(&best, want, ask->peer, false, last->pending_count);
 	return best;
 }
 
-/* Others, that have no room just now, would have brought all there is to fetch before this one brought its block. It
- * is tried with one now and then: it may have become faster. */
+/* Others, that have no room just now, would have brought all there is to fetch before this one
+ * brought its block. It is tried with one now and then: it may have become faster. */
 static bool better_wait(const struct bitswap_client *client, const struct choice *best)
 {
 	const struct bitswap_client_peer *peer = best->peer;
@@ -311,13 +314,14 @@ static int place(struct bitswap_session *session, struct bitswap_want *want)
 		return 0;
 	}
 	if (session->member_count == 0 && client->able == 1 && client->undecided == 0)
-		list_for_each(peer, &client->peers, struct bitswap_client_peer,
-			      node) if (peer->ability ==
-					BITSWAP_ABLE) /* no one to choose from: skip the HAVE */
-			bitswap_session_join(session, peer);
+		list_for_each(peer, &client->peers, struct bitswap_client_peer, node)
+			if (peer->ability ==
+			    BITSWAP_ABLE) /* no one to choose from: skip the HAVE */
+				bitswap_session_join(session, peer);
 	struct choice best = choose(want);
 
-	if (best.peer && !(best.suspect && best.trusted) && !better_wait(client, &best)) { /* else wait for room */
+	if (best.peer && !(best.suspect && best.trusted) &&
+	    !better_wait(client, &best)) { /* else wait for room */
 		if (!bitswap_budget_may_ask(&client->budget, best.peer->block_size))
 			return starve(session);
 		struct bitswap_ask *ask = bitswap_ask_find(want, best.peer);
@@ -367,8 +371,7 @@ static void probe(struct bitswap_session *session)
 	if (session->probe_wait_ms > PROBE_MAX_MS)
 		session->probe_wait_ms = PROBE_MAX_MS;
 	session->probe_ms = now_ms + session->probe_wait_ms;
-	list_for_each(peer, &client->peers, struct bitswap_client_peer, node)
-	{
+	list_for_each(peer, &client->peers, struct bitswap_client_peer, node) {
 		if (peer->ability != BITSWAP_ABLE || bitswap_ask_find(want, peer) ||
 		    bitswap_session_member(session, peer))
 			continue;
@@ -379,10 +382,12 @@ static void probe(struct bitswap_session *session)
 	}
 }
 
-/* Sessions that get on may not look for others for a minute: one that comes now may be much faster. */
+/* Sessions that get on may not look for others for a minute: one that comes now may be much faster.
+ */
 void bitswap_session_meet(struct bitswap_session *session, struct bitswap_client_peer *peer)
 {
-	if (session->member_count == 0 || list_empty(&session->gets) || bitswap_session_member(session, peer))
+	if (session->member_count == 0 || list_empty(&session->gets) ||
+	    bitswap_session_member(session, peer))
 		return;
 	struct bitswap_want *want =
 		container_of(session->gets.prev, struct bitswap_get, session_node)->want;
@@ -401,8 +406,7 @@ void bitswap_session_place(struct bitswap_session *session)
 
 	session->broadcasts = -1;
 	probe(session);
-	list_for_each_safe(want, &session->pending, struct bitswap_want, node)
-	{
+	list_for_each_safe(want, &session->pending, struct bitswap_want, node) {
 		if (place(session, want) == -EAGAIN && ++stuck >= STUCK_MAX)
 			break;
 	}
@@ -416,9 +420,9 @@ static uint64_t last_progress(const struct bitswap_session *session)
 {
 	uint64_t at = session->active_ms;
 
-	list_for_each(member, &session->members, struct bitswap_member,
-		      session_node) if (member->peer->flying && member->peer->progress_ms > at) at =
-		member->peer->progress_ms;
+	list_for_each(member, &session->members, struct bitswap_member, session_node)
+		if (member->peer->flying && member->peer->progress_ms > at)
+			at = member->peer->progress_ms;
 	return at;
 }
 
@@ -436,10 +440,10 @@ static struct bitswap_want *rebroadcast(struct bitswap_session *session)
 	unsigned count = 0;
 
 	list_init(&asked);
-	list_for_each(get, &session->gets, struct bitswap_get, session_node) if (get->want)
-		get->want->broadcast = false;
-	list_for_each_safe(get, &session->gets, struct bitswap_get, session_node)
-	{
+	list_for_each(get, &session->gets, struct bitswap_get, session_node)
+		if (get->want)
+			get->want->broadcast = false;
+	list_for_each_safe(get, &session->gets, struct bitswap_get, session_node) {
 		struct bitswap_want *want = get->want;
 
 		if (!want || want->flying || want->home || want->broadcast)

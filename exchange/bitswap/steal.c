@@ -1,18 +1,19 @@
 #include "exchange/bitswap/client.h"
 
 /*
- * What a member is asked for is measured by what it delivered before, and by nothing at first: the one that answered
- * first may have been asked for megabytes while it was alone, and be the slowest. When a session has nothing left to
- * place, members that are nearly done take over what the slowest would bring last. While one is behind a timer looks
- * again: the slowest may land nothing for minutes, and the others have nothing left that would.
+ * What a member is asked for is measured by what it delivered before, and by nothing at first: the
+ * one that answered first may have been asked for megabytes while it was alone, and be the slowest.
+ * When a session has nothing left to place, members that are nearly done take over what the slowest
+ * would bring last. While one is behind a timer looks again: the slowest may land nothing for
+ * minutes, and the others have nothing left that would.
  */
 
-#define EVERY_MS 100	      /* how often a session looks */
-#define AGAIN_MS 250	      /* how often it looks by a timer while a member is behind */
-#define BEHIND_MS 1500	      /* a member with less to do than this is not behind (see outbox.c) */
-#define GAIN_MS 200	      /* less is not worth a cancel, which may come too late */
-#define SILENT_MS 300	      /* and two round trips: a member silent for longer gets no more */
-#define LOOK_MAX 64	      /* wants looked at for one to take over */
+#define EVERY_MS 100   /* how often a session looks */
+#define AGAIN_MS 250   /* how often it looks by a timer while a member is behind */
+#define BEHIND_MS 1500 /* a member with less to do than this is not behind (see outbox.c) */
+#define GAIN_MS 200    /* less is not worth a cancel, which may come too late */
+#define SILENT_MS 300  /* and two round trips: a member silent for longer gets no more */
+#define LOOK_MAX 64    /* wants looked at for one to take over */
 
 /* Until all that it was asked for is here. */
 static uint64_t left_ms(const struct bitswap_client_peer *peer)
@@ -28,7 +29,9 @@ static bool delivers(const struct bitswap_client_peer *peer, uint64_t now_ms)
 
 static bool waits_for(const struct bitswap_session *session, const struct bitswap_want *want)
 {
-	list_for_each(get, &want->gets, struct bitswap_get, want_node) if (get->session == session) return true;
+	list_for_each(get, &want->gets, struct bitswap_get, want_node)
+		if (get->session == session)
+			return true;
 	return false;
 }
 
@@ -41,8 +44,10 @@ static bool may_bring(struct bitswap_client_peer *peer, struct bitswap_want *wan
 	return !ask->flying && ask->answer != BITSWAP_DONT_HAVE && ask->answer != BITSWAP_TOO_LATE;
 }
 
-/* The youngest that the other may bring: it is the last to come, and the least likely to be on its way. */
-static struct bitswap_ask *youngest(const struct bitswap_session *session, struct bitswap_client_peer *from,
+/* The youngest that the other may bring: it is the last to come, and the least likely to be on its
+ * way. */
+static struct bitswap_ask *youngest(const struct bitswap_session *session,
+				    struct bitswap_client_peer *from,
 				    struct bitswap_client_peer *to)
 {
 	struct list *node = from->flight.prev;
@@ -84,24 +89,24 @@ void bitswap_session_steal(struct bitswap_session *session)
 	struct bitswap_client_peer *slowest = NULL;
 
 	session->steal_ms = now_ms + EVERY_MS;
-	list_for_each(member, &session->members, struct bitswap_member, session_node)
-	{
+	list_for_each(member, &session->members, struct bitswap_member, session_node) {
 		if (!slowest || left_ms(member->peer) > left_ms(slowest))
 			slowest = member->peer;
 	}
-	list_for_each(member, &session->members, struct bitswap_member, session_node)
-	{
+	list_for_each(member, &session->members, struct bitswap_member, session_node) {
 		struct bitswap_client_peer *peer = member->peer;
 
 		if (peer != slowest && delivers(peer, now_ms))
 			take_over(session, slowest, peer);
 	}
-	if (slowest && slowest->flying && left_ms(slowest) > BEHIND_MS && !timer_running(&session->steal))
+	if (slowest && slowest->flying && left_ms(slowest) > BEHIND_MS &&
+	    !timer_running(&session->steal))
 		timer_start(session->client->timers, &session->steal, AGAIN_MS, on_again, session);
 }
 
 bool bitswap_session_may_steal(const struct bitswap_session *session)
 {
-	return session->member_count > 1 && list_empty(&session->pending) && !list_empty(&session->gets) &&
+	return session->member_count > 1 && list_empty(&session->pending) &&
+	       !list_empty(&session->gets) &&
 	       timers_now(session->client->timers) >= session->steal_ms;
 }

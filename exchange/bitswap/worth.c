@@ -1,12 +1,13 @@
-/* What connected peers are worth to the swarm when it trims: those that bring blocks are protected, those that we
- * ask or serve are worth more than any that is idle. The marks outlive a pause between two files. Loop thread. */
+/* What connected peers are worth to the swarm when it trims: those that bring blocks are protected,
+ * those that we ask or serve are worth more than any that is idle. The marks outlive a pause
+ * between two files. Loop thread. */
 #include "exchange/bitswap/engine.h"
 
 #define LOOK_MS 10000
 #define HOLD_MS 60000 /* after its last block a peer still counts as at work */
 #define ASKED 30      /* it was asked for blocks, and has sent none yet */
 #define DELIVERS 100
-#define WAITS 1	      /* it wants what we have not: most peers do, of everybody */
+#define WAITS 1 /* it wants what we have not: most peers do, of everybody */
 #define SERVED 20
 
 static const char from_tag[] = "bitswap-from"; /* it sends to us */

@@ -1,4 +1,5 @@
-/* A block: bytes and the CID they were checked against. Immutable and reference counted; any thread. */
+/* A block: bytes and the CID they were checked against. Immutable and reference counted; any
+ * thread. */
 #ifndef EXCHANGE_BLOCK_H
 #define EXCHANGE_BLOCK_H
 
@@ -6,8 +7,8 @@
 
 #include <stdatomic.h>
 
-#define BLOCK_MAX (4u << 20)	      /* accepted and stored */
-#define BLOCK_CREATE_MAX (2u << 20)   /* made by us */
+#define BLOCK_MAX (4u << 20)	    /* accepted and stored */
+#define BLOCK_CREATE_MAX (2u << 20) /* made by us */
 
 struct block {
 	atomic_uint refs;
@@ -18,8 +19,8 @@ struct block {
 };
 
 /* One reference to a block with a copy of data, or with the memory of data (taken; the buf is empty
- * afterwards), or as a slice of another block's or buffer's memory (release says how to let go of owner).
- * Nothing is verified here. */
+ * afterwards), or as a slice of another block's or buffer's memory (release says how to let go of
+ * owner). Nothing is verified here. */
 struct block *block_copy(const struct cid *cid, struct bytes data);
 struct block *block_take(const struct cid *cid, struct buf *data);
 struct block *block_slice(const struct cid *cid, struct bytes data, void *owner,

@@ -165,8 +165,8 @@ void store_sweep_end(struct store *store)
 		store->ops->sweep_end(store);
 }
 
-int store_sweep(struct store *store, const struct store_sweep_fns *fns, void *ctx, uint64_t *removed,
-		uint64_t *freed)
+int store_sweep(struct store *store, const struct store_sweep_fns *fns, void *ctx,
+		uint64_t *removed, uint64_t *freed)
 {
 	bool begun = atomic_load(&store->sweeping);
 	int err = begun ? 0 : store_sweep_begin(store);

@@ -50,7 +50,8 @@ static void drop_unsettled(struct store_lmdb *lmdb)
 		if (gen_dir_is_settled(path.text))
 			continue;
 		log_warn("store",
-			 "%s was being written when the system ended: it is dropped, only cached blocks are "
+			 "%s was being written when the system ended: it is dropped, only cached "
+			 "blocks are "
 			 "lost",
 			 path.text);
 		int err = dir_bury(lmdb, &(struct name){ .class = GEN_CACHE, .number = number });

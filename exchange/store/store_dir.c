@@ -4,8 +4,8 @@
 #include "exchange/store/store_dir.h"
 
 #include "net/base/err.h"
-#include "net/db/lmdb_dir.h"
 #include "net/base/log.h"
+#include "net/db/lmdb_dir.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -27,7 +27,7 @@
 #define CACHE_BYTES_MIN ((uint64_t)1 << 30)
 #define CACHE_QUOTA_MIN ((uint64_t)64 << 20)
 #define TINY_BYTES ((uint64_t)1 << 20)
-#define MAP_FACTOR 4 /* room for a generation to outgrow its limit */
+#define MAP_FACTOR 4		       /* room for a generation to outgrow its limit */
 #define MAP_SPARE ((uint64_t)64 << 20) /* for the transaction that passes it */
 
 const char *const dir_class_names[GEN_CLASSES] = { [GEN_KEPT] = "kept", [GEN_CACHE] = "cache" };
@@ -51,13 +51,14 @@ int dir_sync(const struct store_lmdb *lmdb)
 	return lmdb_dir_sync(lmdb->path);
 }
 
-/* The paths that we know lead to the directory that was opened. When it was moved they may lead to another store. */
+/* The paths that we know lead to the directory that was opened. When it was moved they may lead to
+ * another store. */
 static bool is_in_place(const struct store_lmdb *lmdb)
 {
 	struct stat opened, named;
 
-	return !fstat(lmdb->dir_fd, &opened) && !stat(lmdb->path, &named) && opened.st_dev == named.st_dev &&
-	       opened.st_ino == named.st_ino;
+	return !fstat(lmdb->dir_fd, &opened) && !stat(lmdb->path, &named) &&
+	       opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
 }
 
 /* A descriptor whose close() ends the lock, or -errno. */
@@ -67,7 +68,9 @@ int dir_lock(struct store_lmdb *lmdb, const char *name, int how)
 
 	if (!is_in_place(lmdb)) {
 		if (!atomic_exchange(&lmdb->moved, true))
-			log_error("store", "%s was moved or removed while it was open: this process must be started again",
+			log_error("store",
+				  "%s was moved or removed while it was open: this process must be "
+				  "started again",
 				  lmdb->path);
 		return -ESTALE;
 	}
@@ -136,7 +139,8 @@ uint64_t gens_used(const struct gens *gens, enum gen_class class)
 	return used;
 }
 
-uint64_t store_dir_limit(const struct store_lmdb *lmdb, const struct gens *gens, enum gen_class class)
+uint64_t store_dir_limit(const struct store_lmdb *lmdb, const struct gens *gens,
+			 enum gen_class class)
 {
 	uint64_t quota = lmdb->config.quota_bytes, limit, least = KEPT_BYTES_MIN;
 
@@ -198,7 +202,8 @@ int dir_names(const struct store_lmdb *lmdb, struct name **out, size_t *count)
 	while (!err && (entry = readdir(dir)))
 		if (*count == GENS_MAX)
 			err = -EAGAIN;
-		else if (parse_name(entry->d_name, &names[*count]) && !is_dead(lmdb, names[*count].number))
+		else if (parse_name(entry->d_name, &names[*count]) &&
+			 !is_dead(lmdb, names[*count].number))
 			++*count;
 	if (dir)
 		closedir(dir);
@@ -223,8 +228,8 @@ static int take_gen(struct store_lmdb *lmdb, const struct name *name, struct gen
 			*out = gen_ref(before->at[i]);
 			return 0;
 		}
-	return gen_open(dir_path(lmdb, dir_class_names[name->class], name->number).text, name->class,
-			name->number, &config, out);
+	return gen_open(dir_path(lmdb, dir_class_names[name->class], name->number).text,
+			name->class, name->number, &config, out);
 }
 
 /* The lock on lists and the file lock are held. */
@@ -314,7 +319,7 @@ int dir_bury(const struct store_lmdb *lmdb, const struct name *name)
 
 void dir_delete_dead(const struct store_lmdb *lmdb, unsigned number)
 {
-	for (unsigned class = 0; class < GEN_CLASSES; class++) {
+	for (unsigned class = 0; class < GEN_CLASSES; class ++) {
 		struct path path = dir_path(lmdb, dir_class_names[class], number);
 
 		if (access(path.text, F_OK))
@@ -367,7 +372,8 @@ static int make_gen(struct store_lmdb *lmdb, enum gen_class class)
 	struct path path = dir_path(lmdb, dir_class_names[class], number);
 	struct gen *gen;
 
-	config.map_bytes = lmdb->config.map_bytes ? lmdb->config.map_bytes : MAP_FACTOR * limit + MAP_SPARE;
+	config.map_bytes =
+		lmdb->config.map_bytes ? lmdb->config.map_bytes : MAP_FACTOR * limit + MAP_SPARE;
 	if (mkdir(making.text, 0700))
 		return -errno;
 	int err = gen_open(making.text, class, number, &config, &gen);

@@ -5,9 +5,9 @@
 #include "exchange/store/store.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
+#include "net/base/log.h"
 #include "net/db/lmdb_dir.h"
 #include "net/db/lmdb_pages.h"
-#include "net/base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,9 +21,10 @@
 
 #define VERSION_MIN 1 /* a whole store of layout version 1 is a generation */
 #define VERSION 2
-#define READERS_MAX 1024		  /* of all processes together */
+#define READERS_MAX 1024 /* of all processes together */
 #define TABLES_MAX 4
-#define READERS_CHECKED 64 /* writes from one look for readers that died to the next: they hold freed pages */
+#define READERS_CHECKED                                                                            \
+	64 /* writes from one look for readers that died to the next: they hold freed pages */
 #define MAP_WAIT_MS 10000	    /* for other readers to end before the map moves */
 #define DISK_FULL_BYTES (32u << 20) /* less free than the largest transaction may need */
 
@@ -69,7 +70,8 @@ uint64_t gen_map_bytes(struct gen *gen)
 
 int gen_resize(struct gen *gen, size_t more)
 {
-	return lmdb_map_move(&gen->map, gen->env, more ? gen_map_bytes(gen) + more : 0, MAP_WAIT_MS);
+	return lmdb_map_move(&gen->map, gen->env, more ? gen_map_bytes(gen) + more : 0,
+			     MAP_WAIT_MS);
 }
 
 /* ---- records ---- */
@@ -365,7 +367,8 @@ bool gen_dir_is_settled(const char *path)
 	return same;
 }
 
-/* Others may write while we wait: then what is noted is an earlier transaction, and it is not settled. */
+/* Others may write while we wait: then what is noted is an earlier transaction, and it is not
+ * settled. */
 int gen_settle(struct gen *gen)
 {
 	char file[GEN_PATH_MAX + 16], making[GEN_PATH_MAX + 48];
@@ -403,7 +406,8 @@ static void on_damage(MDB_env *env, const char *text)
 	mdb_env_get_path(env, &path);
 	snprintf(file, sizeof file, "%s/../" STORE_SUSPECT, path);
 	close(open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-	fprintf(stderr, "Error: %s is damaged: %s; the next command looks for what is whole\n", path, text);
+	fprintf(stderr, "Error: %s is damaged: %s; the next command looks for what is whole\n",
+		path, text);
 	_exit(EXIT_FAILURE);
 }
 
@@ -432,7 +436,8 @@ static int open_env(struct gen *gen, uint64_t map_bytes, bool no_sync)
 	return rc;
 }
 
-/* A file shorter than its pages would end the process at the first look behind its end. An LMDB code. */
+/* A file shorter than its pages would end the process at the first look behind its end. An LMDB
+ * code. */
 static int check_length(struct gen *gen)
 {
 	uint64_t needed = gen_used(gen);
@@ -450,7 +455,9 @@ static int check_length(struct gen *gen)
 	uint64_t missing = needed - (uint64_t)on_disk.st_size;
 
 	if (missing <= (uint64_t)LMDB_TAIL_PAGES * stat.ms_psize)
-		return gen->read_only ? 0 : posix_fallocate(fd, (off_t)(needed - stat.ms_psize), stat.ms_psize);
+		return gen->read_only ? 0
+				      : posix_fallocate(fd, (off_t)(needed - stat.ms_psize),
+							stat.ms_psize);
 	log_error("store", "%s/data.mdb is cut off: %llu bytes are missing at its end", gen->path,
 		  (unsigned long long)missing);
 	return EIO;
@@ -527,8 +534,8 @@ static int open_gen(struct gen *gen, const struct gen_config *config)
 	return rc;
 }
 
-int gen_open(const char *path, enum gen_class class, unsigned number, const struct gen_config *config,
-	     struct gen **out)
+int gen_open(const char *path, enum gen_class class, unsigned number,
+	     const struct gen_config *config, struct gen **out)
 {
 	struct gen *gen = xnew(struct gen);
 

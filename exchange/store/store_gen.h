@@ -1,5 +1,6 @@
-/* A generation: one LMDB environment in a directory of its own. Blocks are only ever added to the newest of their
- * class; room is made by deleting whole generations, so no free list of LMDB is ever searched for a large value.
+/* A generation: one LMDB environment in a directory of its own. Blocks are only ever added to the
+ * newest of their class; room is made by deleting whole generations, so no free list of LMDB is
+ * ever searched for a large value.
  *
  *   table "meta"    "version" -> u64 LE; "bytes" -> u64 LE, sum of the sizes of all blocks;
  *                   "closed" -> u64 LE, not 0: nobody may add to it any more
@@ -64,9 +65,10 @@ struct gen_config {
 	bool create; /* make its tables */
 };
 
-/* One reference. -EIO: no generation, of an unknown version, or shorter than its last page (logged); -errno. */
-int gen_open(const char *path, enum gen_class class, unsigned number, const struct gen_config *config,
-	     struct gen **out);
+/* One reference. -EIO: no generation, of an unknown version, or shorter than its last page
+ * (logged); -errno. */
+int gen_open(const char *path, enum gen_class class, unsigned number,
+	     const struct gen_config *config, struct gen **out);
 struct gen *gen_ref(struct gen *gen);
 /* NULL is ignored. The last one closes it. */
 void gen_unref(struct gen *gen);
@@ -77,8 +79,8 @@ struct gen_stat {
 	uint64_t blocks, bytes, disk_bytes;
 };
 int gen_stat(struct gen *gen, struct gen_stat *stat);
-/* Takes in that another process made the map larger, or makes it larger by more bytes, when all transactions have ended. The
- * caller has none open: then, after some seconds, -ETIMEDOUT. */
+/* Takes in that another process made the map larger, or makes it larger by more bytes, when all
+ * transactions have ended. The caller has none open: then, after some seconds, -ETIMEDOUT. */
 int gen_resize(struct gen *gen, size_t more);
 
 /* Of the map as it is now. */
@@ -88,12 +90,14 @@ uint64_t gen_map_bytes(struct gen *gen);
 void gen_map_hold(struct gen *gen);
 void gen_map_release(struct gen *gen);
 
-/* A read transaction: *txn is renewed, or begun when it is NULL. The map is held until gen_read_stop(), which keeps *txn for
- * the next time. On failure *txn is NULL and the map is not held. */
+/* A read transaction: *txn is renewed, or begun when it is NULL. The map is held until
+ * gen_read_stop(), which keeps *txn for the next time. On failure *txn is NULL and the map is not
+ * held. */
 int gen_read_start(struct gen *gen, MDB_txn **txn);
 void gen_read_stop(struct gen *gen, MDB_txn *txn);
 
-/* A write transaction; holds the map, and waits for other writers. -EROFS where the file system is read-only; -errno. */
+/* A write transaction; holds the map, and waits for other writers. -EROFS where the file system is
+ * read-only; -errno. */
 int gen_write_begin(struct gen *gen, MDB_txn **txn);
 /* Commits when rc (an LMDB code) is 0, else gives up; 0 or -errno. */
 int gen_write_end(struct gen *gen, MDB_txn *txn, int rc);
@@ -109,9 +113,10 @@ int gen_add(struct gen *gen, MDB_txn *txn, struct bytes multihash, MDB_val *reco
 int gen_close_writing(struct gen *gen);
 int gen_is_closed(struct gen *gen, MDB_txn *txn, bool *closed); /* an LMDB code */
 
-/* What is cached is written without waiting for the disk: a process may die at any moment, but after a power
- * cut such a generation may be torn. gen_settle() waits for the disk and notes the last transaction in the
- * file "settled"; a generation whose last transaction is another one is not settled. */
+/* What is cached is written without waiting for the disk: a process may die at any moment, but
+ * after a power cut such a generation may be torn. gen_settle() waits for the disk and notes the
+ * last transaction in the file "settled"; a generation whose last transaction is another one is not
+ * settled. */
 int gen_settle(struct gen *gen);
 bool gen_is_settled(struct gen *gen);
 /* The same of one that is not open, by its first pages alone. */

@@ -1,5 +1,5 @@
-/* Leases of batches, as files of sums. Made and looked for under the directory's lock, so that nobody sees one that is not
- * locked by its holder yet. Any thread. */
+/* Leases of batches, as files of sums. Made and looked for under the directory's lock, so that
+ * nobody sees one that is not locked by its holder yet. Any thread. */
 #include "exchange/store/store_lease.h"
 
 #include "exchange/store/store_dir.h"
@@ -36,7 +36,8 @@ static int make_file(struct store_lmdb *lmdb, unsigned *number)
 
 	for (unsigned i = 0; i < TRIES_MAX && fd == -EEXIST; i++) {
 		*number = (unsigned)random_u64(&random) | 1;
-		fd = open(dir_path(lmdb, PREFIX, *number).text, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		fd = open(dir_path(lmdb, PREFIX, *number).text,
+			  O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 		if (fd < 0)
 			fd = -errno;
 	}

@@ -1,12 +1,13 @@
 /* Leases: names of blocks that no collection of any process takes, until their holder ends or dies.
  *
- * A lease is a file lease-NUMBER in the store's directory, flock()ed (shared) by its holder: XXH3-64 of a multihash, 8 bytes
- * little-endian, for each block. Two names that share a sum only keep a block for longer. A file that nobody locks was left by
- * a process that died, and is removed.
+ * A lease is a file lease-NUMBER in the store's directory, flock()ed (shared) by its holder:
+ * XXH3-64 of a multihash, 8 bytes little-endian, for each block. Two names that share a sum only
+ * keep a block for longer. A file that nobody locks was left by a process that died, and is
+ * removed.
  *
- * A name is in the file before its block is queued, so before the committer asks whether a sweep runs. Whoever sweeps
- * makes that known first and reads the leases then: a block that is named too late for it is written anew, where
- * it does not sweep. */
+ * A name is in the file before its block is queued, so before the committer asks whether a sweep
+ * runs. Whoever sweeps makes that known first and reads the leases then: a block that is named too
+ * late for it is written anew, where it does not sweep. */
 #ifndef EXCHANGE_STORE_LEASE_H
 #define EXCHANGE_STORE_LEASE_H
 
@@ -34,8 +35,8 @@ struct lease_set {
 	size_t count;
 };
 
-/* Adds what all processes hold now, and removes what dead ones left. The janitor's lock is held. 0, -errno; the set is
- * valid in any case. */
+/* Adds what all processes hold now, and removes what dead ones left. The janitor's lock is held. 0,
+ * -errno; the set is valid in any case. */
 int lease_set_gather(struct store_lmdb *lmdb, struct lease_set *set);
 bool lease_set_has(const struct lease_set *set, struct bytes multihash);
 void lease_set_release(struct lease_set *set);

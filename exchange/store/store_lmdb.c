@@ -199,7 +199,8 @@ static int look_in(struct store_lmdb *lmdb, struct snapshot *snapshot, size_t i,
 	return err;
 }
 
-/* Where the last one was, then the newest first. A copy that is damaged is as good as none while there is another. */
+/* Where the last one was, then the newest first. A copy that is damaged is as good as none while
+ * there is another. */
 static int look(struct store_lmdb *lmdb, struct snapshot *snapshot, struct bytes multihash,
 		struct bytes *record, struct bytes *data)
 {
@@ -387,7 +388,8 @@ static int places_next(struct place *places, size_t count, struct bytes key)
 	return 0;
 }
 
-/* One snapshot of store_each(): blocks from *from on; *from becomes the next key, empty at the end. */
+/* One snapshot of store_each(): blocks from *from on; *from becomes the next key, empty at the end.
+ */
 static int each_batch(struct store_lmdb *lmdb, struct buf *from, store_each_fn *each, void *ctx)
 {
 	struct snapshot *snapshot;

@@ -1,10 +1,10 @@
-/* The store on disk, between its parts: store_dir.c knows which generations there are, store_lmdb.c reads them,
- * store_lmdb_write.c adds and deletes blocks, store_sweep.c deletes generations.
+/* The store on disk, between its parts: store_dir.c knows which generations there are, store_lmdb.c
+ * reads them, store_lmdb_write.c adds and deletes blocks, store_sweep.c deletes generations.
  *
  * In the store's directory:
  *   state            64 bytes, shared by all processes (struct store_shared)
- *   lock             flock()ed while the set of generations is read (shared) or changed (exclusive): moments
- *   janitor          flock()ed by the one process that sweeps or evicts
+ *   lock             flock()ed while the set of generations is read (shared) or changed
+ *   (exclusive): moments janitor          flock()ed by the one process that sweeps or evicts
  *   kept-000001/     generations of what was asked to be kept,
  *   cache-000002/    and of what was fetched by reading; numbers are never used twice
  *   lease-N          what an open batch holds against collection: store_lease.h
@@ -12,8 +12,9 @@
  *   suspect lost bad-... see store_repair.c
  *   new-... dead-... generations being made or deleted; leftovers are removed at the next opening
  *
- * A block only ever moves to a newer generation, and is copied before its old place is deleted: who looks through
- * a list of generations taken before finds it, and a crash leaves duplicates at worst.
+ * A block only ever moves to a newer generation, and is copied before its old place is deleted: who
+ * looks through a list of generations taken before finds it, and a crash leaves duplicates at
+ * worst.
  *
  * Locks, in this order: lists, flock, then those of store_gen.h. */
 #ifndef EXCHANGE_STORE_LMDB_H
@@ -32,8 +33,8 @@ struct store_shared {
 	uint32_t version;
 	_Atomic uint32_t bell; /* futex: janitors wait for it to change */
 	_Atomic uint64_t list; /* changes after the set of generations did */
-	/* Odd while blocks are swept. Then what is put and lies in a generation below the floors is written
-	 * again. */
+	/* Odd while blocks are swept. Then what is put and lies in a generation below the floors is
+	 * written again. */
 	_Atomic uint64_t epoch;
 	_Atomic uint32_t floors[GEN_CLASSES];
 	_Atomic uint32_t next_number;
@@ -68,17 +69,18 @@ struct store_lmdb {
 	struct store_shared *shared;
 	int dir_fd;	   /* the directory itself, wherever it is moved; -1: not open */
 	atomic_bool moved; /* that was told */
-	bool read_only; /* as the file system is: nothing is made, noted or taken in, and no thread of ours evicts */
+	bool read_only; /* as the file system is: nothing is made, noted or taken in, and no thread
+			   of ours evicts */
 	struct store_queue *queue;
 	pthread_mutex_t lists; /* guards current */
 	struct gens *current;
 	_Atomic(struct snapshot *) idle[IDLE_READS];
 	pthread_t janitor;
-	int sweep_fd; /* of the janitor's lock, while this process sweeps */
+	int sweep_fd;		  /* of the janitor's lock, while this process sweeps */
 	struct lease_set *leased; /* then: what open batches hold */
 	atomic_bool closing;
-	atomic_int evict_err; /* of the last eviction: told once */
-	atomic_bool cached; /* this process added to the cache */
+	atomic_int evict_err;	     /* of the last eviction: told once */
+	atomic_bool cached;	     /* this process added to the cache */
 	struct queue_item **missing; /* committer's: of a batch, what is not stored yet */
 	/* Tags of records whose checksum this process has seen to be right. Lossy: one that was
 	 * pushed out is checked again. */
@@ -108,8 +110,10 @@ int store_dir_roll(struct store_lmdb *lmdb, enum gen_class class, struct gen *la
 /* Takes a generation out of the set and deletes its files. Open reads of it go on. */
 int store_dir_remove(struct store_lmdb *lmdb, struct gen *gen);
 /* The size at which a generation is closed. */
-uint64_t store_dir_limit(const struct store_lmdb *lmdb, const struct gens *gens, enum gen_class class);
-/* The one that may sweep and evict: a descriptor to close, or -EAGAIN (when not to wait), -errno. */
+uint64_t store_dir_limit(const struct store_lmdb *lmdb, const struct gens *gens,
+			 enum gen_class class);
+/* The one that may sweep and evict: a descriptor to close, or -EAGAIN (when not to wait), -errno.
+ */
 int store_dir_janitor_lock(struct store_lmdb *lmdb, bool wait);
 /* Wakes the janitors of all processes. */
 void store_dir_ring(struct store_lmdb *lmdb);
@@ -118,8 +122,8 @@ void store_dir_wait(struct store_lmdb *lmdb, uint32_t was);
 
 /* ---- store_boot.c ---- */
 
-/* When the system was started since the store was last opened: what is not settled of the cache becomes leftovers. The
- * file lock (exclusive) is held, no list is loaded yet. */
+/* When the system was started since the store was last opened: what is not settled of the cache
+ * becomes leftovers. The file lock (exclusive) is held, no list is loaded yet. */
 void store_boot_check(struct store_lmdb *lmdb);
 
 /* ---- store_lmdb.c: snapshots ---- */
@@ -143,8 +147,8 @@ int lmdb_keep(struct store *store, struct bytes multihash);
 int lmdb_copy_to_keep(struct store_lmdb *lmdb, struct bytes multihash, struct block **block);
 /* An LMDB code. */
 int lmdb_delete_in(struct gen *gen, MDB_txn *txn, struct bytes multihash);
-/* A write transaction in the newest generation of a class (one reference), made when there is none and when the last is full. On
- * success the map of source (may be NULL) is held too. */
+/* A write transaction in the newest generation of a class (one reference), made when there is none
+ * and when the last is full. On success the map of source (may be NULL) is held too. */
 int lmdb_write_begin(struct store_lmdb *lmdb, enum gen_class class, struct gen *source,
 		     struct gen **gen, MDB_txn **txn);
 
@@ -167,7 +171,8 @@ int lmdb_sweep(struct store *store, const struct store_sweep_fns *fns, void *ctx
 
 /* ---- store_punch.c ---- */
 
-/* Gives the free pages of a generation back to the disk. *freed: bytes. -EOPNOTSUPP where the file system knows no holes; -errno. */
+/* Gives the free pages of a generation back to the disk. *freed: bytes. -EOPNOTSUPP where the file
+ * system knows no holes; -errno. */
 int gen_punch(struct gen *gen, uint64_t *freed);
 
 /* ---- store_rewrite.c: old generations, walked and copied ---- */
@@ -178,8 +183,8 @@ typedef int rewrite_fn(void *ctx, struct gen *gen, struct bytes multihash, uint6
 int rewrite_look(struct gen *gen, rewrite_fn *fn, void *ctx);
 /* Copies the blocks for which fn says 1 to the newest generation of the class, in batches. */
 int rewrite_copy(struct store_lmdb *lmdb, struct gen *gen, rewrite_fn *fn, void *ctx);
-/* Deletes the blocks for which fn says 0 where they are, for want of room to copy the others, and opens the generation again: what
- * finds no room elsewhere is written into its free pages. */
+/* Deletes the blocks for which fn says 0 where they are, for want of room to copy the others, and
+ * opens the generation again: what finds no room elsewhere is written into its free pages. */
 int rewrite_prune(struct gen *gen, rewrite_fn *fn, void *ctx);
 /* Is it in a generation of the class numbered from at_least on? */
 bool rewrite_lies_in(struct store_lmdb *lmdb, enum gen_class class, unsigned at_least,
@@ -190,7 +195,8 @@ bool rewrite_lies_in(struct store_lmdb *lmdb, enum gen_class class, unsigned at_
 /* The thread that evicts, and lets go of what others deleted. */
 int janitor_start(struct store_lmdb *lmdb);
 void janitor_stop(struct store_lmdb *lmdb);
-/* The disk is full, and what is cached gives way to what is kept: the oldest generation of it goes. False: nothing went. */
+/* The disk is full, and what is cached gives way to what is kept: the oldest generation of it goes.
+ * False: nothing went. */
 bool evict_for_room(struct store_lmdb *lmdb);
 /* More is cached than the quota allows. */
 bool janitor_needed(struct store_lmdb *lmdb);

@@ -44,7 +44,8 @@ int lmdb_batch_keep(struct store_batch *batch, struct bytes multihash)
 
 	if (err || queue_batch_adopt(lmdb->queue, &mine->queued, multihash))
 		return err;
-	block = queue_find(lmdb->queue, multihash); /* another batch's, or being written to the cache */
+	block = queue_find(lmdb->queue,
+			   multihash); /* another batch's, or being written to the cache */
 	if (!block)
 		err = lmdb_copy_to_keep(lmdb, multihash, &block);
 	if (!err && block)

@@ -12,13 +12,14 @@
 #include <xxhash.h>
 
 #define DISK_SPARE ((uint64_t)4 << 20)
-/* Not an LMDB code: what lies under a key is not what was written there. It is left alone, as LMDB would believe
- * the page counts in it when it frees the pages; the block goes to a newer generation, which is read first. */
+/* Not an LMDB code: what lies under a key is not what was written there. It is left alone, as LMDB
+ * would believe the page counts in it when it frees the pages; the block goes to a newer
+ * generation, which is read first. */
 #define RECORD_ROTTEN (-1)
 #define GROWS_MAX 3 /* a batch needs two steps at most */
 #define GROW_BYTES ((size_t)16 << 20)
 #define ROOM_NAPS_MAX 100 /* of 20 ms */
-#define ROLLS_MAX 16 /* generations that others close before we give up */
+#define ROLLS_MAX 16	  /* generations that others close before we give up */
 
 /* ---- putting ---- */
 
@@ -168,7 +169,8 @@ static int stored_already(struct store_lmdb *lmdb, struct snapshot *snapshot,
 }
 
 /* Fills missing with what must be written. */
-static int sort_out(struct store_lmdb *lmdb, struct queue_item **items, size_t count, size_t *missing)
+static int sort_out(struct store_lmdb *lmdb, struct queue_item **items, size_t count,
+		    size_t *missing)
 {
 	/* Read before the list: if the sweep is seen, the generations that it began with are seen,
 	 * too. */
@@ -212,7 +214,8 @@ static bool has_room(const struct store_lmdb *lmdb, size_t count)
 	return statvfs(lmdb->path, &disk) || (uint64_t)disk.f_bavail * disk.f_frsize > bytes;
 }
 
-/* The space of what was evicted comes back when the other processes close it, which they were told to. */
+/* The space of what was evicted comes back when the other processes close it, which they were told
+ * to. */
 static void wait_for_room(const struct store_lmdb *lmdb, size_t count)
 {
 	for (unsigned i = 0; i < ROOM_NAPS_MAX && !has_room(lmdb, count); i++)
@@ -237,7 +240,8 @@ static int write_missing(struct store_lmdb *lmdb, enum gen_class class, size_t c
 		if (err == -ENOSPC) /* a reader that died may hold pages */
 			mdb_reader_check(gen->env, NULL);
 		/* A map smaller than meant, as address space is short: a larger one, or another. */
-		bool small = rc == MDB_MAP_FULL && (!lmdb->config.map_bytes || gen_map_bytes(gen) < lmdb->config.map_bytes);
+		bool small = rc == MDB_MAP_FULL && (!lmdb->config.map_bytes ||
+						    gen_map_bytes(gen) < lmdb->config.map_bytes);
 		bool again = (rotten || small) && i < GROWS_MAX;
 
 		if (again && (rotten || gen_resize(gen, GROW_BYTES)))
@@ -256,7 +260,8 @@ static int end_items(struct gen *gen, MDB_txn *txn, int rc)
 }
 
 /* The disk is full: there may be free pages in a generation that a sweep had no room to copy. */
-static int write_to_pruned(struct store_lmdb *lmdb, enum gen_class class, size_t count, size_t *fits)
+static int write_to_pruned(struct store_lmdb *lmdb, enum gen_class class, size_t count,
+			   size_t *fits)
 {
 	struct gens *gens;
 	int err = store_dir_gens(lmdb, &gens);
@@ -401,8 +406,8 @@ static int delete_once(struct gen *gen, struct bytes multihash)
 	return gen_write_end(gen, txn, lmdb_delete_in(gen, txn, multihash));
 }
 
-/* Old generations first: who copies a block to a newer one looks for it again while it holds that one's write
- * lock, so a copy is either seen by us or not made. */
+/* Old generations first: who copies a block to a newer one looks for it again while it holds that
+ * one's write lock, so a copy is either seen by us or not made. */
 static int delete_all(struct store_lmdb *lmdb, struct bytes multihash, bool *any)
 {
 	struct gens *gens;

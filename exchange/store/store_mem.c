@@ -18,7 +18,8 @@ struct store_mem {
 	_Atomic uint64_t epoch;
 	struct list batches; /* of struct mem_batch */
 	bool sweeping;
-	struct map spared; /* while swept: what batches held at its beginning, and what was put or kept since */
+	struct map spared; /* while swept: what batches held at its beginning, and what was put or
+			      kept since */
 };
 
 struct mem_batch {
@@ -317,8 +318,7 @@ static int mem_sweep_begin(struct store *store)
 
 	pthread_rwlock_wrlock(&mem->lock);
 	mem->sweeping = true;
-	list_for_each(batch, &mem->batches, struct mem_batch, link)
-	{
+	list_for_each(batch, &mem->batches, struct mem_batch, link) {
 		size_t at = 0;
 
 		while (map_next(&batch->held, &at, &multihash, &value))

@@ -48,8 +48,9 @@ struct store_batch {
 	struct store *store;
 };
 
-/* Of the layout on disk, that of the small records beside it included: programs that know a smaller one refuse it.
- * 1: one environment; 2: generations; 3: the same, but what small records look like is told by themselves (net/db/db). */
+/* Of the layout on disk, that of the small records beside it included: programs that know a smaller
+ * one refuse it. 1: one environment; 2: generations; 3: the same, but what small records look like
+ * is told by themselves (net/db/db). */
 #define STORE_VERSION 3
 #define STORE_VERSION_SAME 2 /* becomes this one when it is opened */
 

@@ -11,7 +11,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define FREE_TABLE 0 /* LMDB's own: number of a transaction -> how many pages it freed, their numbers descending */
+#define FREE_TABLE                                                                                 \
+	0 /* LMDB's own: number of a transaction -> how many pages it freed, their numbers         \
+	     descending */
 #define SNAPSHOTS_ON_DISK 2
 #define FIRST_PAGES 2
 
@@ -40,8 +42,10 @@ static int punch_run(const struct punch *punch, uint64_t first, uint64_t end)
 
 	if (first < FIRST_PAGES || end > punch->last_page + 1)
 		return MDB_CORRUPTED;
-	return fallocate(punch->fd, how, (off_t)(first * punch->page_bytes), (off_t)((end - first) * punch->page_bytes)) ?
-		       errno : 0;
+	return fallocate(punch->fd, how, (off_t)(first * punch->page_bytes),
+			 (off_t)((end - first) * punch->page_bytes))
+		       ? errno
+		       : 0;
 }
 
 static int punch_pages(const struct punch *punch, const MDB_val *list)
@@ -118,7 +122,9 @@ static int punch_locked(struct gen *gen, uint64_t *freed)
 	mdb_env_stat(gen->env, &stat);
 	punch.page_bytes = stat.ms_psize;
 	punch.last_page = info.me_last_pgno;
-	punch.oldest = info.me_last_txnid >= SNAPSHOTS_ON_DISK ? info.me_last_txnid - SNAPSHOTS_ON_DISK + 1 : 0;
+	punch.oldest = info.me_last_txnid >= SNAPSHOTS_ON_DISK
+			       ? info.me_last_txnid - SNAPSHOTS_ON_DISK + 1
+			       : 0;
 	mdb_reader_list(gen->env, see_reader, &punch);
 
 	uint64_t before = bytes_on_disk(punch.fd);

@@ -13,15 +13,16 @@
 #include <xxhash.h>
 
 #define KEPT_BATCH_BYTES (16u << 20) /* of one transaction, which waits for the disk once */
-/* Of one that does not wait. LMDB writes a transaction with one call, for which the kernel takes memory in pieces as large as the
- * call allows. Pieces of 2 MiB and more are those that a virtual machine gives back to its host while they are free: to touch
- * one again costs several times the copy. */
+/* Of one that does not wait. LMDB writes a transaction with one call, for which the kernel takes
+ * memory in pieces as large as the call allows. Pieces of 2 MiB and more are those that a virtual
+ * machine gives back to its host while they are free: to touch one again costs several times the
+ * copy. */
 #define CACHE_BATCH_BYTES (1u << 20)
 #define EAGER_BYTES (4u << 20) /* ready: committed without waiting for more */
 #define LINGER_MS 100	       /* how long a block waits for others before its batch is written */
 #define FAILURES_MAX 8	       /* blocks that fail alone before a pass is given up */
 #define RETRY_MS 1000
-#define QUIET_MS 60000	       /* without a failure, before writing is said to go on */
+#define QUIET_MS 60000 /* without a failure, before writing is said to go on */
 
 /* ---- items; the lock is held ---- */
 
@@ -214,8 +215,7 @@ static size_t take_batch(struct store_queue *queue)
 {
 	size_t count = 0, bytes = 0;
 
-	list_for_each_safe(item, &queue->ready, struct queue_item, step)
-	{
+	list_for_each_safe(item, &queue->ready, struct queue_item, step) {
 		if (is_full(queue, count, bytes, item->cost))
 			break;
 		if (count && item->keep != queue->batch[0]->keep)
@@ -268,8 +268,10 @@ static void pass_done(struct store_queue *queue, int err)
 	pthread_cond_broadcast(&queue->progress);
 }
 
-/* After a pass: those from `at` on, which were not tried, go back before the first ones, which failed, so that each has its turn. */
-static void put_back_all(struct store_queue *queue, size_t failures, size_t at, size_t count, int err, bool last)
+/* After a pass: those from `at` on, which were not tried, go back before the first ones, which
+ * failed, so that each has its turn. */
+static void put_back_all(struct store_queue *queue, size_t failures, size_t at, size_t count,
+			 int err, bool last)
 {
 	pthread_mutex_lock(&queue->lock);
 	for (; at < count; at++)
@@ -357,7 +359,8 @@ static void *run_committer(void *ctx)
 
 static void free_memory(struct store_queue *queue)
 {
-	list_for_each_safe(waiter, &queue->rooms, struct room_waiter, link) free(waiter);
+	list_for_each_safe(waiter, &queue->rooms, struct room_waiter, link)
+		free(waiter);
 	map_release(&queue->pending);
 	pthread_cond_destroy(&queue->to_verify);
 	pthread_cond_destroy(&queue->to_commit);
@@ -417,4 +420,3 @@ void queue_free(struct store_queue *queue)
 	pthread_join(queue->committer, NULL);
 	free_memory(queue);
 }
-

@@ -5,8 +5,8 @@
  * A batch that fails is cut until the blocks that do fit are written. What does not fit stays
  * queued (and is found) and is tried again once a second, at each sync and when told that there is
  * room; until that succeeds the queue is "stuck": own blocks are refused with the error, blocks to
- * be verified are verified, shown and forgotten. A block of a batch is refused only when another of that batch failed, or when
- * the queue is full too: others' blocks may have been larger. */
+ * be verified are verified, shown and forgotten. A block of a batch is refused only when another of
+ * that batch failed, or when the queue is full too: others' blocks may have been larger. */
 #ifndef EXCHANGE_STORE_QUEUE_H
 #define EXCHANGE_STORE_QUEUE_H
 
@@ -16,11 +16,11 @@
 #define QUEUE_BATCH_MAX 8192 /* items of one commit */
 
 struct queue_item {
-	struct list live; /* all, in order of seq */
-	struct list own;  /* of its batch */
+	struct list live;	   /* all, in order of seq */
+	struct list own;	   /* of its batch */
 	struct queue_batch *batch; /* NULL: of none */
-	uint64_t own_seq; /* within the batch */
-	struct list step; /* to be verified, or ready to be committed */
+	uint64_t own_seq;	   /* within the batch */
+	struct list step;	   /* to be verified, or ready to be committed */
 	struct block *block;
 	uint64_t seq;
 	size_t cost;  /* of STORE_QUEUE_MAX */
@@ -36,7 +36,8 @@ struct queue_item {
 	void *ctx;
 };
 
-/* Items that have one error. The queue's lock guards it; zeroed is not valid: queue_batch_init() first. */
+/* Items that have one error. The queue's lock guards it; zeroed is not valid: queue_batch_init()
+ * first. */
 struct queue_batch {
 	struct list items; /* not written yet, in order of own_seq */
 	uint64_t next_seq;
@@ -45,7 +46,8 @@ struct queue_batch {
 };
 
 /* Writes count blocks in one transaction: 0 when they are durable. On failure none of them is
- * acknowledged, and *fits says how many of the first ones had room (0 when unknown). Committer thread.
+ * acknowledged, and *fits says how many of the first ones had room (0 when unknown). Committer
+ * thread.
  */
 typedef int queue_commit_fn(void *ctx, struct queue_item **items, size_t count, size_t *fits);
 
@@ -69,19 +71,22 @@ uint64_t queue_queued(const struct store_queue *queue);
 void queue_batch_init(struct queue_batch *batch);
 /* As store_batch_put(). */
 int queue_batch_put(struct store_queue *queue, struct queue_batch *batch, struct block *block);
-/* A queued block becomes one of the batch, to be kept; false when there is none, or it is another batch's, or on its way to the
- * cache. */
-bool queue_batch_adopt(struct store_queue *queue, struct queue_batch *batch, struct bytes multihash);
+/* A queued block becomes one of the batch, to be kept; false when there is none, or it is another
+ * batch's, or on its way to the cache. */
+bool queue_batch_adopt(struct store_queue *queue, struct queue_batch *batch,
+		       struct bytes multihash);
 /* As store_batch_commit(). */
 int queue_batch_commit(struct store_queue *queue, struct queue_batch *batch);
-/* Its blocks are nobody's from now on. When one of them failed those that are not written are given up. */
+/* Its blocks are nobody's from now on. When one of them failed those that are not written are given
+ * up. */
 void queue_batch_end(struct store_queue *queue, struct queue_batch *batch);
 
 /* ---- finding and dropping ---- */
 
 /* A reference to a verified block that is queued, or NULL. Nearly free while nothing is queued. */
 struct block *queue_find(struct store_queue *queue, struct bytes multihash);
-/* A queued block becomes one to be kept; false when there is none or it is in the committer's hand. */
+/* A queued block becomes one to be kept; false when there is none or it is in the committer's hand.
+ */
 bool queue_keep(struct store_queue *queue, struct bytes multihash);
 /* Forgets the queued blocks of this name, waiting for a commit that has one in hand. Whether there
  * were any that are not written. */

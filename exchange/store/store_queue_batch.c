@@ -1,4 +1,5 @@
-/* Batches in the queue: items that have one error, and are waited for or given up together. Any thread. */
+/* Batches in the queue: items that have one error, and are waited for or given up together. Any
+ * thread. */
 #include "exchange/store/store_queue_private.h"
 
 /* ---- items; the lock is held ---- */
@@ -103,17 +104,16 @@ int queue_batch_commit(struct store_queue *queue, struct queue_batch *batch)
 /* Blocks given up were the newest of their names: others of these names may be queued. */
 static void show_older(struct store_queue *queue)
 {
-	list_for_each(item, &queue->live, struct queue_item, live)
-	{
-		if (!item->verify && !item->dropped && !map_get(&queue->pending, cid_hash_bytes(&item->block->cid)))
+	list_for_each(item, &queue->live, struct queue_item, live) {
+		if (!item->verify && !item->dropped &&
+		    !map_get(&queue->pending, cid_hash_bytes(&item->block->cid)))
 			queue_show(queue, item);
 	}
 }
 
 static void give_up(struct store_queue *queue, struct queue_batch *batch)
 {
-	list_for_each_safe(item, &batch->items, struct queue_item, own)
-	{
+	list_for_each_safe(item, &batch->items, struct queue_item, own) {
 		queue_batch_detach(item);
 		if (item->adopted)
 			continue;
@@ -127,7 +127,7 @@ static void give_up(struct store_queue *queue, struct queue_batch *batch)
 	show_older(queue);
 	if (list_empty(&queue->ready))
 		queue->stuck = 0; /* nothing is left to be stuck on, or the pass that runs tells */
-	queue->retry = true; /* others may have room now */
+	queue->retry = true;	  /* others may have room now */
 	pthread_cond_signal(&queue->to_commit);
 }
 
@@ -136,6 +136,7 @@ void queue_batch_end(struct store_queue *queue, struct queue_batch *batch)
 	pthread_mutex_lock(&queue->lock);
 	if (batch->failed)
 		give_up(queue, batch);
-	list_for_each_safe(item, &batch->items, struct queue_item, own) queue_batch_detach(item);
+	list_for_each_safe(item, &batch->items, struct queue_item, own)
+		queue_batch_detach(item);
 	pthread_mutex_unlock(&queue->lock);
 }

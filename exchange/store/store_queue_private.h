@@ -1,4 +1,5 @@
-/* The inside of the queue, between its two files: store_queue.c has the threads, store_queue_put.c what callers do. */
+/* The inside of the queue, between its two files: store_queue.c has the threads, store_queue_put.c
+ * what callers do. */
 #ifndef EXCHANGE_STORE_QUEUE_PRIVATE_H
 #define EXCHANGE_STORE_QUEUE_PRIVATE_H
 
@@ -63,7 +64,7 @@ void queue_batch_detach(struct queue_item *item);
 /* ---- putting ---- */
 
 /* As queue_put(), for a batch unless it is NULL. */
-int queue_add(struct store_queue *queue, struct queue_batch *batch, struct block *block, unsigned flags,
-	      store_verified_fn *verified, void *ctx);
+int queue_add(struct store_queue *queue, struct queue_batch *batch, struct block *block,
+	      unsigned flags, store_verified_fn *verified, void *ctx);
 
 #endif

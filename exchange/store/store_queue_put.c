@@ -34,7 +34,8 @@ static int wait_for_room(struct store_queue *queue, const struct queue_batch *ba
 	}
 }
 
-static struct queue_item *item_new(struct block *block, unsigned flags, store_verified_fn *verified, void *ctx)
+static struct queue_item *item_new(struct block *block, unsigned flags, store_verified_fn *verified,
+				   void *ctx)
 {
 	struct queue_item *item = xnew(struct queue_item);
 
@@ -56,8 +57,8 @@ static struct queue_item *item_new(struct block *block, unsigned flags, store_ve
 	return item;
 }
 
-int queue_add(struct store_queue *queue, struct queue_batch *batch, struct block *block, unsigned flags,
-	      store_verified_fn *verified, void *ctx)
+int queue_add(struct store_queue *queue, struct queue_batch *batch, struct block *block,
+	      unsigned flags, store_verified_fn *verified, void *ctx)
 {
 	struct queue_item *item = item_new(block, flags, verified, ctx);
 
@@ -174,8 +175,7 @@ bool queue_keep(struct store_queue *queue, struct bytes multihash)
 /* Marks the items of this name; false when one is in the committer's hand. The lock is held. */
 static bool drop_items(struct store_queue *queue, struct bytes multihash, bool *any)
 {
-	list_for_each(item, &queue->live, struct queue_item, live)
-	{
+	list_for_each(item, &queue->live, struct queue_item, live) {
 		if (!bytes_equal(cid_hash_bytes(&item->block->cid), multihash))
 			continue;
 		if (item->committing)

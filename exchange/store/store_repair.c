@@ -1,17 +1,20 @@
-/* Generations whose pages are damaged. LMDB believes its pages, and a process that follows a wrong one may die of it; so
- * whoever dies leaves the file "suspect", and the next opening, like store_check(), looks at every page that leads to blocks.
+/* Generations whose pages are damaged. LMDB believes its pages, and a process that follows a wrong
+ * one may die of it; so whoever dies leaves the file "suspect", and the next opening, like
+ * store_check(), looks at every page that leads to blocks.
  *
- *   bad-000007/   a generation that was set aside; its whole blocks are being put into the newest one. It goes when
+ *   bad-000007/   a generation that was set aside; its whole blocks are being put into the newest
+ *   one. It goes when
  *                 they are on disk; a crash before begins anew
  *   damaged-000007/   one in which nothing could be read, for its owner to look at
- *   lost          kept blocks may be missing since; stays until store_lost() was told that this is known
+ *   lost          kept blocks may be missing since; stays until store_lost() was told that this is
+ *   known
  *
  * A damaged generation of the cache just goes. */
-#include "exchange/store/store_dir.h"
 #include "exchange/store/block.h"
+#include "exchange/store/store_dir.h"
 #include "net/base/err.h"
-#include "net/db/lmdb_pages.h"
 #include "net/base/log.h"
+#include "net/db/lmdb_pages.h"
 #include "net/wire/multihash.h"
 
 #include <dirent.h>
@@ -56,8 +59,8 @@ static int check_file(const char *path)
 	return err;
 }
 
-/* A generation that this process has not opened: LMDB is asked for its writers' lock alone, which needs none of the pages
- * but the first. */
+/* A generation that this process has not opened: LMDB is asked for its writers' lock alone, which
+ * needs none of the pages but the first. */
 static int check_closed(const char *path)
 {
 	MDB_env *env;
@@ -73,9 +76,9 @@ static int check_closed(const char *path)
 	if (!rc)
 		rc = mdb_txn_begin(env, NULL, 0, &txn);
 	/* Not even that: then nobody else writes either. */
-	int err = rc == MDB_VERSION_MISMATCH	    ? -ENOTSUP :
-		  rc && rc != MDB_INVALID && rc < 0 ? gen_err(rc) :
-						      check_file(path);
+	int err = rc == MDB_VERSION_MISMATCH	      ? -ENOTSUP
+		  : rc && rc != MDB_INVALID && rc < 0 ? gen_err(rc)
+						      : check_file(path);
 
 	mdb_txn_abort(txn);
 	mdb_env_close(env);
@@ -116,8 +119,8 @@ static int set_aside(struct store_lmdb *lmdb, const struct name *name)
 
 	dir_changing(lmdb);
 	if (!err)
-		err = save ? dir_move(from.text, dir_path(lmdb, "bad", name->number).text) :
-			     dir_bury(lmdb, name);
+		err = save ? dir_move(from.text, dir_path(lmdb, "bad", name->number).text)
+			   : dir_bury(lmdb, name);
 	if (!err)
 		err = dir_sync(lmdb);
 	if (err) {
@@ -125,7 +128,9 @@ static int set_aside(struct store_lmdb *lmdb, const struct name *name)
 		return err;
 	}
 	log_warn("store", "%s is damaged and set aside%s", from.text,
-		 !kept ? ": only cached blocks are lost" : save ? "" : ": there is nothing to be read");
+		 !kept	? ": only cached blocks are lost"
+		 : save ? ""
+			: ": there is nothing to be read");
 	if (!save)
 		dir_delete_dead(lmdb, name->number);
 	return 0;
@@ -223,7 +228,9 @@ static void leave(const struct store_lmdb *lmdb, const char *path, unsigned numb
 	if (err)
 		log_error("store", "cannot rename %s: %s", path, err_text(err));
 	else
-		log_warn("store", "%s holds nothing that can be read; remove it when you do not need it", to.text);
+		log_warn("store",
+			 "%s holds nothing that can be read; remove it when you do not need it",
+			 to.text);
 }
 
 static int salvage_one(struct store_lmdb *lmdb, unsigned number, uint64_t *saved)

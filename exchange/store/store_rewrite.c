@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-#define KEYS_MAX 4096 /* looked at in one snapshot */
+#define KEYS_MAX 4096		     /* looked at in one snapshot */
 #define COPY_BYTES ((size_t)8 << 20) /* copied in one transaction: writers wait for it */
 
 _Static_assert(MULTIHASH_MAX <= UINT8_MAX, "a key's length is one byte here");
@@ -85,7 +85,8 @@ int rewrite_look(struct gen *gen, rewrite_fn *fn, void *ctx)
 typedef int batch_fn(void *ctx, struct bytes keys);
 
 /* Gives the keys of a generation that are live by fn's word, or those that are not, to batch(). */
-static int each_batch(struct gen *gen, rewrite_fn *fn, void *fn_ctx, bool live, batch_fn *batch, void *ctx)
+static int each_batch(struct gen *gen, rewrite_fn *fn, void *fn_ctx, bool live, batch_fn *batch,
+		      void *ctx)
 {
 	struct keys keys = { 0 };
 	struct buf some = { 0 };
@@ -243,7 +244,8 @@ static int prune_keys(void *ctx, struct bytes keys)
 	struct gen *gen = ctx;
 	int err = delete_keys(gen, keys);
 
-	if (err == -ENOSPC && !gen_resize(gen, GEN_GROW_BYTES)) /* the map may be full, not the disk */
+	if (err == -ENOSPC &&
+	    !gen_resize(gen, GEN_GROW_BYTES)) /* the map may be full, not the disk */
 		err = delete_keys(gen, keys);
 	return err;
 }

@@ -50,8 +50,9 @@ static int next_number(const struct store_lmdb *lmdb, unsigned *next)
 	return 0;
 }
 
-/* Version 1 was one environment in the store's directory: it becomes the newest generation of what is kept. Processes of that
- * version that have it open go on with the same files; a crash between the steps is made good by the next opening. */
+/* Version 1 was one environment in the store's directory: it becomes the newest generation of what
+ * is kept. Processes of that version that have it open go on with the same files; a crash between
+ * the steps is made good by the next opening. */
 static int take_in_version_1(struct store_lmdb *lmdb)
 {
 	const struct gen_config config = { .no_sync = lmdb->config.no_sync };
@@ -163,7 +164,8 @@ static int write_state(struct store_lmdb *lmdb)
 	return err ? err : dir_sync(lmdb);
 }
 
-/* Written anew where it is: other processes may have it mapped. All it says can be told from the directory. */
+/* Written anew where it is: other processes may have it mapped. All it says can be told from the
+ * directory. */
 static int heal_state(struct store_lmdb *lmdb, int fd)
 {
 	struct store_shared fresh;
@@ -181,7 +183,8 @@ static int heal_state(struct store_lmdb *lmdb, int fd)
 /* On a read-only file system, where none can be read: this process's own. */
 static int map_own_state(struct store_lmdb *lmdb)
 {
-	void *at = mmap(NULL, sizeof(struct store_shared), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *at = mmap(NULL, sizeof(struct store_shared), PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (at == MAP_FAILED)
 		return -errno;
@@ -214,7 +217,8 @@ static int take_version(struct store_lmdb *lmdb)
 /* -ENOENT: there is none. */
 static int map_state(struct store_lmdb *lmdb)
 {
-	/* Not written to where it is read-only, but changes of a process that sees the disk otherwise show. */
+	/* Not written to where it is read-only, but changes of a process that sees the disk
+	 * otherwise show. */
 	int how = lmdb->read_only ? MAP_PRIVATE : MAP_SHARED;
 	int fd = open(dir_path(lmdb, "state", 0).text,
 		      (lmdb->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);

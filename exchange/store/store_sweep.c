@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define RESERVE_BYTES (1u << 20)
-#define GENS_FEW 8 /* more of a class: small ones are put together */
+#define GENS_FEW 8  /* more of a class: small ones are put together */
 #define COPY_PART 8 /* a copy may take this part more */
 #define COPY_SPARE ((uint64_t)8 << 20)
 
@@ -47,7 +47,8 @@ static bool use_reserve(const struct store_lmdb *lmdb)
 	return !unlink(path);
 }
 
-/* The newest generation of a class is closed, unless it is empty; those from the floor on are not swept. */
+/* The newest generation of a class is closed, unless it is empty; those from the floor on are not
+ * swept. */
 static int set_floor(struct store_lmdb *lmdb, enum gen_class class)
 {
 	struct gens *gens;
@@ -99,7 +100,8 @@ int lmdb_sweep_begin(struct store *store)
 		return err;
 	}
 	atomic_fetch_add(&lmdb->shared->epoch, 1);
-	/* What is put from now on is written anew; so the leases as they are now name all that is not. */
+	/* What is put from now on is written anew; so the leases as they are now name all that is
+	 * not. */
 	struct lease_set leased = { 0 };
 
 	err = lease_set_gather(lmdb, &leased);
@@ -210,8 +212,8 @@ static int sort_out(void *ctx, struct gen *gen, struct bytes multihash, uint64_t
 	return 0;
 }
 
-/* No room to copy what stays: garbage is deleted where it is, and its pages become holes. When that finds no room either it goes
- * on with what it has freed until then. */
+/* No room to copy what stays: garbage is deleted where it is, and its pages become holes. When that
+ * finds no room either it goes on with what it has freed until then. */
 static int prune(struct sweep *sweep, struct gen *gen, uint64_t live_bytes)
 {
 	uint64_t freed = 0, more = 0;
@@ -228,12 +230,16 @@ static int prune(struct sweep *sweep, struct gen *gen, uint64_t live_bytes)
 	}
 	if (!err && punched)
 		log_warn("store",
-			 "what was removed from %s has room for new blocks, but is not given back to the disk (%s): copying what "
+			 "what was removed from %s has room for new blocks, but is not given back "
+			 "to the disk (%s): copying what "
 			 "stays would take %llu MiB more than are free",
 			 gen->path, err_text(punched),
-			 (unsigned long long)((needed_to_copy(live_bytes) - room_on_disk(gen)) >> 20) + 1);
+			 (unsigned long long)((needed_to_copy(live_bytes) - room_on_disk(gen)) >>
+					      20) +
+				 1);
 	else if (!err)
-		log_info("store", "%s has holes of %llu bytes now", gen->path, (unsigned long long)freed);
+		log_info("store", "%s has holes of %llu bytes now", gen->path,
+			 (unsigned long long)freed);
 	return err;
 }
 
@@ -245,7 +251,10 @@ static int sweep_gen(struct sweep *sweep, struct gen *gen, bool small)
 	if (err || (!weight.garbage && !small))
 		return err;
 	if (!dir_may_go(sweep->lmdb, gen)) {
-		log_error("store", "%s cannot be deleted, so nothing is copied out of it: its rights do not allow it", gen->path);
+		log_error("store",
+			  "%s cannot be deleted, so nothing is copied out of it: its rights do not "
+			  "allow it",
+			  gen->path);
 		return -EACCES;
 	}
 	if (room_on_disk(gen) <= needed_to_copy(weight.live_bytes)) {

@@ -192,8 +192,8 @@ void api_on_cancel(struct api_call *call, void (*cancelled)(void *ctx), void *ct
  */
 struct wait *api_wait(struct api_call *call);
 struct wait *api_wait_long(struct api_call *call);
-/* Of a blocking row: blocks from the store, and from the network if fetch is set. The caller frees them
- * with blocks_free() before the end of the call. */
+/* Of a blocking row: blocks from the store, and from the network if fetch is set. The caller frees
+ * them with blocks_free() before the end of the call. */
 struct blocks *api_blocks(struct api_call *call, bool fetch);
 /* Of a blocking row: the CID that a path names; api_find() takes a file or directory in a mount
  * too, which tells its CID. 0; -errno after the call was ended with that. */

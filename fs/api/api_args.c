@@ -64,7 +64,9 @@ static bool has_type(enum option_kind kind, const json_t *value)
 	case OPTION_DURATION:
 		return json_is_integer(value) && json_integer_value(value) >= 0;
 	case OPTION_LIST:
-		json_array_foreach(value, i, one) if (!json_is_string(one)) return false;
+		json_array_foreach(value, i, one)
+			if (!json_is_string(one))
+				return false;
 		return json_is_array(value);
 	}
 	return false;
@@ -84,8 +86,7 @@ static int check_options(const struct api_row *row, json_t *args, char **why)
 	const char *name;
 	json_t *value;
 
-	json_object_foreach(args, name, value)
-	{
+	json_object_foreach(args, name, value) {
 		const struct option_spec *spec = find(row->command.options, name);
 
 		spec = spec ? spec : find(common, name);
@@ -136,8 +137,7 @@ static int check_words(const struct api_row *row, const json_t *args, char **why
 		*why = xasprintf("too many arguments: %s %s", row->command.name, row->command.args);
 	if (*why)
 		return -EINVAL;
-	json_array_foreach(words, i, word)
-	{
+	json_array_foreach(words, i, word) {
 		err = check_word(row, json_string_value(word), why);
 		if (err)
 			break;

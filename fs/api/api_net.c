@@ -26,7 +26,8 @@ static void print_lines(FILE *out, const json_t *list, const char *indent)
 	const json_t *line;
 	size_t i;
 
-	json_array_foreach(list, i, line) fprintf(out, "%s%s\n", indent, json_string_value(line));
+	json_array_foreach(list, i, line)
+		fprintf(out, "%s%s\n", indent, json_string_value(line));
 }
 
 static void line_text(FILE *out, const json_t *args, const json_t *item)
@@ -213,7 +214,8 @@ static void addrs_text(FILE *out, const json_t *args, const json_t *item)
 
 	(void)args;
 	print_lines(out, json_object_get(item, "Strings"), "");
-	json_object_foreach(json_object_get(item, "Addrs"), id, list) print_lines(out, list, "");
+	json_object_foreach(json_object_get(item, "Addrs"), id, list)
+		print_lines(out, list, "");
 }
 
 const struct api_row api_swarm_addrs = {

@@ -112,8 +112,7 @@ static void print_group(FILE *out, const char *name, json_t *group)
 	if (!json_is_object(group))
 		return;
 	fprintf(out, "%s\n", name);
-	json_object_foreach(group, key, value)
-	{
+	json_object_foreach(group, key, value) {
 		if (json_is_string(value))
 			fprintf(out, "\t%s: %s\n", key, json_string_value(value));
 		else if (json_is_boolean(value))
@@ -130,7 +129,8 @@ static void stats_text(FILE *out, const json_t *args, const json_t *item)
 	json_t *group;
 
 	(void)args;
-	json_object_foreach((json_t *)item, name, group) print_group(out, name, group);
+	json_object_foreach((json_t *)item, name, group)
+		print_group(out, name, group);
 }
 
 const struct api_row api_stats = {

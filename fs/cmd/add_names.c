@@ -43,7 +43,8 @@ static char *place_of(const char *path)
 	return place;
 }
 
-/* One more name in the directory around everything. Sets *again when it stands for the same file. */
+/* One more name in the directory around everything. Sets *again when it stands for the same file.
+ */
 static int take_name(struct invocation *in, struct map *names, const char *path, bool *again)
 {
 	bool is_input = !strcmp(path, "-");
@@ -57,8 +58,9 @@ static int take_name(struct invocation *in, struct map *names, const char *path,
 		other = map_get(names, bytes_str(name));
 		*again = other && !strcmp(other, place);
 		if (other && !*again)
-			code = cli_fail(in, 0, "the name %s repeats: %s and %s cannot be in one directory",
-					cli_safe(safe, sizeof(safe), name, strlen(name)), other, place);
+			code = cli_fail(
+				in, 0, "the name %s repeats: %s and %s cannot be in one directory",
+				cli_safe(safe, sizeof(safe), name, strlen(name)), other, place);
 		if (!other) {
 			map_set(names, bytes_str(name), place);
 			place = NULL;

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SETTINGS 10 /* options that the configuration may say */
+#define SETTINGS 10	  /* options that the configuration may say */
 #define LINES_BYTES 65536 /* of output that wait for their blocks */
 
 static const struct option_spec options[] = {
@@ -71,8 +71,8 @@ struct add {
 	struct progress *progress;
 	struct dir_builder *wrapper; /* NULL: each argument stands by itself */
 	struct cid last;
-	struct buf lines; /* not yet printed */
-	size_t tried;	  /* bytes in lines when the disk last failed */
+	struct buf lines;	 /* not yet printed */
+	size_t tried;		 /* bytes in lines when the disk last failed */
 	char said[SETTINGS][32]; /* values that the configuration says, as text */
 };
 
@@ -300,8 +300,8 @@ static const char *setting_text(const json_t *value, char out[static 32])
 static void take_settings(struct add *add)
 {
 	struct invocation *in = add->in;
-	bool no_raw = cli_flag(in, "preserve-mode") || cli_flag(in, "preserve-mtime") || cli_given(in, "mode") ||
-		      cli_given(in, "mtime");
+	bool no_raw = cli_flag(in, "preserve-mode") || cli_flag(in, "preserve-mtime") ||
+		      cli_given(in, "mode") || cli_given(in, "mtime");
 
 	for (size_t i = 0; i < ARRAY_LEN(settings) && !cli_given(in, "profile"); i++) {
 		const json_t *value = config_get(in->repo->config, settings[i].key);
@@ -412,8 +412,8 @@ static int add_stdin(struct add *add)
 	return add_stream(add, STDIN_FILENO, "the input", cli_text(add->in, "stdin-name"));
 }
 
-/* A pipe with a name, when it is named on the command line, as Kubo does. Without waiting here: import_fd() waits,
- * interruptibly. */
+/* A pipe with a name, when it is named on the command line, as Kubo does. Without waiting here:
+ * import_fd() waits, interruptibly. */
 static int add_fifo(struct add *add, const char *path, const char *name)
 {
 	int code, fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);

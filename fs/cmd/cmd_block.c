@@ -74,11 +74,12 @@ static int put_one(struct invocation *in, struct blocks *blocks, const char *pat
 	if (version != 0 && version != 1)
 		return cli_usage(in, "--cid-version is not within 0..1");
 	if (version == 0 && (codec != CODEC_DAG_PB || hash != HASH_SHA2_256))
-		return cli_usage(in, "CID version 0 has no codec but dag-pb, and no hash function but sha2-256");
+		return cli_usage(
+			in,
+			"CID version 0 has no codec but dag-pb, and no hash function but sha2-256");
 	err = cli_read_all(path, BLOCK_CREATE_MAX, &data);
 	if (!err)
-		err = cid_of_data(&cid, (unsigned)version, codec,
-				  (uint64_t)hash, buf_bytes(&data));
+		err = cid_of_data(&cid, (unsigned)version, codec, (uint64_t)hash, buf_bytes(&data));
 	if (!err)
 		err = cid_allowed(&cid);
 	if (!err) {

@@ -46,8 +46,9 @@ static int run_init(struct invocation *in)
 		cli_print_json(json_pack("{s:s, s:o}", "ID", id_text, "Path",
 					 cli_json_text(in->repo_path, strlen(in->repo_path))));
 	else
-		printf("generating ED25519 keypair...done\npeer identity: %s\ninitializing dagfs node at %s\n", id_text,
-		       cli_safe(path, sizeof(path), in->repo_path, strlen(in->repo_path)));
+		printf("generating ED25519 keypair...done\npeer identity: %s\ninitializing dagfs "
+		       "node at %s\n",
+		       id_text, cli_safe(path, sizeof(path), in->repo_path, strlen(in->repo_path)));
 	return EXIT_OK;
 }
 
@@ -69,7 +70,8 @@ const struct command cmd_init = {
 static const struct option_spec config_options[] = {
 	{ "json", 0, OPTION_FLAG, NULL, "VALUE is JSON", NULL },
 	{ "bool", 0, OPTION_FLAG, NULL, "VALUE is true or false", NULL },
-	{ "unset", 0, OPTION_FLAG, NULL, "remove KEY from the file: its default holds again", NULL },
+	{ "unset", 0, OPTION_FLAG, NULL, "remove KEY from the file: its default holds again",
+	  NULL },
 	{ 0 },
 };
 
@@ -197,7 +199,8 @@ static int run_config(struct invocation *in)
 		why = xasprintf("no repository at %s: run `dagfs init` first", in->repo_path);
 		err = -ENOENT;
 	} else {
-		err = in->argc == 2 || cli_flag(in, "unset") ? set_value(in, file, &why) : get_value(in, file, &why);
+		err = in->argc == 2 || cli_flag(in, "unset") ? set_value(in, file, &why)
+							     : get_value(in, file, &why);
 	}
 	if (err)
 		code = cli_fail(in, 0, "%s", why);
@@ -212,7 +215,8 @@ const struct command cmd_config = {
 	0,
 	2,
 	"show the configuration, or show or set one key",
-	"Without KEY, or for the word show, all that the file says is shown. KEY may be a section, like Swarm. A running\n"
+	"Without KEY, or for the word show, all that the file says is shown. KEY may be a section, "
+	"like Swarm. A running\n"
 	"daemon reads the configuration when it starts.",
 	config_options,
 	run_config,
@@ -221,7 +225,8 @@ const struct command cmd_config = {
 /* ---- help, completion ---- */
 
 static const struct option_spec help_options[] = {
-	{ "man", 0, OPTION_FLAG, NULL, "print the man page (troff); for config dagfs-config(5)", NULL },
+	{ "man", 0, OPTION_FLAG, NULL, "print the man page (troff); for config dagfs-config(5)",
+	  NULL },
 	{ 0 },
 };
 

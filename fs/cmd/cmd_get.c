@@ -1,5 +1,5 @@
-/* get: a file or tree is written to the disk, or to the output. Where to is decided here, what it holds is written by
- * get_tree. */
+/* get: a file or tree is written to the disk, or to the output. Where to is decided here, what it
+ * holds is written by get_tree. */
 #include "fs/cmd/get_tree.h"
 
 #include "net/base/alloc.h"
@@ -40,8 +40,8 @@ static const char *name_of(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* Does path, itself or by symlinks, lead into the kernel's own directory, as /dev/stdout and /dev/fd/3 do? Such a name
- * stands for what is open there. */
+/* Does path, itself or by symlinks, lead into the kernel's own directory, as /dev/stdout and
+ * /dev/fd/3 do? Such a name stands for what is open there. */
 static bool is_open_file(const char *path)
 {
 	char at[PATH_LEN_MAX], link[PATH_LEN_MAX];
@@ -67,7 +67,8 @@ static bool is_open_file(const char *path)
 	return found;
 }
 
-/* Is there something at path that is no file to be replaced: a device, a pipe, what is open somewhere? */
+/* Is there something at path that is no file to be replaced: a device, a pipe, what is open
+ * somewhere? */
 static bool is_to_be_written_into(const char *path)
 {
 	struct stat st;
@@ -263,9 +264,11 @@ const struct command cmd_get = {
 	"write a file or a tree to the disk",
 	"Files appear under their names only when they are complete. Permissions and times are set "
 	"where stored;\n"
-	"symlinks are made but never followed. A tree comes into PLACE itself, a file into a directory "
+	"symlinks are made but never followed. A tree comes into PLACE itself, a file into a "
+	"directory "
 	"of that\n"
-	"name when there is one; what is a device or a pipe is written into. Entries with names that no "
+	"name when there is one; what is a device or a pipe is written into. Entries with names "
+	"that no "
 	"disk can\n"
 	"hold are told, and the exit code is 1 when the rest was written.",
 	options,

@@ -41,7 +41,9 @@ static void tell_reason(int ready_fd, int err, const char *why)
 {
 	char *text = xasprintf("%d %s", -err, why);
 	size_t len = strlen(text);
-	ssize_t n = ready_fd < 0 ? 0 : write(ready_fd, text, len < DAEMON_REASON_MAX ? len : DAEMON_REASON_MAX);
+	ssize_t n = ready_fd < 0 ? 0
+				 : write(ready_fd, text,
+					 len < DAEMON_REASON_MAX ? len : DAEMON_REASON_MAX);
 
 	(void)n; /* it may have gone: then there is only the log */
 	free(text);
@@ -129,8 +131,8 @@ const struct command cmd_shutdown = {
 /* ---- mount ---- */
 
 static const struct option_spec mount_options[] = {
-	{ "foreground", 'f', OPTION_FLAG, NULL, "stay until it is unmounted; Ctrl-C and SIGTERM unmount",
-	  NULL },
+	{ "foreground", 'f', OPTION_FLAG, NULL,
+	  "stay until it is unmounted; Ctrl-C and SIGTERM unmount", NULL },
 	{ "options", 'o', OPTION_TEXT, "LIST", "mount options, separated by commas", NULL },
 	{ 0 },
 };
@@ -189,8 +191,8 @@ static int take_source(struct invocation *in, const char *source, json_t *args)
 	return EXIT_OK;
 }
 
-/* Started here, so that nothing is left behind when it is not used. Others may do the same just now, and one may be ending
- * since its last mount went: both are waited for. */
+/* Started here, so that nothing is left behind when it is not used. Others may do the same just
+ * now, and one may be ending since its last mount went: both are waited for. */
 static int need_mount_daemon(struct invocation *in, bool *started)
 {
 	for (int i = 0; i < STARTS_MAX; i++) {
@@ -198,10 +200,13 @@ static int need_mount_daemon(struct invocation *in, bool *started)
 		int err, code = EXIT_OK;
 
 		wait_start(&in->wait, DAEMON_WAIT_MS);
-		err = cli_interrupted() ? -EINTR : control_reach(in->repo_path, &in->wait, &in->control);
+		err = cli_interrupted() ? -EINTR
+					: control_reach(in->repo_path, &in->wait, &in->control);
 		in->control_tried = true;
 		if (err != -ENOENT)
-			return err ? cli_fail(in, err, "cannot reach the daemon of %s", in->repo_path) : EXIT_OK;
+			return err ? cli_fail(in, err, "cannot reach the daemon of %s",
+					      in->repo_path)
+				   : EXIT_OK;
 		err = daemon_spawn(in->repo_path, in->offline, &why);
 		if (err && err != -EADDRINUSE)
 			code = cli_fail(in, err == -EINTR ? err : 0, "%s", why);
@@ -210,7 +215,8 @@ static int need_mount_daemon(struct invocation *in, bool *started)
 		if (code)
 			return code;
 	}
-	return cli_fail(in, 0, "the daemon of %s ends again and again: see daemon.log there", in->repo_path);
+	return cli_fail(in, 0, "the daemon of %s ends again and again: see daemon.log there",
+			in->repo_path);
 }
 
 /* -ENOENT: the daemon has nothing there; -EPIPE: it has gone; other errors are told. */
@@ -231,7 +237,8 @@ static int umount_call(struct invocation *in, const char *mountpoint, bool force
 	return err;
 }
 
-/* A daemon that ends takes its mounts away itself; that is waited for, also when a signal has come. As umount_call(). */
+/* A daemon that ends takes its mounts away itself; that is waited for, also when a signal has come.
+ * As umount_call(). */
 static int umount_after_end(struct invocation *in, const char *path, bool force)
 {
 	int err = -EPIPE;
@@ -251,7 +258,8 @@ static int umount_after_end(struct invocation *in, const char *path, bool force)
 	return err;
 }
 
-/* In front: until somebody unmounts it, or a signal does. SIGTERM is how services are ended: that is no failure. */
+/* In front: until somebody unmounts it, or a signal does. SIGTERM is how services are ended: that
+ * is no failure. */
 static int stay(struct invocation *in, const char *mountpoint)
 {
 	char *why = NULL;
@@ -267,8 +275,11 @@ static int stay(struct invocation *in, const char *mountpoint)
 	if (gone || err == -EPIPE)
 		err = umount_after_end(in, mountpoint, true);
 	if (err == -ENOENT) /* no daemon has it */
-		err = mount_is_at(mountpoint) ? cli_fail(in, 0, "the daemon is gone, and left a dead mount: `dagfs umount %s`",
-							 mountpoint) : 0;
+		err = mount_is_at(mountpoint) ? cli_fail(in, 0,
+							 "the daemon is gone, and left a dead "
+							 "mount: `dagfs umount %s`",
+							 mountpoint)
+					      : 0;
 	free(why);
 	if (err)
 		return EXIT_FAILED;
@@ -280,8 +291,8 @@ static int call_mount(struct invocation *in, json_t *args, bool *started)
 {
 	for (int i = 0;; i++) {
 		char *why = NULL;
-		int code = EXIT_OK, err = control_call(in->control, "mount", json_incref(args), cli_wait_call(in), NULL,
-						       NULL, &why);
+		int code = EXIT_OK, err = control_call(in->control, "mount", json_incref(args),
+						       cli_wait_call(in), NULL, NULL, &why);
 		bool again = err && control_gone(in->control) && i < STARTS_MAX;
 
 		if (err && !again)
@@ -309,7 +320,8 @@ static int find_point(struct invocation *in, char **out)
 		err = 0;
 	}
 	if (err && in->argc == 1 && dag_path_parse(point, &parsed, &why) == 0)
-		return cli_usage(in, "the mountpoint is forgotten: where is %s to be mounted?", point);
+		return cli_usage(in, "the mountpoint is forgotten: where is %s to be mounted?",
+				 point);
 	return err ? cli_fail(in, err, "mountpoint %s", point) : EXIT_OK;
 }
 
@@ -367,7 +379,8 @@ const struct command cmd_mount = {
 	"arguments the\n"
 	"mounts are listed. With --offline nothing is fetched.\n"
 	"\n"
-	"Mount options: timeout=30s waits so long for a block, allow_other and allow_root let others "
+	"Mount options: timeout=30s waits so long for a block, allow_other and allow_root let "
+	"others "
 	"in,\n"
 	"nonempty covers a directory that has entries, suid shows stored set-user-id and "
 	"set-group-id bits,\n"

@@ -20,8 +20,8 @@ static int find(struct invocation *in, struct blocks *blocks, const char *path, 
 }
 
 /* done: texts of CIDs, for JSON; also what was done before a failure is told. */
-static int on_paths(struct invocation *in,
-		    int (*one)(struct invocation *in, struct blocks *blocks, const char *path, json_t *done))
+static int on_paths(struct invocation *in, int (*one)(struct invocation *in, struct blocks *blocks,
+						      const char *path, json_t *done))
 {
 	struct blocks *blocks;
 	json_t *done;
@@ -178,7 +178,8 @@ const struct command cmd_pin_update = {
 /* ---- rm ---- */
 
 static const struct option_spec rm_options[] = {
-	{ "recursive", 'r', OPTION_FLAG, NULL, "recursive pins too; false: direct ones alone", "true" },
+	{ "recursive", 'r', OPTION_FLAG, NULL, "recursive pins too; false: direct ones alone",
+	  "true" },
 	{ 0 },
 };
 
@@ -269,7 +270,8 @@ static void tell_bad_block(struct verify *verify, const struct cid *cid, int err
 
 	cli_cid(verify->in, cid, text);
 	if (verify->in->json && json_array_size(verify->bad) < BAD_NODES_MAX)
-		json_array_append_new(verify->bad, json_pack("{s:s, s:s}", "Cid", text, "Err", err_text(err)));
+		json_array_append_new(verify->bad,
+				      json_pack("{s:s, s:s}", "Cid", text, "Err", err_text(err)));
 	else if (!verify->in->json && !cli_flag(verify->in, "quiet"))
 		printf("%s broken: block %s: %s\n", verify->root, text, err_text(err));
 	else if (!verify->in->json && first)

@@ -23,7 +23,8 @@ struct verify {
 };
 
 /* One line of what was found: as Kubo's in JSON. */
-__attribute__((format(printf, 3, 4))) static void tell(struct invocation *in, uint64_t blocks, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static void tell(struct invocation *in, uint64_t blocks,
+						       const char *fmt, ...)
 {
 	char text[512];
 	va_list args;
@@ -32,7 +33,8 @@ __attribute__((format(printf, 3, 4))) static void tell(struct invocation *in, ui
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
 	if (in->json)
-		cli_print_json(json_pack("{s:s, s:I}", "Msg", text, "Progress", (json_int_t)blocks));
+		cli_print_json(
+			json_pack("{s:s, s:I}", "Msg", text, "Progress", (json_int_t)blocks));
 	else
 		puts(text);
 }
@@ -64,7 +66,8 @@ static int verify_block(void *ctx, struct bytes multihash, struct bytes data)
 			buf_add_u8(&verify->found, (uint8_t)multihash.len);
 			buf_add(&verify->found, multihash);
 		}
-		tell(verify->in, verify->blocks, "block %s was corrupt", hash_cid(verify->in, multihash, text));
+		tell(verify->in, verify->blocks, "block %s was corrupt",
+		     hash_cid(verify->in, multihash, text));
 	}
 	return cli_interrupted() ? -EINTR : 0;
 }
@@ -104,7 +107,8 @@ static int heal(struct verify *verify)
 		err = heal_one(verify, blocks, multihash);
 		verify->healed += !err;
 		if (!err)
-			tell(in, verify->blocks, "block %s was fetched again", hash_cid(in, multihash, text));
+			tell(in, verify->blocks, "block %s was fetched again",
+			     hash_cid(in, multihash, text));
 	}
 	if (err != -EINTR)
 		err = blocks_sync(blocks);
@@ -121,7 +125,8 @@ static int verify_pages(struct invocation *in)
 	if (found <= 0)
 		return found;
 	repo_mind_losses(in->repo);
-	tell(in, 0, "%d parts of the store were damaged, %" PRIu64 " blocks were saved from them", found, saved);
+	tell(in, 0, "%d parts of the store were damaged, %" PRIu64 " blocks were saved from them",
+	     found, saved);
 	return found;
 }
 
@@ -152,8 +157,8 @@ static int complete_pins(struct invocation *in, uint64_t *missing)
 
 		if (cid_from_bytes(&cid, cursor_take(&c, cursor_u8(&c))))
 			continue;
-		int why = pin_go_on(in->repo->db, blocks, &cid, cli_wait_long(in),
-				    in->timeout_ms, &pin);
+		int why = pin_go_on(in->repo->db, blocks, &cid, cli_wait_long(in), in->timeout_ms,
+				    &pin);
 
 		*missing += why != 0;
 		if (why == -EINTR)
@@ -170,10 +175,14 @@ static void tell_pin(void *ctx, const struct cid *cid)
 	char text[CID_TEXT_MAX];
 
 	if (cid)
-		tell(in, 0, "the record of pin %s was damaged: it is kept again with all below it, its name is lost",
+		tell(in, 0,
+		     "the record of pin %s was damaged: it is kept again with all below it, its "
+		     "name is lost",
 		     cli_cid(in, cid, text));
 	else
-		tell(in, 0, "the record of a pin was damaged, and what it pinned cannot be told: pin it again");
+		tell(in, 0,
+		     "the record of a pin was damaged, and what it pinned cannot be told: pin it "
+		     "again");
 }
 
 /* What was saved from damaged pages, at this opening or at one before. */
@@ -184,16 +193,20 @@ static int verify_record_pages(struct invocation *in, struct db_salvage *salvage
 	*salvage = (struct db_salvage){ .sure = true };
 	if (err || !repo_salvaged(in->repo, salvage))
 		return err;
-	tell(in, 0, "the file of the records was damaged: %" PRIu64 " records were saved", salvage->saved);
+	tell(in, 0, "the file of the records was damaged: %" PRIu64 " records were saved",
+	     salvage->saved);
 	if (repo_salvage_lost(salvage))
-		tell(in, 0, "which records were lost cannot be known; pins may be among them: look at `dagfs pin ls`, and pin again "
+		tell(in, 0,
+		     "which records were lost cannot be known; pins may be among them: look at "
+		     "`dagfs pin ls`, and pin again "
 		     "what is missing, before `dagfs repo gc`");
 	if (!salvage->sure)
 		tell(in, 0, "records that were removed before may be back");
 	return repo_salvage_told(in->repo, salvage);
 }
 
-static int verify_records(struct invocation *in, struct repo_damage *damage, struct db_salvage *salvage)
+static int verify_records(struct invocation *in, struct repo_damage *damage,
+			  struct db_salvage *salvage)
 {
 	int err = verify_record_pages(in, salvage);
 
@@ -204,7 +217,9 @@ static int verify_records(struct invocation *in, struct repo_damage *damage, str
 	if (err)
 		return cli_fail(in, err, "cannot look at the records");
 	if (damage->others)
-		tell(in, 0, "%" PRIu64 " other records were damaged, they are made anew when they are needed",
+		tell(in, 0,
+		     "%" PRIu64
+		     " other records were damaged, they are made anew when they are needed",
 		     damage->others);
 	return EXIT_OK;
 }
@@ -244,12 +259,15 @@ static int run_verify(struct invocation *in)
 		return cli_fail(in, 0, "verify complete, %" PRIu64 " blocks were corrupt",
 				verify.bad - verify.healed);
 	if (missing)
-		return cli_fail(in, 0, "verify complete, %" PRIu64 " pins miss blocks: a daemon with peers fetches them",
+		return cli_fail(in, 0,
+				"verify complete, %" PRIu64
+				" pins miss blocks: a daemon with peers fetches them",
 				missing);
 	if (damage.lost)
 		return cli_fail(in, 0, "verify complete, %" PRIu64 " pins were lost", damage.lost);
 	if (salvage.lost)
-		return cli_fail(in, 0, "verify complete, %" PRIu64 " records were lost", salvage.lost);
+		return cli_fail(in, 0, "verify complete, %" PRIu64 " records were lost",
+				salvage.lost);
 	if (!salvage.sure)
 		return cli_fail(in, 0, "verify complete, records may have been lost");
 	tell(in, verify.blocks, "verify complete, all %s.",
@@ -258,10 +276,17 @@ static int run_verify(struct invocation *in)
 }
 
 const struct command cmd_repo_verify = {
-	"repo verify", "", 0, 0, "hash every stored block again",
-	"Records of pins and all else that is small are looked at first. Damaged files of records and damaged parts of the store are set\n"
+	"repo verify",
+	"",
+	0,
+	0,
+	"hash every stored block again",
+	"Records of pins and all else that is small are looked at first. Damaged files of records "
+	"and damaged parts of the store are set\n"
 	"aside, and what is whole is saved from them. With a daemon and\n"
-	"without --offline damaged and lost blocks are fetched again.", NULL, run_verify,
+	"without --offline damaged and lost blocks are fetched again.",
+	NULL,
+	run_verify,
 };
 
 /* ---- gc ---- */
@@ -294,14 +319,17 @@ static int run_gc(struct invocation *in)
 	if (code)
 		return code;
 	if (repo_salvaged(in->repo, &salvage) && repo_salvage_lost(&salvage))
-		return cli_fail(in, 0, "pins may have been lost: `dagfs repo verify` tells more, then look at `dagfs pin ls`");
+		return cli_fail(in, 0,
+				"pins may have been lost: `dagfs repo verify` tells more, then "
+				"look at `dagfs pin ls`");
 	int turn = cli_gc_turn(in);
 
 	if (turn < 0)
 		return EXIT_FAILED;
 	const struct sweep_source pins = sweep_pins(in->repo->db);
 
-	err = dag_sweep(in->repo->store, &pins, 1, cli_wait_long(in), on_gone, in, &removed, &freed);
+	err = dag_sweep(in->repo->store, &pins, 1, cli_wait_long(in), on_gone, in, &removed,
+			&freed);
 	if (err)
 		code = cli_fail(in, err, "collection stopped");
 	close(turn);
@@ -314,7 +342,8 @@ const struct command cmd_repo_gc = {
 	0,
 	0,
 	"remove blocks that no pin keeps",
-	"Nothing waits for it but another one: what an `add`, `pin add` or import that is running has stored stays.\n"
+	"Nothing waits for it but another one: what an `add`, `pin add` or import that is running "
+	"has stored stays.\n"
 	"Open files and mounts go on; what they miss afterwards is fetched again.",
 	gc_options,
 	run_gc,

@@ -1,5 +1,6 @@
-/* Trees on their way to the disk. Down with an explicit stack, of which only the innermost directories stay open: the
- * others are found again through "..", and checked to be the same, so that a tree may be as deep as it likes. */
+/* Trees on their way to the disk. Down with an explicit stack, of which only the innermost
+ * directories stay open: the others are found again through "..", and checked to be the same, so
+ * that a tree may be as deep as it likes. */
 #include "fs/cmd/get_tree.h"
 
 #include "net/base/alloc.h"
@@ -109,8 +110,8 @@ static int set_attributes(int fd, const struct dag_stat *stat)
 
 /* ---- files and symlinks ---- */
 
-/* What stands at name may be replaced: nothing, a file, a symlink, an empty directory (which is removed). Devices, pipes
- * and sockets are somebody's. */
+/* What stands at name may be replaced: nothing, a file, a symlink, an empty directory (which is
+ * removed). Devices, pipes and sockets are somebody's. */
 static int make_way(int dirfd, const char *name)
 {
 	struct stat st;
@@ -263,9 +264,10 @@ static int tell_left_out(void *ctx, const struct dir_entry *entry, const char *w
 	char safe[1024], name[1100];
 
 	if (get->left_out++ < LEFT_OUT_TOLD_MAX)
-		cli_fail(get->in, 0, "cannot write \"%s\" in %s: %s",
-			 cli_safe(name, sizeof(name), (const char *)entry->name.at, entry->name.len),
-			 cli_safe(safe, sizeof(safe), (char *)get->at.at, get->at.len), why);
+		cli_fail(
+			get->in, 0, "cannot write \"%s\" in %s: %s",
+			cli_safe(name, sizeof(name), (const char *)entry->name.at, entry->name.len),
+			cli_safe(safe, sizeof(safe), (char *)get->at.at, get->at.len), why);
 	return 0;
 }
 
@@ -340,8 +342,8 @@ static int find_parent(struct get *get, const struct level *level, struct level 
 	return err;
 }
 
-/* The innermost directory is filled. Its attributes come last: without write permission it could not be filled, and
- * filling changes its time. */
+/* The innermost directory is filled. Its attributes come last: without write permission it could
+ * not be filled, and filling changes its time. */
 static int leave(struct descent *descent)
 {
 	struct level *level = &descent->levels[descent->depth - 1];

@@ -1,6 +1,7 @@
-/* Writes what is in the network to the disk: files, symlinks, whole trees. Nothing of what a tree says leads out of the
- * directory that it is given: names are single parts, every step is taken from an open directory, and symlinks on the way
- * are never followed. Private to cmd_get. The command's thread only. */
+/* Writes what is in the network to the disk: files, symlinks, whole trees. Nothing of what a tree
+ * says leads out of the directory that it is given: names are single parts, every step is taken
+ * from an open directory, and symlinks on the way are never followed. Private to cmd_get. The
+ * command's thread only. */
 #ifndef FS_CMD_GET_TREE_H
 #define FS_CMD_GET_TREE_H
 
@@ -13,27 +14,28 @@ struct get {
 	struct blocks *blocks;
 	struct progress *progress; /* may be NULL, and so may scout */
 	struct dag_scout *scout;
-	struct buf at;	   /* what is being written, for messages */
-	bool is_disk;	   /* the last error is one of the disk and not of the store or the network */
-	unsigned temps;	   /* of names for files that are not complete yet */
+	struct buf at;	/* what is being written, for messages */
+	bool is_disk;	/* the last error is one of the disk and not of the store or the network */
+	unsigned temps; /* of names for files that are not complete yet */
 	uint64_t left_out; /* entries that no directory of a disk can hold; each was told */
 };
 
-/* Tells what went wrong with get->at (err 0: it is nothing that a disk can hold); returns the exit code. */
+/* Tells what went wrong with get->at (err 0: it is nothing that a disk can hold); returns the exit
+ * code. */
 int get_tell(struct get *get, int err);
 
 /* All return 0 or an exit code, with a message told.
  *
- * A file or symlink as name below dirfd, complete or not there. It takes the place of a file, a symlink or an empty
- * directory; anything else that stands there is an error. */
+ * A file or symlink as name below dirfd, complete or not there. It takes the place of a file, a
+ * symlink or an empty directory; anything else that stands there is an error. */
 int get_file(struct get *get, int dirfd, const char *name, const struct cid *cid,
 	     const struct dag_stat *stat);
 int get_symlink(struct get *get, int dirfd, const char *name, const struct cid *cid,
 		const struct dag_stat *stat);
 /* The bytes of a file into fd, which stays open; its permissions and times are not touched. */
 int get_bytes(struct get *get, int fd, const struct cid *cid);
-/* All that is in a directory, into the open directory fd, which is taken; then its permissions and times. Directories
- * that are there already are filled. */
+/* All that is in a directory, into the open directory fd, which is taken; then its permissions and
+ * times. Directories that are there already are filled. */
 int get_entries(struct get *get, int fd, const struct cid *cid, const struct dag_stat *stat);
 
 #endif

@@ -14,7 +14,7 @@
 
 #define READ_BYTES 65536
 #define CANCEL_MS 200 /* for the daemon to end a call that was given up */
-#define LOOK_MS 10 /* how often to look again for a daemon that starts or ends */
+#define LOOK_MS 10    /* how often to look again for a daemon that starts or ends */
 
 struct control {
 	int fd;
@@ -45,7 +45,8 @@ static int nap(struct wait *wait)
 	return err;
 }
 
-/* The order matters: one that binds its socket between the two looks holds the lock at the second. */
+/* The order matters: one that binds its socket between the two looks holds the lock at the second.
+ */
 int control_reach(const char *repo_path, struct wait *wait, struct control **out)
 {
 	for (;;) {
@@ -164,7 +165,8 @@ static int take_done(const json_t *value, char **why)
 
 /* One frame of the answer: 1 to go on, 0 when it was the last, -errno. */
 static int take_frame(const struct control_frame *frame,
-		      int (*take)(void *ctx, enum control_kind kind, json_t *value), void *ctx, char **why)
+		      int (*take)(void *ctx, enum control_kind kind, json_t *value), void *ctx,
+		      char **why)
 {
 	json_t *value =
 		json_loadb((const char *)frame->body.at, frame->body.len, JSON_DECODE_ANY, NULL);
@@ -212,8 +214,8 @@ static void send_cancel(struct control *control, uint32_t id)
 
 /* Frames until the last of the call: 0 or -errno. *answered: at least one came. */
 static int receive(struct control *control, uint32_t id, struct wait *wait,
-		   int (*take)(void *ctx, enum control_kind kind, json_t *value), void *ctx, bool *answered,
-		   char **why)
+		   int (*take)(void *ctx, enum control_kind kind, json_t *value), void *ctx,
+		   bool *answered, char **why)
 {
 	int err = 1;
 
@@ -248,7 +250,8 @@ static int last_words(struct control *control, uint32_t id, struct wait *wait,
 }
 
 int control_call(struct control *control, const char *name, json_t *args, struct wait *wait,
-		 int (*take)(void *ctx, enum control_kind kind, json_t *value), void *ctx, char **why)
+		 int (*take)(void *ctx, enum control_kind kind, json_t *value), void *ctx,
+		 char **why)
 {
 	uint32_t id = ++control->next_id;
 	int err = send_call(control, id, name, args, wait);

@@ -12,7 +12,9 @@
 #include <unistd.h>
 
 #define HAVE_MAX 1024 /* CIDs in one frame */
-#define TELL_MS 500   /* after its deadline a fetch waits so much longer for the daemon to say what was tried */
+#define TELL_MS                                                                                    \
+	500 /* after its deadline a fetch waits so much longer for the daemon to say what was      \
+	       tried */
 
 struct control_fetcher {
 	struct fetcher base;
@@ -78,8 +80,9 @@ static int read_exactly(int fd, uint8_t *at, size_t len)
 
 static struct pending *find_pending(struct control_fetcher *fetcher, uint32_t id)
 {
-	list_for_each(pending, &fetcher->pending, struct pending,
-		      node) if (pending->id == id) return pending;
+	list_for_each(pending, &fetcher->pending, struct pending, node)
+		if (pending->id == id)
+			return pending;
 	return NULL;
 }
 
@@ -89,7 +92,9 @@ static void answer(struct pending *pending, enum control_kind kind, struct buf *
 	if (kind == CONTROL_BLOCK && body->len <= BLOCK_MAX) {
 		pending->block = block_take(&pending->cid, body);
 	} else {
-		pending->err = kind == CONTROL_FAIL ? control_fail_decode(buf_bytes(body), &pending->tried) : -EIO;
+		pending->err = kind == CONTROL_FAIL
+				       ? control_fail_decode(buf_bytes(body), &pending->tried)
+				       : -EIO;
 		if (pending->err == -ECANCELED) /* not by us: its network is being closed */
 			pending->err = -ESHUTDOWN;
 	}
@@ -134,8 +139,7 @@ static void *read_all(void *ctx)
 		;
 	pthread_mutex_lock(&fetcher->lock);
 	fetcher->dead = true;
-	list_for_each(pending, &fetcher->pending, struct pending, node)
-	{
+	list_for_each(pending, &fetcher->pending, struct pending, node) {
 		if (atomic_load(&pending->done))
 			continue;
 		pending->err = -ESHUTDOWN;

@@ -2,8 +2,8 @@
 #ifndef FS_CONTROL_PRIVATE_H
 #define FS_CONTROL_PRIVATE_H
 
-#include "fs/control/control_socket.h"
 #include "fs/control/control_frame.h"
+#include "fs/control/control_socket.h"
 #include "net/base/list.h"
 
 #include <uv.h>

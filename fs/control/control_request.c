@@ -85,7 +85,8 @@ static void on_end(struct api_call *call, int err, const char *message)
 	list_remove(&request->node);
 	if (client) {
 		client->call_count--;
-		answer_json(client, request->id, CONTROL_DONE, err ? error_json(message, err) : json_null());
+		answer_json(client, request->id, CONTROL_DONE,
+			    err ? error_json(message, err) : json_null());
 		control_client_resume(client);
 	}
 	json_decref(request->args);
@@ -102,7 +103,8 @@ static const struct api_row *find_row(const struct control_server *server, const
 	return NULL;
 }
 
-static void run_call(struct control_client *client, struct control_request *request, const char *name)
+static void run_call(struct control_client *client, struct control_request *request,
+		     const char *name)
 {
 	struct api_call *call = &request->call;
 	char *why;
@@ -152,8 +154,9 @@ static int on_call(struct control_client *client, const struct control_frame *fr
 
 static struct control_session *find_session(struct control_client *client, uint32_t id)
 {
-	list_for_each(session, &client->sessions, struct control_session,
-		      node) if (session->id == id) return session;
+	list_for_each(session, &client->sessions, struct control_session, node)
+		if (session->id == id)
+			return session;
 	return NULL;
 }
 
@@ -187,7 +190,8 @@ static void want_free(struct control_want *want)
 	free(want);
 }
 
-static void answer_fail(struct control_client *client, uint32_t id, int err, const struct wait_tried *tried)
+static void answer_fail(struct control_client *client, uint32_t id, int err,
+			const struct wait_tried *tried)
 {
 	struct buf body = { 0 };
 
@@ -302,15 +306,13 @@ static int on_have(struct control_client *client, const struct control_frame *fr
 
 static void on_cancel(struct control_client *client, uint32_t id)
 {
-	list_for_each(want, &client->fetches, struct control_want, node)
-	{
+	list_for_each(want, &client->fetches, struct control_want, node) {
 		if (want->id == id) {
 			want_free(want);
 			return;
 		}
 	}
-	list_for_each(request, &client->calls, struct control_request, node)
-	{
+	list_for_each(request, &client->calls, struct control_request, node) {
 		if (request->id == id) {
 			api_cancel(&request->call);
 			return;
@@ -320,10 +322,10 @@ static void on_cancel(struct control_client *client, uint32_t id)
 
 static void session_free(struct control_client *client, struct control_session *session)
 {
-	list_for_each_safe(want, &client->prefetches, struct control_want,
-			   node) if (want->session == session) want_free(want);
-	list_for_each_safe(fetch, &client->fetches, struct control_want, node)
-	{
+	list_for_each_safe(want, &client->prefetches, struct control_want, node)
+		if (want->session == session)
+			want_free(want);
+	list_for_each_safe(fetch, &client->fetches, struct control_want, node) {
 		uint32_t id = fetch->id;
 
 		if (fetch->session != session)

@@ -1,4 +1,5 @@
-/* In the repository's folder, or on a read-only file system in repo_run_dir(). sockaddr_un holds 107 bytes of path. A longer one is reached through a descriptor of the folder:
+/* In the repository's folder, or on a read-only file system in repo_run_dir(). sockaddr_un holds
+ * 107 bytes of path. A longer one is reached through a descriptor of the folder:
  * /proc/self/fd/N/control.sock. */
 #include "fs/control/control_socket.h"
 
@@ -68,8 +69,8 @@ int control_socket_connect(const char *repo_path)
 	return fd;
 }
 
-/* Of the whole file, and of the descriptor, not the process. Unlike flock(2) it can be asked for without being taken: who only
- * looks would keep a daemon that starts at that moment from it. */
+/* Of the whole file, and of the descriptor, not the process. Unlike flock(2) it can be asked for
+ * without being taken: who only looks would keep a daemon that starts at that moment from it. */
 static int lock_call(int fd, int command, short type, struct flock *lock)
 {
 	*lock = (struct flock){ .l_type = type, .l_whence = SEEK_SET };
@@ -88,7 +89,8 @@ static int lock_in(const char *dir)
 		err = lock_call(fd, F_OFD_SETLK, F_WRLCK, &lock);
 	if (err == -EAGAIN || err == -EACCES)
 		err = fd < 0 ? err : -EADDRINUSE;
-	if (!err && (ftruncate(fd, 0) || dprintf(fd, "%d\n", (int)getpid()) < 0) && errno != ENOSPC && errno != EDQUOT)
+	if (!err && (ftruncate(fd, 0) || dprintf(fd, "%d\n", (int)getpid()) < 0) &&
+	    errno != ENOSPC && errno != EDQUOT)
 		err = -errno;
 	free(file);
 	if (err && fd >= 0)

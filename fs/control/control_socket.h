@@ -19,8 +19,8 @@ int control_socket_connect(const char *repo_path);
 /* Replaces a dead socket file (the caller has control_lock()); a bound socket, mode 0600, not yet
  * listening, or -errno. */
 int control_socket_bind(const char *repo_path, struct control_socket *socket);
-/* Removes the socket file, wherever its folder was moved, if it still is the one that was bound; ends socket. A zeroed one is
- * ignored. */
+/* Removes the socket file, wherever its folder was moved, if it still is the one that was bound;
+ * ends socket. A zeroed one is ignored. */
 void control_socket_release(struct control_socket *socket);
 
 #endif

@@ -85,8 +85,8 @@ void daemon_look_idle(void *ctx)
 	struct daemon *daemon = ctx;
 
 	if (is_idle(daemon))
-		timer_start(loop_timers(daemon->loop), &daemon->idle, daemon->had_mount ? 0 : UNUSED_MS, on_idle,
-			    daemon);
+		timer_start(loop_timers(daemon->loop), &daemon->idle,
+			    daemon->had_mount ? 0 : UNUSED_MS, on_idle, daemon);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -150,7 +150,8 @@ static int check(struct daemon *daemon, char **why)
 	int err = config_check_names(daemon->repo->config, &message);
 
 	if (err)
-		*why = xasprintf("%s: %s (`dagfs config --unset KEY` removes one)", daemon->repo->config->file, message);
+		*why = xasprintf("%s: %s (`dagfs config --unset KEY` removes one)",
+				 daemon->repo->config->file, message);
 	free(message);
 	return err;
 }
@@ -189,8 +190,8 @@ static int run_parts(struct daemon *daemon, char **why)
 
 	if (!err) {
 		err = control_server_start(daemon->loop, daemon->options->repo_path,
-					   daemon->exchange, daemon->repo->store, api_rows,
-					   daemon, &daemon->control);
+					   daemon->exchange, daemon->repo->store, api_rows, daemon,
+					   &daemon->control);
 		if (err)
 			*why = xasprintf("cannot make the control socket: %s", err_file_text(err));
 	}
@@ -276,8 +277,7 @@ int daemon_run(const struct daemon_options *options, char **why)
 	else if (lock_fd == -ENOENT)
 		*why = xasprintf("no repository at %s: run `dagfs init` first", options->repo_path);
 	else if (lock_fd < 0)
-		*why = xasprintf("cannot lock %s: %s", options->repo_path,
-				 err_file_text(lock_fd));
+		*why = xasprintf("cannot lock %s: %s", options->repo_path, err_file_text(lock_fd));
 	if (lock_fd < 0)
 		return lock_fd;
 	err = run_locked(options, why);

@@ -1,6 +1,6 @@
 /* The daemon: the one place that knows all parts. Runs in the foreground, on the calling thread,
- * until SIGTERM, SIGINT (the second ends it at once) or `dagfs shutdown`, in front of a terminal also until SIGHUP; unmounts and frees
- * everything before it returns. */
+ * until SIGTERM, SIGINT (the second ends it at once) or `dagfs shutdown`, in front of a terminal
+ * also until SIGHUP; unmounts and frees everything before it returns. */
 #ifndef FS_DAEMON_H
 #define FS_DAEMON_H
 
@@ -8,10 +8,10 @@
 
 struct daemon_options {
 	const char *repo_path;
-	bool with_mounts; /* started by `mount`: ends with its last mount */
-	bool json;	  /* what it prints is one object */
-	bool offline;	  /* no listening, no routing: only what is stored */
-	int ready_fd;	  /* gets one byte when it is ready, then closed; -1: none */
+	bool with_mounts;  /* started by `mount`: ends with its last mount */
+	bool json;	   /* what it prints is one object */
+	bool offline;	   /* no listening, no routing: only what is stored */
+	int ready_fd;	   /* gets one byte when it is ready, then closed; -1: none */
 	struct wait *wait; /* how long a daemon that ends is waited for */
 };
 
@@ -19,8 +19,8 @@ struct daemon_options {
  * many bytes. */
 #define DAEMON_REASON_MAX 1024
 
-
-/* Prints addresses and "Daemon is ready"; as JSON {"Addresses":[...],"Ready":true}. 0, or -errno with *why (malloc'd). */
+/* Prints addresses and "Daemon is ready"; as JSON {"Addresses":[...],"Ready":true}. 0, or -errno
+ * with *why (malloc'd). */
 int daemon_run(const struct daemon_options *options, char **why);
 
 /* Starts `dagfs daemon` in the background by running this program again, and waits until it is

@@ -6,9 +6,10 @@
 #include <dirent.h>
 #include <sys/resource.h>
 
-#define RESERVE 512	 /* for the control socket's clients, store, mounts and the rest, ... */
-#define RESERVE_LEAST 24 /* ... of a small limit half, but so many more than are open at the start */
-#define DIALS 160	 /* sockets that are being connected, beside those that are */
+#define RESERVE 512 /* for the control socket's clients, store, mounts and the rest, ... */
+#define RESERVE_LEAST                                                                              \
+	24	  /* ... of a small limit half, but so many more than are open at the start */
+#define DIALS 160 /* sockets that are being connected, beside those that are */
 #define SOCKETS_MIN 4
 
 static size_t open_now(void)

@@ -1,8 +1,10 @@
 /* Mounts of the daemon. Mounting and unmounting block, so each runs on a thread that lives for that
  * long and posts back. One mount at a time has a mountpoint; others wait for what becomes of it.
  *
- *   WAITING --the place is free--> STARTING --mounted--> RUNNING --umount, unmounted from outside, daemon stops--> STOPPING --> gone
- *       \--taken--> gone               \--failed--> gone    ^------------------ busy --------------------/
+ *   WAITING --the place is free--> STARTING --mounted--> RUNNING --umount, unmounted from outside,
+ *   daemon stops--> STOPPING --> gone
+ *       \--taken--> gone               \--failed--> gone    ^------------------ busy
+ *       --------------------/
  */
 #include "fs/daemon/daemon_private.h"
 #include "fs/mount.h"
@@ -25,19 +27,20 @@ struct daemon_mount {
 	char *mountpoint, *source, *options;
 	struct mount_config config;
 	struct mount *mount;
-	bool ended;			 /* unmounted from outside */
-	bool detached;			 /* nobody reaches it by name: served on, but not told of */
-	bool force;			 /* of the present step */
-	bool want_force;		 /* some umount asked for it */
-	struct api_call *call;		 /* the call that waits for the mount; may be NULL */
-	struct list waiters;		 /* struct waiter */
-	pthread_t thread;		 /* of the present step */
+	bool ended;	       /* unmounted from outside */
+	bool detached;	       /* nobody reaches it by name: served on, but not told of */
+	bool force;	       /* of the present step */
+	bool want_force;       /* some umount asked for it */
+	struct api_call *call; /* the call that waits for the mount; may be NULL */
+	struct list waiters;   /* struct waiter */
+	pthread_t thread;      /* of the present step */
 	struct inbox_item step, end, detach;
 	int err;
 	char *why;
 };
 
-/* A call that waits for the end of a mount: it asked for that (umount), or it only waits (mount -f). */
+/* A call that waits for the end of a mount: it asked for that (umount), or it only waits (mount
+ * -f). */
 struct waiter {
 	struct list node;
 	struct api_call *call;
@@ -63,23 +66,27 @@ static struct waiter *waiter_add(struct daemon_mount *mount, struct api_call *ca
 
 static bool umount_is_wanted(struct daemon_mount *mount)
 {
-	list_for_each(waiter, &mount->waiters, struct waiter, node) if (waiter->umount) return true;
+	list_for_each(waiter, &mount->waiters, struct waiter, node)
+		if (waiter->umount)
+			return true;
 	return false;
 }
 
 /* Told to calls that only wait. */
 static void end_waiting(struct daemon_mount *mount)
 {
-	list_for_each_safe(waiter, &mount->waiters, struct waiter, node) if (!waiter->umount)
-		waiter_end(waiter, 0, NULL);
+	list_for_each_safe(waiter, &mount->waiters, struct waiter, node)
+		if (!waiter->umount)
+			waiter_end(waiter, 0, NULL);
 }
 
 /* Unmounting failed: calls that only wait go on waiting. */
 static void refuse_umounts(struct daemon_mount *mount, int err, const char *message)
 {
 	mount->want_force = false;
-	list_for_each_safe(waiter, &mount->waiters, struct waiter, node) if (waiter->umount)
-		waiter_end(waiter, err, message);
+	list_for_each_safe(waiter, &mount->waiters, struct waiter, node)
+		if (waiter->umount)
+			waiter_end(waiter, err, message);
 }
 
 /* The call's end; NULL when nobody waits. */
@@ -108,9 +115,10 @@ static void mount_drop(struct daemon_mount *mount, int umount_err)
 /* One that waits for the place, or the one that has it. */
 static struct daemon_mount *find_mount(struct daemon *daemon, const char *mountpoint, bool waiting)
 {
-	list_for_each(mount, &daemon->mounts, struct daemon_mount,
-		      node) if (!mount->detached && (mount->state == MOUNT_WAITING) == waiting &&
-				!strcmp(mount->mountpoint, mountpoint)) return mount;
+	list_for_each(mount, &daemon->mounts, struct daemon_mount, node)
+		if (!mount->detached && (mount->state == MOUNT_WAITING) == waiting &&
+		    !strcmp(mount->mountpoint, mountpoint))
+			return mount;
 	return NULL;
 }
 
@@ -167,7 +175,9 @@ static void on_stopped(struct inbox_item *item)
 		return;
 	}
 	refuse_umounts(mount, mount->err,
-		       mount->err == -EBUSY ? "files are open below the mountpoint: close them, or --force" : NULL);
+		       mount->err == -EBUSY
+			       ? "files are open below the mountpoint: close them, or --force"
+			       : NULL);
 	if (!mount->detached)
 		refuse_waiting(mount->daemon, mount->mountpoint);
 }
@@ -237,8 +247,7 @@ static void on_detached(void *ctx)
  * daemon. */
 void daemon_mounts_stop(struct daemon *daemon)
 {
-	list_for_each_safe(mount, &daemon->mounts, struct daemon_mount, node)
-	{
+	list_for_each_safe(mount, &daemon->mounts, struct daemon_mount, node) {
 		if (mount->state == MOUNT_RUNNING) {
 			stop(mount, true);
 		} else if (mount->state == MOUNT_WAITING) {
@@ -254,8 +263,7 @@ static void on_started(struct inbox_item *item)
 {
 	struct daemon_mount *mount = container_of(item, struct daemon_mount, step);
 	struct daemon *daemon = mount->daemon;
-	bool unwanted = daemon->stopping || mount->ended ||
-			(mount->call && mount->call->cancelled);
+	bool unwanted = daemon->stopping || mount->ended || (mount->call && mount->call->cancelled);
 
 	pthread_join(mount->thread, NULL);
 	if (mount->err) {
@@ -316,7 +324,8 @@ static unsigned mounts_count(const struct daemon *daemon)
 {
 	unsigned count = 0;
 
-	list_for_each(mount, &daemon->mounts, struct daemon_mount, node) count++;
+	list_for_each(mount, &daemon->mounts, struct daemon_mount, node)
+		count++;
 	return count;
 }
 
@@ -418,9 +427,9 @@ void daemon_run_mounts(struct api_call *call)
 {
 	struct daemon *daemon = call->host;
 
-	list_for_each(mount, &daemon->mounts, struct daemon_mount,
-		      node) if (mount->state == MOUNT_RUNNING && !mount->detached)
-		api_item(call, json_pack("{s:s, s:s}", "Mountpoint", mount->mountpoint,
-					 "Source", mount->config.source));
+	list_for_each(mount, &daemon->mounts, struct daemon_mount, node)
+		if (mount->state == MOUNT_RUNNING && !mount->detached)
+			api_item(call, json_pack("{s:s, s:s}", "Mountpoint", mount->mountpoint,
+						 "Source", mount->config.source));
 	api_end(call, 0, NULL);
 }

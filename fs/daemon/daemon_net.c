@@ -41,8 +41,8 @@ static struct multiaddr *addrs_of(const struct daemon *daemon, const char *key, 
 	return addrs;
 }
 
-/* How connections are secured, in the order that the configuration prefers. -EINVAL with *why if it leaves
- * nothing; -EIO. */
+/* How connections are secured, in the order that the configuration prefers. -EINVAL with *why if it
+ * leaves nothing; -EIO. */
 static int make_securities(struct daemon *daemon, struct security *out[static SECURITIES_MAX],
 			   size_t *made, char **why)
 {
@@ -64,9 +64,10 @@ static int make_securities(struct daemon *daemon, struct security *out[static SE
 		log_warn("daemon", "no TLS: OpenSSL cannot make a certificate");
 	if (*made > 0)
 		return 0;
-	*why = xstrdup(tls ? "no certificate can be made, and Swarm.Transports.Security.Noise is false"
-			   : "nothing secures connections: Swarm.Transports.Security.Noise and "
-			     "Swarm.Transports.Security.TLS are both false");
+	*why = xstrdup(
+		tls ? "no certificate can be made, and Swarm.Transports.Security.Noise is false"
+		    : "nothing secures connections: Swarm.Transports.Security.Noise and "
+		      "Swarm.Transports.Security.TLS are both false");
 	return tls ? -EIO : -EINVAL;
 }
 
@@ -120,9 +121,13 @@ static int start_swarm(struct daemon *daemon, char **why)
 static char *cannot_listen(const char *addr, int err)
 {
 	if (err == -EADDRINUSE)
-		return xasprintf("cannot listen on %s: another program, perhaps a daemon of another repository, has that port; "
-				 "free it, or choose another in Addresses.Swarm (`dagfs config Addresses.Swarm`)", addr);
-	return xasprintf("cannot listen on %s, which Addresses.Swarm names: %s", addr, err_text(err));
+		return xasprintf("cannot listen on %s: another program, perhaps a daemon of "
+				 "another repository, has that port; "
+				 "free it, or choose another in Addresses.Swarm (`dagfs config "
+				 "Addresses.Swarm`)",
+				 addr);
+	return xasprintf("cannot listen on %s, which Addresses.Swarm names: %s", addr,
+			 err_text(err));
 }
 
 /* At least one of the addresses must do. */
@@ -132,8 +137,7 @@ static int listen_all(struct daemon *daemon, char **why)
 	unsigned good = 0;
 	size_t i;
 
-	json_array_foreach(list, i, item)
-	{
+	json_array_foreach(list, i, item) {
 		struct multiaddr addr;
 		int err = multiaddr_from_text(&addr, json_string_value(item));
 
@@ -162,10 +166,10 @@ static size_t bootstrap_addrs(const struct daemon *daemon, struct multiaddr *add
 	json_t *list = config_get(daemon->repo->config, "Bootstrap"), *item;
 	size_t i, found = 0;
 
-	json_array_foreach(
-		list, i, item) if (found < DAEMON_BOOTSTRAP_MAX &&
-				   multiaddr_from_text(&addrs[found], json_string_value(item)) == 0)
-		found++;
+	json_array_foreach(list, i, item)
+		if (found < DAEMON_BOOTSTRAP_MAX &&
+		    multiaddr_from_text(&addrs[found], json_string_value(item)) == 0)
+			found++;
 	return found;
 }
 

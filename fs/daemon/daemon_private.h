@@ -22,7 +22,8 @@ struct daemon {
 	void (*net_stopped)(void *ctx);
 	struct router *wan, *lan; /* parts of router; NULL: not used */
 	struct router *router;	  /* NULL: no routing at all */
-	struct announcer *wan_announcer, *lan_announcer; /* of what the repository provides; or NULL */
+	struct announcer *wan_announcer,
+		*lan_announcer; /* of what the repository provides; or NULL */
 	struct exchange *exchange;
 	struct fetcher *fetcher; /* for mounts and pins */
 	struct control_server *control;
@@ -49,13 +50,15 @@ void daemon_look_idle(void *daemon);
 /* daemon_net.c: swarm, routing, exchange from the configuration. -errno with *why. */
 int daemon_net_start(struct daemon *daemon, char **why);
 void daemon_net_stop(struct daemon *daemon, void (*done)(void *ctx));
-/* daemon_limits.c: raises the soft limit of open files to what so many connections need, as far as it may, and
- * returns how many sockets to peers fit beside everything else. Warns when that is less. */
+/* daemon_limits.c: raises the soft limit of open files to what so many connections need, as far as
+ * it may, and returns how many sockets to peers fit beside everything else. Warns when that is
+ * less. */
 unsigned daemon_sockets_max(unsigned connections_max);
 
 /* Publishes what the table "provide" says. */
 void daemon_provide_changed(struct daemon *daemon);
-/* Our addresses, those that others are told or those we listen on, each with /p2p/ID when with_id. A new array. */
+/* Our addresses, those that others are told or those we listen on, each with /p2p/ID when with_id.
+ * A new array. */
 json_t *daemon_addrs(const struct daemon *daemon, bool listening, bool with_id);
 
 /* daemon_mounts.c */

@@ -79,8 +79,7 @@ static void view_free(struct view *view)
 
 void inodes_release(struct inodes *inodes)
 {
-	list_for_each_safe(view, &inodes->views, struct view, link)
-	{
+	list_for_each_safe(view, &inodes->views, struct view, link) {
 		assert(!view->users);
 		view_free(view);
 	}
@@ -171,8 +170,7 @@ uint64_t inode_number(const struct cid *cid, struct place place)
 
 static bool is_same(const struct inode *inode, const struct cid *cid, struct place place)
 {
-	return inode->place.parent == place.parent &&
-	       inode->place.name_hash == place.name_hash &&
+	return inode->place.parent == place.parent && inode->place.name_hash == place.name_hash &&
 	       bytes_equal(bytes_of(inode->cid, inode->cid_len), cid_bytes(cid));
 }
 
@@ -206,8 +204,8 @@ struct inode *inode_known(struct inodes *inodes, const struct cid *cid, struct p
 	return inode;
 }
 
-static struct inode *inode_new(uint64_t ino, struct mount_tree *tree,
-			       const struct cid *cid, const struct dag_stat *stat)
+static struct inode *inode_new(uint64_t ino, struct mount_tree *tree, const struct cid *cid,
+			       const struct dag_stat *stat)
 {
 	size_t len = cid ? cid->len : 0;
 	struct inode *inode = xcalloc(1, sizeof *inode + len);
@@ -247,8 +245,8 @@ struct inode *inode_enter(struct inodes *inodes, struct root *root, const struct
 	return inode;
 }
 
-struct inode *inode_enter_node(struct inodes *inodes, struct mount_tree *tree, uint64_t ino, uint64_t parent,
-			       enum dag_type type)
+struct inode *inode_enter_node(struct inodes *inodes, struct mount_tree *tree, uint64_t ino,
+			       uint64_t parent, enum dag_type type)
 {
 	const struct dag_stat stat = { .type = type };
 
@@ -268,8 +266,8 @@ struct inode *inode_enter_node(struct inodes *inodes, struct mount_tree *tree, u
 	return inode;
 }
 
-struct inode *inode_fixed(struct inodes *inodes, uint64_t ino, struct mount_tree *tree, const struct cid *cid,
-			  const struct dag_stat *stat)
+struct inode *inode_fixed(struct inodes *inodes, uint64_t ino, struct mount_tree *tree,
+			  const struct cid *cid, const struct dag_stat *stat)
 {
 	struct inode *inode = inode_new(ino, tree, cid, stat);
 
@@ -344,7 +342,8 @@ static void evict(struct inodes *inodes, struct list *out)
 
 static void free_all(struct list *views)
 {
-	list_for_each_safe(view, views, struct view, link) view_free(view);
+	list_for_each_safe(view, views, struct view, link)
+		view_free(view);
 }
 
 void inode_forget(struct inodes *inodes, uint64_t ino, uint64_t lookups)

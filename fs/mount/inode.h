@@ -3,10 +3,10 @@
  *
  * Numbers derive from content: equal raw blocks share one inode, and with it the page cache. The
  * number of a dag-pb node also derives from where it is: it may be a directory, to which the kernel
- * gives only one parent, and a listing tells the number before the node is here. Nodes of trees that
- * change have numbers of their own, with INODE_NODE set. Any thread; one lock, never held while
- * waiting. Opened files and directories of fixed content are kept up to VIEWS_WEIGHT_MAX bytes
- * (estimated) and VIEWS_MAX in number besides those just used. */
+ * gives only one parent, and a listing tells the number before the node is here. Nodes of trees
+ * that change have numbers of their own, with INODE_NODE set. Any thread; one lock, never held
+ * while waiting. Opened files and directories of fixed content are kept up to VIEWS_WEIGHT_MAX
+ * bytes (estimated) and VIEWS_MAX in number besides those just used. */
 #ifndef FS_INODE_H
 #define FS_INODE_H
 
@@ -17,9 +17,9 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
-#define INODE_ROOT 1   /* the mountpoint */
-#define INODE_IPFS 2   /* ipfs/ of a namespace */
-#define INODE_FIRST 16 /* numbers below are never made of content */
+#define INODE_ROOT 1		       /* the mountpoint */
+#define INODE_IPFS 2		       /* ipfs/ of a namespace */
+#define INODE_FIRST 16		       /* numbers below are never made of content */
 #define INODE_NODE (UINT64_C(1) << 63) /* nor are those with this bit */
 #define VIEWS_MAX 1024
 #define VIEWS_WEIGHT_MAX ((size_t)64 << 20)
@@ -49,10 +49,10 @@ struct view;
 struct inode {
 	struct inode *next; /* in its slot */
 	uint64_t ino;
-	uint64_t lookups;   /* lock */
-	struct view *view;  /* lock; opened, or NULL */
+	uint64_t lookups;	 /* lock */
+	struct view *view;	 /* lock; opened, or NULL */
 	struct mount_tree *tree; /* one reference; of content it is a struct root */
-	struct place place;	 /* nowhere, unless dag-pb below a root, or a node of a changing tree */
+	struct place place; /* nowhere, unless dag-pb below a root, or a node of a changing tree */
 	enum dag_type type;
 	/* Of content; of nodes of changing trees the tree is asked. */
 	uint32_t mode;
@@ -106,13 +106,14 @@ struct inode *inode_known(struct inodes *inodes, const struct cid *cid, struct p
 /* The same, made when it is missing. Takes a reference of its own. */
 struct inode *inode_enter(struct inodes *inodes, struct root *root, const struct cid *cid,
 			  struct place place, const struct dag_stat *stat);
-/* The inode of a node of a changing tree, with one lookup more, made when it is missing. ino is the tree's own number with
- * INODE_NODE set; no two trees of a mount use the same. type stays what it was first. parent: for "..". */
-struct inode *inode_enter_node(struct inodes *inodes, struct mount_tree *tree, uint64_t ino, uint64_t parent,
-			       enum dag_type type);
+/* The inode of a node of a changing tree, with one lookup more, made when it is missing. ino is the
+ * tree's own number with INODE_NODE set; no two trees of a mount use the same. type stays what it
+ * was first. parent: for "..". */
+struct inode *inode_enter_node(struct inodes *inodes, struct mount_tree *tree, uint64_t ino,
+			       uint64_t parent, enum dag_type type);
 /* A directory with a number below INODE_FIRST. cid NULL: no content. Never forgotten. */
-struct inode *inode_fixed(struct inodes *inodes, uint64_t ino, struct mount_tree *tree, const struct cid *cid,
-			  const struct dag_stat *stat);
+struct inode *inode_fixed(struct inodes *inodes, uint64_t ino, struct mount_tree *tree,
+			  const struct cid *cid, const struct dag_stat *stat);
 /* Take back lookups; frees the inode with the last. */
 void inode_forget(struct inodes *inodes, uint64_t ino, uint64_t lookups);
 

@@ -53,7 +53,8 @@ static int make_root(struct mount *mount, char **why)
 		*why = xasprintf("%s is no directory: only directories can be mounted",
 				 cid_text(&mount->root, text));
 	else if (err)
-		*why = xasprintf("cannot get %s: %s", cid_text(&mount->root, text), *told ? told : err_text(err));
+		*why = xasprintf("cannot get %s: %s", cid_text(&mount->root, text),
+				 *told ? told : err_text(err));
 	else
 		inode_fixed(&mount->inodes, INODE_ROOT, &root->tree, &root->cid, &stat);
 	mount->tree = &root->tree; /* with our reference */

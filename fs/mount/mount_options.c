@@ -25,30 +25,18 @@ static const struct {
 	const char *name;
 	enum option_use use;
 } known[] = {
-	{ "ro", OPTION_ALWAYS },
-	{ "nodev", OPTION_ALWAYS },
-	{ "noatime", OPTION_ALWAYS },
-	{ "default_permissions", OPTION_ALWAYS },
-	{ "nonempty", OPTION_NONEMPTY },
-	{ "nosuid", OPTION_NOSUID },
-	{ "suid", OPTION_SUID },
-	{ "max_read=", OPTION_MAX_READ },
-	{ "rw", OPTION_WRITABLE },
-	{ "exec", OPTION_PASSED },
-	{ "noexec", OPTION_PASSED },
-	{ "dev", OPTION_PASSED },
-	{ "atime", OPTION_PASSED },
-	{ "async", OPTION_PASSED },
-	{ "sync", OPTION_PASSED },
-	{ "dirsync", OPTION_PASSED },
-	{ "allow_root", OPTION_PASSED },
-	{ "auto_unmount", OPTION_PASSED },
-	{ "debug", OPTION_PASSED },
-	{ "fsname=", OPTION_PASSED },
-	{ "subtype=", OPTION_PASSED },
-	{ "context=", OPTION_PASSED },
-	{ "fscontext=", OPTION_PASSED },
-	{ "defcontext=", OPTION_PASSED },
+	{ "ro", OPTION_ALWAYS },	   { "nodev", OPTION_ALWAYS },
+	{ "noatime", OPTION_ALWAYS },	   { "default_permissions", OPTION_ALWAYS },
+	{ "nonempty", OPTION_NONEMPTY },   { "nosuid", OPTION_NOSUID },
+	{ "suid", OPTION_SUID },	   { "max_read=", OPTION_MAX_READ },
+	{ "rw", OPTION_WRITABLE },	   { "exec", OPTION_PASSED },
+	{ "noexec", OPTION_PASSED },	   { "dev", OPTION_PASSED },
+	{ "atime", OPTION_PASSED },	   { "async", OPTION_PASSED },
+	{ "sync", OPTION_PASSED },	   { "dirsync", OPTION_PASSED },
+	{ "allow_root", OPTION_PASSED },   { "auto_unmount", OPTION_PASSED },
+	{ "debug", OPTION_PASSED },	   { "fsname=", OPTION_PASSED },
+	{ "subtype=", OPTION_PASSED },	   { "context=", OPTION_PASSED },
+	{ "fscontext=", OPTION_PASSED },   { "defcontext=", OPTION_PASSED },
 	{ "rootcontext=", OPTION_PASSED },
 };
 
@@ -61,8 +49,8 @@ static size_t option_find(const char *option)
 		size_t len = strlen(known[i].name);
 		bool has_value = known[i].name[len - 1] == '=';
 
-		if (has_value ? !strncmp(option, known[i].name, len) :
-				!strcmp(option, known[i].name))
+		if (has_value ? !strncmp(option, known[i].name, len)
+			      : !strcmp(option, known[i].name))
 			break;
 	}
 	return i;

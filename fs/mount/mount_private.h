@@ -95,10 +95,10 @@ struct mount {
 	struct fetcher fetcher;
 	struct db *db;
 	struct inodes inodes;
-	pthread_key_t self;  /* struct worker of this thread */
-	int stop_fd;	     /* readable when all threads are to end */
-	int table_fd;	     /* says when the mount table changed; -1: nobody does */
-	atomic_bool greeted; /* INIT was answered; nothing else is before it */
+	pthread_key_t self;	 /* struct worker of this thread */
+	int stop_fd;		 /* readable when all threads are to end */
+	int table_fd;		 /* says when the mount table changed; -1: nobody does */
+	atomic_bool greeted;	 /* INIT was answered; nothing else is before it */
 	struct mount_tree *tree; /* at the mountpoint; one reference */
 	/* The kernel opens files, or directories, without asking, for as long as it is mounted. */
 	bool files_unasked, dirs_unasked;
@@ -140,8 +140,10 @@ int mount_point_unmount(const char *point);
 
 /* ---- mount_reason.c ---- */
 
-/* fuse_session_mount(), with the reason (malloc'd) of what is not 0. options: as the session was made with. */
-int mount_with_reason(struct fuse_session *session, const char *point, const char *options, char **reason);
+/* fuse_session_mount(), with the reason (malloc'd) of what is not 0. options: as the session was
+ * made with. */
+int mount_with_reason(struct fuse_session *session, const char *point, const char *options,
+		      char **reason);
 
 /* ---- mount_watch.c ---- */
 
@@ -172,8 +174,8 @@ void mount_threads_grow(struct mount *mount);
 void mount_fetch_init(struct mount *mount);
 /* Ends the wait with this id, if it still runs. */
 void mount_fetch_cancel(struct mount *mount, uint64_t wait_id);
-/* Around work for the worker's request that may take long without fetching: between the two an interrupt of the request
- * cancels worker->wait. The request is answered afterwards. */
+/* Around work for the worker's request that may take long without fetching: between the two an
+ * interrupt of the request cancels worker->wait. The request is answered afterwards. */
 void mount_fetch_listen(struct worker *worker);
 void mount_fetch_deafen(struct worker *worker);
 
@@ -202,14 +204,16 @@ void ops_fail(fuse_req_t req, int err, const struct cid *cid);
 struct inode *ops_inode(fuse_req_t req, fuse_ino_t ino);
 struct tree_call ops_call(fuse_req_t req);
 /* The same after an operation of a tree on inode failed. */
-void ops_fail_call(fuse_req_t req, int err, const struct tree_call *call, const struct inode *inode);
+void ops_fail_call(fuse_req_t req, int err, const struct tree_call *call,
+		   const struct inode *inode);
 static inline struct tree_validity ops_validity(const struct inode *inode)
 {
 	return inode->tree->ops->validity(inode->tree, inode);
 }
 int ops_stat(struct tree_call *call, struct inode *inode, struct stat *st);
 /* What the kernel is told of an inode whose name may be believed for entry_s. */
-int ops_entry(struct tree_call *call, double entry_s, struct inode *inode, struct fuse_entry_param *entry);
+int ops_entry(struct tree_call *call, double entry_s, struct inode *inode,
+	      struct fuse_entry_param *entry);
 void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t from,
 		 struct fuse_file_info *fi);

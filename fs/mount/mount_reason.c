@@ -1,5 +1,6 @@
-/* Why mounting failed. The library says only that it did; its reason goes to its log, which is caught here, and that of
- * the helper fusermount3 to the standard error: when the log is silent the helper is run again, and heard. */
+/* Why mounting failed. The library says only that it did; its reason goes to its log, which is
+ * caught here, and that of the helper fusermount3 to the standard error: when the log is silent the
+ * helper is run again, and heard. */
 #include "fs/mount/mount_private.h"
 
 #include "net/base/alloc.h"
@@ -56,11 +57,13 @@ static char *cleaned(const char *text)
 	return reason;
 }
 
-/* Runs the helper as the library does, with its error output in a pipe. Returns whether it mounted. */
+/* Runs the helper as the library does, with its error output in a pipe. Returns whether it mounted.
+ */
 static bool ask_helper(const char *point, const char *options, int comm, int out)
 {
 	char *argv[] = { MOUNT_HELPER, "-o", (char *)options, "--", (char *)point, NULL };
-	char *with[] = { NULL, "LC_ALL=C", getenv("PATH") ? xasprintf("PATH=%s", getenv("PATH")) : NULL, NULL };
+	char *with[] = { NULL, "LC_ALL=C",
+			 getenv("PATH") ? xasprintf("PATH=%s", getenv("PATH")) : NULL, NULL };
 	posix_spawn_file_actions_t actions;
 	int status = 1;
 	pid_t pid;
@@ -98,7 +101,8 @@ static void hear_helper(const char *point, const char *options)
 	close(comm[1]);
 }
 
-int mount_with_reason(struct fuse_session *session, const char *point, const char *options, char **reason)
+int mount_with_reason(struct fuse_session *session, const char *point, const char *options,
+		      char **reason)
 {
 	char text[REASON_MAX] = "";
 	int failed;

@@ -45,8 +45,8 @@ void ops_fail(fuse_req_t req, int err, const struct cid *cid)
 	}
 	/* Not of what failed a moment ago and was only looked at again. */
 	if (err == -ETIMEDOUT && worker->timeout_ms == worker->mount->timeout_ms)
-		log_warn("mount", "a block did not come, of cid=%s err=\"%s\"", cid ? cid_text(cid, text) : "-",
-			 wait_err_text(&worker->wait, err, why));
+		log_warn("mount", "a block did not come, of cid=%s err=\"%s\"",
+			 cid ? cid_text(cid, text) : "-", wait_err_text(&worker->wait, err, why));
 	if (errno_of(err) == EIO)
 		log_warn("mount", "cannot be shown cid=%s err=%s", cid ? cid_text(cid, text) : "-",
 			 err_text(err));
@@ -88,7 +88,8 @@ int ops_stat(struct tree_call *call, struct inode *inode, struct stat *st)
 	return err;
 }
 
-int ops_entry(struct tree_call *call, double entry_s, struct inode *inode, struct fuse_entry_param *entry)
+int ops_entry(struct tree_call *call, double entry_s, struct inode *inode,
+	      struct fuse_entry_param *entry)
 {
 	*entry = (struct fuse_entry_param){
 		.ino = inode->ino,
@@ -232,7 +233,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	mount->dirs_unasked = ops->dirs_unasked && (conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT);
 	conn->want = (conn->want | (conn->capable & wanted)) & ~unwanted;
 	conn->max_read = mount->options.max_read; /* as the mount option, or the library refuses */
-	conn->max_write = MOUNT_REQUEST_MAX; /* also bounds the pages of a read */
+	conn->max_write = MOUNT_REQUEST_MAX;	  /* also bounds the pages of a read */
 	conn->max_readahead = MOUNT_REQUEST_MAX;
 	conn->max_background = MOUNT_BACKGROUND_MAX;
 	conn->congestion_threshold = MOUNT_BACKGROUND_MAX * 3 / 4;

@@ -1,4 +1,5 @@
-/* Listing directories, opened or not. What is in them, and which entries come with attributes, is the tree's to say. */
+/* Listing directories, opened or not. What is in them, and which entries come with attributes, is
+ * the tree's to say. */
 #include "fs/mount/mount_private.h"
 
 #include "net/base/alloc.h"
@@ -21,7 +22,8 @@ struct listing {
 	size_t entered_count, entered_cap;
 };
 
-/* Where nothing changes ENOSYS tells the kernel not to ask again, and to keep what it was listed. */
+/* Where nothing changes ENOSYS tells the kernel not to ask again, and to keep what it was listed.
+ */
 void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct inode *inode = ops_inode(req, ino);
@@ -73,7 +75,8 @@ static int add_entry(void *ctx, const struct tree_entry *found)
 	bool fits;
 
 	if (!inode || ops_entry(&listing->call, listing->entry_s, inode, &entry))
-		entry = (struct fuse_entry_param){ .attr = { .st_ino = found->ino, .st_mode = found->type } };
+		entry = (struct fuse_entry_param){ .attr = { .st_ino = found->ino,
+							     .st_mode = found->type } };
 	fits = add(listing, found->name, &entry, (off_t)(found->next + DOTS));
 	if (inode && fits && entry.ino)
 		note_entered(listing, inode->ino);
@@ -101,8 +104,8 @@ static int fill(struct listing *listing, off_t from)
 		return 0;
 	if (from < DOTS && !add_dot(listing, "..", parent, DOTS))
 		return 0;
-	return inode->tree->ops->list(inode->tree, &listing->call, inode, after, listing->plus, add_entry,
-				      listing);
+	return inode->tree->ops->list(inode->tree, &listing->call, inode, after, listing->plus,
+				      add_entry, listing);
 }
 
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t from, bool plus)

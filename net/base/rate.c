@@ -6,7 +6,8 @@
 #include <assert.h>
 
 #define QUANTUM_MS 20
-#define FILL_MS_MAX 60000 /* longer pauses fill no more: the bucket is full, and nothing overflows */
+#define FILL_MS_MAX                                                                                \
+	60000 /* longer pauses fill no more: the bucket is full, and nothing overflows */
 
 void rate_init(struct rate *rate, struct timers *timers, uint64_t per_second)
 {

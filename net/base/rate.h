@@ -12,13 +12,14 @@
 
 #define RATE_QUANTUM_MIN 4096
 #define RATE_QUANTUM_MAX (64u * 1024)
-#define RATE_BURST_MS 100		   /* what an idle bucket saves up */
-#define RATE_PER_SECOND_MAX (UINT64_C(1) << 40) /* more is as good as no limit, and counts as this */
+#define RATE_BURST_MS 100 /* what an idle bucket saves up */
+#define RATE_PER_SECOND_MAX                                                                        \
+	(UINT64_C(1) << 40) /* more is as good as no limit, and counts as this */
 
 struct rate {
 	struct timers *timers;
-	uint64_t per_second; /* 0: no limit */
-	size_t quantum;	     /* bytes of a turn: 20 ms, within the bounds above */
+	uint64_t per_second;	  /* 0: no limit */
+	size_t quantum;		  /* bytes of a turn: 20 ms, within the bounds above */
 	int64_t level, level_max; /* thousandths of a byte; below 0: debt */
 	uint64_t filled_ms;
 	struct list waiting;

@@ -25,7 +25,8 @@ int thread_start(pthread_t *thread, void *(*run)(void *ctx), void *ctx)
 	return err;
 }
 
-/* The C library answers EAGAIN both without room for a stack and without leave for one more thread. */
+/* The C library answers EAGAIN both without room for a stack and without leave for one more thread.
+ */
 int thread_err(int result)
 {
 	pthread_attr_t attributes;

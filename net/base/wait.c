@@ -160,8 +160,9 @@ const char *wait_err_text(const struct wait *wait, int err, char out[static WAIT
 
 	if (err == -ETIMEDOUT && tried->told) {
 		providers_text(tried, providers, sizeof providers);
-		snprintf(out, WAIT_TEXT_MAX, "%s: %" PRIu32 " peer%s asked, %" PRIu32 " known%s", err_text(err),
-			 tried->asked, tried->asked == 1 ? "" : "s", tried->known, providers);
+		snprintf(out, WAIT_TEXT_MAX, "%s: %" PRIu32 " peer%s asked, %" PRIu32 " known%s",
+			 err_text(err), tried->asked, tried->asked == 1 ? "" : "s", tried->known,
+			 providers);
 	} else {
 		snprintf(out, WAIT_TEXT_MAX, "%s", err_text(err));
 	}

@@ -5,19 +5,19 @@
 #include "net/db/db_private.h"
 
 #include "net/base/alloc.h"
-#include "net/db/db_writer.h"
 #include "net/base/log.h"
+#include "net/db/db_writer.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define DB_READERS_CHECKED 64 /* writes from one look for readers that died to the next */
+#define DB_READERS_CHECKED 64		/* writes from one look for readers that died to the next */
 #define ROOM_BYTES ((uint64_t)12 << 20) /* less: the map grows before the next write */
 #define GROW_BYTES ((uint64_t)32 << 20)
 #define MAP_WAIT_MS 200 /* for other transactions of this process to end */
-#define PAGE_HEAD 16 /* LMDB's: u64 number, u16, u16 flags, u32 pages */
+#define PAGE_HEAD 16	/* LMDB's: u64 number, u16, u16 flags, u32 pages */
 #define PAGE_KINDS 15u
 #define PAGE_OVERFLOW 4u
 
@@ -153,10 +153,12 @@ static void make_room(struct db *db)
 	mdb_env_info(db->env, &info);
 	mdb_env_stat(db->env, &stat);
 	lmdb_map_release(&db->map);
-	uint64_t used = (info.me_last_pgno + 1) * (uint64_t)stat.ms_psize, more = info.me_mapsize + GROW_BYTES;
+	uint64_t used = (info.me_last_pgno + 1) * (uint64_t)stat.ms_psize,
+		 more = info.me_mapsize + GROW_BYTES;
 
 	if (info.me_mapsize < db->map_bytes && info.me_mapsize < used + ROOM_BYTES)
-		lmdb_map_move(&db->map, db->env, more < db->map_bytes ? more : db->map_bytes, MAP_WAIT_MS);
+		lmdb_map_move(&db->map, db->env, more < db->map_bytes ? more : db->map_bytes,
+			      MAP_WAIT_MS);
 }
 
 /* The map is held when it is 0. -ESTALE: another process made the map larger. */
@@ -175,7 +177,8 @@ static int begin_once(struct db *db, bool write, MDB_txn **txn, size_t *count)
 			/* Waits for other writers: not with the lock in hand. */
 			pthread_mutex_unlock(&db->lock);
 			if (atomic_fetch_add(&db->writes, 1) % DB_READERS_CHECKED == 0)
-				mdb_reader_check(db->env, NULL); /* they hold pages that were freed */
+				mdb_reader_check(db->env,
+						 NULL); /* they hold pages that were freed */
 			err = db_err(mdb_txn_begin(db->env, NULL, 0, txn));
 			pthread_mutex_lock(&db->lock);
 		}
@@ -286,11 +289,13 @@ static bool key_ok(struct bytes key)
 }
 
 /* Cuts the sum off. False: damaged. */
-static bool is_whole(const struct db_txn *txn, const char *table, struct bytes key, struct bytes *value)
+static bool is_whole(const struct db_txn *txn, const char *table, struct bytes key,
+		     struct bytes *value)
 {
 	if (db_record_take(txn->db, table, key, value))
 		return true;
-	log_error("db", "a record is damaged table=%s: `dagfs repo verify` repairs what can be", table);
+	log_error("db", "a record is damaged table=%s: `dagfs repo verify` repairs what can be",
+		  table);
 	*value = (struct bytes){ 0 };
 	return false;
 }
@@ -313,7 +318,8 @@ int db_get(struct db_txn *txn, const char *table, struct bytes key, struct bytes
 	return is_whole(txn, table, key, value) ? 0 : -EIO;
 }
 
-/* A large value has pages of its own, and LMDB frees as many as their head says: is that rotten, those of others too. */
+/* A large value has pages of its own, and LMDB frees as many as their head says: is that rotten,
+ * those of others too. */
 static int check_head(struct db_txn *txn, MDB_dbi table, struct bytes key)
 {
 	MDB_val k = val_of(key), v;
@@ -326,7 +332,8 @@ static int check_head(struct db_txn *txn, MDB_dbi table, struct bytes key)
 	const uint8_t *head = (const uint8_t *)v.mv_data - PAGE_HEAD;
 
 	memcpy(&pages, head + 12, sizeof pages);
-	size_t least = (v.mv_size + PAGE_HEAD + stat.ms_psize - 1) / stat.ms_psize; /* more where a larger one was */
+	size_t least = (v.mv_size + PAGE_HEAD + stat.ms_psize - 1) /
+		       stat.ms_psize; /* more where a larger one was */
 
 	if ((head[10] & PAGE_KINDS) == PAGE_OVERFLOW && pages >= least &&
 	    pages <= 2 + (DB_VALUE_MAX + DB_TAIL_MAX) / stat.ms_psize)

@@ -4,9 +4,9 @@
 #include "net/db/db_private.h"
 
 #include "net/base/alloc.h"
+#include "net/base/log.h"
 #include "net/db/db_writer.h"
 #include "net/db/lmdb_dir.h"
-#include "net/base/log.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -18,10 +18,13 @@
 
 #define DB_READERS_MAX 512 /* read transactions at once, in all processes together */
 #define DB_TEMP_MAP_BYTES (256u << 20)
-#define DB_OPEN_TRIES 60 /* while another process has open what is to be built anew: some seconds */
-#define DB_BUILT_MAX 10	 /* it was, and still cannot be opened; lmdb_dir_forget() tells why some */
+#define DB_OPEN_TRIES                                                                              \
+	60		/* while another process has open what is to be built anew: some seconds   \
+			 */
+#define DB_BUILT_MAX 10 /* it was, and still cannot be opened; lmdb_dir_forget() tells why some */
 
-/* NOTLS: threads come and go, and one may read while it reads. No WRITEMAP: a stray pointer of ours must not reach the file. */
+/* NOTLS: threads come and go, and one may read while it reads. No WRITEMAP: a stray pointer of ours
+ * must not reach the file. */
 static int try_env(struct db *db, const char *dir, uint64_t map_bytes, unsigned int flags)
 {
 	int rc = mdb_env_create(&db->env);
@@ -181,7 +184,9 @@ static int open_with(const char *dir, uint64_t map_bytes, unsigned int flags, st
 			return err == 1 ? why : err;
 		if (why && (why != -EBUSY || tries == DB_OPEN_TRIES)) {
 			if (why == -EBUSY)
-				log_error("db", "%s is %s, and another process has it open: end it (is it a daemon?), then try again",
+				log_error("db",
+					  "%s is %s, and another process has it open: end it (is "
+					  "it a daemon?), then try again",
 					  dir, err == 1 ? "of an older version" : "damaged");
 			return why;
 		}

@@ -1,4 +1,5 @@
-/* Inside of a db: db.c; db_open.c; db_sum.c, which looks whether records are what was written; db_repair.c, which builds it anew. */
+/* Inside of a db: db.c; db_open.c; db_sum.c, which looks whether records are what was written;
+ * db_repair.c, which builds it anew. */
 #ifndef NET_BASE_DB_PRIVATE_H
 #define NET_BASE_DB_PRIVATE_H
 
@@ -20,8 +21,8 @@
 enum db_layout {
 	DB_LAYOUT_PLAIN, /* value */
 	DB_LAYOUT_SUMS,	 /* value | u64 LE, XXH3-64 of it, seeded by that of the key */
-	DB_LAYOUT_NOW,	 /* value | name of the table | u8 its length | u64 LE, XXH3-64 of all that, seeded so: a record
-			  * says by itself what it is */
+	DB_LAYOUT_NOW,	 /* value | name of the table | u8 its length | u64 LE, XXH3-64 of all that,
+			  * seeded so: a record   says by itself what it is */
 };
 #define DB_SUMS "sums"
 #define DB_LAYOUTS "layout-" /* of others this program knows nothing */
@@ -49,9 +50,9 @@ struct db {
 	struct db_writer *writer;
 	struct lmdb_map map; /* held by every transaction */
 	uint64_t map_bytes;  /* as large as it may become */
-	atomic_uint txns; /* open */
-	atomic_uint writes; /* so far */
-	bool read_only;	  /* as the file system is */
+	atomic_uint txns;    /* open */
+	atomic_uint writes;  /* so far */
+	bool read_only;	     /* as the file system is */
 	pthread_mutex_t lock;
 	size_t count;
 	enum db_layout layout; /* not the last: read-only */

@@ -1,21 +1,22 @@
-/* A db that is built anew: because its pages are damaged, or because it is of an older version. LMDB believes its pages,
- * and a process that follows a wrong one may die of it; so whoever dies leaves it "suspect", and the next opening, like
- * db_check_pages(), looks at every page.
+/* A db that is built anew: because its pages are damaged, or because it is of an older version.
+ * LMDB believes its pages, and a process that follows a wrong one may die of it; so whoever dies
+ * leaves it "suspect", and the next opening, like db_check_pages(), looks at every page.
  *
  * In the directory of the db:
  *   suspect      a process died of the file, or a check found it damaged
- *   new/         the db being built. It takes the old one's place by one rename(): a crash leaves one or the other
+ *   new/         the db being built. It takes the old one's place by one rename(): a crash leaves
+ *   one or the other
  * and beside it DIR.damaged-N/, the file as it was, for its owner to look at.
  *
- * Meanwhile no other process, of whatever version, has the db open: the lock that LMDB holds (shared) while it has, is held
- * here alone. */
+ * Meanwhile no other process, of whatever version, has the db open: the lock that LMDB holds
+ * (shared) while it has, is held here alone. */
 #include "net/db/db_private.h"
 
 #include "net/base/alloc.h"
 #include "net/base/err.h"
+#include "net/base/log.h"
 #include "net/db/lmdb_dir.h"
 #include "net/db/lmdb_pages.h"
-#include "net/base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -82,7 +83,8 @@ void db_die(MDB_env *env, const char *text)
 
 	mdb_env_get_path(env, &dir);
 	suspect(dir);
-	fprintf(stderr, "Error: %s is damaged: %s; the next command looks for what is whole\n", dir, text);
+	fprintf(stderr, "Error: %s is damaged: %s; the next command looks for what is whole\n", dir,
+		text);
 	_exit(EXIT_FAILURE);
 }
 
@@ -220,7 +222,8 @@ static int convert(const char *dir, int lock, uint64_t map_bytes)
 	struct db_txn *txn;
 	int err = db_open_raw(dir, map_bytes, MDB_RDONLY | MDB_NOLOCK, &old);
 
-	if (!err && old->layout != DB_LAYOUT_NOW && !(err = build_begin(dir, map_bytes, &new, &txn))) {
+	if (!err && old->layout != DB_LAYOUT_NOW &&
+	    !(err = build_begin(dir, map_bytes, &new, &txn))) {
 		err = build_end(dir, lock, new, txn, copy_all(old, txn));
 		if (!err)
 			log_info("db", "%s is brought to layout version %d", dir, DB_LAYOUT_NOW);
@@ -236,7 +239,8 @@ struct saving {
 	uint64_t saved, known; /* known: those of ours too */
 };
 
-/* An older one never replaces what the tree led to: that came first. What was freed is not of now. */
+/* An older one never replaces what the tree led to: that came first. What was freed is not of now.
+ */
 static int save_one(void *ctx, const struct lmdb_found *found)
 {
 	struct saving *saving = ctx;
@@ -292,7 +296,9 @@ static int save_all(const char *dir, struct db_txn *txn, struct db_salvage *resu
 	if (fd >= 0)
 		close(fd);
 	if (!err && !saving.known) {
-		log_error("db", "%s is damaged, and nothing in it can be read: move it away to begin without any records",
+		log_error("db",
+			  "%s is damaged, and nothing in it can be read: move it away to begin "
+			  "without any records",
 			  file);
 		err = -EIO;
 	}
@@ -306,7 +312,8 @@ static int save_all(const char *dir, struct db_txn *txn, struct db_salvage *resu
 	return err;
 }
 
-/* Another name for the file, so that there is one at any moment. *path: the directory it lies in then. */
+/* Another name for the file, so that there is one at any moment. *path: the directory it lies in
+ * then. */
 static int set_aside(const char *dir, char **path)
 {
 	char *file = in_dir(dir, "data.mdb");

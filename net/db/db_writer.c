@@ -86,8 +86,7 @@ static uint64_t apply(struct db_txn *txn, struct post *post, uint64_t *hints, in
 
 /* One transaction: post and what comes while it is being written. Returns how many, and how many of
  * them are hints. */
-static uint64_t write_batch(struct db_writer *writer, struct post *post, uint64_t *hints,
-			    int *err)
+static uint64_t write_batch(struct db_writer *writer, struct post *post, uint64_t *hints, int *err)
 {
 	uint64_t end_ms = monotonic_ms() + DB_WRITER_BATCH_MS;
 	uint64_t count = 0;

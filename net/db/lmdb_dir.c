@@ -29,8 +29,8 @@ int lmdb_dir_prepare(const char *dir, unsigned readers, bool *read_only)
 	return err;
 }
 
-/* LMDB holds a shared lock on the first byte while it has an environment open. One of the descriptor, not of the process, which
- * may open and close the file meanwhile. */
+/* LMDB holds a shared lock on the first byte while it has an environment open. One of the
+ * descriptor, not of the process, which may open and close the file meanwhile. */
 int lmdb_dir_lock(const char *dir)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };

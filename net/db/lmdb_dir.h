@@ -4,10 +4,11 @@
 
 #include <stdbool.h>
 
-/* LMDB maps its table of readers (lock.mdb in dir) without allocating it: on a full disk the first look at a new page
- * of it would end the process with SIGBUS. It is allocated here, for so many readers. To be called before this process
- * opens the environment: closing a descriptor drops the locks of the file. *read_only: the file system is, and nothing
- * was done; then the environment opens with MDB_RDONLY alone. 0, -ENOSPC, -errno. */
+/* LMDB maps its table of readers (lock.mdb in dir) without allocating it: on a full disk the first
+ * look at a new page of it would end the process with SIGBUS. It is allocated here, for so many
+ * readers. To be called before this process opens the environment: closing a descriptor drops the
+ * locks of the file. *read_only: the file system is, and nothing was done; then the environment
+ * opens with MDB_RDONLY alone. 0, -ENOSPC, -errno. */
 int lmdb_dir_prepare(const char *dir, unsigned readers, bool *read_only);
 /* Keeps all other processes, of any version, from opening the environment until the descriptor is
  * closed; they wait. Returns the descriptor; -EBUSY: one has it open; -errno. */

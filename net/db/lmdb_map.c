@@ -11,7 +11,7 @@
 #define MAP_MOVES (-1)
 #define BYTES_LEAST ((uint64_t)8 << 20)
 #define BYTES_SHORT ((uint64_t)1 << 34) /* tried first when what the file says is too much */
-#define SHARE_PART 16			/* of a limited address space, for one environment at its beginning */
+#define SHARE_PART 16 /* of a limited address space, for one environment at its beginning */
 #define SPARE_BYTES ((uint64_t)8 << 20) /* left to others when a map grows */
 
 static void nap(void)
@@ -27,8 +27,9 @@ void lmdb_map_hold(struct lmdb_map *map)
 		if (holders == MAP_MOVES) {
 			nap(); /* rare, and soon done */
 			holders = atomic_load_explicit(&map->holders, memory_order_relaxed);
-		} else if (atomic_compare_exchange_weak_explicit(&map->holders, &holders, holders + 1,
-								 memory_order_acquire, memory_order_relaxed)) {
+		} else if (atomic_compare_exchange_weak_explicit(&map->holders, &holders,
+								 holders + 1, memory_order_acquire,
+								 memory_order_relaxed)) {
 			return;
 		}
 }
@@ -43,7 +44,9 @@ static uint64_t address_space(void)
 {
 	struct rlimit limit;
 
-	return getrlimit(RLIMIT_AS, &limit) || limit.rlim_cur == RLIM_INFINITY ? 0 : (uint64_t)limit.rlim_cur;
+	return getrlimit(RLIMIT_AS, &limit) || limit.rlim_cur == RLIM_INFINITY
+		       ? 0
+		       : (uint64_t)limit.rlim_cur;
 }
 
 uint64_t lmdb_map_first(uint64_t wanted)
@@ -65,7 +68,8 @@ uint64_t lmdb_map_next(uint64_t tried)
 
 static bool has_address_space(uint64_t more)
 {
-	void *at = mmap(NULL, more + SPARE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *at = mmap(NULL, more + SPARE_BYTES, PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (at == MAP_FAILED)
 		return false;
@@ -101,7 +105,8 @@ int lmdb_map_move(struct lmdb_map *map, MDB_env *env, uint64_t bytes, unsigned w
 	int32_t none = 0;
 
 	/* The caller may wait for itself, reading while it writes: better an error. */
-	for (unsigned waited = 0; !atomic_compare_exchange_strong(&map->holders, &none, MAP_MOVES); waited++) {
+	for (unsigned waited = 0; !atomic_compare_exchange_strong(&map->holders, &none, MAP_MOVES);
+	     waited++) {
 		if (waited == wait_ms)
 			return -ETIMEDOUT;
 		nap();

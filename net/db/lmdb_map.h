@@ -1,5 +1,6 @@
-/* The map of an LMDB environment: how much address space it takes, and moving it when it becomes larger. Address space may be
- * limited (RLIMIT_AS, containers): then maps begin small, and grow. Any thread. */
+/* The map of an LMDB environment: how much address space it takes, and moving it when it becomes
+ * larger. Address space may be limited (RLIMIT_AS, containers): then maps begin small, and grow.
+ * Any thread. */
 #ifndef NET_DB_LMDB_MAP_H
 #define NET_DB_LMDB_MAP_H
 

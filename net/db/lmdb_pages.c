@@ -14,8 +14,9 @@
 
 #define MAGIC 0xbeefc0deu
 #define VERSION 1
-#define HEAD_BYTES 16 /* of a page: u64 number, u16, u16 flags, then u16 lower, u16 upper or u32 pages */
-#define NODE_BYTES 8  /* of a node: u16 low, u16 high, u16 flags, u16 key size */
+#define HEAD_BYTES                                                                                 \
+	16 /* of a page: u64 number, u16, u16 flags, then u16 lower, u16 upper or u32 pages */
+#define NODE_BYTES 8 /* of a node: u16 low, u16 high, u16 flags, u16 key size */
 #define TREE_BYTES 48
 #define PSIZE_MIN 512u
 #define PSIZE_MAX 32768u
@@ -263,7 +264,8 @@ static int check_big_free_list(struct pages *pages, const struct node *node)
 	return err;
 }
 
-/* *count: of a large value's pages. LMDB frees as many as the head says; more than it needs, where a larger one was before. */
+/* *count: of a large value's pages. LMDB frees as many as the head says; more than it needs, where
+ * a larger one was before. */
 static int check_head(const struct pages *pages, const struct node *node, uint64_t *count)
 {
 	uint8_t head[HEAD_BYTES];
@@ -280,7 +282,8 @@ static int check_head(const struct pages *pages, const struct node *node, uint64
 	return 0;
 }
 
-static int check_big(struct pages *pages, uint64_t pgno, const struct node *node, enum tree_kind kind)
+static int check_big(struct pages *pages, uint64_t pgno, const struct node *node,
+		     enum tree_kind kind)
 {
 	uint64_t count = pages_for(pages, node->len);
 	int err = 0;
@@ -303,7 +306,8 @@ static bool same_counts(const struct pages *pages, const struct tree *tree)
 	const struct tree *met = &pages->met;
 
 	return met->records == tree->records && met->pages[0] == tree->pages[0] &&
-	       met->pages[1] == tree->pages[1] && (!pages->heads || met->pages[2] == tree->pages[2]);
+	       met->pages[1] == tree->pages[1] &&
+	       (!pages->heads || met->pages[2] == tree->pages[2]);
 }
 
 static int check_tree(struct pages *pages, const struct tree *tree, enum tree_kind kind)
@@ -319,7 +323,8 @@ static int check_tree(struct pages *pages, const struct tree *tree, enum tree_ki
 	if (tree->depth)
 		err = check_page(pages, tree->root, tree->depth, kind);
 	if (!err && !same_counts(pages, tree))
-		err = damaged(pages, tree->root, "is the root of a tree that is said to be of another size");
+		err = damaged(pages, tree->root,
+			      "is the root of a tree that is said to be of another size");
 	pages->met = outer;
 	return err;
 }
@@ -362,8 +367,8 @@ static int check_nodes(struct pages *pages, uint64_t pgno, const uint8_t *page, 
 		if (i > (depth > 1) && !in_order(kind, before, node.key))
 			return damaged(pages, pgno, "has keys out of order");
 		before = node.key;
-		err = depth > 1 ? check_page(pages, node.pgno, depth - 1, kind) :
-				  check_leaf_node(pages, pgno, &node, kind);
+		err = depth > 1 ? check_page(pages, node.pgno, depth - 1, kind)
+				: check_leaf_node(pages, pgno, &node, kind);
 	}
 	return err;
 }
@@ -377,8 +382,8 @@ static int check_page(struct pages *pages, uint64_t pgno, unsigned depth, enum t
 	uint8_t *page = xcalloc(1, pages->psize);
 	int err = read_at(pages, pgno * pages->psize, page, pages->psize);
 
-	if (!err && (u64_at(page, 0) != pgno ||
-		     flags_of(page) != (depth > 1 ? PAGE_BRANCH : PAGE_LEAF)))
+	if (!err &&
+	    (u64_at(page, 0) != pgno || flags_of(page) != (depth > 1 ? PAGE_BRANCH : PAGE_LEAF)))
 		err = damaged(pages, pgno, "is not what leads there takes it for");
 	if (!err)
 		err = check_nodes(pages, pgno, page, depth, kind);
@@ -424,7 +429,8 @@ static bool bit(const uint8_t *bits, uint64_t i)
 }
 
 /* *data: of a node, wherever it lies. */
-static bool read_data(struct salvage *salvage, const struct node *node, size_t max, struct bytes *data)
+static bool read_data(struct salvage *salvage, const struct node *node, size_t max,
+		      struct bytes *data)
 {
 	const struct pages *pages = &salvage->pages;
 
@@ -468,19 +474,22 @@ static int record_tell(struct salvage *salvage, const struct node *node, enum lm
 	return salvage->each(salvage->ctx, &found);
 }
 
-static int walk(struct salvage *salvage, uint64_t pgno, unsigned depth, enum tree_kind kind, struct bytes table);
+static int walk(struct salvage *salvage, uint64_t pgno, unsigned depth, enum tree_kind kind,
+		struct bytes table);
 
-static int walk_tree(struct salvage *salvage, const struct tree *tree, enum tree_kind kind, struct bytes table)
+static int walk_tree(struct salvage *salvage, const struct tree *tree, enum tree_kind kind,
+		     struct bytes table)
 {
 	if (kind == TREE_TABLE)
 		salvage->tally->records += tree->records;
 	if (!tree->depth)
 		return 0;
-	return walk(salvage, tree->root, tree->depth <= DEPTH_MAX ? tree->depth : DEPTH_MAX, kind, table);
+	return walk(salvage, tree->root, tree->depth <= DEPTH_MAX ? tree->depth : DEPTH_MAX, kind,
+		    table);
 }
 
-static int walk_node(struct salvage *salvage, const struct node *node, unsigned depth, enum tree_kind kind,
-		     struct bytes table)
+static int walk_node(struct salvage *salvage, const struct node *node, unsigned depth,
+		     enum tree_kind kind, struct bytes table)
 {
 	struct tree tree;
 
@@ -497,7 +506,8 @@ static int walk_node(struct salvage *salvage, const struct node *node, unsigned 
 }
 
 /* Marks the pages it saw; goes down as check_page(). What is not a page of the tree is left out. */
-static int walk(struct salvage *salvage, uint64_t pgno, unsigned depth, enum tree_kind kind, struct bytes table)
+static int walk(struct salvage *salvage, uint64_t pgno, unsigned depth, enum tree_kind kind,
+		struct bytes table)
 {
 	struct pages *pages = &salvage->pages;
 	uint8_t *page = xcalloc(1, pages->psize);
@@ -531,8 +541,8 @@ static int sweep_pages(struct salvage *salvage, bool freed)
 	for (uint64_t pgno = METAS; pgno < pages->in_file && !err; pgno++) {
 		/* A page that the disk does not give is left out. */
 		if (bit(pages->seen, pgno) || bit(salvage->freed, pgno) != freed ||
-		    read_at(pages, pgno * pages->psize, page, pages->psize) || u64_at(page, 0) != pgno ||
-		    flags_of(page) != PAGE_LEAF)
+		    read_at(pages, pgno * pages->psize, page, pages->psize) ||
+		    u64_at(page, 0) != pgno || flags_of(page) != PAGE_LEAF)
 			continue;
 		unsigned count = node_count(pages, page);
 
@@ -545,11 +555,14 @@ static int sweep_pages(struct salvage *salvage, bool freed)
 	return err;
 }
 
-int lmdb_pages_salvage(int fd, size_t value_max, lmdb_found_fn *each, void *ctx, struct lmdb_tally *tally)
+int lmdb_pages_salvage(int fd, size_t value_max, lmdb_found_fn *each, void *ctx,
+		       struct lmdb_tally *tally)
 {
-	struct salvage salvage = {
-		.pages = { .fd = fd }, .value_max = value_max, .each = each, .ctx = ctx, .tally = tally
-	};
+	struct salvage salvage = { .pages = { .fd = fd },
+				   .value_max = value_max,
+				   .each = each,
+				   .ctx = ctx,
+				   .tally = tally };
 	struct pages *pages = &salvage.pages;
 	int good = read_metas(pages), err = 0;
 

@@ -18,7 +18,8 @@ int lmdb_pages_check(int fd, const char *name, bool heads);
 /* Where a record was found. Records come in this order. */
 enum lmdb_where {
 	LMDB_REACHED, /* the tree of its table leads there */
-	LMDB_LOOSE,   /* no page leads there: one is damaged, or the record is of an earlier transaction */
+	LMDB_LOOSE,   /* no page leads there: one is damaged, or the record is of an earlier
+			 transaction */
 	LMDB_FREED,   /* it is on a free page, so it is of an earlier transaction */
 };
 
@@ -38,6 +39,7 @@ struct lmdb_tally {
 typedef int lmdb_found_fn(void *ctx, const struct lmdb_found *found);
 /* Calls each() for every readable record with a value of at most value_max bytes, wherever it lies.
  * Some come more than once. The caller judges whether a record is whole. 0 or -errno. */
-int lmdb_pages_salvage(int fd, size_t value_max, lmdb_found_fn *each, void *ctx, struct lmdb_tally *tally);
+int lmdb_pages_salvage(int fd, size_t value_max, lmdb_found_fn *each, void *ctx,
+		       struct lmdb_tally *tally);
 
 #endif

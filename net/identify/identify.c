@@ -15,8 +15,8 @@
 
 #define IDENTIFY_PROTOCOL "/ipfs/id/1.0.0"
 #define PUSH_PROTOCOL "/ipfs/id/push/1.0.0"
-#define PUSH_DELAY_MS 100 /* many changes, one push */
-#define TURNS_BURST 10	  /* pushes taken from one peer at once, and questions answered ... */
+#define PUSH_DELAY_MS 100    /* many changes, one push */
+#define TURNS_BURST 10	     /* pushes taken from one peer at once, and questions answered ... */
 #define TURNS_REFILL_MS 5000 /* ... and one more after so long */
 
 struct identify {
@@ -40,7 +40,7 @@ struct run {
 	struct frame_reader reader;
 	struct identify_msg msg;
 	struct multiaddr from;
-	bool dialed; /* by us */
+	bool dialed;	/* by us */
 	unsigned pongs; /* an answer: to come before its end is sent */
 };
 
@@ -144,7 +144,8 @@ static void learn(struct identify *identify, struct peer *peer, struct run *run)
 		protocols[i] = xstrdup(msg->protocols[i]);
 	if (msg->has_key && !peer->key)
 		*(peer->key = xnew(struct public_key)) = msg->key;
-	swarm_peer_identified(peer, xstrdup(msg->agent), xstrdup(msg->protocol_version), protocols, msg->protocol_count);
+	swarm_peer_identified(peer, xstrdup(msg->agent), xstrdup(msg->protocol_version), protocols,
+			      msg->protocol_count);
 }
 
 static int on_message(void *ctx, struct buf *message)
@@ -245,7 +246,7 @@ static int write_self(struct identify *identify, const struct multiaddr *remote,
 	self.addr_count = swarm_listen_addrs(swarm, addrs, IDENTIFY_ADDRS_MAX);
 	if (self.addr_count > IDENTIFY_ADDRS_MAX)
 		self.addr_count = IDENTIFY_ADDRS_MAX;
-	list_for_each (handler, &swarm->handlers, struct handler, node)
+	list_for_each(handler, &swarm->handlers, struct handler, node)
 		protocols[self.protocol_count++] = handler->protocol;
 	err = identify_msg_encode(&self, out);
 	free(addrs);
@@ -281,8 +282,7 @@ static void on_ponged(void *ctx, struct swarm_conn *conn)
 	bool more = false;
 
 	(void)ctx;
-	list_for_each_safe(stream, &conn->streams, struct stream, node)
-	{
+	list_for_each_safe(stream, &conn->streams, struct stream, node) {
 		struct run *run = stream->ctx;
 
 		if (stream->events != &answer_events)
@@ -345,8 +345,7 @@ static void push_all(struct identify *identify)
 
 	if (swarm->closing || !identify->due)
 		return;
-	list_for_each(conn, &swarm->conns, struct swarm_conn, node)
-	{
+	list_for_each(conn, &swarm->conns, struct swarm_conn, node) {
 		struct peer *peer = conn->peer;
 
 		if (identify->pushes == IDENTIFY_PUSHES_MAX)
@@ -370,7 +369,7 @@ static void on_change(void *ctx)
 	uint64_t now = wallclock_ns();
 
 	identify->seq = now > identify->seq ? now : identify->seq + 1;
-	list_for_each (conn, &identify->swarm->conns, struct swarm_conn, node)
+	list_for_each(conn, &identify->swarm->conns, struct swarm_conn, node)
 		conn->peer->push_due = true;
 	identify->due = true;
 	push_all(identify);

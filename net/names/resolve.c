@@ -36,7 +36,7 @@ struct resolver {
 	struct list resolves, lookups;
 	struct timer timer;
 	size_t questions, heard; /* all; those for names that others told */
-	size_t handles; /* polls that libuv holds */
+	size_t handles;		 /* polls that libuv holds */
 	bool closing;
 	struct timer ended;
 	void (*done)(void *ctx);
@@ -149,7 +149,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 
 static struct watch *watch_of(struct resolver *resolver, ares_socket_t fd)
 {
-	list_for_each (watch, &resolver->watches, struct watch, node)
+	list_for_each(watch, &resolver->watches, struct watch, node)
 		if (watch->fd == fd)
 			return watch;
 	return NULL;
@@ -234,7 +234,7 @@ void resolver_close(struct resolver *resolver, void (*done)(void *ctx), void *ct
 	resolver->done = done;
 	resolver->ctx = ctx;
 	resolve_cancel_all(&resolver->resolves);
-	list_for_each_safe (lookup, &resolver->lookups, struct net_lookup, node)
+	list_for_each_safe(lookup, &resolver->lookups, struct net_lookup, node)
 		net_lookup_cancel(lookup);
 	if (resolver->started) {
 		ares_destroy(

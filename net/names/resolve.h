@@ -9,10 +9,10 @@
 #include "net/net.h"
 
 #define RESOLVE_RESULTS_MAX 100
-#define RESOLVE_DEPTH_MAX 4	/* of /dnsaddr in /dnsaddr */
+#define RESOLVE_DEPTH_MAX 4	 /* of /dnsaddr in /dnsaddr */
 #define RESOLVE_QUESTIONS_MAX 32 /* of one resolve */
-#define RESOLVE_LOOKUPS_MAX 256	/* questions in flight, all together */
-#define RESOLVE_HEARD_MAX 64	/* of them, for names from other peers */
+#define RESOLVE_LOOKUPS_MAX 256	 /* questions in flight, all together */
+#define RESOLVE_HEARD_MAX 64	 /* of them, for names from other peers */
 #define RESOLVE_TIMEOUT_MS 10000
 
 struct resolver;

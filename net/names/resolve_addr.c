@@ -3,9 +3,9 @@
  * found when the last one is answered. Loop thread. */
 #include "net/names/resolve_ask.h"
 
-#include "net/wire/multiaddr_scope.h"
 #include "net/base/alloc.h"
 #include "net/base/list.h"
+#include "net/wire/multiaddr_scope.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -165,8 +165,8 @@ static void question_ask(struct resolve *resolve, const struct multiaddr *addr, 
 	snprintf(name, sizeof(name), "%s%.*s", part.code == MA_DNSADDR ? "_dnsaddr." : "",
 		 (int)part.value.len, (const char *)part.value.at);
 	if (part.code == MA_DNSADDR)
-		err = resolver_ask_txt(resolve->resolver, &resolve->questions, name,
-				       resolve->heard, depth, on_texts, resolve);
+		err = resolver_ask_txt(resolve->resolver, &resolve->questions, name, resolve->heard,
+				       depth, on_texts, resolve);
 	else
 		err = resolver_ask_host(resolve->resolver, &resolve->questions, name,
 					resolve->heard, family_of(part.code), &tail, on_hosts,

@@ -1,5 +1,5 @@
-/* No encryption at all, said explicitly: for transports that prove identities by themselves. What is
- * sealed is what was given. Any one thread. */
+/* No encryption at all, said explicitly: for transports that prove identities by themselves. What
+ * is sealed is what was given. Any one thread. */
 #include "net/base/alloc.h"
 #include "net/security/secure.h"
 

@@ -1,5 +1,5 @@
-/* Frames of a secured connection: each is decrypted where it lies; only one that arrives in pieces is
- * gathered in raw first. Loop thread. */
+/* Frames of a secured connection: each is decrypted where it lies; only one that arrives in pieces
+ * is gathered in raw first. Loop thread. */
 #include "net/security/secured.h"
 
 #include <assert.h>

@@ -1,4 +1,5 @@
-/* A connection whose peer is proven: a byte pipe and the channel that secures it. Loop thread only. */
+/* A connection whose peer is proven: a byte pipe and the channel that secures it. Loop thread only.
+ */
 #ifndef NET_SECURED_H
 #define NET_SECURED_H
 

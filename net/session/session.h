@@ -1,5 +1,5 @@
-/* A session: streams over one proven connection. What makes one is a maker: stacked.c puts yamux on a
- * secured byte pipe; other transports (QUIC, the simulator's links) bring sessions of their own.
+/* A session: streams over one proven connection. What makes one is a maker: stacked.c puts yamux on
+ * a secured byte pipe; other transports (QUIC, the simulator's links) bring sessions of their own.
  *
  * The owner (the swarm) sets events and ctx, then calls start(); no event runs before. The owner
  * frees the session; of the events, only on_turn() may do so. Loop thread only. */
@@ -16,7 +16,8 @@ struct session_stream;
 
 /* Limits that makers respect. */
 struct session_config {
-	size_t stream_window_max;     /* bytes that a peer may send on a stream before we have read them */
+	size_t stream_window_max; /* bytes that a peer may send on a stream before we have read them
+				   */
 	size_t connection_window_max; /* the same over all streams, above the initial windows */
 	uint64_t keepalive_ms;	      /* a ping after this silence */
 };

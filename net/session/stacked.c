@@ -1,6 +1,6 @@
-/* One maker of sessions: conn <-> secure channel <-> yamux. Bytes that come are opened where they lie and
- * given to yamux at once; what yamux has to send is sealed in batches when the owner flushes. A stream of
- * the session is yamux's own. Loop thread. */
+/* One maker of sessions: conn <-> secure channel <-> yamux. Bytes that come are opened where they
+ * lie and given to yamux at once; what yamux has to send is sealed in batches when the owner
+ * flushes. A stream of the session is yamux's own. Loop thread. */
 #include "net/session/stacked.h"
 
 #include "net/base/alloc.h"

@@ -1,5 +1,5 @@
-/* The driver of an upgrade: which security, its handshake, which muxer. The handshakes themselves are
- * sans-io and live in net/security. Loop thread. */
+/* The driver of an upgrade: which security, its handshake, which muxer. The handshakes themselves
+ * are sans-io and live in net/security. Loop thread. */
 #include "net/session/upgrade.h"
 
 #include "net/base/alloc.h"
@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
 
 /*
  * SECURITY --one settled--> HANDSHAKE --muxer agreed on--> DONE

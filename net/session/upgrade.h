@@ -1,6 +1,6 @@
 /* From a raw connection to a session (wire/transport sections 0 to 3):
- * multistream over the securities, the handshake, then the muxer by early negotiation or by multistream
- * inside. Loop thread only. */
+ * multistream over the securities, the handshake, then the muxer by early negotiation or by
+ * multistream inside. Loop thread only. */
 #ifndef NET_UPGRADE_H
 #define NET_UPGRADE_H
 
@@ -9,7 +9,9 @@
 #include "net/session/session.h"
 
 #define UPGRADE_TIMEOUT_MS 15000
-#define UPGRADE_RAW_MAX (2 * 65537u) /* bytes not understood yet: one frame and what came with it */
+#define UPGRADE_RAW_MAX                                                                            \
+	(2 * 65537u) /* bytes not understood yet: one frame and what came with it                  \
+		      */
 
 /* What all upgrades of a swarm share; borrowed until they are done. */
 struct upgrade_config {

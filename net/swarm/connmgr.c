@@ -29,17 +29,17 @@ struct marked {
 /* Connections from one network, and how many new ones it may still open. */
 struct net_count {
 	unsigned open;
-	unsigned taken; /* of the burst */
-	uint64_t at_ms; /* up to when refills are counted */
+	unsigned taken;	  /* of the burst */
+	uint64_t at_ms;	  /* up to when refills are counted */
 	struct list idle; /* of mgr->idle while nothing is open */
 	uint8_t prefix[NET_PREFIX_MAX];
 	size_t prefix_len;
 };
 
 struct connmgr {
-	struct map peers; /* peer id -> struct marked */
-	struct map nets;  /* prefix -> struct net_count */
-	struct list idle; /* those with nothing open, longest so first */
+	struct map peers;	/* peer id -> struct marked */
+	struct map nets;	/* prefix -> struct net_count */
+	struct list idle;	/* those with nothing open, longest so first */
 	uint64_t handshakes_ms; /* when all that were begun are paid for */
 };
 

@@ -5,18 +5,18 @@
 
 #include "net/net.h"
 
-#define CONNMGR_PEERS_MAX 8192	 /* peers with tags or protection */
-#define CONNMGR_TAGS_MAX 16	 /* per peer */
-#define CONNMGR_IPS_MAX 8192	 /* remote networks with a counter */
-#define CONNMGR_PER_IP4 8	 /* concurrent, per /32 */
+#define CONNMGR_PEERS_MAX 8192 /* peers with tags or protection */
+#define CONNMGR_TAGS_MAX 16    /* per peer */
+#define CONNMGR_IPS_MAX 8192   /* remote networks with a counter */
+#define CONNMGR_PER_IP4 8      /* concurrent, per /32 */
 #define CONNMGR_PER_IP6_56 8
 #define CONNMGR_PER_IP6_48 64
-#define CONNMGR_BURST_IP4 16	 /* new connections at once per /32 ... */
+#define CONNMGR_BURST_IP4 16	   /* new connections at once per /32 ... */
 #define CONNMGR_REFILL_IP4_MS 5000 /* ... and one more after so long */
-#define CONNMGR_BURST_IP6 80	 /* per /48 */
+#define CONNMGR_BURST_IP6 80	   /* per /48 */
 #define CONNMGR_REFILL_IP6_MS 2000
-#define CONNMGR_HANDSHAKES 200	 /* inbound handshakes begun at once, in all ... */
-#define CONNMGR_HANDSHAKE_MS 10	 /* ... and one more after so long, */
+#define CONNMGR_HANDSHAKES 200	     /* inbound handshakes begun at once, in all ... */
+#define CONNMGR_HANDSHAKE_MS 10	     /* ... and one more after so long, */
 #define CONNMGR_HANDSHAKE_LOCAL_MS 1 /* or this long, for programs of this machine */
 
 struct connmgr;

@@ -31,7 +31,7 @@ struct candidate {
 struct dial {
 	struct dials *dials;
 	struct peer_id peer;
-	struct list ops; /* struct swarm_op.dial_node */
+	struct list ops;			  /* struct swarm_op.dial_node */
 	struct candidate *ranked[DIAL_ADDRS_MAX]; /* those before next are done with */
 	size_t ranked_count, next;
 	struct attempt *attempts[DIAL_PARALLEL_MAX];
@@ -39,13 +39,13 @@ struct dial {
 	struct lookup *lookups[DIAL_PARALLEL_MAX];
 	size_t lookup_count;
 	struct timer deadline, stagger;
-	bool asked;   /* the finder, once */
-	bool finding; /* its answer is awaited */
-	bool by_user; /* a person waits: known addresses do not back off */
+	bool asked;		   /* the finder, once */
+	bool finding;		   /* its answer is awaited */
+	bool by_user;		   /* a person waits: known addresses do not back off */
 	struct swarm_tried *tried; /* noted while by_user is set */
 	size_t tried_count;
 	bool backed_off; /* an address was left alone, by dial_limit */
-	int err;      /* the most telling so far */
+	int err;	 /* the most telling so far */
 };
 
 /* A name being resolved for a dial. */
@@ -58,7 +58,7 @@ struct lookup {
 
 struct dials {
 	struct swarm *swarm;
-	struct map dials;    /* peer id -> struct dial */
+	struct map dials; /* peer id -> struct dial */
 	struct dial_limit *limit;
 	size_t attempt_count;
 };
@@ -198,8 +198,8 @@ static void add_candidate(struct dial *dial, const struct multiaddr *given, bool
 	if (rank < 0 || is_candidate(dial, &addr, explicit, again) ||
 	    dial->ranked_count == DIAL_ADDRS_MAX)
 		return;
-	if (!explicit && !dial->by_user && dial_limit_backs_off(dials->limit, &dial->peer, &addr,
-					      swarm_now(dials->swarm))) {
+	if (!explicit && !dial->by_user &&
+	    dial_limit_backs_off(dials->limit, &dial->peer, &addr, swarm_now(dials->swarm))) {
 		dial->backed_off = true;
 		return;
 	}
@@ -424,7 +424,7 @@ static void on_deadline(void *ctx)
 /* Whether an operation gave addresses. Then those are dialled, and the finder is not asked. */
 static bool has_given(const struct dial *dial)
 {
-	list_for_each (op, &dial->ops, struct swarm_op, dial_node)
+	list_for_each(op, &dial->ops, struct swarm_op, dial_node)
 		if (op->addr_count > 0)
 			return true;
 	return false;
@@ -486,9 +486,7 @@ static void dial_go(struct dial *dial)
 	/* The finder may answer on the spot, which ends or continues the dial: touch nothing after.
 	 */
 	if (!ask_finder(dial))
-		dial_fail(dial, dial->err	   ? dial->err
-				: dial->backed_off ? -EAGAIN
-						   : -EHOSTUNREACH);
+		dial_fail(dial, dial->err ? dial->err : dial->backed_off ? -EAGAIN : -EHOSTUNREACH);
 }
 
 void dial_found(struct dials *dials, const struct peer_id *peer, int err,
@@ -584,9 +582,8 @@ struct swarm_op *dial_waiter(const struct dials *dials, const struct peer_id *pe
 {
 	struct dial *dial = dials ? map_get(&dials->dials, peer_id_bytes(peer)) : NULL;
 
-	return dial && !list_empty(&dial->ops) ?
-		       list_first(&dial->ops, struct swarm_op, dial_node) :
-		       NULL;
+	return dial && !list_empty(&dial->ops) ? list_first(&dial->ops, struct swarm_op, dial_node)
+					       : NULL;
 }
 
 struct dials *dials_new(struct swarm *swarm)

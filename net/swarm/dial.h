@@ -6,11 +6,11 @@
 
 #include "net/swarm/swarm.h"
 
-#define DIAL_PARALLEL_MAX 8	/* attempts of one dial at once */
-#define DIAL_ATTEMPTS_MAX 160	/* of all dials */
-#define DIALS_MAX 256		/* peers being dialled */
-#define DIAL_ADDRS_MAX 100	/* candidates of one dial */
-#define DIAL_TRIED_MAX 128	/* results kept for swarm_connect_asked() */
+#define DIAL_PARALLEL_MAX 8   /* attempts of one dial at once */
+#define DIAL_ATTEMPTS_MAX 160 /* of all dials */
+#define DIALS_MAX 256	      /* peers being dialled */
+#define DIAL_ADDRS_MAX 100    /* candidates of one dial */
+#define DIAL_TRIED_MAX 128    /* results kept for swarm_connect_asked() */
 #define DIAL_STAGGER_MS 250
 #define DIAL_STAGGER_LOCAL_MS 30
 

@@ -11,7 +11,7 @@
 #define DIAL_BACKOFF_STEP_MS 1000 /* times the square of failures */
 #define DIAL_BACKOFF_MAX_MS 300000
 #define DIAL_BACKOFFS_MAX 4096
-#define DIAL_PER_IP_MAX 30 /* failed attempts at one IPv4 address or IPv6 /64 ... */
+#define DIAL_PER_IP_MAX 30   /* failed attempts at one IPv4 address or IPv6 /64 ... */
 #define DIAL_PER_IP_MS 60000 /* ... within so long */
 #define DIAL_IPS_MAX 4096    /* addresses counted; the oldest count makes room */
 
@@ -32,8 +32,7 @@ bool dial_limit_backs_off(const struct dial_limit *limit, const struct peer_id *
 
 /* Is there room for one more attempt at the IP address of addr? Loopback and what is no IP address:
  * always. */
-bool dial_limit_room(const struct dial_limit *limit, const struct multiaddr *addr,
-		     uint64_t now_ms);
+bool dial_limit_room(const struct dial_limit *limit, const struct multiaddr *addr, uint64_t now_ms);
 /* An attempt begins: it counts, room or not, until dial_limit_reached(). */
 void dial_limit_count(struct dial_limit *limit, const struct multiaddr *addr, uint64_t now_ms);
 

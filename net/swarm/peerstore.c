@@ -4,11 +4,11 @@
 #include "net/swarm/peerstore.h"
 
 #include "net/base/alloc.h"
-#include "net/db/db.h"
 #include "net/base/list.h"
 #include "net/base/log.h"
 #include "net/base/map.h"
 #include "net/base/wait.h"
+#include "net/db/db.h"
 #include "net/net.h"
 #include "net/wire/varint.h"
 
@@ -22,7 +22,9 @@
  */
 #define TABLE "peers"
 #define KNOWN_OVERHEAD 48 /* of an address in memory, for the byte limit */
-#define GOOD_MAX (PEERSTORE_PEERS_MAX / 4 * 3) /* peers that answered: above, the oldest of them goes first */
+#define GOOD_MAX                                                                                   \
+	(PEERSTORE_PEERS_MAX / 4 *                                                                 \
+	 3) /* peers that answered: above, the oldest of them goes first */
 
 struct known {
 	uint64_t until_ms; /* loop clock */
@@ -112,8 +114,9 @@ static void answered(struct peerstore *store, struct entry *entry)
 	list_add_tail(&store->good, &entry->used);
 }
 
-/* Of peers that never answered to what we know of them there are as many as somebody cares to make up: those go
- * first, but a part is theirs. Never the one just touched: it is the last of its list. */
+/* Of peers that never answered to what we know of them there are as many as somebody cares to make
+ * up: those go first, but a part is theirs. Never the one just touched: it is the last of its list.
+ */
 static void make_room(struct peerstore *store)
 {
 	while (store->peers.count > PEERSTORE_PEERS_MAX ||
@@ -170,8 +173,7 @@ static struct known *add_known(struct peerstore *store, struct entry *entry,
 		known->added = ++store->added;
 		if (entry->count == entry->cap) {
 			entry->cap = entry->cap ? entry->cap * 2 : 1;
-			entry->known =
-				xrealloc(entry->known, entry->cap * sizeof(*entry->known));
+			entry->known = xrealloc(entry->known, entry->cap * sizeof(*entry->known));
 		}
 		entry->known[entry->count++] = known;
 		store->bytes += KNOWN_OVERHEAD + addr->len;
@@ -281,9 +283,9 @@ void peerstore_free(struct peerstore *store)
 	if (!store)
 		return;
 	store->db = NULL; /* what is in the table stays there */
-	list_for_each_safe (entry, &store->good, struct entry, used)
+	list_for_each_safe(entry, &store->good, struct entry, used)
 		forget_entry(store, entry);
-	list_for_each_safe (entry, &store->hearsay, struct entry, used)
+	list_for_each_safe(entry, &store->hearsay, struct entry, used)
 		forget_entry(store, entry);
 	map_release(&store->peers);
 	free(store);

@@ -1,6 +1,6 @@
 /* Addresses of peers, each with its end of life; a part survives restarts in a db table ("peers").
- * At most PEERSTORE_PEERS_MAX peers with SWARM_PEER_ADDRS_MAX addresses each; peers that never answered at any
- * of theirs go first, then the peer not touched for longest. Loop thread only. */
+ * At most PEERSTORE_PEERS_MAX peers with SWARM_PEER_ADDRS_MAX addresses each; peers that never
+ * answered at any of theirs go first, then the peer not touched for longest. Loop thread only. */
 #ifndef NET_PEERSTORE_H
 #define NET_PEERSTORE_H
 
@@ -10,7 +10,7 @@
 #define PEERSTORE_PEERS_MAX 4096
 #define PEERSTORE_BYTES_MAX (8u << 20) /* of addresses, all peers together */
 #define PEERSTORE_TTL_MAX_MS (48ull * 3600 * 1000)
-#define PEERSTORE_GOOD_MS (24ull * 3600 * 1000)	  /* an address that answered */
+#define PEERSTORE_GOOD_MS (24ull * 3600 * 1000) /* an address that answered */
 #define PEERSTORE_RECENT_MS (15ull * 60 * 1000) /* one that identify told */
 
 struct db;

@@ -148,11 +148,12 @@ static unsigned count_in(const struct peer *peer, const char *protocol)
 {
 	unsigned count = 0;
 
-	list_for_each(conn, &peer->conns, struct swarm_conn, peer_node) list_for_each(
-		stream, &conn->streams, struct stream,
-		node) if (stream->inbound && stream->under &&
-			  (!protocol ||
-			   (stream->protocol && strcmp(stream->protocol, protocol) == 0))) count++;
+	list_for_each(conn, &peer->conns, struct swarm_conn, peer_node)
+		list_for_each(stream, &conn->streams, struct stream, node)
+			if (stream->inbound && stream->under &&
+			    (!protocol ||
+			     (stream->protocol && strcmp(stream->protocol, protocol) == 0)))
+				count++;
 	return count;
 }
 

@@ -100,7 +100,7 @@ static void on_slow(void *ctx)
 	struct swarm *swarm = ctx;
 	uint64_t now_ms = swarm_now(swarm);
 
-	list_for_each_safe (inbound, &swarm->pending, struct inbound, node)
+	list_for_each_safe(inbound, &swarm->pending, struct inbound, node)
 		if (is_slow(inbound, now_ms)) {
 			upgrade_cancel(inbound->upgrade);
 			inbound_done(inbound, -ETIMEDOUT, NULL, NULL);
@@ -190,8 +190,8 @@ static void fill_upgrade(struct swarm *swarm, const struct swarm_config *given)
 	upgrade->session.connection_window_max = swarm->config.connection_window_max;
 	upgrade->session.keepalive_ms = swarm->config.keepalive_ms;
 	if (!given || given->security_count == 0) {
-		upgrade->security_count = securities_default(
-			upgrade->securities, swarm->identity, swarm->random);
+		upgrade->security_count =
+			securities_default(upgrade->securities, swarm->identity, swarm->random);
 		return;
 	}
 	assert(given->security_count <= SECURITIES_MAX);
@@ -253,14 +253,14 @@ static void close_all(void *ctx)
 		swarm_op_end(list_first(&swarm->ops, struct swarm_op, node), -ECANCELED);
 	dials_free(swarm->dials);
 	swarm->dials = NULL;
-	list_for_each_safe (inbound, &swarm->pending, struct inbound, node) {
+	list_for_each_safe(inbound, &swarm->pending, struct inbound, node) {
 		upgrade_cancel(inbound->upgrade);
 		free(inbound);
 	}
 	list_init(&swarm->pending);
 	swarm->pending_count = 0;
 	timer_stop(swarm->timers, &swarm->slow);
-	list_for_each (conn, &swarm->conns, struct swarm_conn, node)
+	list_for_each(conn, &swarm->conns, struct swarm_conn, node)
 		swarm_conn_fail(conn, -ECANCELED, CODE_NONE);
 	while (!list_empty(&swarm->dirty))
 		swarm_flush(swarm);
@@ -274,7 +274,8 @@ static void close_all(void *ctx)
 	rate_release(&swarm->up);
 	rate_release(&swarm->down);
 	swarm->ended = true;
-	/* Transports may be closed before close() returns: the last part to be counted is this call. */
+	/* Transports may be closed before close() returns: the last part to be counted is this
+	 * call. */
 	swarm->closers = (unsigned)swarm->transport_count + 2;
 	for (size_t i = 0; i < swarm->transport_count; i++)
 		swarm->transports[i]->ops->close(swarm->transports[i], part_closed, swarm);
@@ -296,7 +297,7 @@ void swarm_close(struct swarm *swarm, void (*done)(void *ctx), void *ctx)
 void swarm_free(struct swarm *swarm)
 {
 	assert(swarm->ended && swarm->closers == 0);
-	list_for_each_safe (handler, &swarm->handlers, struct handler, node) {
+	list_for_each_safe(handler, &swarm->handlers, struct handler, node) {
 		free(handler->protocol);
 		free(handler);
 	}
@@ -396,7 +397,7 @@ void swarm_set_reach(struct swarm *swarm, enum swarm_reach reach, const struct m
 
 struct handler *swarm_handler(const struct swarm *swarm, struct bytes protocol)
 {
-	list_for_each (handler, &swarm->handlers, struct handler, node)
+	list_for_each(handler, &swarm->handlers, struct handler, node)
 		if (bytes_equal(bytes_str(handler->protocol), protocol))
 			return handler;
 	return NULL;

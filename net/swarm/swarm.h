@@ -14,39 +14,48 @@
 #define NET_SWARM_H
 
 #include "net/base/map.h"
+#include "net/base/rate.h"
 #include "net/channel.h"
+#include "net/names/resolve.h"
+#include "net/net.h"
+#include "net/session/multistream.h"
+#include "net/session/upgrade.h"
 #include "net/swarm/announce.h"
 #include "net/swarm/connmgr.h"
-#include "net/session/multistream.h"
-#include "net/net.h"
 #include "net/swarm/peerstore.h"
-#include "net/base/rate.h"
-#include "net/names/resolve.h"
-#include "net/session/upgrade.h"
 
 #define SWARM_HANDLERS_MAX 64
-#define SWARM_PENDING_IN_MAX 64	    /* inbound connections that are not upgraded yet */
-#define SWARM_PENDING_LOOK_MS 50    /* at that number slow ones are closed; checked this often */
+#define SWARM_PENDING_IN_MAX 64	 /* inbound connections that are not upgraded yet */
+#define SWARM_PENDING_LOOK_MS 50 /* at that number slow ones are closed; checked this often */
 #define SWARM_PENDING_SLOW_MS 2000
-#define SWARM_PENDING_SILENT_MS 200 /* the dialler speaks first, so silence this long is suspect */
-#define SWARM_LISTEN_ADDRS_MAX 64   /* told, or asked about */
-#define SWARM_FOUND_ADDRS_MAX 1024  /* of all listeners together */
-#define SWARM_EXTERNAL_MAX 8	    /* our public addresses at a NAT before us */
-#define SWARM_OPS_MAX 8192	    /* operations in flight */
+#define SWARM_PENDING_SILENT_MS                                                                    \
+	200			   /* the dialler speaks first, so silence this long is suspect    \
+				    */
+#define SWARM_LISTEN_ADDRS_MAX 64  /* told, or asked about */
+#define SWARM_FOUND_ADDRS_MAX 1024 /* of all listeners together */
+#define SWARM_EXTERNAL_MAX 8	   /* our public addresses at a NAT before us */
+#define SWARM_OPS_MAX 8192	   /* operations in flight */
 #define SWARM_PROTOCOLS_PER_OP_MAX 8
 #define SWARM_PEER_STREAMS_IN_MAX 512 /* over all connections of a peer */
-#define SWARM_AGENT_MAX 256	    /* bytes of a peer's agentVersion kept */
-#define SWARM_NEGOTIATE_MS 10000    /* multistream on a new stream */
+#define SWARM_AGENT_MAX 256	      /* bytes of a peer's agentVersion kept */
+#define SWARM_NEGOTIATE_MS 10000      /* multistream on a new stream */
 #define SWARM_FLUSH_MAX (256u * 1024) /* plain bytes gathered for one write */
-#define SWARM_WRITE_TIMEOUT_MS 10000 /* a peer that reads nothing for this long is dead */
-#define SWARM_CHECK_MS 10000	    /* connections are counted and trimmed this often */
+#define SWARM_WRITE_TIMEOUT_MS 10000  /* a peer that reads nothing for this long is dead */
+#define SWARM_CHECK_MS 10000	      /* connections are counted and trimmed this often */
 #define SWARM_CHECK_MIN_MS 100
-#define SWARM_ASKED_EXTRA 16	    /* connections above the limit, for swarm_connect_asked() */
+#define SWARM_ASKED_EXTRA 16 /* connections above the limit, for swarm_connect_asked() */
 
 /* Codes of wire/transport section 5. */
-enum { CODE_NONE = 0, CODE_NEGOTIATION = 0x1000, CODE_STREAM_NEGOTIATION = 0x1001,
-       CODE_STREAM_LIMIT = 0x1002, CODE_PROTOCOL_VIOLATION = 0x1004,
-       CODE_CONN_SUPPLANTED = 0x1004, CODE_CONN_COLLECTED = 0x1005, CODE_CONN_SHUTDOWN = 0x1006 };
+enum {
+	CODE_NONE = 0,
+	CODE_NEGOTIATION = 0x1000,
+	CODE_STREAM_NEGOTIATION = 0x1001,
+	CODE_STREAM_LIMIT = 0x1002,
+	CODE_PROTOCOL_VIOLATION = 0x1004,
+	CODE_CONN_SUPPLANTED = 0x1004,
+	CODE_CONN_COLLECTED = 0x1005,
+	CODE_CONN_SHUTDOWN = 0x1006
+};
 
 struct dials;
 struct swarm_conn;
@@ -92,10 +101,10 @@ struct swarm {
 	struct connmgr *connmgr;
 	struct dials *dials;
 	struct swarm_inner inner; /* zero: a bare one, or closing */
-	struct map peers;     /* id -> struct peer: those we are connected to */
-	struct list conns;    /* struct swarm_conn.node, oldest first */
+	struct map peers;	  /* id -> struct peer: those we are connected to */
+	struct list conns;	  /* struct swarm_conn.node, oldest first */
 	size_t conn_count;
-	struct list pending;  /* struct inbound */
+	struct list pending; /* struct inbound */
 	size_t pending_count;
 	struct timer slow;    /* running while there are too many */
 	struct timer rested;  /* running while handshakes come too fast */
@@ -104,10 +113,10 @@ struct swarm {
 	struct list watches;
 	struct list news; /* to tell them */
 	bool telling;
-	struct list ops;      /* struct swarm_op.node */
+	struct list ops; /* struct swarm_op.node */
 	size_t op_count;
-	size_t probe_count;   /* operations with probing set */
-	struct list dirty;    /* connections with something to flush or to end */
+	size_t probe_count; /* operations with probing set */
+	struct list dirty;  /* connections with something to flush or to end */
 	struct timer flush, check;
 	struct rate up, down;
 	swarm_find_fn *find;
@@ -119,8 +128,8 @@ struct swarm {
 	struct multiaddr *external; /* to announce beside the bound ones */
 	size_t external_count;
 	bool closing;
-	bool ended;	      /* all parts have ended; handles may still be open */
-	unsigned closers;     /* parts whose handles are still open */
+	bool ended;	  /* all parts have ended; handles may still be open */
+	unsigned closers; /* parts whose handles are still open */
 	void (*closed)(void *ctx);
 	void *closed_ctx;
 	struct timer close_timer;
@@ -141,9 +150,9 @@ struct peer {
 	size_t protocol_count;
 	struct public_key *key; /* from identify; NULL: not told */
 	bool identified;
-	bool push_due;	     /* it was not told of our last change yet */
+	bool push_due;				 /* it was not told of our last change yet */
 	struct identify_turns pushes, questions; /* its own */
-	uint64_t latency_us; /* smoothed, 0 unknown */
+	uint64_t latency_us;			 /* smoothed, 0 unknown */
 };
 
 struct swarm_conn {
@@ -156,11 +165,11 @@ struct swarm_conn {
 	struct rate_turn up_turn, down_turn; /* waiting to write, to be read */
 	uint64_t since_ms;
 	uint64_t latency_us;
-	uint64_t heard_ms;    /* when bytes came last */
-	size_t stalled;	      /* bytes queued when progress was last seen */
-	uint64_t stalled_at;  /* when that was; 0: nothing was queued */
-	int fail;	      /* set: ends at the next flush, streams get this error */
-	bool ip_counted;      /* connmgr_ip_leave() is due */
+	uint64_t heard_ms;   /* when bytes came last */
+	size_t stalled;	     /* bytes queued when progress was last seen */
+	uint64_t stalled_at; /* when that was; 0: nothing was queued */
+	int fail;	     /* set: ends at the next flush, streams get this error */
+	bool ip_counted;     /* connmgr_ip_leave() is due */
 };
 
 struct stream {
@@ -168,14 +177,14 @@ struct stream {
 	struct session_stream *under; /* the session's stream; NULL: it is gone */
 	struct list node;
 	struct multistream *ms; /* until settled */
-	const char *lazy[1];    /* the proposal of a lazy stream */
+	const char *lazy[1];	/* the proposal of a lazy stream */
 	char *protocol;
 	bool inbound;
-	bool detached;	/* the owner has given it up */
+	bool detached; /* the owner has given it up */
 	bool paused;
-	bool ended;	/* the peer's end is to be told after what is kept */
-	bool gone;	/* the stream's end is, too */
-	unsigned busy;	/* calls in progress; it is freed when there are none */
+	bool ended;	 /* the peer's end is to be told after what is kept */
+	bool gone;	 /* the stream's end is, too */
+	unsigned busy;	 /* calls in progress; it is freed when there are none */
 	struct buf kept; /* received with the negotiation, or while paused */
 	struct timer timer;
 	const struct stream_events *events;
@@ -198,7 +207,7 @@ struct swarm_op {
 	bool retried;
 	struct multiaddr *addrs; /* given ones */
 	size_t addr_count;
-	bool heard; /* addrs came from other peers */
+	bool heard;   /* addrs came from other peers */
 	bool by_user; /* back-off does not hold, and tried is filled in */
 	bool probing; /* a connection exists and has shown no life since probed_ms */
 	uint64_t probed_ms;
@@ -263,7 +272,8 @@ bool swarm_peer_leave(struct swarm_conn *conn);
 struct swarm_conn *swarm_peer_conn(const struct peer *peer);
 bool swarm_peer_speaks(const struct peer *peer, const char *protocol);
 /* Takes the texts and the array. */
-void swarm_peer_identified(struct peer *peer, char *agent, char *version, char **protocols, size_t count);
+void swarm_peer_identified(struct peer *peer, char *agent, char *version, char **protocols,
+			   size_t count);
 enum swarm_news { NEWS_CONNECTED, NEWS_IDENTIFIED, NEWS_DISCONNECTED, NEWS_REACH };
 void swarm_tell(struct swarm *swarm, enum swarm_news news, const struct peer_id *peer);
 /* Trims connections by the rules of the connection manager. Runs every SWARM_CHECK_MS. */
@@ -273,7 +283,8 @@ void swarm_check_soon(struct swarm *swarm);
 /* ---- swarm_op.c ---- */
 struct swarm_op *swarm_op_new(struct swarm *swarm, enum op_kind kind, const struct peer_id *peer,
 			      uint64_t deadline_ms, void *ctx);
-/* One more protocol that OP_OPEN and OP_PING propose, in order; copied. At most SWARM_PROTOCOLS_PER_OP_MAX. */
+/* One more protocol that OP_OPEN and OP_PING propose, in order; copied. At most
+ * SWARM_PROTOCOLS_PER_OP_MAX. */
 void swarm_op_propose(struct swarm_op *op, const char *protocol);
 /* The single way out of every operation. stream is given to OP_OPEN's owner. */
 void swarm_op_end(struct swarm_op *op, int err);

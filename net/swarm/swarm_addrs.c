@@ -1,10 +1,12 @@
-/* The swarm's own addresses: found at its listeners, told by the user, proven by AutoNAT. Loop thread. */
+/* The swarm's own addresses: found at its listeners, told by the user, proven by AutoNAT. Loop
+ * thread. */
 #include "net/swarm/swarm.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* All that the listeners are bound to, up to SWARM_FOUND_ADDRS_MAX, in order. The caller frees them. */
+/* All that the listeners are bound to, up to SWARM_FOUND_ADDRS_MAX, in order. The caller frees
+ * them. */
 static struct multiaddr *find_bound(const struct swarm *swarm, size_t *count)
 {
 	struct multiaddr *addrs;
@@ -16,8 +18,8 @@ static struct multiaddr *find_bound(const struct swarm *swarm, size_t *count)
 		cap = SWARM_FOUND_ADDRS_MAX;
 	addrs = xcalloc(cap + 1, sizeof(*addrs));
 	for (size_t i = 0; i < swarm->transport_count && found < cap; i++) {
-		found += swarm->transports[i]->ops->listen_addrs(swarm->transports[i], addrs + found,
-								 cap - found);
+		found += swarm->transports[i]->ops->listen_addrs(swarm->transports[i],
+								 addrs + found, cap - found);
 		if (found > cap) /* an interface came meanwhile */
 			found = cap;
 	}

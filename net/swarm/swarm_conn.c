@@ -1,5 +1,5 @@
-/* One established connection: its session, flushed once a loop turn, within the limits of bandwidth; a
- * failed one is marked and ends with its turn. Loop thread. */
+/* One established connection: its session, flushed once a loop turn, within the limits of
+ * bandwidth; a failed one is marked and ends with its turn. Loop thread. */
 #include "net/swarm/swarm.h"
 
 #include "net/base/log.h"
@@ -186,7 +186,8 @@ static void on_down_turn(void *ctx)
 	conn->session->ops->hold(conn->session, false);
 }
 
-/* These bytes are here; the next ones stay in the kernel until their turn, and the peer's TCP waits. */
+/* These bytes are here; the next ones stay in the kernel until their turn, and the peer's TCP
+ * waits. */
 static void spend_down(struct swarm_conn *conn, size_t len)
 {
 	struct rate *down = &conn->swarm->down;

@@ -160,8 +160,7 @@ static void probe(struct swarm_op *op, struct peer *peer)
 	op->probing = true;
 	op->probed_ms = now;
 	swarm->probe_count++;
-	list_for_each(conn, &peer->conns, struct swarm_conn, peer_node)
-	{
+	list_for_each(conn, &peer->conns, struct swarm_conn, peer_node) {
 		conn->session->ops->ping(conn->session);
 		swarm_conn_dirty(conn);
 	}
@@ -315,8 +314,7 @@ struct swarm_op *swarm_connect_asked(struct swarm *swarm, const struct peer_id *
 				     const struct multiaddr *addrs, size_t addr_count,
 				     uint64_t deadline_ms, swarm_asked_fn *asked, void *ctx)
 {
-	struct swarm_op *op =
-		swarm_connect(swarm, peer, addrs, addr_count, deadline_ms, NULL, ctx);
+	struct swarm_op *op = swarm_connect(swarm, peer, addrs, addr_count, deadline_ms, NULL, ctx);
 
 	op->asked = asked;
 	op->by_user = true;
@@ -329,8 +327,7 @@ struct swarm_op *swarm_connect_heard(struct swarm *swarm, const struct peer_id *
 				     const struct multiaddr *addrs, size_t addr_count,
 				     uint64_t deadline_ms, swarm_done_fn *done, void *ctx)
 {
-	struct swarm_op *op =
-		swarm_connect(swarm, peer, addrs, addr_count, deadline_ms, done, ctx);
+	struct swarm_op *op = swarm_connect(swarm, peer, addrs, addr_count, deadline_ms, done, ctx);
 
 	op->heard = true; /* the dial begins in a turn of its own */
 	return op;

@@ -84,7 +84,7 @@ struct swarm_conn *swarm_peer_conn(const struct peer *peer)
 
 	if (!peer)
 		return NULL;
-	list_for_each (conn, &peer->conns, struct swarm_conn, peer_node)
+	list_for_each(conn, &peer->conns, struct swarm_conn, peer_node)
 		if (!conn->fail && (!best || (is_preferred(conn) && !is_preferred(best))))
 			best = conn;
 	return best;
@@ -100,7 +100,8 @@ bool swarm_peer_speaks(const struct peer *peer, const char *protocol)
 	return false;
 }
 
-void swarm_peer_identified(struct peer *peer, char *agent, char *version, char **protocols, size_t count)
+void swarm_peer_identified(struct peer *peer, char *agent, char *version, char **protocols,
+			   size_t count)
 {
 	free_strings(peer->protocols, peer->protocol_count);
 	free(peer->agent);
@@ -229,7 +230,7 @@ int swarm_disconnect(struct swarm *swarm, const struct peer_id *id)
 
 	if (!peer)
 		return -ENOENT;
-	list_for_each (conn, &peer->conns, struct swarm_conn, peer_node)
+	list_for_each(conn, &peer->conns, struct swarm_conn, peer_node)
 		swarm_conn_fail(conn, -ECANCELED, CODE_NONE);
 	return 0;
 }
@@ -237,7 +238,7 @@ int swarm_disconnect(struct swarm *swarm, const struct peer_id *id)
 int swarm_each_peer(const struct swarm *swarm,
 		    int (*each)(void *ctx, const struct swarm_peer *peer), void *ctx)
 {
-	list_for_each_safe (conn, &swarm->conns, struct swarm_conn, node) {
+	list_for_each_safe(conn, &swarm->conns, struct swarm_conn, node) {
 		if (conn->fail)
 			continue;
 		const struct peer *peer = conn->peer;
@@ -278,7 +279,8 @@ static bool is_spare(const struct swarm_conn *conn, uint64_t now)
 
 	return best && best != conn && conn->session->outbound && !is_preferred(conn) &&
 	       is_preferred(best) && list_empty(&conn->streams) &&
-	       conn->session->ops->stream_count(conn->session) == 0 && now - conn->since_ms >= DUPLICATE_IDLE_MS;
+	       conn->session->ops->stream_count(conn->session) == 0 &&
+	       now - conn->since_ms >= DUPLICATE_IDLE_MS;
 }
 
 static void trim(struct swarm *swarm)
@@ -287,7 +289,7 @@ static void trim(struct swarm *swarm)
 	const struct swarm_config *config = &swarm->config;
 	size_t count = 0;
 
-	list_for_each (conn, &swarm->conns, struct swarm_conn, node)
+	list_for_each(conn, &swarm->conns, struct swarm_conn, node)
 		if (!conn->fail)
 			items[count++] = (struct connmgr_item){
 				.peer = &conn->peer->id,
@@ -311,7 +313,7 @@ void swarm_check(void *ctx)
 	struct swarm *swarm = ctx;
 	uint64_t now = swarm_now(swarm);
 
-	list_for_each (conn, &swarm->conns, struct swarm_conn, node)
+	list_for_each(conn, &swarm->conns, struct swarm_conn, node)
 		if (!conn->fail && is_spare(conn, now))
 			swarm_conn_fail(conn, -EPIPE, CODE_CONN_SUPPLANTED);
 	if (swarm->conn_count > swarm->config.high_water)

@@ -56,8 +56,9 @@ static void on_fed(void *ctx)
 	take_waiting(ctx);
 }
 
-/* libuv has dropped a connection that there was no descriptor for. The next one that it can accept waits, and
- * with it all others in the kernel's queue, until whoever holds the descriptors has had time to let go. */
+/* libuv has dropped a connection that there was no descriptor for. The next one that it can accept
+ * waits, and with it all others in the kernel's queue, until whoever holds the descriptors has had
+ * time to let go. */
 static void on_starved(struct listener *listener, int err)
 {
 	conn_pool_starved(listener->pool, err);

@@ -1,5 +1,5 @@
-/* A pipe is two ends. What one writes lies in the other's buffer until a timer delivers it in a turn of its
- * own, so that no callback runs inside the call that caused it. Loop thread. */
+/* A pipe is two ends. What one writes lies in the other's buffer until a timer delivers it in a
+ * turn of its own, so that no callback runs inside the call that caused it. Loop thread. */
 #include "net/transport/memory.h"
 
 #include "net/base/alloc.h"
@@ -31,9 +31,9 @@ struct end {
 	struct buf in;	   /* on its way to this end */
 	struct timer deliver;
 	bool paused;
-	bool told;   /* on_close has run */
-	bool busy;   /* deliver() is on the stack */
-	bool closed; /* by its owner; freed when not busy */
+	bool told;    /* on_close has run */
+	bool busy;    /* deliver() is on the stack */
+	bool closed;  /* by its owner; freed when not busy */
 	bool drained; /* the other took all we wrote: the owner is to be told */
 };
 
@@ -205,8 +205,8 @@ static void on_dial(void *ctx)
 	transport_dialed_fn *done = dial->done;
 	void *done_ctx = dial->ctx;
 	struct bytes number = { 0 };
-	struct memory *to = number_of(&dial->addr, &number) ? map_get(&board->listeners, number)
-							    : NULL;
+	struct memory *to =
+		number_of(&dial->addr, &number) ? map_get(&board->listeners, number) : NULL;
 	struct end *ours, *theirs;
 
 	if (!to || to->held) {

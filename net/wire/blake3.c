@@ -47,7 +47,7 @@ static inline void mix(uint32_t v[static 16], unsigned a, unsigned b, unsigned c
 
 static void permute(uint32_t m[static 16])
 {
-	static const uint8_t from[16] = {2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8};
+	static const uint8_t from[16] = { 2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8 };
 	uint32_t old[16];
 
 	memcpy(old, m, sizeof(old));
@@ -84,7 +84,7 @@ static void compress(uint32_t out[static 8], const struct node *node)
 
 static void load_block(struct node *node, struct bytes in)
 {
-	uint8_t raw[BLOCK_LEN] = {0};
+	uint8_t raw[BLOCK_LEN] = { 0 };
 
 	if (in.len > 0)
 		memcpy(raw, in.at, in.len);
@@ -97,7 +97,7 @@ static void load_block(struct node *node, struct bytes in)
 /* Everything of one chunk but its last compression, which differs at the root. */
 static struct node chunk_node(struct bytes chunk, uint64_t counter)
 {
-	struct node node = {.counter = counter, .flags = CHUNK_START};
+	struct node node = { .counter = counter, .flags = CHUNK_START };
 
 	memcpy(node.chain, start, sizeof(start));
 	while (chunk.len > BLOCK_LEN) {
@@ -113,7 +113,7 @@ static struct node chunk_node(struct bytes chunk, uint64_t counter)
 
 static struct node parent_node(const uint32_t left[static 8], const uint32_t right[static 8])
 {
-	struct node node = {.len = BLOCK_LEN, .flags = PARENT};
+	struct node node = { .len = BLOCK_LEN, .flags = PARENT };
 
 	memcpy(node.chain, start, sizeof(start));
 	memcpy(node.block, left, 8 * sizeof(*left));

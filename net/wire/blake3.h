@@ -1,5 +1,5 @@
-/* BLAKE3 in its plain hash mode, 32 bytes out. Iterative; about 2 KiB of stack for any length. Pure;
- * any thread. */
+/* BLAKE3 in its plain hash mode, 32 bytes out. Iterative; about 2 KiB of stack for any length.
+ * Pure; any thread. */
 #ifndef NET_WIRE_BLAKE3_H
 #define NET_WIRE_BLAKE3_H
 

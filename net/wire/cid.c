@@ -25,10 +25,10 @@ static bool is_v0_hash(struct bytes hash)
 static void cid_set(struct cid *cid, unsigned version, uint64_t codec, size_t hash_at,
 		    struct bytes raw)
 {
-	*cid = (struct cid){.version = (uint8_t)version,
-			    .codec = codec,
-			    .hash_at = (uint8_t)hash_at,
-			    .len = (uint8_t)raw.len};
+	*cid = (struct cid){ .version = (uint8_t)version,
+			     .codec = codec,
+			     .hash_at = (uint8_t)hash_at,
+			     .len = (uint8_t)raw.len };
 	memcpy(cid->bytes, raw.at, raw.len);
 }
 
@@ -82,7 +82,7 @@ int cid_from_bytes(struct cid *cid, struct bytes in)
 
 int cid_from_text_bytes(struct cid *cid, struct bytes text)
 {
-	struct buf raw = {0};
+	struct buf raw = { 0 };
 	int err;
 
 	if (text.len < 2 || text.len > TEXT_IN_MAX)
@@ -151,7 +151,7 @@ int cid_of_data(struct cid *cid, unsigned version, uint64_t codec, uint64_t hash
 
 struct multihash cid_hash(const struct cid *cid)
 {
-	struct multihash hash = {0};
+	struct multihash hash = { 0 };
 	ssize_t used = multihash_decode(&hash, cid_hash_bytes(cid));
 
 	assert(used > 0);
@@ -170,12 +170,12 @@ bool cid_is_identity(const struct cid *cid)
 
 struct bytes cid_identity_data(const struct cid *cid)
 {
-	return cid_is_identity(cid) ? cid_hash(cid).digest : (struct bytes){0};
+	return cid_is_identity(cid) ? cid_hash(cid).digest : (struct bytes){ 0 };
 }
 
 int cid_text_base(const struct cid *cid, char base, char out[static CID_TEXT_MAX])
 {
-	struct buf text = {0};
+	struct buf text = { 0 };
 	struct cid v1;
 	int err;
 

@@ -17,7 +17,8 @@ enum codec {
 	CODEC_JSON = 0x0200,
 };
 
-/* Zero-initialised is "no cid" (cid_is_set() false). bytes[0..len) is the binary form as it was given. */
+/* Zero-initialised is "no cid" (cid_is_set() false). bytes[0..len) is the binary form as it was
+ * given. */
 struct cid {
 	uint8_t version; /* 0 or 1 */
 	uint8_t len;
@@ -48,14 +49,16 @@ bool cid_is_identity(const struct cid *cid);
 /* The block an identity CID carries, borrowed from cid; empty otherwise. */
 struct bytes cid_identity_data(const struct cid *cid);
 
-/* From the front of in: bytes used, 0 need more, -EBADMSG. Parses; does not judge the hash function. */
+/* From the front of in: bytes used, 0 need more, -EBADMSG. Parses; does not judge the hash
+ * function. */
 ssize_t cid_decode(struct cid *cid, struct bytes in);
 /* The whole of in must be one CID. 0 or -EBADMSG. */
 int cid_from_bytes(struct cid *cid, struct bytes in);
 /* Text in any multibase, or 46 characters Qm.... 0 or -EBADMSG. */
 int cid_from_text(struct cid *cid, const char *text);
 int cid_from_text_bytes(struct cid *cid, struct bytes text);
-/* v0: base58btc (codec dag-pb, sha2-256/32 only); v1: multibase. -EINVAL when v0 cannot express it. */
+/* v0: base58btc (codec dag-pb, sha2-256/32 only); v1: multibase. -EINVAL when v0 cannot express it.
+ */
 int cid_make(struct cid *cid, unsigned version, uint64_t codec, struct bytes multihash);
 /* Hash data and name it. -ENOTSUP for an unknown function. */
 int cid_of_data(struct cid *cid, unsigned version, uint64_t codec, uint64_t hash_code,

@@ -6,8 +6,8 @@
 
 enum { DER_INTEGER = 0x02, DER_BITS = 0x03, DER_OCTETS = 0x04, DER_SEQUENCE = 0x30 };
 
-/* The value of the element at the front of *in, which moves behind it. Shortest lengths only, of at most
- * two bytes; false, with *in unchanged, if the element is another, malformed or cut. */
+/* The value of the element at the front of *in, which moves behind it. Shortest lengths only, of at
+ * most two bytes; false, with *in unchanged, if the element is another, malformed or cut. */
 bool der_take(struct bytes *in, uint8_t tag, struct bytes *value);
 
 #endif

@@ -19,7 +19,7 @@ static void add_part(struct buf *out, struct bytes part)
 
 static struct buf signed_bytes(const char *domain, struct bytes payload_type, struct bytes payload)
 {
-	struct buf out = {0};
+	struct buf out = { 0 };
 
 	assert(domain[0] && payload_type.len > 0);
 	add_part(&out, bytes_str(domain));
@@ -48,7 +48,7 @@ static int open_as(struct bytes in, const char *domain, struct bytes payload_typ
 {
 	struct pb_reader r = pb_over(in);
 	struct pb_field field;
-	struct bytes key = {0}, type = {0}, body = {0}, signature = {0};
+	struct bytes key = { 0 }, type = { 0 }, body = { 0 }, signature = { 0 };
 	struct peer_id id;
 	struct buf message;
 	int err;

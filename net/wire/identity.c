@@ -23,7 +23,7 @@ struct identity *identity_from_seed(const uint8_t seed[static SEED_LEN])
 {
 	struct identity *identity = xnew(struct identity);
 	uint8_t public[PUBLIC_LEN];
-	struct buf proto = {0};
+	struct buf proto = { 0 };
 	int err = sodium_init();
 
 	assert(err >= 0);
@@ -75,7 +75,7 @@ struct identity *identity_decode(struct bytes proto, int *err)
 	struct pb_field field;
 	bool has_type = false, has_data = false;
 	uint64_t type = 0;
-	struct bytes data = {0};
+	struct bytes data = { 0 };
 	struct identity *identity;
 
 	while (pb_next(&r, &field)) {

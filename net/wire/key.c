@@ -38,8 +38,8 @@ static bool der_take_positive(struct bytes *in, struct bytes *value)
 /* SEQUENCE { SEQUENCE { rsaEncryption, NULL }, BIT STRING { SEQUENCE { n, e } } } */
 static int rsa_check(struct bytes der)
 {
-	static const uint8_t algorithm[] = {0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86,
-					    0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00};
+	static const uint8_t algorithm[] = { 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86,
+					     0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00 };
 	const struct bytes expected = bytes_of(algorithm, sizeof(algorithm));
 	struct bytes outer, bits, pair, n, e;
 	uint64_t exponent = 0;
@@ -135,13 +135,14 @@ static bool on_curve(enum key_type type, struct bytes data)
 
 static void set(struct public_key *key, enum key_type type, struct bytes data)
 {
-	struct buf out = {0};
+	struct buf out = { 0 };
 
 	pb_put_u64(&out, 1, type);
 	pb_put_bytes(&out, 2, data);
 	assert(out.len <= PUBLIC_KEY_MAX);
-	*key = (struct public_key){
-		.type = type, .len = (uint16_t)out.len, .data_at = (uint16_t)(out.len - data.len)};
+	*key = (struct public_key){ .type = type,
+				    .len = (uint16_t)out.len,
+				    .data_at = (uint16_t)(out.len - data.len) };
 	memcpy(key->proto, out.at, out.len);
 	buf_release(&out);
 }
@@ -196,7 +197,7 @@ int public_key_decode(struct public_key *key, struct bytes proto)
 	struct pb_field field;
 	bool has_type = false, has_data = false;
 	uint64_t type = 0;
-	struct bytes data = {0};
+	struct bytes data = { 0 };
 
 	if (proto.len > PUBLIC_KEY_MAX)
 		return -EBADMSG;

@@ -29,7 +29,8 @@ struct identity;
 /* From the kernel's randomness, or (tests) from a seed. */
 struct identity *identity_new(void);
 struct identity *identity_from_seed(const uint8_t seed[static 32]);
-/* PrivateKey protobuf, as in a Kubo keystore file. NULL and *err = -EBADMSG / -ENOTSUP (not Ed25519). */
+/* PrivateKey protobuf, as in a Kubo keystore file. NULL and *err = -EBADMSG / -ENOTSUP (not
+ * Ed25519). */
 struct identity *identity_decode(struct bytes proto, int *err);
 void identity_encode(const struct identity *identity, struct buf *out);
 /* Wipes the secret. NULL is ignored. */

@@ -105,8 +105,8 @@ static void add_part(struct buf *out, const struct multiaddr_proto *proto, struc
 static int parse_part(struct buf *out, struct bytes *text)
 {
 	const struct multiaddr_proto *proto = multiaddr_proto_by_name(take_word(text));
-	struct bytes word = {0};
-	struct buf value = {0};
+	struct bytes word = { 0 };
+	struct buf value = { 0 };
 	int err = 0;
 
 	if (!proto)
@@ -116,7 +116,7 @@ static int parse_part(struct buf *out, struct bytes *text)
 	if (proto->is_path) {
 		/* The slash before it is part of it. */
 		word = bytes_of(text->at - 1, text->len + 1);
-		*text = (struct bytes){0};
+		*text = (struct bytes){ 0 };
 	} else if (proto->size != 0) {
 		word = take_word(text);
 	}
@@ -131,7 +131,7 @@ static int parse_part(struct buf *out, struct bytes *text)
 int multiaddr_from_text(struct multiaddr *addr, const char *text)
 {
 	struct bytes left = bytes_str(text);
-	struct buf out = {0};
+	struct buf out = { 0 };
 	int err = 0;
 
 	if (left.len >= MULTIADDR_TEXT_MAX || left.len == 0 || left.at[0] != '/')
@@ -150,7 +150,7 @@ int multiaddr_from_text(struct multiaddr *addr, const char *text)
 
 const char *multiaddr_text(const struct multiaddr *addr, char out[static MULTIADDR_TEXT_MAX])
 {
-	struct buf text = {0};
+	struct buf text = { 0 };
 	struct multiaddr_part part;
 	size_t at = 0;
 
@@ -203,7 +203,7 @@ bool multiaddr_find(const struct multiaddr *addr, uint32_t code, struct multiadd
 
 bool multiaddr_split_peer(struct multiaddr *addr, struct peer_id *id)
 {
-	struct multiaddr_part part, last = {0};
+	struct multiaddr_part part, last = { 0 };
 	size_t at = 0;
 
 	while (multiaddr_next(addr, &at, &part))
@@ -238,7 +238,7 @@ static int append(struct multiaddr *addr, struct bytes tail)
 int multiaddr_add(struct multiaddr *addr, uint32_t code, struct bytes value)
 {
 	const struct multiaddr_proto *proto = multiaddr_proto_by_code(code);
-	struct buf part = {0};
+	struct buf part = { 0 };
 	int err;
 
 	if (!proto)

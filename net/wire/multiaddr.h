@@ -1,5 +1,5 @@
-/* Multiaddresses (wire/formats section 6): uv(code) | value, repeated. Kept in binary form; every protocol
- * of the table is parsed and printed. A value type. Pure; any thread. */
+/* Multiaddresses (wire/formats section 6): uv(code) | value, repeated. Kept in binary form; every
+ * protocol of the table is parsed and printed. A value type. Pure; any thread. */
 #ifndef NET_WIRE_MULTIADDR_H
 #define NET_WIRE_MULTIADDR_H
 
@@ -12,13 +12,43 @@
 #define MULTIADDR_TEXT_MAX 2048
 
 enum multiaddr_code {
-	MA_IP4 = 4, MA_TCP = 6, MA_DCCP = 33, MA_IP6 = 41, MA_IP6ZONE = 42, MA_IPCIDR = 43,
-	MA_DNS = 53, MA_DNS4 = 54, MA_DNS6 = 55, MA_DNSADDR = 56, MA_SCTP = 132, MA_UDP = 273,
-	MA_P2P_WEBRTC_DIRECT = 276, MA_WEBRTC_DIRECT = 280, MA_WEBRTC = 281, MA_P2P_CIRCUIT = 290,
-	MA_UDT = 301, MA_UTP = 302, MA_UNIX = 400, MA_P2P = 421, MA_HTTPS = 443, MA_ONION = 444,
-	MA_ONION3 = 445, MA_GARLIC64 = 446, MA_GARLIC32 = 447, MA_TLS = 448, MA_SNI = 449,
-	MA_NOISE = 454, MA_QUIC = 460, MA_QUIC_V1 = 461, MA_WEBTRANSPORT = 465, MA_CERTHASH = 466,
-	MA_WS = 477, MA_WSS = 478, MA_HTTP = 480, MA_HTTP_PATH = 481, MA_MEMORY = 777,
+	MA_IP4 = 4,
+	MA_TCP = 6,
+	MA_DCCP = 33,
+	MA_IP6 = 41,
+	MA_IP6ZONE = 42,
+	MA_IPCIDR = 43,
+	MA_DNS = 53,
+	MA_DNS4 = 54,
+	MA_DNS6 = 55,
+	MA_DNSADDR = 56,
+	MA_SCTP = 132,
+	MA_UDP = 273,
+	MA_P2P_WEBRTC_DIRECT = 276,
+	MA_WEBRTC_DIRECT = 280,
+	MA_WEBRTC = 281,
+	MA_P2P_CIRCUIT = 290,
+	MA_UDT = 301,
+	MA_UTP = 302,
+	MA_UNIX = 400,
+	MA_P2P = 421,
+	MA_HTTPS = 443,
+	MA_ONION = 444,
+	MA_ONION3 = 445,
+	MA_GARLIC64 = 446,
+	MA_GARLIC32 = 447,
+	MA_TLS = 448,
+	MA_SNI = 449,
+	MA_NOISE = 454,
+	MA_QUIC = 460,
+	MA_QUIC_V1 = 461,
+	MA_WEBTRANSPORT = 465,
+	MA_CERTHASH = 466,
+	MA_WS = 477,
+	MA_WSS = 478,
+	MA_HTTP = 480,
+	MA_HTTP_PATH = 481,
+	MA_MEMORY = 777,
 	MA_PLAINTEXTV2 = 7367777,
 };
 
@@ -56,14 +86,14 @@ int multiaddr_add(struct multiaddr *addr, uint32_t code, struct bytes value);
 int multiaddr_join(struct multiaddr *addr, const struct multiaddr *tail);
 int multiaddr_add_peer(struct multiaddr *addr, const struct peer_id *id);
 
-/* /ip4|ip6/.../tcp/PORT exactly (a trailing /p2p is ignored) to and from a socket address. -ENOTSUP when
- * the address is of another shape. */
+/* /ip4|ip6/.../tcp/PORT exactly (a trailing /p2p is ignored) to and from a socket address. -ENOTSUP
+ * when the address is of another shape. */
 int multiaddr_to_sockaddr(const struct multiaddr *addr, struct sockaddr_storage *out);
 int multiaddr_from_sockaddr(struct multiaddr *addr, const struct sockaddr *from);
 
 enum multiaddr_scope { SCOPE_NONE, SCOPE_LOOPBACK, SCOPE_PRIVATE, SCOPE_PUBLIC };
-/* What an address can reach, by its first ip component (link-local and unroutable count as private, dns
- * names as public except localhost); SCOPE_NONE when it has none of these. */
+/* What an address can reach, by its first ip component (link-local and unroutable count as private,
+ * dns names as public except localhost); SCOPE_NONE when it has none of these. */
 enum multiaddr_scope multiaddr_scope(const struct multiaddr *addr);
 static inline bool multiaddr_is_relayed(const struct multiaddr *addr)
 {

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
 
 int multiaddr_to_sockaddr(const struct multiaddr *addr, struct sockaddr_storage *out)
 {
@@ -57,7 +57,7 @@ int multiaddr_from_sockaddr(struct multiaddr *addr, const struct sockaddr *from)
 	} else {
 		return -ENOTSUP;
 	}
-	*addr = (struct multiaddr){0};
+	*addr = (struct multiaddr){ 0 };
 	multiaddr_add(addr, ip.len == sizeof(struct in_addr) ? MA_IP4 : MA_IP6, ip);
 	return multiaddr_add(addr, MA_TCP, bytes_of(port, sizeof(*port)));
 }
@@ -79,10 +79,20 @@ static bool in_range(const uint8_t *ip, const struct range *range)
 static enum multiaddr_scope scope4(const uint8_t *ip)
 {
 	static const struct range local[] = {
-		{{0}, 8},	  {{10}, 8},	     {{100, 64}, 10},	   {{169, 254}, 16},
-		{{172, 16}, 12},  {{192, 0, 0}, 26}, {{192, 0, 2}, 24},	   {{192, 88, 99}, 24},
-		{{192, 168}, 16}, {{198, 18}, 15},   {{198, 51, 100}, 24}, {{203, 0, 113}, 24},
-		{{224}, 4},	  {{240}, 4},
+		{ { 0 }, 8 },
+		{ { 10 }, 8 },
+		{ { 100, 64 }, 10 },
+		{ { 169, 254 }, 16 },
+		{ { 172, 16 }, 12 },
+		{ { 192, 0, 0 }, 26 },
+		{ { 192, 0, 2 }, 24 },
+		{ { 192, 88, 99 }, 24 },
+		{ { 192, 168 }, 16 },
+		{ { 198, 18 }, 15 },
+		{ { 198, 51, 100 }, 24 },
+		{ { 203, 0, 113 }, 24 },
+		{ { 224 }, 4 },
+		{ { 240 }, 4 },
 	};
 
 	if (ip[0] == 127)
@@ -97,10 +107,10 @@ static enum multiaddr_scope scope4(const uint8_t *ip)
  * IPv4 one (mapped, or NAT64's 64:ff9b::/96) reaches what that one reaches. */
 static enum multiaddr_scope scope6(const uint8_t *ip)
 {
-	static const uint8_t loopback[16] = {[15] = 1};
-	static const uint8_t nat64[12] = {0x00, 0x64, 0xff, 0x9b};
-	static const struct range global = {{0x20}, 3};
-	static const struct range documents = {{0x20, 0x01, 0x0d, 0xb8}, 32};
+	static const uint8_t loopback[16] = { [15] = 1 };
+	static const uint8_t nat64[12] = { 0x00, 0x64, 0xff, 0x9b };
+	static const struct range global = { { 0x20 }, 3 };
+	static const struct range documents = { { 0x20, 0x01, 0x0d, 0xb8 }, 32 };
 
 	if (memcmp(ip, loopback, sizeof(loopback)) == 0)
 		return SCOPE_LOOPBACK;

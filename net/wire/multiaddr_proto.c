@@ -117,7 +117,7 @@ static size_t ip4_text_max(size_t len)
 	return INET_ADDRSTRLEN;
 }
 
-static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
 
 /* Dotted quads are taken too, as their mapped address: Go does. */
 static bool ip6_parse(struct buf *out, struct bytes text)
@@ -362,7 +362,7 @@ static size_t onion_text_max(size_t len)
 /* I2P's base64 is the URL one, padded, with '~' for '_'. */
 static bool garlic64_parse(struct buf *out, struct bytes text)
 {
-	struct buf url = {0};
+	struct buf url = { 0 };
 	bool good = text.len <= MULTIADDR_TEXT_MAX;
 
 	for (size_t i = 0; good && i < text.len; i++) {

@@ -47,7 +47,8 @@ bool autonat_addr_same_shape(const struct multiaddr *a, const struct multiaddr *
 	size_t at_a = 0, at_b = 0;
 
 	for (;;) {
-		bool more_a = multiaddr_next(a, &at_a, &one), more_b = multiaddr_next(b, &at_b, &other);
+		bool more_a = multiaddr_next(a, &at_a, &one),
+		     more_b = multiaddr_next(b, &at_b, &other);
 
 		if (!more_a || !more_b)
 			return more_a == more_b;

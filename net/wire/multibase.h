@@ -1,5 +1,5 @@
-/* Multibase: a prefix character, then the payload in that base (wire/formats section 3). Text longer than
- * MULTIBASE_TEXT_MAX is refused (base58 and base36 are quadratic). Pure; any thread. */
+/* Multibase: a prefix character, then the payload in that base (wire/formats section 3). Text
+ * longer than MULTIBASE_TEXT_MAX is refused (base58 and base36 are quadratic). Pure; any thread. */
 #ifndef NET_WIRE_MULTIBASE_H
 #define NET_WIRE_MULTIBASE_H
 
@@ -17,8 +17,9 @@ enum multibase {
 	BASE64URL = 'u',
 };
 
-/* Text of data with its prefix, appended to out (no NUL). base is any prefix character of the table in
- * wire/formats section 3. -EINVAL for an unknown base, -EMSGSIZE when over the limit for base36/58. */
+/* Text of data with its prefix, appended to out (no NUL). base is any prefix character of the table
+ * in wire/formats section 3. -EINVAL for an unknown base, -EMSGSIZE when over the limit for
+ * base36/58. */
 int multibase_encode(struct buf *out, char base, struct bytes data);
 /* Bytes of text (prefix included), appended to out; *base (may be NULL) is the prefix found.
  * -EBADMSG for a character outside the alphabet, -EINVAL unknown prefix, -EMSGSIZE. */

@@ -31,23 +31,27 @@ struct multihash {
 	struct bytes digest;
 };
 
-/* From the front of in. Bytes used, 0 need more, -EBADMSG (bad varint, digest > MULTIHASH_DIGEST_MAX). */
+/* From the front of in. Bytes used, 0 need more, -EBADMSG (bad varint, digest >
+ * MULTIHASH_DIGEST_MAX). */
 ssize_t multihash_decode(struct multihash *hash, struct bytes in);
 void multihash_encode(struct buf *out, uint64_t code, struct bytes digest);
 
-/* 0 when content may be named by this hash: a function on the allow-list, digest 20..128 bytes (identity:
- * 0..128). -EBADMSG otherwise ("insecure or unknown hash function, or digest too short or long"). */
+/* 0 when content may be named by this hash: a function on the allow-list, digest 20..128 bytes
+ * (identity: 0..128). -EBADMSG otherwise ("insecure or unknown hash function, or digest too short
+ * or long"). */
 int multihash_allowed(const struct multihash *hash);
 /* The name of a hash function ("sha2-256"), NULL if unknown; and the code of a name, or -ENOENT. */
 const char *hash_name(uint64_t code);
 int64_t hash_by_name(const char *name);
 
-/* digest = the function over data, cut to digest_len (<= native length; identity: data itself, at most
- * MULTIHASH_DIGEST_MAX). Native length or -ENOTSUP (a hash function we do not have), -EINVAL (digest_len too long).
- * sha1, sha2-256/512, sha3-*, blake2b-*, blake2s-256, dbl-sha2-256, blake3, identity. SHA-256 goes at the speed of OpenSSL. */
+/* digest = the function over data, cut to digest_len (<= native length; identity: data itself, at
+ * most MULTIHASH_DIGEST_MAX). Native length or -ENOTSUP (a hash function we do not have), -EINVAL
+ * (digest_len too long). sha1, sha2-256/512, sha3-*, blake2b-*, blake2s-256, dbl-sha2-256, blake3,
+ * identity. SHA-256 goes at the speed of OpenSSL. */
 ssize_t hash_digest(uint64_t code, struct bytes data, uint8_t out[static MULTIHASH_DIGEST_MAX],
 		    size_t digest_len);
-/* Native digest length of a function (identity: MULTIHASH_DIGEST_MAX, the most it may be), or -ENOTSUP. */
+/* Native digest length of a function (identity: MULTIHASH_DIGEST_MAX, the most it may be), or
+ * -ENOTSUP. */
 ssize_t hash_native_len(uint64_t code);
 /* 0 when hash names data; -EBADMSG when it does not; -ENOTSUP. */
 int multihash_verify(const struct multihash *hash, struct bytes data);

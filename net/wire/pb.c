@@ -51,7 +51,7 @@ static uint64_t read_varint(struct pb_reader *r)
 
 static struct bytes read_bytes(struct pb_reader *r, uint64_t len)
 {
-	struct bytes out = {0};
+	struct bytes out = { 0 };
 
 	if (r->bad || len > left(r)) {
 		r->bad = true;
@@ -76,12 +76,12 @@ struct pb_reader pb_over(struct bytes message)
 {
 	const uint8_t *at = message.at ? message.at : nothing;
 
-	return (struct pb_reader){.c = {.at = at, .end = at + message.len}};
+	return (struct pb_reader){ .c = { .at = at, .end = at + message.len } };
 }
 
 bool pb_next(struct pb_reader *r, struct pb_field *field)
 {
-	*field = (struct pb_field){.reader = r};
+	*field = (struct pb_field){ .reader = r };
 	if (r->bad || left(r) == 0)
 		return false;
 
@@ -132,7 +132,7 @@ bool pb_bool(struct pb_field *field)
 
 struct bytes pb_bytes(struct pb_field *field)
 {
-	return expect(field, PB_BYTES) ? field->bytes : (struct bytes){0};
+	return expect(field, PB_BYTES) ? field->bytes : (struct bytes){ 0 };
 }
 
 uint32_t pb_fixed32(struct pb_field *field)

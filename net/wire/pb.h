@@ -1,5 +1,6 @@
-/* Protobuf: zero-copy reader and writer of the wire format. Groups (types 3, 4) and types 6, 7 and field
- * number 0 are refused; unknown fields are the caller's to ignore. No recursion. Pure; any thread.
+/* Protobuf: zero-copy reader and writer of the wire format. Groups (types 3, 4) and types 6, 7 and
+ * field number 0 are refused; unknown fields are the caller's to ignore. No recursion. Pure; any
+ * thread.
  *
  *	struct pb_reader r = pb_over(message);
  *	struct pb_field f;
@@ -35,7 +36,8 @@ uint64_t pb_u64(struct pb_field *field);
 bool pb_bool(struct pb_field *field);
 struct bytes pb_bytes(struct pb_field *field);
 uint32_t pb_fixed32(struct pb_field *field);
-/* A repeated integer that may be packed: calls add(ctx, value) for each. add returns false to refuse. */
+/* A repeated integer that may be packed: calls add(ctx, value) for each. add returns false to
+ * refuse. */
 bool pb_repeated(struct pb_field *field, bool (*add)(void *ctx, uint64_t value), void *ctx);
 /* Protobuf varint: up to 10 bytes, over-long accepted. Bytes used, 0 need more, -EBADMSG. */
 ssize_t pb_varint_decode(uint64_t *value, struct bytes in);

@@ -15,11 +15,11 @@
 
 static void peer_id_set(struct peer_id *id, uint64_t code, struct bytes digest)
 {
-	struct buf raw = {0};
+	struct buf raw = { 0 };
 
 	multihash_encode(&raw, code, digest);
 	assert(raw.len <= PEER_ID_MAX);
-	*id = (struct peer_id){.len = (uint8_t)raw.len};
+	*id = (struct peer_id){ .len = (uint8_t)raw.len };
 	memcpy(id->bytes, raw.at, raw.len);
 	buf_release(&raw);
 }
@@ -59,14 +59,14 @@ int peer_id_from_bytes(struct peer_id *id, struct bytes in)
 		(hash.code == HASH_IDENTITY && hash.digest.len <= INLINE_KEY_MAX);
 	if (!sound)
 		return -EBADMSG;
-	*id = (struct peer_id){.len = (uint8_t)in.len};
+	*id = (struct peer_id){ .len = (uint8_t)in.len };
 	memcpy(id->bytes, in.at, in.len);
 	return 0;
 }
 
 static int from_base58(struct peer_id *id, struct bytes text)
 {
-	struct buf raw = {0};
+	struct buf raw = { 0 };
 	int err = base_decode(&raw, BASE58BTC, text);
 
 	err = err < 0 ? -EBADMSG : peer_id_from_bytes(id, buf_bytes(&raw));
@@ -90,7 +90,7 @@ int peer_id_from_text(struct peer_id *id, const char *text)
 
 const char *peer_id_text(const struct peer_id *id, char out[static PEER_ID_TEXT_MAX])
 {
-	struct buf text = {0};
+	struct buf text = { 0 };
 	int err = base_encode(&text, BASE58BTC, peer_id_bytes(id));
 
 	assert(err == 0 && text.len < PEER_ID_TEXT_MAX);

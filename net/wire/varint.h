@@ -1,5 +1,6 @@
-/* multiformats unsigned varint (wire format 1 of multihash, CID, multiaddr, message framing): minimal,
- * at most 9 bytes, value < 2^63. Protobuf varints are another reader: see pb.h. Pure; any thread. */
+/* multiformats unsigned varint (wire format 1 of multihash, CID, multiaddr, message framing):
+ * minimal, at most 9 bytes, value < 2^63. Protobuf varints are another reader: see pb.h. Pure; any
+ * thread. */
 #ifndef NET_WIRE_VARINT_H
 #define NET_WIRE_VARINT_H
 

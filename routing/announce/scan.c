@@ -7,7 +7,7 @@
  * A full set stops the scan, which goes on when half of it is through. Behind the scan of the list
  *comes one of the times, which drops those of keys no more in the list. Keys that nobody took wait
  *in the set; those that left the list meanwhile are sifted out at the end of a scan. Loop thread.
-*/
+ */
 #include "routing/announce/announcer.h"
 
 #include "net/base/wait.h"
@@ -186,8 +186,7 @@ static void scan_over(struct announcer *announcer)
 
 static void scan_memory(struct slice *slice)
 {
-	list_for_each(item, &slice->announcer->items, struct announcer_item, node)
-	{
+	list_for_each(item, &slice->announcer->items, struct announcer_item, node) {
 		if (look(slice, buf_bytes(&item->key), item->told_ms))
 			continue;
 		slice->full = true;

@@ -3,9 +3,9 @@
  * thread. */
 #include "routing/kad/kad.h"
 
-#include "net/db/db.h"
 #include "net/base/log.h"
 #include "net/base/wait.h"
+#include "net/db/db.h"
 #include "net/wire/varint.h"
 #include "routing/kad/query.h"
 
@@ -214,8 +214,9 @@ static int load_peer(void *ctx, struct bytes key, struct bytes value)
 			count++;
 		}
 	count = kad_filter_addrs(&kad->filter, addrs, count);
-	int err = kad_filter_peer(&kad->filter, addrs, count) ? peer_insert(kad, &peer, addrs, count)
-							      : -EBADMSG;
+	int err = kad_filter_peer(&kad->filter, addrs, count)
+			  ? peer_insert(kad, &peer, addrs, count)
+			  : -EBADMSG;
 
 	if (err == -EEXIST)
 		return 0;

@@ -12,10 +12,11 @@
 #include "net/wire/key.h"
 #include "routing/place.h"
 
-#define KAD_LOOKUP_PEERS_MAX 1024 /* remembered; beyond, the farthest not asked yet is forgotten   \
-				   */
-#define KAD_LOOKUP_TAKE_MAX 40	  /* peers taken of one answer */
-#define KAD_LOOKUP_GROUP_MAX 3	  /* of one /16 in one answer */
+#define KAD_LOOKUP_PEERS_MAX                                                                       \
+	1024		       /* remembered; beyond, the farthest not asked yet is forgotten      \
+				*/
+#define KAD_LOOKUP_TAKE_MAX 40 /* peers taken of one answer */
+#define KAD_LOOKUP_GROUP_MAX 3 /* of one /16 in one answer */
 #define KAD_LOOKUP_SLOW_MS 3000
 #define KAD_LOOKUP_FLIGHT_MAX 64 /* questions in flight, the slow ones included */
 

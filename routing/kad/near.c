@@ -17,8 +17,8 @@ static bool is_among(const struct peer_id *peer, const struct peer_id *peers, si
 }
 
 /* Those of one list that are not in the other. */
-static void tag_rest(struct kad *kad, const struct peer_id *peers, size_t count, const struct peer_id *others,
-		     size_t other_count, int worth)
+static void tag_rest(struct kad *kad, const struct peer_id *peers, size_t count,
+		     const struct peer_id *others, size_t other_count, int worth)
 {
 	for (size_t i = 0; i < count; i++)
 		if (!is_among(&peers[i], others, other_count))
@@ -30,7 +30,8 @@ static void on_look(void *ctx)
 	struct kad *kad = ctx;
 	struct kad_near *near = &kad->near;
 	struct peer_id now[KAD_NEAR_TAGGED_MAX];
-	size_t count = kad_bucket_closest(&kad->table, &kad->table.id, NULL, now, KAD_NEAR_TAGGED_MAX);
+	size_t count =
+		kad_bucket_closest(&kad->table, &kad->table.id, NULL, now, KAD_NEAR_TAGGED_MAX);
 
 	tag_rest(kad, near->peers, near->count, now, count, 0);
 	tag_rest(kad, now, count, near->peers, near->count, KAD_NEAR_WORTH);

@@ -1,5 +1,5 @@
-/* The peers of the table that are nearest to us: they hold the records that we hold, and searches for keys near us end
- * with them. The swarm is told, so that it trims others first. Loop thread. */
+/* The peers of the table that are nearest to us: they hold the records that we hold, and searches
+ * for keys near us end with them. The swarm is told, so that it trims others first. Loop thread. */
 #ifndef ROUTING_KAD_NEAR_H
 #define ROUTING_KAD_NEAR_H
 

@@ -3,8 +3,8 @@
 #include "routing/kad/providers.h"
 
 #include "net/base/alloc.h"
-#include "net/db/db.h"
 #include "net/base/log.h"
+#include "net/db/db.h"
 #include "routing/kad/msg.h"
 
 #include <errno.h>
@@ -114,8 +114,8 @@ static void drop_at(struct kad_providers *store, struct kad_provider_key *entry,
 }
 
 /* From the table too. */
-static void forget_at(struct kad_providers *store, struct bytes key,
-		      struct kad_provider_key *entry, size_t at)
+static void forget_at(struct kad_providers *store, struct bytes key, struct kad_provider_key *entry,
+		      size_t at)
 {
 	record_unkeep(store, key, &entry->records[at].peer->id);
 	drop_at(store, entry, at);

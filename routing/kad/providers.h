@@ -3,8 +3,9 @@
  * only; now is a wall clock in ms, so that records age while the node is down. Expired records are
  * never given out.
  *
- * A peer has no quota of its own: in a small network one server holds all that one provider has. When
- * the store is full, a record of a peer that has more gives way to that of one that has less. */
+ * A peer has no quota of its own: in a small network one server holds all that one provider has.
+ * When the store is full, a record of a peer that has more gives way to that of one that has less.
+ */
 #ifndef ROUTING_KAD_PROVIDERS_H
 #define ROUTING_KAD_PROVIDERS_H
 
@@ -26,7 +27,8 @@ struct kad_providers {
 	struct map peers; /* peer id -> its count of records */
 	size_t count;	  /* records */
 	size_t hand;	  /* of keys: from here on room is looked for */
-	uint64_t refused, displaced; /* records not taken; living ones that gave way, since the start */
+	uint64_t refused,
+		displaced; /* records not taken; living ones that gave way, since the start */
 };
 
 /* Reads what the table holds, and drops from it what is expired or malformed. */

@@ -15,8 +15,9 @@
  * start -> walk to the key -> [gap? -> walk into it]* -> pass -> over
  *                                                        ^  |  more keys of the region
  *                                                        +--+
- * pass: for each peer of the region a telling: ADD_PROVIDER... -> GET_PROVIDERS -> its answer confirms
- * The question is about the key sent last: an answer without us is of a peer that takes no more.
+ * pass: for each peer of the region a telling: ADD_PROVIDER... -> GET_PROVIDERS -> its answer
+ * confirms The question is about the key sent last: an answer without us is of a peer that takes no
+ * more.
  *
  * What one lookup proves: when the k-th nearest to its target shares c bits with it, every peer
  * that shares c + 1 or more was nearer, so all of those are known. The other half of the prefix of
@@ -175,7 +176,8 @@ static int look_for(void *ctx, const struct kad_msg_peer *peer)
 	return search->found;
 }
 
-/* The answer to the question behind the keys. An answer with many providers may have left us out. */
+/* The answer to the question behind the keys. An answer with many providers may have left us out.
+ */
 static int confirm(const struct telling *telling, struct bytes answer)
 {
 	struct kad_region_sweep *sweep = telling->sweep;
@@ -228,9 +230,9 @@ static bool call(struct telling *telling, enum kad_type type, const struct due_k
 			     sweep->addr_count, KAD_NOT_CONNECTED, KAD_OWN_MAX - 4);
 	kad_msg_end(&request);
 	slot->telling = telling;
-	slot->call =
-		kad_client_call(kad->client, &peer_of(telling)->peer, buf_bytes(&request),
-				type == KAD_GET_PROVIDERS, kad_now(kad) + KAD_SEND_MS, on_called, slot);
+	slot->call = kad_client_call(kad->client, &peer_of(telling)->peer, buf_bytes(&request),
+				     type == KAD_GET_PROVIDERS, kad_now(kad) + KAD_SEND_MS,
+				     on_called, slot);
 	buf_release(&request);
 	telling->open += slot->call != NULL;
 	return slot->call != NULL;
@@ -298,7 +300,8 @@ static void on_soon(void *ctx)
 {
 	struct kad_region_sweep *sweep = ctx;
 
-	list_for_each_safe(telling, &sweep->tellings, struct telling, node) telling_pump(telling);
+	list_for_each_safe(telling, &sweep->tellings, struct telling, node)
+		telling_pump(telling);
 	while (sweep->telling_count < KAD_SWEEP_PEERS_MAX && sweep->next < sweep->map.count)
 		telling_start(sweep, sweep->next++);
 	if (sweep->telling_count == 0)
@@ -313,8 +316,7 @@ static void pass(struct kad_region_sweep *sweep)
 	uint64_t reach = kad_netsize_reach(&kad->netsize);
 
 	sweep->keys = xcalloc(KAD_SWEEP_PASS_MAX, sizeof(*sweep->keys));
-	sweep->count =
-		due_take(sweep->set, &sweep->inside, sweep->keys, KAD_SWEEP_PASS_MAX);
+	sweep->count = due_take(sweep->set, &sweep->inside, sweep->keys, KAD_SWEEP_PASS_MAX);
 	if (sweep->count == 0) {
 		over(sweep);
 		return;
@@ -446,9 +448,9 @@ static void explore(struct kad_region_sweep *sweep)
 
 /* ---- start ---- */
 
-void kad_region_sweep_init(struct kad_region_sweep *sweep, struct kad *kad,
-			   struct due_set *set, const struct place_region *bounds,
-			   kad_sweep_told_fn *told, kad_sweep_done_fn *done, void *ctx)
+void kad_region_sweep_init(struct kad_region_sweep *sweep, struct kad *kad, struct due_set *set,
+			   const struct place_region *bounds, kad_sweep_told_fn *told,
+			   kad_sweep_done_fn *done, void *ctx)
 {
 	*sweep = (struct kad_region_sweep){
 		.kad = kad, .set = set, .bounds = *bounds, .told = told, .done = done, .ctx = ctx

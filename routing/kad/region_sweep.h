@@ -25,8 +25,8 @@ struct kad_region_sweep;
 
 /* A peer confirmed key, at least one; it leaves the set after the call. */
 typedef void kad_sweep_told_fn(void *ctx, struct due_key *key);
-/* The region is through. failed: how many of its keys wait now; confirmed and unkept tell of the peers.
- * The sweep can be started again. */
+/* The region is through. failed: how many of its keys wait now; confirmed and unkept tell of the
+ * peers. The sweep can be started again. */
 typedef void kad_sweep_done_fn(void *ctx, size_t failed);
 
 /* Zeroed, then kad_region_sweep_init(). */
@@ -48,8 +48,9 @@ struct kad_region_sweep {
 	uint16_t *last; /* per key: the farthest of the peers that are told, in map */
 	bool *took;
 	size_t count, failed;
-	unsigned confirmed, unkept; /* peers that were told since the start; those that keep no record of it */
-	size_t next; /* of map.peers to be told */
+	unsigned confirmed,
+		unkept; /* peers that were told since the start; those that keep no record of it */
+	size_t next;	/* of map.peers to be told */
 	struct multiaddr *addrs;
 	size_t addr_count;
 	struct list tellings;
@@ -61,9 +62,9 @@ struct kad_region_sweep {
 };
 
 /* Borrows kad and set. */
-void kad_region_sweep_init(struct kad_region_sweep *sweep, struct kad *kad,
-			   struct due_set *set, const struct place_region *bounds,
-			   kad_sweep_told_fn *told, kad_sweep_done_fn *done, void *ctx);
+void kad_region_sweep_init(struct kad_region_sweep *sweep, struct kad *kad, struct due_set *set,
+			   const struct place_region *bounds, kad_sweep_told_fn *told,
+			   kad_sweep_done_fn *done, void *ctx);
 /* Announce the region around key, which is within the bounds and may be taken. Not while running.
  * No callback before it returned. */
 void kad_region_sweep_start(struct kad_region_sweep *sweep, const struct due_key *key);

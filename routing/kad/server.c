@@ -17,8 +17,8 @@
 #define PROVIDER_ADDR_TTL_MS (24ull * 3600 * 1000)
 #define NS_PER_MS 1000000
 #define NO_CODE 0
-/* Answers waiting on one stream: a peer that asked for more in one breath, and reads nothing, is reset.
- * The 64 calls that our own client has open find room. */
+/* Answers waiting on one stream: a peer that asked for more in one breath, and reads nothing, is
+ * reset. The 64 calls that our own client has open find room. */
 #define QUEUE_MAX (64 * KAD_OWN_MAX)
 
 struct kad_server {

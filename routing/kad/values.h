@@ -24,9 +24,11 @@
 #define KAD_VALUES_BYTES_MAX (8u << 20)
 #define KAD_VALUES_PEER_MAX 64 /* of one peer */
 #define KAD_VALUE_TTL_MS (48ull * 3600 * 1000)
-#define KAD_VALUE_SETTLED_MS (10ull * 60 * 1000) /* the same put again within it changes nothing */
-#define KAD_VALUE_AGAIN_MS (4ull * 3600 * 1000)	 /* our own are told again, as Kubo's are */
-#define KAD_VALUE_RETRY_MS (5ull * 60 * 1000)	 /* again, if no peer took it */
+#define KAD_VALUE_SETTLED_MS                                                                       \
+	(10ull * 60 * 1000)			/* the same put again within it changes nothing    \
+						 */
+#define KAD_VALUE_AGAIN_MS (4ull * 3600 * 1000) /* our own are told again, as Kubo's are */
+#define KAD_VALUE_RETRY_MS (5ull * 60 * 1000)	/* again, if no peer took it */
 #define KAD_RULES_MAX 8
 
 struct db;
@@ -48,7 +50,7 @@ struct kad_values {
 	char table[32];
 	struct peer_id self;
 	struct place place; /* of self */
-	size_t bytes;	     /* of all values */
+	size_t bytes;	    /* of all values */
 	struct record_rules rules[KAD_RULES_MAX];
 	size_t rules_count;
 	struct map keys;  /* key -> struct kad_value */

@@ -1,5 +1,5 @@
-/* Long churn of the block store: fill a quota, then put 20 times as much through it, with blocks of mixed size, reading
- * on the way; latency of put and get at the end against the beginning.
+/* Long churn of the block store: fill a quota, then put 20 times as much through it, with blocks of
+ * mixed size, reading on the way; latency of put and get at the end against the beginning.
  *
  *	churn DIR [QUOTA_MIB [TIMES]]
  *

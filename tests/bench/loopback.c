@@ -38,7 +38,7 @@ static int send_bytes(const struct sockaddr_in *to, uint64_t left)
 	if (fd < 0 || connect(fd, (const struct sockaddr *)to, sizeof *to))
 		return -errno;
 	while (left > 0) {
-		size_t  want = left < CHUNK ? (size_t)left : CHUNK;
+		size_t want = left < CHUNK ? (size_t)left : CHUNK;
 		ssize_t sent = send(fd, chunk, want, MSG_NOSIGNAL);
 
 		if (sent < 0)
@@ -51,7 +51,7 @@ static int send_bytes(const struct sockaddr_in *to, uint64_t left)
 /* Returns the bytes read until the sender closed, or -errno. */
 static int64_t drain(int listener)
 {
-	int     fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	int64_t total = 0;
 	ssize_t got;
 
@@ -66,11 +66,11 @@ int main(int argc, char **argv)
 {
 	struct sockaddr_in here = { .sin_family = AF_INET,
 				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t          len = sizeof here;
-	uint64_t           bytes;
-	double             start;
-	int                listener, status;
-	pid_t              child;
+	socklen_t len = sizeof here;
+	uint64_t bytes;
+	double start;
+	int listener, status;
+	pid_t child;
 
 	if (argc != 3) {
 		fprintf(stderr, "usage: loopback BYTES SECONDS\n");

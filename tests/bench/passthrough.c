@@ -10,7 +10,8 @@
  * library has it, so that its speed is that of a mount nobody has tuned.
  *
  * A node number is the address of a struct node, which owns an O_PATH descriptor. The kernel
- * counts its lookups; the node goes when the last one is forgotten. One lock guards table and counts.
+ * counts its lookups; the node goes when the last one is forgotten. One lock guards table and
+ * counts.
  */
 #define _GNU_SOURCE
 #define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 12)
@@ -32,26 +33,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SLOTS        16384 /* of the node table; a power of two */
-#define REPLY_MAX    (1024 * 1024) /* of one directory reply */
+#define SLOTS 16384		/* of the node table; a power of two */
+#define REPLY_MAX (1024 * 1024) /* of one directory reply */
 #define TIMEOUT_AUTO 1.0
 #define TIMEOUT_KEEP 86400.0
 
 struct node {
 	struct node *next;
-	uint64_t     lookups; /* under mirror.lock */
-	dev_t        dev;
-	ino_t        ino;
-	int          fd;
+	uint64_t lookups; /* under mirror.lock */
+	dev_t dev;
+	ino_t ino;
+	int fd;
 };
 
 struct mirror {
 	pthread_mutex_t lock;
-	struct node    *slots[SLOTS];
-	struct node     root; /* never in the table, never forgotten */
-	double          timeout;
-	bool            keep;
-	bool            splice;
+	struct node *slots[SLOTS];
+	struct node root; /* never in the table, never forgotten */
+	double timeout;
+	bool keep;
+	bool splice;
 };
 
 static struct mirror *mirror_of(fuse_req_t req)
@@ -78,7 +79,7 @@ static int stat_fd(int fd, struct stat *st)
 static int reopen(int fd, int flags)
 {
 	char path[64];
-	int  opened;
+	int opened;
 
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	opened = open(path, flags | O_CLOEXEC);
@@ -89,7 +90,7 @@ static int reopen(int fd, int flags)
 static struct node *node_enter(struct mirror *m, int fd, const struct stat *st)
 {
 	struct node **slot = slot_of(m, st);
-	struct node  *n;
+	struct node *n;
 
 	pthread_mutex_lock(&m->lock);
 	for (n = *slot; n; n = n->next)
@@ -111,9 +112,9 @@ static struct node *node_enter(struct mirror *m, int fd, const struct stat *st)
 
 static void node_leave(struct mirror *m, struct node *n, uint64_t lookups)
 {
-	struct stat   key = { .st_dev = n->dev, .st_ino = n->ino };
+	struct stat key = { .st_dev = n->dev, .st_ino = n->ino };
 	struct node **link = slot_of(m, &key);
-	bool          gone;
+	bool gone;
 
 	if (n == &m->root)
 		return;
@@ -136,8 +137,8 @@ static void node_leave(struct mirror *m, struct node *n, uint64_t lookups)
 static int look_up(struct mirror *m, struct node *dir, const char *name, struct fuse_entry_param *e)
 {
 	struct node *n;
-	int          fd = openat(dir->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	int          err;
+	int fd = openat(dir->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	int err;
 
 	if (fd < 0)
 		return -errno;
@@ -165,9 +166,9 @@ static void on_init(void *userdata, struct fuse_conn_info *conn)
 
 static void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	struct mirror          *m = mirror_of(req);
+	struct mirror *m = mirror_of(req);
 	struct fuse_entry_param e;
-	int                     err = look_up(m, node_of(m, parent), name, &e);
+	int err = look_up(m, node_of(m, parent), name, &e);
 
 	if (err)
 		fuse_reply_err(req, -err);
@@ -195,8 +196,8 @@ static void on_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_dat
 static void on_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct mirror *m = mirror_of(req);
-	struct stat    st;
-	int            err = stat_fd(node_of(m, ino)->fd, &st);
+	struct stat st;
+	int err = stat_fd(node_of(m, ino)->fd, &st);
 
 	(void)fi;
 	if (err)
@@ -207,7 +208,7 @@ static void on_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 
 static void on_readlink(fuse_req_t req, fuse_ino_t ino)
 {
-	char    target[PATH_MAX + 1];
+	char target[PATH_MAX + 1];
 	ssize_t len = readlinkat(node_of(mirror_of(req), ino)->fd, "", target, PATH_MAX);
 
 	if (len < 0) {
@@ -221,7 +222,7 @@ static void on_readlink(fuse_req_t req, fuse_ino_t ino)
 static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct mirror *m = mirror_of(req);
-	int            fd;
+	int fd;
 
 	if ((fi->flags & O_ACCMODE) != O_RDONLY) {
 		fuse_reply_err(req, EROFS);
@@ -238,7 +239,8 @@ static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		close(fd);
 }
 
-static void on_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t at, struct fuse_file_info *fi)
+static void on_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t at,
+		    struct fuse_file_info *fi)
 {
 	struct fuse_bufvec out = FUSE_BUFVEC_INIT(size);
 
@@ -264,8 +266,8 @@ static DIR *dir_of(const struct fuse_file_info *fi)
 static void on_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct mirror *m = mirror_of(req);
-	int            fd = reopen(node_of(m, ino)->fd, O_RDONLY | O_DIRECTORY);
-	DIR           *dir;
+	int fd = reopen(node_of(m, ino)->fd, O_RDONLY | O_DIRECTORY);
+	DIR *dir;
 
 	if (fd < 0) {
 		fuse_reply_err(req, -fd);
@@ -301,11 +303,11 @@ static bool is_dot(const char *name)
 static ssize_t add_entry(fuse_req_t req, struct node *dir, const struct dirent *d, char *at,
 			 size_t room, bool plus)
 {
-	struct mirror          *m = mirror_of(req);
+	struct mirror *m = mirror_of(req);
 	struct fuse_entry_param e = { .attr = { .st_ino = d->d_ino,
 						.st_mode = (mode_t)DTTOIF(d->d_type) } };
-	size_t                  need;
-	int                     err;
+	size_t need;
+	int err;
 
 	if (!plus) {
 		need = fuse_add_direntry(req, at, room, d->d_name, &e.attr, d->d_off);
@@ -323,11 +325,11 @@ static ssize_t add_entry(fuse_req_t req, struct node *dir, const struct dirent *
 
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t from, DIR *dir, bool plus)
 {
-	struct node   *parent = node_of(mirror_of(req), ino);
-	size_t         room = size < REPLY_MAX ? size : REPLY_MAX;
-	size_t         used = 0;
-	ssize_t        added = 0;
-	char          *reply = malloc(room);
+	struct node *parent = node_of(mirror_of(req), ino);
+	size_t room = size < REPLY_MAX ? size : REPLY_MAX;
+	size_t used = 0;
+	ssize_t added = 0;
+	char *reply = malloc(room);
 	struct dirent *d;
 
 	if (!reply) {
@@ -386,11 +388,11 @@ static const struct fuse_lowlevel_ops ops = {
 /* Mounts and serves until unmounted. Returns an exit code. */
 static int serve(struct mirror *m, const char *mountpoint)
 {
-	char                    *argv[] = { "passthrough", "-o", "ro,fsname=passthrough", NULL };
-	struct fuse_args         args = FUSE_ARGS_INIT(3, argv);
+	char *argv[] = { "passthrough", "-o", "ro,fsname=passthrough", NULL };
+	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
-	struct fuse_session     *se = fuse_session_new(&args, &ops, sizeof ops, m);
-	int                      code = 1;
+	struct fuse_session *se = fuse_session_new(&args, &ops, sizeof ops, m);
+	int code = 1;
 
 	if (!se || !config)
 		goto out;
@@ -424,7 +426,7 @@ static void raise_descriptor_limit(void)
 int main(int argc, char **argv)
 {
 	static struct mirror m = { .lock = PTHREAD_MUTEX_INITIALIZER, .timeout = TIMEOUT_AUTO };
-	int                  opt;
+	int opt;
 
 	while ((opt = getopt(argc, argv, "ks")) != -1) {
 		if (opt == 'k') {

@@ -32,10 +32,11 @@ struct fake {
 	struct wait wait;
 	pthread_mutex_t lock; /* guards what follows: many threads may fetch */
 	bool forgets;	      /* what arrives is handed out, but does not reach the local store */
-	struct store *queue;  /* if set, what arrives stays there: who fetches it pays no round trip */
-	unsigned trip_ms;     /* how long one takes */
-	unsigned trips;	      /* waits */
-	unsigned asked;	      /* CIDs prefetched that were not stored */
+	struct store
+		*queue;	  /* if set, what arrives stays there: who fetches it pays no round trip */
+	unsigned trip_ms; /* how long one takes */
+	unsigned trips;	  /* waits */
+	unsigned asked;	  /* CIDs prefetched that were not stored */
 	struct cid under_way[FAKE_ASKED_MAX];
 	size_t under_way_count;
 };

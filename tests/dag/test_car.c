@@ -152,8 +152,7 @@ static void told_blocks(const char *car, const char *json_name, unsigned version
 	vector_load(&file, car);
 	assert_int_equal(read_car(buf_bytes(&file), SIZE_MAX, &seen), 0);
 	assert_int_equal(seen.version, version);
-	json_array_foreach(json_object_get(json, "blocks"), i, block)
-	{
+	json_array_foreach(json_object_get(json, "blocks"), i, block) {
 		const char *text = vector_text(json_object_get(block, "cid"), "/");
 		uint64_t offset = (uint64_t)json_integer_value(json_object_get(block, "offset"));
 		size_t len = (size_t)json_integer_value(json_object_get(block, "blockLength"));
@@ -629,8 +628,8 @@ static void scopes(void **state)
 	struct cid file, cbor;
 
 	wait_start(&fake->wait, 0);
-	assert_int_equal(dag_resolve(fake->blocks, &root, "/document/files/multiblock",
-				     &fake->wait, &file, NULL),
+	assert_int_equal(dag_resolve(fake->blocks, &root, "/document/files/multiblock", &fake->wait,
+				     &file, NULL),
 			 0);
 	assert_int_equal(exported(fake, &file, CAR_BLOCK), 1);
 	assert_int_equal(exported(fake, &file, CAR_ENTITY), exported(fake, &file, CAR_ALL));
@@ -675,8 +674,8 @@ static void paths_through_cbor(void **state)
 			 0);
 	assert_int_equal(out.codec, CODEC_RAW);
 	assert_string_equal(inner, "");
-	assert_int_equal(dag_resolve_node(fake->blocks, &root, "/document/files", &fake->wait,
-					  &out, &inner, &len),
+	assert_int_equal(dag_resolve_node(fake->blocks, &root, "/document/files", &fake->wait, &out,
+					  &inner, &len),
 			 0);
 	assert_int_equal(out.codec, CODEC_DAG_CBOR);
 	assert_string_equal(inner, "files");
@@ -684,9 +683,9 @@ static void paths_through_cbor(void **state)
 		dag_resolve(fake->blocks, &root, "/document/files", &fake->wait, &out, &len),
 		-ENOTDIR);
 	assert_int_equal(len, strlen("/document/"));
-	assert_int_equal(dag_resolve(fake->blocks, &root, "/document/files/none/x", &fake->wait,
-				     &out, &len),
-			 -ENOENT);
+	assert_int_equal(
+		dag_resolve(fake->blocks, &root, "/document/files/none/x", &fake->wait, &out, &len),
+		-ENOENT);
 	assert_int_equal(len, strlen("/document/files"));
 	assert_int_equal(
 		dag_resolve(fake->blocks, &root, "/document/cats/x", &fake->wait, &out, &len),

@@ -61,8 +61,7 @@ static void cuts_are_kubos(void **state)
 	size_t i;
 
 	(void)state;
-	json_array_foreach(json_object_get(file, "vectors"), i, vector)
-	{
+	json_array_foreach(json_object_get(file, "vectors"), i, vector) {
 		const json_t *lengths = json_object_get(vector, "chunk_lengths");
 		size_t size = (size_t)json_integer_value(json_object_get(vector, "size"));
 		struct chunker chunker;

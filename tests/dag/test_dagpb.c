@@ -47,8 +47,7 @@ static void fixtures_round_trip(void **state)
 	size_t i;
 
 	(void)state;
-	json_array_foreach(json_object_get(json, "fixtures"), i, entry)
-	{
+	json_array_foreach(json_object_get(json, "fixtures"), i, entry) {
 		const json_t *pb = json_object_get(json_object_get(entry, "files"), "dag-pb");
 
 		if (!pb)
@@ -71,8 +70,7 @@ static void negative_fixtures_are_refused(void **state)
 
 	(void)state;
 	assert_int_equal(json_array_size(cases), 9);
-	json_array_foreach(cases, i, entry)
-	{
+	json_array_foreach(cases, i, entry) {
 		struct buf block = { 0 };
 		struct dagpb node;
 

@@ -86,7 +86,8 @@ static int count_left_out(void *ctx, const struct dir_entry *entry, const char *
 	return 0;
 }
 
-/* Names that would lead out of the directory, or cannot be shown, are neither listed nor found, but told apart. */
+/* Names that would lead out of the directory, or cannot be shown, are neither listed nor found, but
+ * told apart. */
 static void hostile_names_are_left_out(void **state)
 {
 	char long_name[257] = { 0 }, max_name[256] = { 0 };

@@ -102,7 +102,8 @@ static void shards_are_boxos(void **state)
 
 	(void)state;
 	room_open(&room, "unixfs-v1-2025");
-	json_array_foreach(json_object_get(file, "vectors"), i, vector) hamt_case(&room, vector);
+	json_array_foreach(json_object_get(file, "vectors"), i, vector)
+		hamt_case(&room, vector);
 	assert_true(i > 0);
 	room_close(&room);
 	json_decref(file);
@@ -166,7 +167,8 @@ static void threshold_is_boxos(void **state)
 	size_t i;
 
 	(void)state;
-	json_array_foreach(json_object_get(file, "vectors"), i, vector) threshold_case(vector);
+	json_array_foreach(json_object_get(file, "vectors"), i, vector)
+		threshold_case(vector);
 	assert_true(i > 0);
 	json_decref(file);
 }
@@ -277,8 +279,7 @@ static void basic_directories_are_boxos(void **state)
 	json_t *vector;
 
 	(void)state;
-	json_array_foreach(json_object_get(file, "vectors"), i, vector)
-	{
+	json_array_foreach(json_object_get(file, "vectors"), i, vector) {
 		const char *desc = vector_text(vector, "desc");
 
 		if (strncmp(desc, "empty dir", 9) != 0 && strncmp(desc, "dir v", 5) != 0)

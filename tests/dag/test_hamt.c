@@ -31,8 +31,7 @@ static void hashes_lead_as_in_boxo(void **state)
 
 	(void)state;
 	assert_int_equal(hamt_shape(&shape, 256), 0);
-	json_array_foreach(json_object_get(json, "murmur3"), i, entry)
-	{
+	json_array_foreach(json_object_get(json, "murmur3"), i, entry) {
 		uint64_t hash = hamt_hash(bytes_str(vector_text(entry, "name")));
 		char hex[17];
 
@@ -127,8 +126,7 @@ static void roots_of_boxo_decode(void **state)
 	size_t i, count = 0;
 
 	(void)state;
-	json_array_foreach(json_object_get(json, "vectors"), i, entry)
-	{
+	json_array_foreach(json_object_get(json, "vectors"), i, entry) {
 		struct hamt_shard shard;
 		struct buf block = { 0 };
 

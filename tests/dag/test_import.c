@@ -95,8 +95,7 @@ static void files_are_kubos(void **state)
 		struct buf data = { 0 };
 
 		import_data(&data, kinds[kind], DATA_MAX);
-		json_array_foreach(json_object_get(file, "vectors"), i, vector)
-		{
+		json_array_foreach(json_object_get(file, "vectors"), i, vector) {
 			size_t size = (size_t)json_integer_value(json_object_get(vector, "size"));
 
 			if (strcmp(vector_text(vector, "data"), kinds[kind]) != 0)
@@ -125,8 +124,7 @@ static void chunked_files_are_kubos(void **state)
 	size_t i;
 
 	room->config.links_max = 174;
-	json_array_foreach(json_object_get(file, "vectors"), i, vector)
-	{
+	json_array_foreach(json_object_get(file, "vectors"), i, vector) {
 		struct buf data = { 0 };
 
 		import_data(&data, vector_text(vector, "data"),
@@ -150,8 +148,7 @@ static void profiles_are_the_proposals(void **state)
 	char text[CID_TEXT_MAX];
 	uint64_t size;
 
-	json_object_foreach(profiles, name, list)
-	{
+	json_object_foreach(profiles, name, list) {
 		assert_int_equal(import_profile(&room->config, name), 0);
 		import_bytes(room, bytes_str("hello world"), text, &size);
 		assert_string_equal(text, vector_text(json_array_get(list, 0), "cid"));

@@ -123,9 +123,9 @@ static const json_t *described(const json_t *file, const char *desc)
 	json_t *vector;
 	size_t i;
 
-	json_array_foreach(json_object_get(file, "vectors"), i,
-			   vector) if (strcmp(vector_text(vector, "desc"), desc) ==
-				       0) return vector;
+	json_array_foreach(json_object_get(file, "vectors"), i, vector)
+		if (strcmp(vector_text(vector, "desc"), desc) == 0)
+			return vector;
 	fail_msg("no vector \"%s\"", desc);
 	return NULL;
 }
@@ -292,7 +292,8 @@ static void change_attributes(void *ctx, uint64_t bytes)
 
 	(void)bytes;
 	if (access(path, F_OK) == 0) {
-		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL); /* a tick of its clock */
+		nanosleep(&(struct timespec){ .tv_nsec = 20000000 },
+			  NULL); /* a tick of its clock */
 		assert_int_equal(chmod(path, 0600), 0);
 		assert_int_equal(link(path, other), 0);
 		assert_int_equal(unlink(path), 0);

@@ -27,8 +27,7 @@ static void one_into_all(const char *name, const json_t *from, json_t *all)
 	block_of(&in, from, &cid);
 	if (ipld_decode_strict(&tree, cid.codec, buf_bytes(&in)))
 		fail_msg("%s: refused", name);
-	json_object_foreach(all, codec, file)
-	{
+	json_object_foreach(all, codec, file) {
 		struct buf want = { 0 }, out = { 0 };
 
 		block_of(&want, file, &cid);
@@ -51,8 +50,7 @@ static void fixtures_in_all_codecs(void **state)
 	size_t i;
 
 	(void)state;
-	json_array_foreach(json_object_get(json, "fixtures"), i, fixture)
-	{
+	json_array_foreach(json_object_get(json, "fixtures"), i, fixture) {
 		json_t *files = json_object_get(fixture, "files");
 
 		json_object_foreach(files, codec, file)
@@ -95,14 +93,12 @@ static void negative_fixtures(void **state)
 	size_t i, count = 0;
 
 	(void)state;
-	json_object_foreach(json_object_get(json, "files"), name, entries)
-	{
+	json_object_foreach(json_object_get(json, "files"), name, entries) {
 		char *codec_name = strndup(name, strcspn(name, "/"));
 		uint64_t codec = ipld_codec(codec_name);
 
 		assert_true(codec != 0);
-		json_array_foreach(entries, i, entry)
-		{
+		json_array_foreach(entries, i, entry) {
 			count++;
 			if (json_object_get(entry, "hex"))
 				refuse(codec, entry);

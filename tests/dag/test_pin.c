@@ -260,7 +260,8 @@ static void a_direct_pin_stays_meanwhile(void **state)
 	assert_int_equal(blocks_put(room->blocks, leaf), 0);
 	block_unref(leaf);
 	wait_start(&room->wait, 0);
-	assert_int_equal(pin_go_on(room->db, room->blocks, &room->root, &room->wait, 1000, &pin), 0);
+	assert_int_equal(pin_go_on(room->db, room->blocks, &room->root, &room->wait, 1000, &pin),
+			 0);
 	assert_int_equal(pin_get(room->db, &room->root, &pin), 0);
 	assert_true(pin.kind == PIN_RECURSIVE && pin.state == PIN_DONE && !pin.direct);
 }
@@ -383,8 +384,8 @@ static int far_add(struct far *far, const struct cid *cid, enum pin_kind kind, c
 
 static int far_update(struct far *far, bool unpin)
 {
-	return pin_update(far->db, far->fake->blocks, &far->old, &far->new, unpin,
-			  &far->fake->wait, 1000, NULL, NULL);
+	return pin_update(far->db, far->fake->blocks, &far->old, &far->new, unpin, &far->fake->wait,
+			  1000, NULL, NULL);
 }
 
 static void assert_whole(struct far *far, const struct cid *cid, const char *name, uint64_t blocks)

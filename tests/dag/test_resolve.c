@@ -28,8 +28,9 @@ static void roots_of_paths(void **state)
 		{ "/ipfs/%s/../../../ipfs/%s", "" },
 	};
 	static const char *bad[] = {
-		"",	    "/",       "/ipfs", "/ipfs/",      "/ipns/example.org", "ipfs://",
-		"/ipfs//x", "notacid", "a/b",	"/etc/passwd", "ipns://x",	     "/ipfsx/y", "..", ".", "/ipfs/..",
+		"",	    "/",	"/ipfs",   "/ipfs/", "/ipns/example.org",
+		"ipfs://",  "/ipfs//x", "notacid", "a/b",    "/etc/passwd",
+		"ipns://x", "/ipfsx/y", "..",	   ".",	     "/ipfs/..",
 	};
 	struct dag_path parsed;
 	struct cid want;
@@ -175,8 +176,7 @@ static void stats(void **state)
 	assert_int_equal(stat.size, 0);
 	assert_int_equal(stat.links, 1);
 	assert_int_equal(stat.tree_size, stat.block_size + 60);
-	json_array_foreach(json_object_get(json, "vectors"), i, entry)
-	{
+	json_array_foreach(json_object_get(json, "vectors"), i, entry) {
 		const char *desc = vector_text(entry, "desc");
 		struct buf block = { 0 };
 		struct cid cid;

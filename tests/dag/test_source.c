@@ -1,5 +1,5 @@
-/* exchange/blocks_ops.h: a second maker of sources. It keeps blocks in memory with their bytes masked, as a
- * sealing one will; import, reading, views and walks run on it unchanged. */
+/* exchange/blocks_ops.h: a second maker of sources. It keeps blocks in memory with their bytes
+ * masked, as a sealing one will; import, reading, views and walks run on it unchanged. */
 #include "dag/file.h"
 #include "dag/import.h"
 #include "exchange/blocks_ops.h"

@@ -21,8 +21,7 @@ static void vectors_round_trip(void **state)
 	size_t i, count = 0;
 
 	(void)state;
-	json_array_foreach(json_object_get(json, "vectors"), i, entry)
-	{
+	json_array_foreach(json_object_get(json, "vectors"), i, entry) {
 		struct buf block = { 0 }, again = { 0 };
 		struct dagpb pb;
 		struct unixfs node;

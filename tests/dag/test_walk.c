@@ -394,8 +394,7 @@ static void cbor_fixtures(void **state)
 	size_t i;
 
 	(void)state;
-	json_array_foreach(json_object_get(json, "fixtures"), i, entry)
-	{
+	json_array_foreach(json_object_get(json, "fixtures"), i, entry) {
 		const json_t *files = json_object_get(entry, "files");
 		const json_t *file = json_object_get(files, "dag-cbor");
 		const json_t *pb = json_object_get(files, "dag-pb");
@@ -434,8 +433,7 @@ static void json_fixtures(void **state)
 	size_t i, both = 0;
 
 	(void)state;
-	json_array_foreach(json_object_get(json, "fixtures"), i, entry)
-	{
+	json_array_foreach(json_object_get(json, "fixtures"), i, entry) {
 		const json_t *files = json_object_get(entry, "files");
 		const json_t *text = json_object_get(json_object_get(files, "dag-json"), "utf8");
 		const json_t *file = json_object_get(files, "dag-cbor");

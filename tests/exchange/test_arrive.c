@@ -17,7 +17,8 @@ static void on_open(void *ctx, int err, struct stream *stream, const char *proto
 	stream_write_buf(stream, message);
 }
 
-/* A million blocks of no bytes, two bytes each of the message: each would cost a hash and a look into the store. */
+/* A million blocks of no bytes, two bytes each of the message: each would cost a hash and a look
+ * into the store. */
 static void unwanted_blocks_are_not_hashed(void **state)
 {
 	(void)state;
@@ -28,8 +29,8 @@ static void unwanted_blocks_are_not_hashed(void **state)
 	struct buf message = { 0 };
 
 	assert_int_equal(lab_connect(f->lab, stranger, f->nodes[0].swarm), 0);
-	struct exchange_get *get = exchange_get(session, &block->cid, lab_deadline(f->lab, 60000),
-						on_got, f);
+	struct exchange_get *get =
+		exchange_get(session, &block->cid, lab_deadline(f->lab, 60000), on_got, f);
 
 	buf_add_uvarint(&message, 2 * TINY_COUNT);
 	for (unsigned i = 0; i < TINY_COUNT; i++)

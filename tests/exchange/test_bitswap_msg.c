@@ -102,8 +102,9 @@ static void decodes_what_boxo_wrote(void **state)
 	json_t *json = vectors("bitswap.json"), *vector;
 	size_t i;
 
-	json_array_foreach(json_object_get(json, "vectors"), i, vector) assert_sees(
-		json_string_value(json_object_get(vector, "v1_protobuf_hex")), expected[i]);
+	json_array_foreach(json_object_get(json, "vectors"), i, vector)
+		assert_sees(json_string_value(json_object_get(vector, "v1_protobuf_hex")),
+			    expected[i]);
 	assert_int_equal(i, sizeof(expected) / sizeof(expected[0]));
 	/* 1.0: any block is a v0 */
 	vector = json_array_get(json_object_get(json, "vectors"), 4);
@@ -118,8 +119,7 @@ static void refuses_what_boxo_refuses(void **state)
 	struct bitswap_summary summary;
 	size_t i;
 
-	json_array_foreach(json_object_get(json, "decode_edge"), i, edge)
-	{
+	json_array_foreach(json_object_get(json, "decode_edge"), i, edge) {
 		struct buf message =
 			unhex(json_string_value(json_object_get(edge, "protobuf_hex")));
 		const char *go = json_string_value(json_object_get(edge, "go_error"));
@@ -141,8 +141,7 @@ static void reads_what_kubo_asks(void **state)
 	char line[256];
 	size_t i;
 
-	json_array_foreach(json_object_get(json, "messages_from_kubo"), i, message)
-	{
+	json_array_foreach(json_object_get(json, "messages_from_kubo"), i, message) {
 		snprintf(line, sizeof(line), "entry %s %s\n", cid, tails[i]);
 		assert_sees(json_string_value(json_array_get(message, 2)), line);
 	}
@@ -269,8 +268,7 @@ static void split_feed_changes_nothing(void **state)
 	char *whole = NULL;
 	size_t i;
 
-	json_array_foreach(json_object_get(json, "vectors"), i, vector)
-	{
+	json_array_foreach(json_object_get(json, "vectors"), i, vector) {
 		struct buf one = unhex(framed(json, i));
 
 		buf_add(&stream, buf_bytes(&one));

@@ -1,4 +1,5 @@
-/* What may be on its way at once, and what happens when that is full: everything waits, nothing fails. */
+/* What may be on its way at once, and what happens when that is full: everything waits, nothing
+ * fails. */
 #include "tests/exchange/exchange_lab.h"
 
 #include "exchange/bitswap/engine.h"
@@ -191,7 +192,8 @@ static void blocked_disk_stops_the_peers_that_were_asked(void **state)
 
 	ask_all(f, exchange_session_new(reader->exchange), 100, 256, PIECE, 2);
 	until_still(f);
-	/* What the disk owes is a quarter and a block, then reading stops; what was asked is on its way. */
+	/* What the disk owes is a quarter and a block, then reading stops; what was asked is on its
+	 * way. */
 	assert_in_range(store_queued(reader->store), 4 * MIB, 4 * MIB + PIECE + 4096);
 	assert_in_range(owed(reader), 4 * MIB, 16 * MIB + 2 * MESSAGE);
 	assert_in_range(stats(reader).in_flight_peak, 4 * MIB, 16 * MIB + 2 * MESSAGE);

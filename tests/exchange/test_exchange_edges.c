@@ -12,7 +12,7 @@
 struct one_router {
 	struct router router;
 	struct fixture *f;
-	unsigned provider; /* NODES_MAX: none */
+	unsigned provider;	     /* NODES_MAX: none */
 	const struct peer_info *lie; /* or NULL */
 	const char *protocol;	     /* by which it says that the provider is reached; or NULL */
 	struct routing_query query;

@@ -61,7 +61,9 @@ static void on_late(void *ctx)
 	free(ctx);
 	atomic_fetch_sub(&get.exchange->gets, 1);
 	if (get.tried)
-		*get.tried = (struct wait_tried){ .told = true, .asked = 3, .known = 12, .providers = 1 };
+		*get.tried = (struct wait_tried){
+			.told = true, .asked = 3, .known = 12, .providers = 1
+		};
 	get.got(get.ctx, -ETIMEDOUT, NULL);
 }
 

@@ -1,4 +1,5 @@
-/* Who may have which block: ledgers that ask a policy, and two real peers of which one is refused. */
+/* Who may have which block: ledgers that ask a policy, and two real peers of which one is refused.
+ */
 #include "tests/exchange/exchange_lab.h"
 
 #include "exchange/bitswap/server.h"
@@ -181,11 +182,11 @@ static void one_peer_is_refused_and_another_is_served(void **state)
 	assert_true(store_has(f->nodes[2].store, cid_hash_bytes(&block->cid)));
 	assert_false(store_has(f->nodes[1].store, cid_hash_bytes(&block->cid)));
 	assert_int_equal(stats(&f->nodes[0]).blocks_sent, 1);
-	assert_int_equal(exchange_ledger(f->nodes[0].exchange, swarm_self(f->nodes[1].swarm), &ledger),
-			 0);
+	assert_int_equal(
+		exchange_ledger(f->nodes[0].exchange, swarm_self(f->nodes[1].swarm), &ledger), 0);
 	assert_int_equal(ledger.bytes_sent, 0);
-	assert_int_equal(exchange_ledger(f->nodes[0].exchange, swarm_self(f->nodes[2].swarm), &ledger),
-			 0);
+	assert_int_equal(
+		exchange_ledger(f->nodes[0].exchange, swarm_self(f->nodes[2].swarm), &ledger), 0);
 	assert_int_equal(ledger.bytes_sent, 100000);
 	block_unref(block);
 	stop(f);

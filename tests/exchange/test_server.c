@@ -416,7 +416,8 @@ static void ledger_agrees_with_a_plain_list(void **state)
 	close_shop(&shop, peer);
 }
 
-/* However much is waited for, a turn looks at so much; all is looked at, also what is told of twice. */
+/* However much is waited for, a turn looks at so much; all is looked at, also what is told of
+ * twice. */
 static void rechecks_go_in_steps(void **state)
 {
 	(void)state;

@@ -127,7 +127,8 @@ static void idle_fast_peer_takes_over_wants_of_a_slow_one(void **state)
 	for (unsigned i = 1; i < 100; i++) {
 		struct cid cid = rig_cid(i);
 
-		assert_true(bitswap_ask_find(bitswap_client_want(&rig->client, &cid), slow)->flying);
+		assert_true(
+			bitswap_ask_find(bitswap_client_want(&rig->client, &cid), slow)->flying);
 	}
 	rig_wait(rig, 200);
 	rig_block(rig, slow, 1); /* the fast one is not done yet */
@@ -135,7 +136,8 @@ static void idle_fast_peer_takes_over_wants_of_a_slow_one(void **state)
 	rig_free(rig);
 }
 
-/* It has sent no block, only some bytes of the first: the other is asked for all, and takes over the last. */
+/* It has sent no block, only some bytes of the first: the other is asked for all, and takes over
+ * the last. */
 static void peer_that_sends_a_trickle_counts_as_slow(void **state)
 {
 	enum { FIRST = 4 };
@@ -160,7 +162,8 @@ static void peer_that_sends_a_trickle_counts_as_slow(void **state)
 	bitswap_client_have(fast, &asked.first);
 	assert_int_equal(rig_mail(rig, fast).blocks, FIRST);
 	assert_int_equal(rig_mail(rig, slow).cancels, FIRST);
-	/* What was seen of it is not forgotten, and it is asked for nothing that the other has no room for just now. */
+	/* What was seen of it is not forgotten, and it is asked for nothing that the other has no
+	 * room for just now. */
 	assert_in_range(bitswap_outbox_rate(slow), 25000, 35000);
 	fast->rate = 10 * 1000 * 1000;
 	for (unsigned i = FIRST; i < FIRST + 60; i++)
@@ -271,7 +274,8 @@ static void single_peer_is_waited_for_until_the_deadline(void **state)
 	rig_free(rig);
 }
 
-/* The budget is full: sessions are fed in turns, and one gets no more because it was there first. */
+/* The budget is full: sessions are fed in turns, and one gets no more because it was there first.
+ */
 static void starved_sessions_take_turns(void **state)
 {
 	(void)state;
@@ -494,7 +498,8 @@ static void blocks_of_one_message_are_one_rate_sample(void **state)
 	rig_free(rig);
 }
 
-/* As many as a session remembers say HAVE to all and send nothing, again and again; one comes later and means it. */
+/* As many as a session remembers say HAVE to all and send nothing, again and again; one comes later
+ * and means it. */
 static void members_that_never_deliver_make_room_for_others(void **state)
 {
 	(void)state;
@@ -524,7 +529,8 @@ static void members_that_never_deliver_make_room_for_others(void **state)
 			if (mail.haves)
 				bitswap_client_have(honest, &cid);
 			if (mail.blocks && bitswap_client_want(&rig->client, &cid) &&
-			    bitswap_ask_find(bitswap_client_want(&rig->client, &cid), honest)->block)
+			    bitswap_ask_find(bitswap_client_want(&rig->client, &cid), honest)
+				    ->block)
 				rig_block(rig, honest, n);
 		}
 		rig_wait(rig, 50);
@@ -534,7 +540,8 @@ static void members_that_never_deliver_make_room_for_others(void **state)
 	rig_free(rig);
 }
 
-/* All of many peers are asked for all there is and say no: work for each answer, not for each peer at each. */
+/* All of many peers are asked for all there is and say no: work for each answer, not for each peer
+ * at each. */
 static void dont_haves_of_hundreds_of_peers_cost_little_each(void **state)
 {
 	enum { PEERS = 600 };
@@ -544,7 +551,8 @@ static void dont_haves_of_hundreds_of_peers_cost_little_each(void **state)
 	struct bitswap_client_peer *peers[PEERS];
 
 	for (unsigned i = 0; i < PEERS; i++) {
-		struct peer_id id = { .len = 34, .bytes = { 0x12, 0x20, (uint8_t)(i >> 8), (uint8_t)i } };
+		struct peer_id id = { .len = 34,
+				      .bytes = { 0x12, 0x20, (uint8_t)(i >> 8), (uint8_t)i } };
 
 		peers[i] = bitswap_outbox_add(&rig->client, &id, NULL);
 		bitswap_outbox_able(peers[i], BITSWAP_ABLE);

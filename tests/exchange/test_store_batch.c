@@ -112,13 +112,15 @@ static void each_of_two_writers_gets_its_own_error(void **state)
 {
 	atomic_int commits = 0;
 	struct store_queue *queue;
-	struct writer writers[2] = { { .first = 0, .len = LARGE }, { .first = 1000, .len = SMALL } };
+	struct writer writers[2] = { { .first = 0, .len = LARGE },
+				     { .first = 1000, .len = SMALL } };
 
 	(void)state;
 	assert_int_equal(queue_new(refuse_large, &commits, &queue), 0);
 	for (int i = 0; i < 2; i++) {
 		writers[i].queue = queue;
-		assert_int_equal(pthread_create(&writers[i].thread, NULL, run_writer, &writers[i]), 0);
+		assert_int_equal(pthread_create(&writers[i].thread, NULL, run_writer, &writers[i]),
+				 0);
 	}
 	for (int i = 0; i < 2; i++)
 		pthread_join(writers[i].thread, NULL);
@@ -167,7 +169,8 @@ static void a_failed_batch_that_ends_leaves_nothing_queued(void **state)
 
 static void a_full_map_is_told_to_whom_it_concerns(void **state)
 {
-	struct store *store = scratch_store(&(struct store_config){ .map_bytes = 8u << 20, .no_sync = true });
+	struct store *store =
+		scratch_store(&(struct store_config){ .map_bytes = 8u << 20, .no_sync = true });
 	struct store_batch *large = store_batch_begin(store), *small = store_batch_begin(store);
 	int err = 0;
 
@@ -200,7 +203,8 @@ static void what_is_kept_is_waited_for(void **state)
 		struct block *block = numbered(i, SMALL);
 
 		assert_int_equal(store_put(store, block, STORE_VERIFY, NULL, NULL), 0);
-		while (store_batch_keep(batch, cid_hash_bytes(&block->cid)) == -ENOENT) /* not verified yet */
+		while (store_batch_keep(batch, cid_hash_bytes(&block->cid)) ==
+		       -ENOENT) /* not verified yet */
 			nap_ms(1);
 		block_unref(block);
 	}
@@ -288,7 +292,8 @@ static pid_t hold_elsewhere(const char *dir, int *out)
 	bool ok = !store_open_lmdb(dir, &quick, &store);
 	struct store_batch *batch = ok ? store_batch_begin(store) : NULL;
 
-	ok = ok && !batch_put(batch, 1, SMALL) && !batch_put(batch, 2, SMALL) && !store_batch_commit(batch);
+	ok = ok && !batch_put(batch, 1, SMALL) && !batch_put(batch, 2, SMALL) &&
+	     !store_batch_commit(batch);
 	if (write(says[1], ok ? "y" : "n", 1) == 1)
 		for (;;)
 			pause();

@@ -1,5 +1,5 @@
-/* After a power cut: what is kept stays; of the cache, what nobody waited for the disk with goes, whole generations
- * at a time, and nothing of it is ever read. */
+/* After a power cut: what is kept stays; of the cache, what nobody waited for the disk with goes,
+ * whole generations at a time, and nothing of it is ever read. */
 #include "exchange/store/store.h"
 #include "tests/exchange/store_helper.h"
 
@@ -8,7 +8,9 @@
 #include <sys/wait.h>
 
 #define BLOCK_BYTES 50000
-#define BOOT_AT 48 /* struct store_shared: magic 8, version 4, bell 4, list 8, epoch 8, floors 8, number 4, boot */
+#define BOOT_AT                                                                                    \
+	48 /* struct store_shared: magic 8, version 4, bell 4, list 8, epoch 8, floors 8, number   \
+	      4, boot */
 
 static const struct store_config config = { .generation_bytes = 1u << 20 };
 
@@ -51,7 +53,8 @@ static bool holds(struct store *store, uint64_t number)
 	return there;
 }
 
-/* As if the system had been started since: the boot id noted in the store's state is another one. */
+/* As if the system had been started since: the boot id noted in the store's state is another one.
+ */
 static void start_system_anew(void)
 {
 	char dir[64], file[128];
@@ -170,10 +173,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_dead_process_loses_nothing, clean, clean),
-		cmocka_unit_test_setup_teardown(a_power_cut_drops_what_was_not_settled,
-						clean, clean),
-		cmocka_unit_test_setup_teardown(cache_closed_properly_survives_a_power_cut,
-						clean, clean),
+		cmocka_unit_test_setup_teardown(a_power_cut_drops_what_was_not_settled, clean,
+						clean),
+		cmocka_unit_test_setup_teardown(cache_closed_properly_survives_a_power_cut, clean,
+						clean),
 		cmocka_unit_test_setup_teardown(full_generations_survive_a_power_cut, clean, clean),
 	};
 

@@ -1,5 +1,5 @@
-/* Generations: what is cached goes by quota, what is garbage by sweeping, what is kept stays; old layouts, damaged files,
- * processes that die. */
+/* Generations: what is cached goes by quota, what is garbage by sweeping, what is kept stays; old
+ * layouts, damaged files, processes that die. */
 #include "exchange/store/store.h"
 #include "net/base/map.h"
 #include "net/base/wait.h"
@@ -439,7 +439,8 @@ static void leftovers_are_removed(void **state)
 	store_close(store);
 }
 
-/* Where a directory cannot be renamed a mark tells that it is out: a process died after it made that. */
+/* Where a directory cannot be renamed a mark tells that it is out: a process died after it made
+ * that. */
 static void marked_generation_is_gone(void **state)
 {
 	struct store *store = scratch_store(&quick);

@@ -379,7 +379,8 @@ static void run_reading_child(int fd, uint64_t number)
 	struct store *store;
 	struct bytes data;
 
-	if (store_open_lmdb(getenv("STORE_TEST_DIR"), &quick, &store) || store_read_begin(store, &read) ||
+	if (store_open_lmdb(getenv("STORE_TEST_DIR"), &quick, &store) ||
+	    store_read_begin(store, &read) ||
 	    store_read_get(&read, cid_hash_bytes(&block->cid), &data))
 		_exit(3);
 	if (write(fd, &number, sizeof number) != sizeof number)
@@ -530,8 +531,8 @@ static uint64_t pages_of(struct store *store, uint64_t *next, unsigned commits)
 	return (after.disk_bytes - before.disk_bytes) / 4096;
 }
 
-/* Whoever reads keeps all pages from being used again that were freed since it began. That must end with its process, also
- * when it could not say so, and while nobody opens the store anew. */
+/* Whoever reads keeps all pages from being used again that were freed since it began. That must end
+ * with its process, also when it could not say so, and while nobody opens the store anew. */
 static void a_reader_that_died_holds_no_pages(void **state)
 {
 	struct store *store = scratch_store(&quick);

@@ -143,7 +143,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(free_pages_become_holes, setup, teardown),
 		cmocka_unit_test_setup_teardown(pages_of_an_open_snapshot_stay, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_was_freed_just_now_stays_for_a_power_cut, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_was_freed_just_now_stays_for_a_power_cut,
+						setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("exchange/store_punch", tests, NULL, NULL);

@@ -166,7 +166,9 @@ static void overwritten_pages_never_crash_the_check(void **state)
 				int err = lmdb_pages_check(fd, "damaged on purpose", false);
 
 				assert_true(err == 0 || err == -EIO);
-				assert_int_equal(lmdb_pages_salvage(fd, UINT32_MAX, count, &seen, &tally), 0);
+				assert_int_equal(
+					lmdb_pages_salvage(fd, UINT32_MAX, count, &seen, &tally),
+					0);
 				assert_true(seen > 0);
 				assert_int_equal(pwrite(fd, before, PAGE, page * PAGE), PAGE);
 			}
@@ -277,7 +279,8 @@ static void damaged_state_is_made_anew(void **state)
 	fill(STORE_KEEP);
 	check_state_is_healed("", 0);
 	check_state_is_healed("noise that is too short", 23);
-	check_state_is_healed("noise that is as long as a whole one, and a little longer than it", 65);
+	check_state_is_healed("noise that is as long as a whole one, and a little longer than it",
+			      65);
 }
 
 /* What another process has open while it is healed. */

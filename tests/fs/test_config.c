@@ -78,7 +78,8 @@ static void each_row_of_the_table_is_sound(void **state)
 		json_t *test = at->test ? json_loads(at->test, JSON_DECODE_ANY, NULL) : json_null();
 		char must[128];
 
-		if (!fallback || !test || !config_is_right(at, fallback) || !config_is_right(at, test))
+		if (!fallback || !test || !config_is_right(at, fallback) ||
+		    !config_is_right(at, test))
 			fail_msg("%s: its default is wrong", at->key);
 		assert_true(strlen(at->key) < CONFIG_KEY_MAX);
 		assert_true(strcmp(before, at->key) < 0);
@@ -88,7 +89,8 @@ static void each_row_of_the_table_is_sound(void **state)
 		assert_ptr_equal(config_key(at->key), at);
 		assert_false(config_is_section(at->key));
 		if (at->choices)
-			assert_true(at->choices[0] == ' ' && at->choices[strlen(at->choices) - 1] == ' ');
+			assert_true(at->choices[0] == ' ' &&
+				    at->choices[strlen(at->choices) - 1] == ' ');
 		json_decref(fallback);
 		json_decref(test);
 		before = at->key;
@@ -101,10 +103,12 @@ static void what_the_file_does_not_say_comes_from_the_table(void **state)
 	struct config *config;
 	char *why = NULL;
 
-	write_text(scratch->file, "{\"Swarm\":{\"ConnMgr\":{\"HighWater\":null},\"DialTimeout\":7}}");
+	write_text(scratch->file,
+		   "{\"Swarm\":{\"ConnMgr\":{\"HighWater\":null},\"DialTimeout\":7}}");
 	assert_int_equal(config_load(scratch->file, &config, &why), 0);
 	assert_int_equal(config_int(config, "Swarm.ConnMgr.HighWater"), 96);
-	assert_int_equal(config_duration_ms(config, "Swarm.DialTimeout"), 15000); /* of a wrong type */
+	assert_int_equal(config_duration_ms(config, "Swarm.DialTimeout"),
+			 15000); /* of a wrong type */
 	assert_int_equal(config_size(config, "Swarm.StreamWindow"), 16 << 20);
 	assert_int_equal(json_array_size(config_get(config, "Addresses.Swarm")), 2);
 	assert_null(config_str(config, "Import.UnixFSChunker"));
@@ -132,7 +136,8 @@ static void keys_that_nothing_reads_are_named(void **state)
 {
 	static const char *const texts[][2] = {
 		{ "{\"get\":\"Routing.Type\"}", "configuration: get" },
-		{ "{\"Swarm\":{\"DialTimout\":\"5s\"}}", "Swarm.DialTimout: did you mean Swarm.DialTimeout?" },
+		{ "{\"Swarm\":{\"DialTimout\":\"5s\"}}",
+		  "Swarm.DialTimout: did you mean Swarm.DialTimeout?" },
 		{ "{\"Swarm\":{\"Deep\":{\"Key\":1}}}", "configuration: Swarm.Deep" },
 		{ "{\"Routing.Type\":\"none\"}", "\"Routing.Type\": sections are objects" },
 		{ "{\"Swarm\":{\"\":1}}", "configuration: Swarm." },
@@ -216,7 +221,9 @@ static void sections_are_set_whole_and_checked_below(void **state)
 	refused("Swarm", json_pack("{s:i}", "Nothing", 1), "configuration: Swarm.Nothing");
 	refused("Swarm", json_pack("{s:{s:s}}", "ConnMgr", "LowWater", "x"), "a whole number");
 	refused("Swarm", json_string("x"), "an object");
-	assert_int_equal(config_set(config, "Swarm", json_pack("{s:{s:i}}", "ConnMgr", "LowWater", 5), &why), 0);
+	assert_int_equal(
+		config_set(config, "Swarm", json_pack("{s:{s:i}}", "ConnMgr", "LowWater", 5), &why),
+		0);
 	assert_int_equal(config_int(config, "Swarm.ConnMgr.LowWater"), 5);
 	assert_int_equal(config_int(config, "Swarm.ConnectionsMax"), 1024);
 	assert_int_equal(config_unset(config, "Swarm.ConnMgr.LowWater"), 0);
@@ -329,7 +336,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(saved_and_loaded_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(bad_files_are_told, setup, teardown),
 		cmocka_unit_test(each_row_of_the_table_is_sound),
-		cmocka_unit_test_setup_teardown(what_the_file_does_not_say_comes_from_the_table, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_the_file_does_not_say_comes_from_the_table,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(keys_that_nothing_reads_are_named, setup, teardown),
 		cmocka_unit_test(unknown_keys_are_refused_with_the_nearest),
 		cmocka_unit_test(sections_are_set_whole_and_checked_below),

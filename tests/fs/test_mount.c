@@ -358,9 +358,14 @@ static void directories_with_entries_need_nonempty(void **state)
 static void options_work_or_are_refused_by_name(void **state)
 {
 	struct mounted *m = *state;
-	static const char *const refused[] = { "rw", "max_read=4095", "max_read=1048577",
-					       "max_read=", "max_read=4096k", "unheard_of",
-					       "blkdev", "fd=3" };
+	static const char *const refused[] = { "rw",
+					       "max_read=4095",
+					       "max_read=1048577",
+					       "max_read=",
+					       "max_read=4096k",
+					       "unheard_of",
+					       "blkdev",
+					       "fd=3" };
 	struct cid root = make_tree(m->blocks);
 
 	for (size_t i = 0; i < ARRAY_LEN(refused); i++) {

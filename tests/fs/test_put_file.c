@@ -110,7 +110,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(new_file_has_the_given_mode, setup, teardown),
 		cmocka_unit_test_setup_teardown(old_file_keeps_owner_and_mode, setup, teardown),
 		cmocka_unit_test_setup_teardown(failed_write_leaves_the_old_file, setup, teardown),
-		cmocka_unit_test_setup_teardown(remains_of_a_killed_writer_are_replaced, setup, teardown),
+		cmocka_unit_test_setup_teardown(remains_of_a_killed_writer_are_replaced, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

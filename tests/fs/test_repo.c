@@ -144,7 +144,8 @@ static char *contents(const char *path, const char *name)
 static void half_made_repository_is_completed(void **state)
 {
 	struct scratch *scratch = *state;
-	char *identity = repo_file(scratch->path, "identity.key"), *config = repo_file(scratch->path, "config.json");
+	char *identity = repo_file(scratch->path, "identity.key"),
+	     *config = repo_file(scratch->path, "config.json");
 	char *why = NULL, *before, *after;
 	struct repo *repo;
 
@@ -301,10 +302,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(init_refuses, setup, teardown),
 		cmocka_unit_test_setup_teardown(broken_parts_are_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(half_made_repository_is_completed, setup, teardown),
-		cmocka_unit_test_setup_teardown(too_long_path_is_refused_before_anything_is_made, setup, teardown),
-		cmocka_unit_test_setup_teardown(root_makes_nothing_in_another_users_repository, setup, teardown),
-		cmocka_unit_test_setup_teardown(missing_records_are_told_before_anything_is_collected, setup, teardown),
-		cmocka_unit_test_setup_teardown(missing_store_makes_pins_incomplete, setup, teardown),
+		cmocka_unit_test_setup_teardown(too_long_path_is_refused_before_anything_is_made,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(root_makes_nothing_in_another_users_repository,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			missing_records_are_told_before_anything_is_collected, setup, teardown),
+		cmocka_unit_test_setup_teardown(missing_store_makes_pins_incomplete, setup,
+						teardown),
 		cmocka_unit_test(repository_path_follows_option_then_environment),
 	};
 

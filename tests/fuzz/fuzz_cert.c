@@ -1,4 +1,5 @@
-/* Certificates of peers: whatever comes, a verdict; and the whole handshake of a listener over the bytes. */
+/* Certificates of peers: whatever comes, a verdict; and the whole handshake of a listener over the
+ * bytes. */
 #include "net/security/secure.h"
 #include "net/security/tls/cert.h"
 

@@ -1,4 +1,5 @@
-/* A file of LMDB's: any bytes end, nothing is read outside of it, and what is told of lies in it. */
+/* A file of LMDB's: any bytes end, nothing is read outside of it, and what is told of lies in it.
+ */
 #include "net/db/lmdb_pages.h"
 
 #include <assert.h>

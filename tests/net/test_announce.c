@@ -24,7 +24,8 @@ static struct peer_id self_of(void)
 {
 	struct peer_id id;
 
-	assert_int_equal(peer_id_from_text(&id, "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"), 0);
+	assert_int_equal(
+		peer_id_from_text(&id, "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"), 0);
 	return id;
 }
 
@@ -65,8 +66,8 @@ static void many_addresses_of_one_kind_do_not_hide_other_kinds(void **state)
 
 static void loopback_is_left_out_unless_there_is_nothing_else(void **state)
 {
-	struct multiaddr addrs[3] = { addr_of("/ip4/127.0.0.1/tcp/1"), addr_of("/ip4/10.0.0.1/tcp/1"),
-				      addr_of("/ip6/::1/tcp/1") };
+	struct multiaddr addrs[3] = { addr_of("/ip4/127.0.0.1/tcp/1"),
+				      addr_of("/ip4/10.0.0.1/tcp/1"), addr_of("/ip6/::1/tcp/1") };
 
 	(void)state;
 	assert_int_equal(announce_without_loopback(addrs, 3), 1);
@@ -79,9 +80,12 @@ static void loopback_is_left_out_unless_there_is_nothing_else(void **state)
 static void addresses_of_the_deny_list_are_never_announced(void **state)
 {
 	const struct multiaddr never[] = {
-		addr_of("/ip4/10.0.0.0/ipcidr/8"), addr_of("/ip4/192.168.4.0/ipcidr/23"),
-		addr_of("/ip6/fc00::/ipcidr/7"),   addr_of("/ip4/44.0.0.1/tcp/1"),
-		addr_of("/ip4/45.0.0.1/tcp/1/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"),
+		addr_of("/ip4/10.0.0.0/ipcidr/8"),
+		addr_of("/ip4/192.168.4.0/ipcidr/23"),
+		addr_of("/ip6/fc00::/ipcidr/7"),
+		addr_of("/ip4/44.0.0.1/tcp/1"),
+		addr_of("/ip4/45.0.0.1/tcp/1/p2p/"
+			"12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"),
 		addr_of("/ip4/46.0.0.0/ipcidr/40"),
 	};
 	struct multiaddr addrs[] = {
@@ -116,8 +120,12 @@ static void the_users_lists_decide(void **state)
 	struct multiaddr instead = addr_of("/dns4/example.com/tcp/4001"), addrs[4];
 	struct multiaddr too = addr_of("/ip4/44.0.0.1/tcp/4001");
 	struct multiaddr never = addr_of("/ip4/127.0.0.0/ipcidr/8");
-	struct swarm_config all = { .announce = &instead, .announce_count = 1, .append_announce = &too,
-				    .append_announce_count = 1, .no_announce = &never, .no_announce_count = 1 };
+	struct swarm_config all = { .announce = &instead,
+				    .announce_count = 1,
+				    .append_announce = &too,
+				    .append_announce_count = 1,
+				    .no_announce = &never,
+				    .no_announce_count = 1 };
 	struct swarm_config append = { .append_announce = &too, .append_announce_count = 1 };
 	struct swarm_config no = { .no_announce = &never, .no_announce_count = 1 };
 	struct lab *lab = lab_new();

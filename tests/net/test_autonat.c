@@ -1,4 +1,5 @@
-/* Swarms that ask each other whether they can be reached: on loopback, which counts as public here. */
+/* Swarms that ask each other whether they can be reached: on loopback, which counts as public here.
+ */
 #include "net/nat/autonat/autonat_private.h"
 #include "net/nat/autonat/autonat_serve.h"
 #include "tests/net/swarm_lab.h"
@@ -162,7 +163,8 @@ static void talk_data(void *ctx, struct stream *stream, struct bytes data)
 	struct talk *talk = ctx;
 
 	(void)stream;
-	assert_int_equal(frame_reader_feed(&talk->reader, data, AUTONAT_MESSAGE_MAX, keep, talk), 0);
+	assert_int_equal(frame_reader_feed(&talk->reader, data, AUTONAT_MESSAGE_MAX, keep, talk),
+			 0);
 }
 
 static void talk_end(void *ctx, struct stream *stream)
@@ -181,9 +183,9 @@ static void talk_close(void *ctx, struct stream *stream, int err)
 	talk->stream = NULL;
 }
 
-static const struct stream_events talk_events = {
-	.on_data = talk_data, .on_end = talk_end, .on_close = talk_close
-};
+static const struct stream_events talk_events = { .on_data = talk_data,
+						  .on_end = talk_end,
+						  .on_close = talk_close };
 
 static void talk_opened(void *ctx, int err, struct stream *stream, const char *protocol)
 {
@@ -191,7 +193,8 @@ static void talk_opened(void *ctx, int err, struct stream *stream, const char *p
 
 	(void)protocol;
 	talk->opened = true;
-	/* A handler that refuses resets at once: the reset may come before the answer that opens it. */
+	/* A handler that refuses resets at once: the reset may come before the answer that opens
+	 * it. */
 	if (err == -ECONNRESET) {
 		talk->closed = true;
 		return;
@@ -460,7 +463,8 @@ static void version_1_is_served(void **state)
 		if (i == AUTONAT_V1_PER_PEER_MINUTE)
 			assert_int_equal(v1.status, AUTONAT_V1_E_REFUSED);
 		else
-			assert_int_equal(v1.status, mine ? AUTONAT_V1_OK : AUTONAT_V1_E_BAD_REQUEST);
+			assert_int_equal(v1.status,
+					 mine ? AUTONAT_V1_OK : AUTONAT_V1_E_BAD_REQUEST);
 		if (v1.status == AUTONAT_V1_OK)
 			assert_true(bytes_equal(v1.addr, multiaddr_bytes(&addr)));
 		talk_free(&talk);
@@ -497,8 +501,8 @@ static void version_1_is_asked_where_there_is_no_other(void **state)
 		bool other;
 		size_t good, bad;
 	} cases[] = {
-		{ AUTONAT_V1_OK, false, 1, 0 },	      { AUTONAT_V1_OK, true, 0, 0 },
-		{ AUTONAT_V1_E_DIAL, false, 0, 1 },   { AUTONAT_V1_E_REFUSED, false, 0, 0 },
+		{ AUTONAT_V1_OK, false, 1, 0 },		{ AUTONAT_V1_OK, true, 0, 0 },
+		{ AUTONAT_V1_E_DIAL, false, 0, 1 },	{ AUTONAT_V1_E_REFUSED, false, 0, 0 },
 		{ AUTONAT_V1_E_INTERNAL, false, 0, 0 },
 	};
 

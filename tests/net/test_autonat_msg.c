@@ -192,7 +192,8 @@ static void addresses_over_the_limit_are_left_out(void **state)
 	buf_release(&peer);
 }
 
-/* An empty good part, then an unknown field that fills the message up to len (tag, length of two). */
+/* An empty good part, then an unknown field that fills the message up to len (tag, length of two).
+ */
 static void fill(struct buf *message, const char *good, size_t len)
 {
 	static const uint8_t zeros[AUTONAT_MESSAGE_MAX];
@@ -252,7 +253,8 @@ static void data_comes_in_pieces(void **state)
 	autonat_msg_put_data(&out, AUTONAT_DATA_MAX);
 	for (size_t i = 0; i < out.len; i++)
 		assert_int_equal(frame_reader_feed(&reader, bytes_of(out.at + i, 1),
-						   AUTONAT_MESSAGE_MAX, on_piece, &pieces), 0);
+						   AUTONAT_MESSAGE_MAX, on_piece, &pieces),
+				 0);
 	assert_true(frame_reader_idle(&reader));
 	assert_int_equal(pieces.sum, AUTONAT_DATA_MAX);
 	assert_int_equal(pieces.count, AUTONAT_DATA_MAX / AUTONAT_PIECE_MAX + 1);

@@ -154,8 +154,10 @@ static void nonsense_in_a_response_ends_the_probe(void **state)
 	static const struct {
 		uint32_t index;
 		int dial_status;
-	} cases[] = { { 2, AUTONAT_DIAL_OK }, { UINT32_MAX, AUTONAT_DIAL_OK },
-		      { 0, AUTONAT_DIAL_UNUSED }, { 0, 7 } };
+	} cases[] = { { 2, AUTONAT_DIAL_OK },
+		      { UINT32_MAX, AUTONAT_DIAL_OK },
+		      { 0, AUTONAT_DIAL_UNUSED },
+		      { 0, 7 } };
 	struct buf in = { 0 }, out = { 0 };
 	struct autonat_probe probe;
 

@@ -1,6 +1,6 @@
 /* The server's side of AutoNAT: what it dials, for whom, how often, and what it costs the asker. */
-#include "net/nat/autonat/autonat_serve.h"
 #include "net/base/alloc.h"
+#include "net/nat/autonat/autonat_serve.h"
 #include "tests/vector.h"
 
 #include <errno.h>
@@ -40,7 +40,8 @@ static void room_open(struct room *room, const char *from)
 {
 	room_clear(room);
 	room->random = random_seeded(1);
-	room->serve = (struct autonat_serve){ .from = addr_of(from), .random = &room->random,
+	room->serve = (struct autonat_serve){ .from = addr_of(from),
+					      .random = &room->random,
 					      .data_limit = &room->data_limit };
 	assert_int_equal(peer_id_from_text(&room->serve.peer, ME), 0);
 }
@@ -50,10 +51,10 @@ static int feed(struct room *room, struct buf *in, size_t piece)
 	int err = 0;
 
 	for (size_t at = 0; at < in->len && !err; at += piece)
-		err = autonat_serve_feed(&room->serve,
-					 bytes_of(in->at + at,
-						  in->len - at < piece ? in->len - at : piece),
-					 room->now_ms, &room->out);
+		err = autonat_serve_feed(
+			&room->serve,
+			bytes_of(in->at + at, in->len - at < piece ? in->len - at : piece),
+			room->now_ms, &room->out);
 	buf_release(in);
 	return err;
 }
@@ -118,13 +119,20 @@ static void address_that_is_not_public_is_never_dialled(void **state)
 	static const char *const froms[] = { "/ip4/8.8.8.8/tcp/5", "/ip4/127.0.0.1/tcp/5",
 					     "/ip4/10.0.0.1/tcp/5", "/ip6/::1/tcp/5" };
 	static const char *const addrs[] = {
-		"/ip4/127.0.0.1/tcp/5",	       "/ip4/10.0.0.1/tcp/5",
-		"/ip4/192.168.1.1/tcp/80",     "/ip4/169.254.169.254/tcp/80",
-		"/ip4/0.0.0.0/tcp/80",	       "/ip6/::1/tcp/5",
-		"/ip6/fe80::1/tcp/5",	       "/ip6/::ffff:10.0.0.1/tcp/5",
-		"/ip6/2002:a00:1::/tcp/5",     "/ip6/64:ff9b::a00:1/tcp/5",
-		"/dns4/metadata.internal/tcp/80", "/dnsaddr/example.com",
-		"/ip4/8.8.8.8/tcp/5/p2p/" OTHER, "/ip4/8.8.8.8/tcp/5/ws",
+		"/ip4/127.0.0.1/tcp/5",
+		"/ip4/10.0.0.1/tcp/5",
+		"/ip4/192.168.1.1/tcp/80",
+		"/ip4/169.254.169.254/tcp/80",
+		"/ip4/0.0.0.0/tcp/80",
+		"/ip6/::1/tcp/5",
+		"/ip6/fe80::1/tcp/5",
+		"/ip6/::ffff:10.0.0.1/tcp/5",
+		"/ip6/2002:a00:1::/tcp/5",
+		"/ip6/64:ff9b::a00:1/tcp/5",
+		"/dns4/metadata.internal/tcp/80",
+		"/dnsaddr/example.com",
+		"/ip4/8.8.8.8/tcp/5/p2p/" OTHER,
+		"/ip4/8.8.8.8/tcp/5/ws",
 		"/ip4/8.8.8.8/udp/5/quic-v1",
 	};
 	struct room room = { 0 };
@@ -200,7 +208,8 @@ static void dial_to_another_address_needs_data_first(void **state)
 
 	(void)state;
 	for (int i = 0; i < 8; i++) {
-		assert_int_equal(request_one(&room, "/ip4/8.8.8.8/tcp/5", "/ip4/8.8.4.4/tcp/4001"), 0);
+		assert_int_equal(request_one(&room, "/ip4/8.8.8.8/tcp/5", "/ip4/8.8.4.4/tcp/4001"),
+				 0);
 		assert_int_equal(room.serve.state, SERVE_DATA);
 		uint64_t want = answer(&room).want;
 
@@ -215,7 +224,8 @@ static void dial_to_another_address_needs_data_first(void **state)
 	assert_int_equal(request_one(&room, "/ip6/2a00::1/tcp/5", "/ip4/8.8.4.4/tcp/4001"), 0);
 	assert_int_equal(room.serve.state, SERVE_DATA);
 	assert_int_equal(request_one(&room, "/ip4/8.8.4.4/tcp/5/p2p/" OTHER "/p2p-circuit",
-				     "/ip4/8.8.4.4/tcp/4001"), 0);
+				     "/ip4/8.8.4.4/tcp/4001"),
+			 0);
 	assert_int_equal(room.serve.state, SERVE_DATA);
 	assert_int_equal(request_one(&room, "/ip4/127.0.0.1/tcp/5", "/ip4/8.8.4.4/tcp/4001"), 0);
 	assert_int_equal(room.serve.state, SERVE_DATA);
@@ -297,8 +307,8 @@ static void requests_are_counted_per_peer_and_in_all(void **state)
 	/* The minute slides: the greedy one's first is forgotten first. */
 	assert_false(autonat_limit_take(&limit, &greedy, AUTONAT_PER_MINUTE,
 					AUTONAT_PER_PEER_MINUTE, 60999));
-	assert_true(autonat_limit_take(&limit, &greedy, AUTONAT_PER_MINUTE,
-				       AUTONAT_PER_PEER_MINUTE, 61000));
+	assert_true(autonat_limit_take(&limit, &greedy, AUTONAT_PER_MINUTE, AUTONAT_PER_PEER_MINUTE,
+				       61000));
 	assert_false(autonat_limit_take(&limit, &greedy, AUTONAT_PER_MINUTE,
 					AUTONAT_PER_PEER_MINUTE, 61000));
 }

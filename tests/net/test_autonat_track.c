@@ -22,19 +22,32 @@ static void only_plain_public_addresses_are_public(void **state)
 {
 	static const char *const good[] = { "/ip4/8.8.8.8/tcp/4001", "/ip6/2a00:1450::1/tcp/1" };
 	static const char *const bad[] = {
-		"/ip4/127.0.0.1/tcp/4001",	 "/ip4/10.1.2.3/tcp/4001",
-		"/ip4/192.168.0.1/tcp/80",	 "/ip4/172.16.9.9/tcp/80",
-		"/ip4/169.254.169.254/tcp/80",	 "/ip4/100.64.0.1/tcp/80",
-		"/ip4/0.0.0.0/tcp/80",		 "/ip4/224.0.0.1/tcp/80",
-		"/ip4/255.255.255.255/tcp/80",	 "/ip6/::1/tcp/80",
-		"/ip6/::/tcp/80",		 "/ip6/fe80::1/tcp/80",
-		"/ip6/fc00::1/tcp/80",		 "/ip6/ff02::1/tcp/80",
-		"/ip6/::ffff:127.0.0.1/tcp/80",	 "/ip6/64:ff9b::7f00:1/tcp/80",
-		"/ip6/2002:7f00:1::/tcp/80",	 "/ip6/2001:0:1:2:3:4:80ff:fffe/tcp/80",
-		"/ip4/8.8.8.8/tcp/0",		 "/ip4/8.8.8.8/udp/4001",
-		"/ip4/8.8.8.8/tcp/4001/ws",	 "/dns4/example.com/tcp/4001",
-		"/dns/localhost/tcp/4001",	 "/unix/tmp/socket",
-		"/ip4/8.8.8.8/tcp/1/p2p/12D3KooWA4oibWMtVJL2VNLgPfmL9G7eDm2pBPsK65WExTF2LWaM/p2p-circuit",
+		"/ip4/127.0.0.1/tcp/4001",
+		"/ip4/10.1.2.3/tcp/4001",
+		"/ip4/192.168.0.1/tcp/80",
+		"/ip4/172.16.9.9/tcp/80",
+		"/ip4/169.254.169.254/tcp/80",
+		"/ip4/100.64.0.1/tcp/80",
+		"/ip4/0.0.0.0/tcp/80",
+		"/ip4/224.0.0.1/tcp/80",
+		"/ip4/255.255.255.255/tcp/80",
+		"/ip6/::1/tcp/80",
+		"/ip6/::/tcp/80",
+		"/ip6/fe80::1/tcp/80",
+		"/ip6/fc00::1/tcp/80",
+		"/ip6/ff02::1/tcp/80",
+		"/ip6/::ffff:127.0.0.1/tcp/80",
+		"/ip6/64:ff9b::7f00:1/tcp/80",
+		"/ip6/2002:7f00:1::/tcp/80",
+		"/ip6/2001:0:1:2:3:4:80ff:fffe/tcp/80",
+		"/ip4/8.8.8.8/tcp/0",
+		"/ip4/8.8.8.8/udp/4001",
+		"/ip4/8.8.8.8/tcp/4001/ws",
+		"/dns4/example.com/tcp/4001",
+		"/dns/localhost/tcp/4001",
+		"/unix/tmp/socket",
+		"/ip4/8.8.8.8/tcp/1/p2p/12D3KooWA4oibWMtVJL2VNLgPfmL9G7eDm2pBPsK65WExTF2LWaM/"
+		"p2p-circuit",
 	};
 
 	(void)state;
@@ -65,7 +78,8 @@ static void addresses_are_compared_and_joined(void **state)
 	assert_false(autonat_addr_same_shape(&a, &six));
 	assert_false(autonat_addr_same_shape(&a, &ws));
 	assert_int_equal(autonat_addr_join(&out, &c, &b), 0);
-	assert_true(multiaddr_equal(&out, &(struct multiaddr[]){ addr_of("/ip4/8.8.4.4/tcp/2") }[0]));
+	assert_true(
+		multiaddr_equal(&out, &(struct multiaddr[]){ addr_of("/ip4/8.8.4.4/tcp/2") }[0]));
 	assert_int_equal(autonat_addr_join(&out, &six, &b), -ENOTSUP);
 	assert_true(autonat_addr_group(&a) == autonat_addr_group(&c));
 	assert_true(autonat_addr_observer(&a) == autonat_addr_observer(&b));
@@ -233,8 +247,8 @@ static void four_observers_must_agree(void **state)
 	assert_int_equal(autonat_observed_ips(&observed, ips), 0);
 	observe(&observed, 6, "/ip4/8.8.8.8/tcp/50001"); /* the port is the translator's */
 	assert_int_equal(autonat_observed_ips(&observed, ips), 1);
-	assert_true(autonat_addr_same_ip(&ips[0], &(struct multiaddr[]){
-						   addr_of("/ip4/8.8.8.8/tcp/1") }[0]));
+	assert_true(autonat_addr_same_ip(
+		&ips[0], &(struct multiaddr[]){ addr_of("/ip4/8.8.8.8/tcp/1") }[0]));
 	/* One who changes his mind takes his word back. */
 	observe(&observed, 6, "/ip4/8.8.4.4/tcp/50001");
 	assert_int_equal(autonat_observed_ips(&observed, ips), 0);

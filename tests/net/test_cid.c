@@ -44,9 +44,8 @@ static void vectors(void **state)
 	size_t i;
 
 	(void)state;
-	json_array_foreach(json_object_get(json, "cid"), i, vector)
-	{
-		struct buf raw = {0};
+	json_array_foreach(json_object_get(json, "cid"), i, vector) {
+		struct buf raw = { 0 };
 		struct cid cid, again;
 
 		vector_hex(&raw, vector, "binary_hex");
@@ -82,8 +81,7 @@ static void edges(void **state)
 	size_t i;
 
 	(void)state;
-	json_array_foreach(json_object_get(json, "cid_edge"), i, vector)
-	{
+	json_array_foreach(json_object_get(json, "cid_edge"), i, vector) {
 		const char *text = vector_text(vector, "string");
 		const json_t *accepted = json_object_get(vector, "go_cid_accepts_as");
 		struct cid cid;
@@ -100,11 +98,11 @@ static void empties(void **state)
 	struct cid cid;
 
 	(void)state;
-	assert_int_equal(cid_of_data(&cid, 1, CODEC_RAW, HASH_SHA2_256, (struct bytes){0}), 0);
+	assert_int_equal(cid_of_data(&cid, 1, CODEC_RAW, HASH_SHA2_256, (struct bytes){ 0 }), 0);
 	check_text(&cid, "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku");
-	assert_int_equal(cid_verify(&cid, (struct bytes){0}), 0);
+	assert_int_equal(cid_verify(&cid, (struct bytes){ 0 }), 0);
 	assert_int_equal(cid_verify(&cid, bytes_str("x")), -EBADMSG);
-	assert_int_equal(cid_of_data(&cid, 0, CODEC_DAG_PB, HASH_SHA2_256, (struct bytes){0}), 0);
+	assert_int_equal(cid_of_data(&cid, 0, CODEC_DAG_PB, HASH_SHA2_256, (struct bytes){ 0 }), 0);
 	check_text(&cid, "QmdfTbBqBPQ7VNxZEYEj14VmRuZBkqFbiwReogJgS1zR1n");
 	assert_int_equal(
 		cid_of_data(&cid, 0, CODEC_DAG_PB, HASH_SHA2_256, bytes_str("\x0a\x02\x08\x01")),
@@ -114,9 +112,9 @@ static void empties(void **state)
 
 static void identity(void **state)
 {
-	uint8_t data[MULTIHASH_DIGEST_MAX + 1] = {1};
+	uint8_t data[MULTIHASH_DIGEST_MAX + 1] = { 1 };
 	char text[CID_TEXT_MAX];
-	struct cid cid = {0}, again;
+	struct cid cid = { 0 }, again;
 
 	(void)state;
 	assert_false(cid_is_set(&cid) || cid_is_identity(&cid));
@@ -139,7 +137,7 @@ static void identity(void **state)
 
 static int binary(const char *hex)
 {
-	struct buf raw = {0};
+	struct buf raw = { 0 };
 	struct cid cid;
 	ssize_t used;
 
@@ -189,7 +187,7 @@ static void text_limits(void **state)
 	text[0] = 'z';
 	text[513] = 0;
 	assert_int_equal(cid_from_text(&cid, text), -EBADMSG);
-	assert_int_equal(cid_from_text_bytes(&cid, (struct bytes){0}), -EBADMSG);
+	assert_int_equal(cid_from_text_bytes(&cid, (struct bytes){ 0 }), -EBADMSG);
 	assert_int_equal(cid_from_text(&cid, "Qm"), -EBADMSG);
 }
 

@@ -89,7 +89,7 @@ static void trimming_spares_peers_of_worth(void **state)
 	connmgr_tag(mgr, &ids[1], "t", 10);
 	items[2].streams = 3;
 	items[3].outbound = true;
-	items[5].since_ms = 990; /* in its grace */
+	items[5].since_ms = 990;					  /* in its grace */
 	assert_int_equal(connmgr_trim(mgr, items, 6, 3, 6, 50, 1000), 0); /* not above high */
 	assert_int_equal(connmgr_trim(mgr, items, 6, 2, 5, 50, 1000), 3);
 	assert_ptr_equal(items[0].conn, &ids[4]);
@@ -139,7 +139,8 @@ static void tags_are_told_as_far_as_they_fit(void **state)
 	connmgr_tag(mgr, &a, name, 1);
 	name[0] = 'm';
 	connmgr_tag(mgr, &a, name, 1);
-	assert_int_equal(strlen(connmgr_tags_text(mgr, &a, text)), strlen("x=5 y=-7 ") + sizeof(name) - 1 + 2);
+	assert_int_equal(strlen(connmgr_tags_text(mgr, &a, text)),
+			 strlen("x=5 y=-7 ") + sizeof(name) - 1 + 2);
 	connmgr_free(mgr);
 }
 
@@ -202,18 +203,21 @@ static void ip6_is_counted_by_network(void **state)
 	connmgr_free(mgr);
 }
 
-/* Who owns a large network dials once from each of its parts: that must not shut the door for others. */
+/* Who owns a large network dials once from each of its parts: that must not shut the door for
+ * others. */
 static void many_networks_of_one_owner_do_not_shut_out_others(void **state)
 {
 	struct connmgr *mgr = connmgr_new();
-	struct multiaddr home = addr("/ip4/203.0.113.5/tcp/1"), other = addr("/ip4/203.0.113.6/tcp/1");
+	struct multiaddr home = addr("/ip4/203.0.113.5/tcp/1"),
+			 other = addr("/ip4/203.0.113.6/tcp/1");
 	char text[64];
 
 	(void)state;
 	for (int i = 0; i < CONNMGR_PER_IP4; i++)
 		assert_int_equal(connmgr_ip_enter(mgr, &home, 1000), 0);
 	for (unsigned i = 0; i < CONNMGR_IPS_MAX; i++) {
-		snprintf(text, sizeof(text), "/ip6/2001:db8:%x:%x::1/tcp/1", i >> 8, i << 8 & 0xffff);
+		snprintf(text, sizeof(text), "/ip6/2001:db8:%x:%x::1/tcp/1", i >> 8,
+			 i << 8 & 0xffff);
 		struct multiaddr a = addr(text);
 
 		connmgr_ip_enter(mgr, &a, 1000 + i);
@@ -248,9 +252,9 @@ static void handshakes_are_rated(void **state)
 	now += CONNMGR_HANDSHAKES * CONNMGR_HANDSHAKE_MS;
 	for (begun = 0; connmgr_handshake_wait_ms(mgr, now) == 0; begun++)
 		connmgr_handshake(mgr, &near, now);
-	assert_in_range(begun,
-			(CONNMGR_HANDSHAKES - 1) * CONNMGR_HANDSHAKE_MS / CONNMGR_HANDSHAKE_LOCAL_MS,
-			CONNMGR_HANDSHAKES * CONNMGR_HANDSHAKE_MS / CONNMGR_HANDSHAKE_LOCAL_MS);
+	assert_in_range(
+		begun, (CONNMGR_HANDSHAKES - 1) * CONNMGR_HANDSHAKE_MS / CONNMGR_HANDSHAKE_LOCAL_MS,
+		CONNMGR_HANDSHAKES * CONNMGR_HANDSHAKE_MS / CONNMGR_HANDSHAKE_LOCAL_MS);
 	connmgr_free(mgr);
 }
 

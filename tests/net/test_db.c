@@ -430,8 +430,8 @@ static void spoil(const char *file, const char *text, const char *noise)
 	char *all = xcalloc(1, (size_t)info.st_size);
 
 	assert_int_equal(fread(all, 1, (size_t)info.st_size, at), info.st_size);
-	for (char *found = all; (found = memmem(found, (size_t)(all + info.st_size - found), text,
-						strlen(text)));)
+	for (char *found = all;
+	     (found = memmem(found, (size_t)(all + info.st_size - found), text, strlen(text)));)
 		memcpy(found, noise, strlen(text));
 	rewind(at);
 	assert_int_equal(fwrite(all, 1, (size_t)info.st_size, at), info.st_size);

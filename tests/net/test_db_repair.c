@@ -1,7 +1,8 @@
-/* A db whose pages are damaged: no signal, no hang, no record that was not written, and what is whole is saved. */
+/* A db whose pages are damaged: no signal, no hang, no record that was not written, and what is
+ * whole is saved. */
 #include "net/base/alloc.h"
-#include "net/db/db.h"
 #include "net/base/random.h"
+#include "net/db/db.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -98,9 +99,11 @@ static void fill(void)
 			for (unsigned t = 0; t < ARRAY_LEN(tables); t++)
 				if (n < RECORDS)
 					assert_int_equal(db_put(txn, tables[t], key_of(number, key),
-								value_of(t, number, value)), 0);
+								value_of(t, number, value)),
+							 0);
 				else if (!is_there(number))
-					assert_int_equal(db_del(txn, tables[t], key_of(number, key)), 0);
+					assert_int_equal(
+						db_del(txn, tables[t], key_of(number, key)), 0);
 		}
 		assert_int_equal(db_commit(txn), 0);
 	}
@@ -163,7 +166,8 @@ static off_t find_page(int fd, unsigned flags, unsigned n)
 	uint8_t head[16];
 
 	for (off_t i = 0; pread(fd, head, sizeof head, i * PAGE) == sizeof head; i++)
-		if (head[10] == flags && !head[11] && (head[0] | head[1] << 8) == (i & 0xffff) && n-- == 0)
+		if (head[10] == flags && !head[11] && (head[0] | head[1] << 8) == (i & 0xffff) &&
+		    n-- == 0)
 			return i;
 	return -1;
 }
@@ -186,7 +190,8 @@ static void suspect(void)
 
 static void copy_to_try(void)
 {
-	char *command = xasprintf("rm -rf '%s' '%s'.damaged-* && cp -r '%s/good' '%s'", dir, dir, root, dir);
+	char *command = xasprintf("rm -rf '%s' '%s'.damaged-* && cp -r '%s/good' '%s'", dir, dir,
+				  root, dir);
 
 	assert_int_equal(system(command), 0);
 	free(command);
@@ -287,7 +292,8 @@ static void check_of_an_open_db_finds_damage(void **state)
 	assert_int_equal(access(mark, F_OK), 0);
 	db_close(db);
 	assert_int_equal(db_open(dir, MAP_BYTES, &db), 0);
-	assert_true(db_salvaged(db, &salvage) && salvage.saved == GOOD && salvage.sure && !salvage.lost);
+	assert_true(db_salvaged(db, &salvage) && salvage.saved == GOOD && salvage.sure &&
+		    !salvage.lost);
 	assert_int_equal(count_good(db, false), GOOD);
 	db_close(db);
 }
@@ -419,13 +425,15 @@ static void fill_old(bool sums)
 		assert_int_equal(mdb_dbi_open(txn, tables[t], MDB_CREATE, &table), 0);
 		for (unsigned i = 0; i < RECORDS; i++) {
 			struct bytes key = key_of(i, text), data = value_of(t, i, value);
-			uint64_t sum = XXH3_64bits_withSeed(data.at, data.len, XXH3_64bits(key.at, key.len));
+			uint64_t sum = XXH3_64bits_withSeed(data.at, data.len,
+							    XXH3_64bits(key.at, key.len));
 
 			if (!is_there(i))
 				continue;
 			for (unsigned n = 0; n < 8; n++)
 				value[data.len + n] = (uint8_t)(sum >> 8 * n);
-			MDB_val k = { key.len, (void *)key.at }, v = { data.len + (sums ? 8 : 0), value };
+			MDB_val k = { key.len, (void *)key.at },
+				v = { data.len + (sums ? 8 : 0), value };
 
 			assert_int_equal(mdb_put(txn, table, &k, &v, 0), 0);
 		}
@@ -468,7 +476,8 @@ static void hold(int ready)
 {
 	MDB_env *env;
 
-	if (mdb_env_create(&env) || mdb_env_open(env, dir, MDB_NOTLS, 0600) || write(ready, "x", 1) != 1)
+	if (mdb_env_create(&env) || mdb_env_open(env, dir, MDB_NOTLS, 0600) ||
+	    write(ready, "x", 1) != 1)
 		_exit(2);
 	for (;;)
 		pause();
@@ -571,16 +580,17 @@ int main(void)
 		cmocka_unit_test_setup_teardown(nothing_is_lost_with_branches, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_is_lost_with_first_pages, setup, teardown),
 		cmocka_unit_test_setup_teardown(check_of_an_open_db_finds_damage, setup, teardown),
-		cmocka_unit_test_setup_teardown(damaged_head_of_a_large_value_frees_no_pages,
-						setup, teardown),
+		cmocka_unit_test_setup_teardown(damaged_head_of_a_large_value_frees_no_pages, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(damaged_copies, setup, teardown),
 		cmocka_unit_test_setup_teardown(db_without_sums_is_converted, setup, teardown),
 		cmocka_unit_test_setup_teardown(db_with_sums_is_converted, setup, teardown),
-		cmocka_unit_test_setup_teardown(old_db_is_not_converted_while_an_older_program_has_it_open,
-						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			old_db_is_not_converted_while_an_older_program_has_it_open, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(killed_conversion_loses_nothing, setup, teardown),
-		cmocka_unit_test_setup_teardown(old_db_is_converted_once_by_many_processes,
-						setup, teardown),
+		cmocka_unit_test_setup_teardown(old_db_is_converted_once_by_many_processes, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(db_of_a_newer_version_is_refused, setup, teardown),
 	};
 

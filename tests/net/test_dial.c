@@ -53,8 +53,12 @@ static void refused_unknown_and_self(void **state)
 	assert_int_equal(dial(lab, a, swarm_self(b), NULL, 0, 5000), -EHOSTUNREACH);
 	assert_int_equal(dial(lab, a, swarm_self(a), NULL, 0, 5000), -EINVAL);
 	assert_int_equal(multiaddr_from_text(&quic, "/ip4/127.0.0.1/udp/4001/quic-v1"), 0);
-	assert_int_equal(multiaddr_from_text(&relayed, "/ip4/127.0.0.1/tcp/4001/p2p/"
-			"12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN/p2p-circuit"), 0);
+	assert_int_equal(
+		multiaddr_from_text(
+			&relayed,
+			"/ip4/127.0.0.1/tcp/4001/p2p/"
+			"12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN/p2p-circuit"),
+		0);
 	unusable[0] = quic;
 	unusable[1] = relayed;
 	assert_int_equal(dial(lab, a, swarm_self(b), unusable, 2, 5000), -EHOSTUNREACH);
@@ -106,8 +110,8 @@ static void a_silent_peer_times_out_and_can_be_cancelled(void **state)
 
 	(void)state;
 	assert_int_equal(dial(lab, a, swarm_self(b), &silent, 1, 100), -ETIMEDOUT);
-	struct swarm_op *op =
-		swarm_connect(a, swarm_self(b), &silent, 1, lab_deadline(lab, 5000), note, &outcome);
+	struct swarm_op *op = swarm_connect(a, swarm_self(b), &silent, 1, lab_deadline(lab, 5000),
+					    note, &outcome);
 	lab_run(lab, 20);
 	swarm_cancel(op);
 	lab_run(lab, 150);
@@ -169,7 +173,8 @@ static void half_open_peers_are_bounded(void **state)
 	lab_run(lab, 50);
 	swarm_connect(a, swarm_self(b), &addr, 1, lab_deadline(lab, 8000), note, &outcome);
 	lab_run(lab, 100);
-	assert_in_range(b->pending_count, 0, SWARM_PENDING_IN_MAX); /* the rest is held in the kernel's queue */
+	assert_in_range(b->pending_count, 0,
+			SWARM_PENDING_IN_MAX); /* the rest is held in the kernel's queue */
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
 		if (i % 2)
 			assert_int_equal(write(fds[i], "garbage\n", 8), 8);
@@ -193,8 +198,8 @@ static bool is_closed(int fd)
 	return n == 0 || errno != EAGAIN;
 }
 
-/* So many connections are taken at once, and then so many a second; the rest waits with the kernel, and an honest
- * peer behind them comes in. */
+/* So many connections are taken at once, and then so many a second; the rest waits with the kernel,
+ * and an honest peer behind them comes in. */
 static void handshakes_are_rated(void **state)
 {
 	enum { MORE = 100 };
@@ -255,8 +260,8 @@ static int dial_heard(struct lab *lab, struct swarm *from, const struct peer_id 
 	return outcome.err;
 }
 
-/* Addresses that others told respect back-off, and those of many peers at one IP address its limit; the user's
- * do not. */
+/* Addresses that others told respect back-off, and those of many peers at one IP address its limit;
+ * the user's do not. */
 static void heard_addresses_respect_the_limits(void **state)
 {
 	struct lab *lab = lab_new();

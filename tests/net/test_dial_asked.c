@@ -1,5 +1,5 @@
-/* Connecting because a person asks for it: nothing is put off, dead connections are noticed, and what
- * was tried is told. */
+/* Connecting because a person asks for it: nothing is put off, dead connections are noticed, and
+ * what was tried is told. */
 #include "net/swarm/swarm.h"
 #include "tests/net/raw_listener.h"
 #include "tests/net/swarm_lab.h"

@@ -313,9 +313,9 @@ static void beg_close(void *ctx, struct stream *stream, int err)
 
 static void beg_opened(void *ctx, int err, struct stream *stream, const char *protocol)
 {
-	static const struct stream_events events = {
-		.on_data = beg_data, .on_end = beg_end, .on_close = beg_close
-	};
+	static const struct stream_events events = { .on_data = beg_data,
+						     .on_end = beg_end,
+						     .on_close = beg_close };
 
 	(void)protocol;
 	assert_int_equal(err, 0);

@@ -126,8 +126,7 @@ static void kubo_message(void **state)
 	size_t i, seen = 0;
 
 	(void)state;
-	json_array_foreach(json_object_get(json, "frames"), i, frame)
-	{
+	json_array_foreach(json_object_get(json, "frames"), i, frame) {
 		struct identify_msg msg = { 0 };
 		struct peer_id id;
 		struct buf raw = { 0 };
@@ -396,11 +395,16 @@ static void only_addresses_of_use_are_kept(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(decode_vectors),   cmocka_unit_test(encode_vector),
-		cmocka_unit_test(kubo_message),	    cmocka_unit_test(round_trip),
-		cmocka_unit_test(message_over_the_limit_is_not_encoded),  cmocka_unit_test(flood),
-		cmocka_unit_test(message_limit),    cmocka_unit_test(bad_fields),
-		cmocka_unit_test(stranger),	    cmocka_unit_test(forged_record),
+		cmocka_unit_test(decode_vectors),
+		cmocka_unit_test(encode_vector),
+		cmocka_unit_test(kubo_message),
+		cmocka_unit_test(round_trip),
+		cmocka_unit_test(message_over_the_limit_is_not_encoded),
+		cmocka_unit_test(flood),
+		cmocka_unit_test(message_limit),
+		cmocka_unit_test(bad_fields),
+		cmocka_unit_test(stranger),
+		cmocka_unit_test(forged_record),
 		cmocka_unit_test(only_addresses_of_use_are_kept),
 	};
 

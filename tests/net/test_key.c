@@ -78,8 +78,7 @@ static void vectors(void **state)
 
 	(void)state;
 	check_key(rsa, "signature_pkcs1v15_sha256_hex");
-	json_array_foreach(json_object_get(json, "vectors"), i, vector)
-	{
+	json_array_foreach(json_object_get(json, "vectors"), i, vector) {
 		struct peer_id id, again;
 
 		check_key(vector, "signature_hex");
@@ -100,8 +99,7 @@ static void identities(void **state)
 	size_t i;
 
 	(void)state;
-	json_array_foreach(json_object_get(json, "vectors"), i, vector)
-	{
+	json_array_foreach(json_object_get(json, "vectors"), i, vector) {
 		struct buf raw = { 0 }, again = { 0 }, expected = { 0 };
 		uint8_t signature[64];
 		struct peer_id id;

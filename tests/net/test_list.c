@@ -17,8 +17,7 @@ static void assert_numbers(struct list *head, unsigned from, unsigned count)
 {
 	unsigned seen = 0;
 
-	list_for_each(item, head, struct item, node)
-	{
+	list_for_each(item, head, struct item, node) {
 		assert_int_equal(item->number, from + seen++);
 		assert_ptr_equal(item->node.next->prev, &item->node);
 		assert_ptr_equal(item->node.prev->next, &item->node);

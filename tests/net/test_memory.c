@@ -116,7 +116,8 @@ static void three_megabytes_are_echoed(void **state)
 {
 	static const char *const protocols[] = { "/echo/1.0.0" };
 	struct room room = room_new();
-	struct swarm *a = memory_swarm(&room, 1, "/memory/7"), *b = memory_swarm(&room, 2, "/memory/0");
+	struct swarm *a = memory_swarm(&room, 1, "/memory/7"),
+		     *b = memory_swarm(&room, 2, "/memory/0");
 	struct echo echo = { .wanted = 3000000 };
 
 	(void)state;
@@ -158,7 +159,8 @@ static void number_in_use_is_refused_and_free_again_after_close(void **state)
 static void dial_to_a_number_nobody_listens_at_is_refused(void **state)
 {
 	struct room room = room_new();
-	struct swarm *a = memory_swarm(&room, 1, "/memory/1"), *b = memory_swarm(&room, 2, "/memory/2");
+	struct swarm *a = memory_swarm(&room, 1, "/memory/1"),
+		     *b = memory_swarm(&room, 2, "/memory/2");
 	struct lab_outcome outcome = { 0 };
 	struct multiaddr addr;
 
@@ -174,7 +176,8 @@ static void dial_to_a_number_nobody_listens_at_is_refused(void **state)
 static void peer_that_closes_is_noticed(void **state)
 {
 	struct room room = room_new();
-	struct swarm *a = memory_swarm(&room, 1, "/memory/1"), *b = memory_swarm(&room, 2, "/memory/2");
+	struct swarm *a = memory_swarm(&room, 1, "/memory/1"),
+		     *b = memory_swarm(&room, 2, "/memory/2");
 	struct peer_id other = *swarm_self(b);
 
 	(void)state;

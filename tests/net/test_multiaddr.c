@@ -39,8 +39,7 @@ static void vectors(void **state)
 	size_t i;
 
 	(void)state;
-	json_array_foreach(json_object_get(json, "valid"), i, vector)
-	{
+	json_array_foreach(json_object_get(json, "valid"), i, vector) {
 		struct buf raw = { 0 };
 		struct multiaddr addr = addr_of(vector_text(vector, "string")), again;
 		size_t at = 0, cuts = 0;
@@ -76,16 +75,14 @@ static void refused(void **state)
 	size_t i;
 
 	(void)state;
-	json_array_foreach(json_object_get(json, "invalid_strings"), i, vector)
-	{
+	json_array_foreach(json_object_get(json, "invalid_strings"), i, vector) {
 		const char *text = vector_text(vector, "string");
 		bool accepted = strcmp(vector_text(vector, "go_error"), "ACCEPTED") == 0;
 
 		if ((multiaddr_from_text(&addr, text) == 0) != accepted)
 			fail_msg("not as Go: %s", text);
 	}
-	json_array_foreach(json_object_get(json, "binary_edge"), i, vector)
-	{
+	json_array_foreach(json_object_get(json, "binary_edge"), i, vector) {
 		const json_t *accepted = json_object_get(vector, "accepted_as");
 		struct buf raw = { 0 };
 

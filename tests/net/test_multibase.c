@@ -14,7 +14,7 @@
 /* text decodes to data; with exact, data also encodes to text. */
 static void check(const char *text, struct bytes data, bool exact)
 {
-	struct buf raw = {0}, again = {0};
+	struct buf raw = { 0 }, again = { 0 };
 	char base;
 
 	assert_int_equal(multibase_decode(&raw, bytes_str(text), &base), 0);
@@ -34,13 +34,11 @@ static void go_vectors(void **state)
 	size_t i;
 
 	(void)state;
-	json_array_foreach(json_object_get(json, "multibase"), i, vector)
-	{
-		struct buf data = {0};
+	json_array_foreach(json_object_get(json, "multibase"), i, vector) {
+		struct buf data = { 0 };
 
 		vector_hex(&data, vector, "hex");
-		json_object_foreach(vector, name, text)
-		{
+		json_object_foreach(vector, name, text) {
 			if (strcmp(name, "hex") == 0)
 				continue;
 			check(json_string_value(text), buf_bytes(&data), true);
@@ -54,7 +52,7 @@ static void go_vectors(void **state)
 /* Lines of: name, "text". The emoji base has a prefix of four bytes and is not ours. */
 static void project_file(const char *name, struct bytes data, bool exact)
 {
-	struct buf file = {0};
+	struct buf file = { 0 };
 	char *all, *line, *save, *quote;
 
 	vector_load(&file, name);
@@ -91,7 +89,7 @@ static void all_lengths(void **state)
 		data[i] = (uint8_t)(i * 37 + 200);
 	for (size_t b = 0; bases[b]; b++) {
 		for (size_t len = 0; len <= sizeof(data); len++) {
-			struct buf text = {0}, raw = {0};
+			struct buf text = { 0 }, raw = { 0 };
 
 			assert_int_equal(base_encode(&text, bases[b], bytes_of(data, len)), 0);
 			assert_int_equal(base_decode(&raw, bases[b], buf_bytes(&text)), 0);
@@ -104,7 +102,7 @@ static void all_lengths(void **state)
 
 static int decode(const char *text)
 {
-	struct buf raw = {0};
+	struct buf raw = { 0 };
 	int err = multibase_decode(&raw, bytes_str(text), NULL);
 
 	buf_release(&raw);
@@ -137,7 +135,7 @@ static void refused(void **state)
 
 static void nothing_left_behind(void **state)
 {
-	struct buf raw = {0};
+	struct buf raw = { 0 };
 
 	(void)state;
 	buf_add_u8(&raw, 9);
@@ -150,8 +148,8 @@ static void nothing_left_behind(void **state)
 static void limits(void **state)
 {
 	char text[MULTIBASE_TEXT_MAX + 2];
-	struct buf raw = {0}, again = {0};
-	uint8_t zeros[MULTIBASE_TEXT_MAX] = {0};
+	struct buf raw = { 0 }, again = { 0 };
+	uint8_t zeros[MULTIBASE_TEXT_MAX] = { 0 };
 
 	(void)state;
 	memset(text, 'z', sizeof(text));

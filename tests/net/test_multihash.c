@@ -16,8 +16,8 @@
 static void check(struct bytes input, struct bytes raw)
 {
 	struct multihash hash;
-	struct buf again = {0};
-	char wrong[1024] = {0};
+	struct buf again = { 0 };
+	char wrong[1024] = { 0 };
 
 	assert_int_equal(multihash_decode(&hash, raw), raw.len);
 	assert_int_equal(multihash_verify(&hash, input), 0);
@@ -38,10 +38,9 @@ static void go_vectors(void **state)
 	size_t i, seen = 0;
 
 	(void)state;
-	json_array_foreach(json_object_get(json, "multihash"), i, vector)
-	{
+	json_array_foreach(json_object_get(json, "multihash"), i, vector) {
 		const char *name = vector_text(vector, "name");
-		struct buf raw = {0};
+		struct buf raw = { 0 };
 		struct multihash hash;
 
 		vector_hex(&raw, vector, "multihash_hex");
@@ -54,7 +53,7 @@ static void go_vectors(void **state)
 			seen++;
 		} else {
 			assert_int_equal(multihash_allowed(&hash), -EBADMSG);
-			assert_int_equal(multihash_verify(&hash, (struct bytes){0}), -ENOTSUP);
+			assert_int_equal(multihash_verify(&hash, (struct bytes){ 0 }), -ENOTSUP);
 		}
 		buf_release(&raw);
 	}
@@ -64,7 +63,7 @@ static void go_vectors(void **state)
 
 static void project_vectors(void **state)
 {
-	struct buf file = {0}, raw = {0};
+	struct buf file = { 0 }, raw = { 0 };
 	unsigned seen = 0;
 	char *text, *line, *save;
 
@@ -94,13 +93,13 @@ static void blake3(void **state)
 		size_t len;
 		const char *hex;
 	} vectors[] = {
-		{0, "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"},
-		{1, "2d3adedff11b61f14c886e35afa036736dcd87a74d27b5c1510225d0f592e213"},
-		{1024, "42214739f095a406f3fc83deb889744ac00df831c10daa55189b5d121c855af7"},
-		{1025, "d00278ae47eb27b34faecf67b4fe263f82d5412916c1ffd97c8cb7fb814b8444"},
-		{2048, "e776b6028c7cd22a4d0ba182a8bf62205d2ef576467e838ed6f2529b85fba24a"},
-		{31744, "62b6960e1a44bcc1eb1a611a8d6235b6b4b78f32e7abc4fb4c6cdcce94895c47"},
-		{102400, "bc3e3d41a1146b069abffad3c0d44860cf664390afce4d9661f7902e7943e085"},
+		{ 0, "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262" },
+		{ 1, "2d3adedff11b61f14c886e35afa036736dcd87a74d27b5c1510225d0f592e213" },
+		{ 1024, "42214739f095a406f3fc83deb889744ac00df831c10daa55189b5d121c855af7" },
+		{ 1025, "d00278ae47eb27b34faecf67b4fe263f82d5412916c1ffd97c8cb7fb814b8444" },
+		{ 2048, "e776b6028c7cd22a4d0ba182a8bf62205d2ef576467e838ed6f2529b85fba24a" },
+		{ 31744, "62b6960e1a44bcc1eb1a611a8d6235b6b4b78f32e7abc4fb4c6cdcce94895c47" },
+		{ 102400, "bc3e3d41a1146b069abffad3c0d44860cf664390afce4d9661f7902e7943e085" },
 	};
 	uint8_t *input = malloc(102400), out[MULTIHASH_DIGEST_MAX];
 
@@ -108,7 +107,7 @@ static void blake3(void **state)
 	for (size_t i = 0; i < 102400; i++)
 		input[i] = (uint8_t)(i % 251);
 	for (size_t i = 0; i < ARRAY_LEN(vectors); i++) {
-		struct buf expected = {0};
+		struct buf expected = { 0 };
 
 		hex_decode(&expected, vectors[i].hex);
 		assert_int_equal(hash_digest(HASH_BLAKE3, bytes_of(input, vectors[i].len), out, 32),
@@ -122,7 +121,7 @@ static void blake3(void **state)
 static void murmur3(void **state)
 {
 	(void)state;
-	assert_true(murmur3_x64_64((struct bytes){0}) == 0);
+	assert_true(murmur3_x64_64((struct bytes){ 0 }) == 0);
 	assert_true(murmur3_x64_64(bytes_str("foo")) == UINT64_C(0xe271865701f54561));
 	assert_true(murmur3_x64_64(bytes_str("hello")) == UINT64_C(0xcbd8a7b341bd9b02));
 	assert_true(murmur3_x64_64(bytes_str("The quick brown fox jumps over the lazy dog")) ==
@@ -131,7 +130,7 @@ static void murmur3(void **state)
 
 static void decode_limits(void **state)
 {
-	uint8_t raw[200] = {0x00, 0x80, 0x01}; /* identity, 128 */
+	uint8_t raw[200] = { 0x00, 0x80, 0x01 }; /* identity, 128 */
 	struct multihash hash;
 
 	(void)state;
@@ -147,7 +146,7 @@ static void decode_limits(void **state)
 static int allowed(uint64_t code, size_t len)
 {
 	static const uint8_t digest[256];
-	struct multihash hash = {.code = code, .digest = bytes_of(digest, len)};
+	struct multihash hash = { .code = code, .digest = bytes_of(digest, len) };
 
 	return multihash_allowed(&hash);
 }
@@ -172,7 +171,7 @@ static void allow_list(void **state)
 
 static void digest_limits(void **state)
 {
-	uint8_t out[MULTIHASH_DIGEST_MAX], data[MULTIHASH_DIGEST_MAX + 1] = {7};
+	uint8_t out[MULTIHASH_DIGEST_MAX], data[MULTIHASH_DIGEST_MAX + 1] = { 7 };
 
 	(void)state;
 	assert_int_equal(hash_digest(0xd5, bytes_str("x"), out, 16), -ENOTSUP);

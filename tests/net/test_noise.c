@@ -152,8 +152,7 @@ static void frames_of_libp2p(void **state)
 
 	(void)state;
 	pair_ready(&pair);
-	json_array_foreach(json_object_get(v, "transport"), i, row)
-	{
+	json_array_foreach(json_object_get(v, "transport"), i, row) {
 		bool forward = json_string_value(json_object_get(row, "dir"))[0] == 'i';
 		const char *text = json_string_value(json_object_get(row, "plaintext_utf8"));
 		struct buf plain = { 0 }, out = { 0 };
@@ -209,8 +208,7 @@ static void xx_row(json_t *row)
 		buf_release(&s);
 		buf_release(&e);
 	}
-	json_array_foreach(json_object_get(row, "messages"), n, message)
-	{
+	json_array_foreach(json_object_get(row, "messages"), n, message) {
 		int from = n & 1;
 		struct buf plain = hex_of(message, "payload");
 		struct buf out = { 0 }, got = { 0 };
@@ -262,7 +260,8 @@ static void xx_vectors(void **state)
 		json_t *v = vector_json(files[f]), *row;
 		size_t i;
 
-		json_array_foreach(json_object_get(v, "vectors"), i, row) xx_row(row);
+		json_array_foreach(json_object_get(v, "vectors"), i, row)
+			xx_row(row);
 		json_decref(v);
 	}
 }

@@ -1,5 +1,5 @@
-/* No more open files: whoever connects waits, an address that could not be dialled is not to blame, and
- * sockets_max keeps some for others. */
+/* No more open files: whoever connects waits, an address that could not be dialled is not to blame,
+ * and sockets_max keeps some for others. */
 #include "net/swarm/swarm.h"
 #include "tests/net/raw_listener.h"
 #include "tests/net/swarm_lab.h"

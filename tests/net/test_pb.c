@@ -18,12 +18,12 @@ static void sample(struct buf *out)
 	pb_put_u64(out, 16, UINT64_MAX);
 	pb_put_head(out, 5, 3);
 	pb_put_u64(out, 1, 300);
-	pb_put_bytes(out, 536870911, (struct bytes){0});
+	pb_put_bytes(out, 536870911, (struct bytes){ 0 });
 }
 
 static void round_trip(void **state)
 {
-	struct buf raw = {0}, expected = {0};
+	struct buf raw = { 0 }, expected = { 0 };
 	struct pb_reader r, inner;
 	struct pb_field f;
 
@@ -52,7 +52,7 @@ static void round_trip(void **state)
 
 static void lengths(void **state)
 {
-	struct buf raw = {0};
+	struct buf raw = { 0 };
 
 	(void)state;
 	pb_put_u64(&raw, 16, 1u << 14);
@@ -66,7 +66,7 @@ static void lengths(void **state)
 /* A message cut anywhere is either whole fields only, or bad. */
 static void truncated(void **state)
 {
-	struct buf raw = {0};
+	struct buf raw = { 0 };
 	unsigned whole = 0;
 
 	(void)state;
@@ -85,7 +85,7 @@ static void truncated(void **state)
 
 static bool is_bad(const char *hex)
 {
-	struct buf raw = {0};
+	struct buf raw = { 0 };
 	struct pb_reader r;
 	struct pb_field f;
 
@@ -137,7 +137,7 @@ static bool add_up(void *ctx, uint64_t value)
 static void repeated(void **state)
 {
 	static const char *const good = "0801 0a03029601 0a00 0802";
-	struct buf raw = {0};
+	struct buf raw = { 0 };
 	struct pb_field f;
 	uint64_t sum = 0;
 

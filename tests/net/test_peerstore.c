@@ -205,7 +205,8 @@ static void unproven_peers_push_out_only_unproven_ones(void **state)
 	assert_int_equal(peerstore_count(store), PEERSTORE_PEERS_MAX);
 	assert_int_equal(peerstore_addrs(store, &a, out, 2), 1);
 	assert_int_equal(peerstore_addrs(store, &b, out, 2), 0);
-	/* When many have answered, the one not touched for longest goes, and there is room for news. */
+	/* When many have answered, the one not touched for longest goes, and there is room for
+	 * news. */
 	for (unsigned i = 0; i < 2 * PEERSTORE_PEERS_MAX; i++) {
 		struct peer_id id = numbered(i);
 

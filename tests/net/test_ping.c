@@ -79,9 +79,9 @@ static void raw_close(void *ctx, struct stream *stream, int err)
 	((struct raw *)ctx)->closed = true;
 }
 
-static const struct stream_events raw_events = {
-	.on_data = raw_data, .on_end = raw_end, .on_close = raw_close
-};
+static const struct stream_events raw_events = { .on_data = raw_data,
+						 .on_end = raw_end,
+						 .on_close = raw_close };
 
 static void on_opened(void *ctx, int err, struct stream *stream, const char *protocol)
 {

@@ -22,7 +22,10 @@ struct record {
 	size_t len;
 };
 
-#define TXT(name, text) { name, TYPE_TXT, text, sizeof(text) - 1 }
+#define TXT(name, text)                                                                            \
+	{                                                                                          \
+		name, TYPE_TXT, text, sizeof(text) - 1                                             \
+	}
 
 static const struct record records[] = {
 	{ "host.test", TYPE_A, "\x7f\x00\x00\x02", 4 },
@@ -202,8 +205,10 @@ static void on_texts(void *ctx, int err, char *const *texts, size_t count)
 static int lookup(struct lab *lab, struct swarm *swarm, const char *name, struct texts *got)
 {
 	*got = (struct texts){ 0 };
-	net_lookup_txt(swarm, name, lab_deadline(lab, name[0] == 's' && name[1] == 'i' &&
-						 name[2] == 'l' ? 100 : 5000), on_texts, got);
+	net_lookup_txt(
+		swarm, name,
+		lab_deadline(lab, name[0] == 's' && name[1] == 'i' && name[2] == 'l' ? 100 : 5000),
+		on_texts, got);
 	assert_false(got->done);
 	lab_until(lab, &got->done);
 	return got->err;
@@ -218,7 +223,8 @@ static void txt_records_are_joined(void **state)
 	(void)state;
 	assert_int_equal(lookup(lab, a, "_dnslink.site.test", &got), 0);
 	assert_int_equal(got.count, 2);
-	assert_string_equal(got.first, "dnslink=/ipfs/"
+	assert_string_equal(got.first,
+			    "dnslink=/ipfs/"
 			    "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi");
 	assert_int_equal(lookup(lab, a, "nothing.test", &got), -ENOENT);
 	assert_int_equal(lookup(lab, a, "host.test", &got), -ENOENT); /* no TXT there */
@@ -279,8 +285,7 @@ static struct found resolve_told(const char *text, const char *peer_text, bool h
 	assert_int_equal(multiaddr_from_text(&addr, text), 0);
 	if (peer_text)
 		assert_int_equal(peer_id_from_text(&peer, peer_text), 0);
-	resolve_start(resolver, &addr, &peer, heard, lab_deadline(lab, 5000), on_found,
-		      &found);
+	resolve_start(resolver, &addr, &peer, heard, lab_deadline(lab, 5000), on_found, &found);
 	lab_until(lab, &found.done);
 	resolver_close(resolver, closed, &over);
 	lab_until(lab, &over);

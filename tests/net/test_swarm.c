@@ -114,7 +114,6 @@ static void two_swarms_exchange_a_stream(void **state)
 	lab_free(lab);
 }
 
-
 /* ---- what streams promise ---- */
 
 static void ear_release(struct ear *ear)

@@ -1,4 +1,5 @@
-/* Limits of the whole swarm over real sockets: never faster, shared fairly, and small things pass. */
+/* Limits of the whole swarm over real sockets: never faster, shared fairly, and small things pass.
+ */
 #include "tests/net/swarm_lab.h"
 
 #define SINK "/test/sink/1.0.0"
@@ -43,8 +44,8 @@ static void on_opened(void *ctx, int err, struct stream *stream, const char *pro
 	on_stream(ctx, stream);
 }
 
-static void open_and_write(struct lab *lab, struct swarm *from, struct swarm *to,
-			   struct sink *near, size_t len)
+static void open_and_write(struct lab *lab, struct swarm *from, struct swarm *to, struct sink *near,
+			   size_t len)
 {
 	static const char *const protocols[] = { SINK };
 	uint8_t *data = xcalloc(1, len);
@@ -89,9 +90,9 @@ static void ping(struct lab *lab, struct swarm *from, struct swarm *to)
 	assert_int_equal(pong.err, 0);
 }
 
-/* The far ends have together got at most what the limit lets through since start_ms, and no one much
- * more than another; new connections come up meanwhile. pinged (not NULL) answers; a reader that
- * is slow on purpose is not asked to: the kernels' buffers are before the answer. */
+/* The far ends have together got at most what the limit lets through since start_ms, and no one
+ * much more than another; new connections come up meanwhile. pinged (not NULL) answers; a reader
+ * that is slow on purpose is not asked to: the kernels' buffers are before the answer. */
 static void watch(struct lab *lab, struct swarm *hub, struct swarm *pinged, const struct sink *far)
 {
 	uint64_t start_ms = lab_deadline(lab, 0);

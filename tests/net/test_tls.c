@@ -1,4 +1,5 @@
-/* net/security/tls: the specification's certificates; channels of both roles, cut anywhere; who is refused. */
+/* net/security/tls: the specification's certificates; channels of both roles, cut anywhere; who is
+ * refused. */
 #include "net/base/alloc.h"
 #include "net/base/wait.h"
 #include "net/security/secured.h"
@@ -29,8 +30,7 @@ static void certificates_of_the_specification_are_judged_right(void **state)
 	size_t i, count = 0;
 
 	(void)state;
-	json_array_foreach(json_object_get(json, "vectors"), i, vector)
-	{
+	json_array_foreach(json_object_get(json, "vectors"), i, vector) {
 		bool valid = json_is_true(json_object_get(vector, "valid"));
 		struct public_key key;
 		struct buf der = { 0 };
@@ -44,7 +44,8 @@ static void certificates_of_the_specification_are_judged_right(void **state)
 
 			assert_int_equal(err, 0);
 			peer_id_of_key(&id, &key);
-			assert_string_equal(peer_id_text(&id, text), vector_text(vector, "peer_id"));
+			assert_string_equal(peer_id_text(&id, text),
+					    vector_text(vector, "peer_id"));
 		} else {
 			assert_true(err < 0);
 		}
@@ -167,9 +168,8 @@ static void pair_send(struct pair *pair, int from, struct bytes text, size_t pie
 
 	parts[1] = bytes_of(text.at + parts[0].len, 1);
 	parts[2] = bytes_skip(text, parts[0].len + 1);
-	assert_int_equal(pair->secure[from]->ops->seal(pair->secure[from], parts, 3,
-						       &pair->wire[from]),
-			 0);
+	assert_int_equal(
+		pair->secure[from]->ops->seal(pair->secure[from], parts, 3, &pair->wire[from]), 0);
 	while (pair->wire[from].len > 0) {
 		size_t n = pair->wire[from].len < piece ? pair->wire[from].len : piece;
 
@@ -294,7 +294,8 @@ static void garbage_is_no_handshake(void **state)
 
 /* ---- swarms ---- */
 
-static struct swarm *swarm_with(struct lab *lab, uint8_t number, struct security **list, size_t count)
+static struct swarm *swarm_with(struct lab *lab, uint8_t number, struct security **list,
+				size_t count)
 {
 	struct swarm_config config = { .securities = list, .security_count = count };
 

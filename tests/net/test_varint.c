@@ -17,9 +17,8 @@ static void vectors(void **state)
 	size_t i;
 
 	(void)state;
-	json_array_foreach(json_object_get(json, "uvarint"), i, vector)
-	{
-		struct buf raw = {0}, again = {0};
+	json_array_foreach(json_object_get(json, "uvarint"), i, vector) {
+		struct buf raw = { 0 }, again = { 0 };
 		uint64_t expected = strtoull(vector_text(vector, "value"), NULL, 10), value;
 
 		vector_hex(&raw, vector, "hex");
@@ -42,9 +41,8 @@ static void refused(void **state)
 	size_t i;
 
 	(void)state;
-	json_array_foreach(json_object_get(json, "uvarint_edge"), i, vector)
-	{
-		struct buf raw = {0};
+	json_array_foreach(json_object_get(json, "uvarint_edge"), i, vector) {
+		struct buf raw = { 0 };
 		bool cut = strstr(vector_text(vector, "error"), "reach the end") != NULL;
 		uint64_t value;
 
@@ -57,7 +55,7 @@ static void refused(void **state)
 
 static void frames(void **state)
 {
-	uint8_t raw[400] = {0xac, 0x02}; /* 300 */
+	uint8_t raw[400] = { 0xac, 0x02 }; /* 300 */
 	struct bytes message;
 
 	(void)state;

@@ -50,13 +50,11 @@ static void every_case_is_judged_right(void **state)
 	size_t g, t, count = 0;
 
 	(void)state;
-	json_array_foreach(json_object_get(json, "groups"), g, group)
-	{
+	json_array_foreach(json_object_get(json, "groups"), g, group) {
 		struct public_key key;
 
 		key_of(&key, group);
-		json_array_foreach(json_object_get(group, "tests"), t, test)
-		{
+		json_array_foreach(json_object_get(group, "tests"), t, test) {
 			check(&key, test);
 			count++;
 		}

@@ -10,8 +10,7 @@ static void header_vectors(void **state)
 	size_t i;
 
 	(void)state;
-	json_array_foreach(json_object_get(json, "vectors"), i, row)
-	{
+	json_array_foreach(json_object_get(json, "vectors"), i, row) {
 		bool invalid = strstr(vector_text(row, "desc"), "INVALID version") ||
 			       strstr(vector_text(row, "desc"), "INVALID type");
 		struct yamux_header header;
@@ -70,8 +69,7 @@ static void what_kubo_sent(void **state)
 	for (i = 0; i < 10; i++)
 		open_stream(&client);
 	discard_output(&client);
-	json_array_foreach(json_object_get(json, "frames"), i, row)
-	{
+	json_array_foreach(json_object_get(json, "frames"), i, row) {
 		bool of_kubo = vector_text(row, "dir")[0] == '<';
 		struct buf raw = { 0 };
 

@@ -100,7 +100,8 @@ static void our_resets_limit(void **state)
 	server(&side);
 	side.on_end = RESET;
 	for (i = 0; !err && i < 10000; i++, now_us += 1000) {
-		err = feed_frame(&side, YAMUX_WINDOW, YAMUX_SYN | YAMUX_FIN, 1 + 2 * i, 0, 0, now_us);
+		err = feed_frame(&side, YAMUX_WINDOW, YAMUX_SYN | YAMUX_FIN, 1 + 2 * i, 0, 0,
+				 now_us);
 		drain_to(&side, &out, BATCH);
 	}
 	assert_int_equal(err, -EPROTO);

@@ -86,8 +86,8 @@ static void closest_peers_agree_with_sorting_all(void **state)
 
 		for (unsigned b = 0; b < table.count; b++)
 			for (unsigned i = 0; i < table.at[b].count; i++)
-				nearer += place_closer(&target, &table.at[b].peers[i].id, &last) <=
-					  0;
+				nearer +=
+					place_closer(&target, &table.at[b].peers[i].id, &last) <= 0;
 		assert_int_equal(nearer, 20);
 		struct peer_id first = near[0];
 

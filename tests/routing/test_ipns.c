@@ -71,8 +71,7 @@ static void boxos_records_are_judged_as_boxo_does(void **state)
 	size_t i, judged = 0;
 
 	(void)state;
-	json_array_foreach(json_object_get(json, "vectors"), i, vector)
-	{
+	json_array_foreach(json_object_get(json, "vectors"), i, vector) {
 		const char *error = vector_text(vector, "validation_error");
 		const json_t *named = json_object_get(vector, "name") ? vector : json;
 		struct buf record = { 0 };
@@ -98,8 +97,7 @@ static void the_conformance_records_are_judged_right(void **state)
 	size_t i, good = 0;
 
 	(void)state;
-	json_array_foreach(json_object_get(json, "records"), i, vector)
-	{
+	json_array_foreach(json_object_get(json, "records"), i, vector) {
 		const char *result = vector_text(vector, "boxo_result");
 		struct buf record = { 0 };
 		char name[256];

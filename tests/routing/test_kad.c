@@ -1,6 +1,6 @@
 /* Whole nodes over real sockets: providing, finding, values, restarts. */
-#include "net/db/db.h"
 #include "net/base/wait.h"
+#include "net/db/db.h"
 #include "net/wire/multihash.h"
 #include "routing/kad/query_private.h"
 #include "tests/routing/kad_lab.h"

@@ -149,7 +149,7 @@ static void answers_are_bounded(void **state)
 	assert_int_equal(lookup.count, KAD_LOOKUP_PEERS_MAX);
 	for (size_t i = 1; i < lookup.count; i++)
 		assert_true(place_closer(&lookup.target, &lookup.peers[i - 1].id,
-					  &lookup.peers[i].id) < 0);
+					 &lookup.peers[i].id) < 0);
 	kad_lookup_release(&lookup);
 }
 

@@ -22,8 +22,7 @@ static void ids_agree_with_the_vectors(void **state)
 	size_t i;
 
 	(void)state;
-	json_array_foreach(json_object_get(vectors, "keys"), i, one)
-	{
+	json_array_foreach(json_object_get(vectors, "keys"), i, one) {
 		struct buf key = { 0 }, id = { 0 };
 		struct place is;
 
@@ -81,8 +80,7 @@ static void messages_are_the_vectors_both_ways(void **state)
 	size_t i;
 
 	(void)state;
-	json_array_foreach(json_object_get(vectors, "messages"), i, one)
-	{
+	json_array_foreach(json_object_get(vectors, "messages"), i, one) {
 		struct buf in = { 0 }, framed = { 0 }, out = { 0 }, out_framed = { 0 };
 		struct kad_msg msg;
 
@@ -110,8 +108,7 @@ static void truncations_are_safe(void **state)
 	size_t i;
 
 	(void)state;
-	json_array_foreach(json_object_get(vectors, "messages"), i, one)
-	{
+	json_array_foreach(json_object_get(vectors, "messages"), i, one) {
 		struct buf in = { 0 };
 
 		vector_hex(&in, one, "protobuf_hex");

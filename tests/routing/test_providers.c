@@ -56,12 +56,13 @@ static void records_over_the_quota_are_refused(void **state)
 	assert_int_equal(kad_providers_add(&store, key_of(1, key), &peer, 1), -EAGAIN);
 	/* Room is made of those whose time is over. */
 	assert_int_equal(kad_providers_add(&store, key_of(1, key), &peer, 1 + TTL), 0);
-	/* Nobody has more than its one: a stranger finds no room, until a peer has more than the others. */
+	/* Nobody has more than its one: a stranger finds no room, until a peer has more than the
+	 * others. */
 	for (uint32_t i = 0; store.count < KAD_PROVIDERS_TOTAL_MAX; i++) {
 		struct peer_id other = peer_of(1000000 + i);
 
-		assert_int_equal(kad_providers_add(&store, key_of(1000000 + i, key), &other, 1 + TTL),
-				 0);
+		assert_int_equal(
+			kad_providers_add(&store, key_of(1000000 + i, key), &other, 1 + TTL), 0);
 	}
 	peer = peer_of(7000000);
 	assert_int_equal(kad_providers_add(&store, key_of(8, key), &peer, 1 + TTL), -EAGAIN);

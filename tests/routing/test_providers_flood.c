@@ -1,5 +1,6 @@
 /* More announcements than the store holds: one peer may fill it and gives way to others, a stranger
- * cannot be announced, and who goes beyond a limit stays connected and hears of it (advisories, row 25). */
+ * cannot be announced, and who goes beyond a limit stays connected and hears of it (advisories, row
+ * 25). */
 #include "routing/kad/kad.h"
 #include "routing/kad/msg.h"
 #include "routing/kad/providers.h"
@@ -12,7 +13,6 @@
 #define FLOOD (KAD_PROVIDERS_TOTAL_MAX + 9000u)
 #define OTHERS 5000u
 #define KEYS 30000u
-
 
 static size_t no_addrs(void *ctx, struct multiaddr *addrs, size_t max)
 {
@@ -89,8 +89,8 @@ static void one_peer_fills_the_store_and_gives_way_to_others(void **state)
 	assert_int_equal(desk->providers.displaced, 0);
 	for (uint32_t i = 0; i < OTHERS; i++) {
 		assert_int_equal(announce(desk, &two, key_of(FLOOD + i, key), &two), 0);
-		assert_int_equal(kad_providers_get(&desk->providers, key_of(FLOOD + i, key), 1, got, 2),
-				 1);
+		assert_int_equal(
+			kad_providers_get(&desk->providers, key_of(FLOOD + i, key), 1, got, 2), 1);
 	}
 	assert_int_equal(desk->providers.count, KAD_PROVIDERS_TOTAL_MAX);
 	assert_int_equal(desk->providers.displaced, OTHERS);
@@ -165,7 +165,8 @@ struct pair {
 static struct pair pair_told(uint32_t keys, uint32_t full)
 {
 	struct pair pair = { .lab = lab_new() };
-	struct swarm *a = lab_swarm(pair.lab, 1, NULL, NULL), *b = lab_swarm(pair.lab, 2, NULL, NULL);
+	struct swarm *a = lab_swarm(pair.lab, 1, NULL, NULL),
+		     *b = lab_swarm(pair.lab, 2, NULL, NULL);
 	struct kad_stats stats = { 0 };
 	uint8_t key[6];
 

@@ -82,7 +82,7 @@ static void sort(struct net *net, struct place target)
 
 /* As a perfect lookup: the K nearest, and what they prove. */
 static struct place_region look(struct net *net, struct kad_region_map *map,
-			      const struct place *target)
+				const struct place *target)
 {
 	struct place_region known = { .id = *target };
 
@@ -164,8 +164,6 @@ static void dense_keys_reach_further(void **state)
 	assert_true(place_distance(&id, &map.peers[last].id) < reach);
 	kad_region_map_release(&map);
 }
-
-
 
 int main(void)
 {

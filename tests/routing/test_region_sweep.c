@@ -183,16 +183,14 @@ static void withdrawing_keys_at_any_time_leaves_none_held(void **state)
 		for (unsigned i = 0; i < turns && !field->done; i++)
 			loop_run_for(field->lab->loop, 1);
 		for (uint16_t i = 0; i < 50; i++) {
-			struct due_key *one =
-				due_find(&field->set, key_of(i, key));
+			struct due_key *one = due_find(&field->set, key_of(i, key));
 
 			if (one)
 				due_drop(&field->set, one);
 		}
 		if (turns % 4 == 1) {
 			kad_region_sweep_stop(&field->sweep);
-			assert_int_equal(due_take(&field->set, &all, NULL, 1000),
-					 field->set.count);
+			assert_int_equal(due_take(&field->set, &all, NULL, 1000), field->set.count);
 			assert_true(field->set.count <= 50);
 		} else {
 			lab_until(field->lab, &field->done);

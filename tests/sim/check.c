@@ -41,13 +41,12 @@ static void check_swarm(struct node *node)
 	at_most(node, "operations", swarm->op_count, SWARM_OPS_MAX);
 	at_most(node, "peers in the address book", peerstore_count(swarm->peerstore),
 		PEERSTORE_PEERS_MAX);
-	list_for_each(conn, &swarm->conns, struct swarm_conn, node)
-	{
+	list_for_each(conn, &swarm->conns, struct swarm_conn, node) {
 		conns++;
-		at_most(node, "streams of a connection", conn->session->ops->stream_count(conn->session),
-			2 * YAMUX_STREAMS_MAX);
-		at_most(node, "bytes queued on a connection", conn->session->ops->backlog(conn->session),
-			2 * SWARM_FLUSH_MAX);
+		at_most(node, "streams of a connection",
+			conn->session->ops->stream_count(conn->session), 2 * YAMUX_STREAMS_MAX);
+		at_most(node, "bytes queued on a connection",
+			conn->session->ops->backlog(conn->session), 2 * SWARM_FLUSH_MAX);
 	}
 	if (conns != swarm->conn_count)
 		world_broken(node->world, "node %zu: %zu connections counted as %zu", node->number,
@@ -106,10 +105,10 @@ static void check_node(struct node *node)
 
 void check_world(struct world *world)
 {
-	list_for_each(want, &world->wants, struct want,
-		      node) if (world->now_ms > want->deadline_ms + LATE_MS + world->jumped_ms)
-		world_broken(world, "a want is overdue by %llu ms",
-			     (unsigned long long)(world->now_ms - want->deadline_ms));
+	list_for_each(want, &world->wants, struct want, node)
+		if (world->now_ms > want->deadline_ms + LATE_MS + world->jumped_ms)
+			world_broken(world, "a want is overdue by %llu ms",
+				     (unsigned long long)(world->now_ms - want->deadline_ms));
 	for (size_t n = 0; n < SLICE && n < world->count; n++) {
 		struct node *node = world->nodes[world->slice++ % world->count];
 

@@ -73,7 +73,8 @@ static void add(struct fetch *fetch, const struct cid *cid)
 {
 	if (fetch->pending_count == fetch->pending_cap) {
 		fetch->pending_cap = fetch->pending_cap ? fetch->pending_cap * 2 : 64;
-		fetch->pending = xrealloc(fetch->pending, fetch->pending_cap * sizeof(*fetch->pending));
+		fetch->pending =
+			xrealloc(fetch->pending, fetch->pending_cap * sizeof(*fetch->pending));
 	}
 	fetch->pending[fetch->pending_count++] = *cid;
 }

@@ -25,7 +25,7 @@ struct link;
 struct end {
 	struct conn conn;
 	struct link *link;
-	struct host *host; /* NULL: closed */
+	struct host *host;   /* NULL: closed */
 	struct peer_id peer; /* at the other end */
 	struct list node, active;
 	struct queue out; /* written, not sent */

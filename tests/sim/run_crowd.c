@@ -1,5 +1,5 @@
-/* One node among a crowd of peers that want and have blocks: what a block costs it must not grow with the crowd.
- * Counted are messages and segments, never time. */
+/* One node among a crowd of peers that want and have blocks: what a block costs it must not grow
+ * with the crowd. Counted are messages and segments, never time. */
 #include "tests/sim/fetch.h"
 #include "tests/sim/sim.h"
 
@@ -10,8 +10,10 @@
 #define SMALL 10 /* the crowd is compared with one so many times smaller */
 #define READ_LEAVES 4000
 #define SERVED_LEAVES 15
-#define ASIDE 3	      /* messages that a session costs with each peer, whatever it reads */
-#define READ_MOST 2.0 /* a question and an answer: what is asked of many comes in small messages */
+#define ASIDE 3 /* messages that a session costs with each peer, whatever it reads */
+#define READ_MOST                                                                                  \
+	2.0 /* a question and an answer: what is asked of many comes in small messages             \
+	     */
 #define FETCH_MS 600000
 
 /* Of the node in the middle, for one block. */
@@ -49,8 +51,8 @@ static double messages(const struct count *after, const struct count *before, ui
 static double us_each(const struct count *after, const struct count *before, uint64_t blocks)
 {
 	return blocks ? (double)(after->clock - before->clock) * 1e6 / CLOCKS_PER_SEC /
-				(double)blocks :
-			0;
+				(double)blocks
+		      : 0;
 }
 
 /* Everybody has the tree. */
@@ -67,7 +69,8 @@ static void read_it(struct sim *sim, struct node *middle, struct node **crowd, u
 	sim_expect(sim, fetch.done && fetch.blocks == tree.blocks,
 		   "%u peers have them: all %zu blocks in %.2f s", n, tree.blocks,
 		   (double)(fetch.end_ms - fetch.start_ms) / 1000);
-	/* The crowd's price, not a block's: each peer is asked once, answers, and is told of the end. */
+	/* The crowd's price, not a block's: each peer is asked once, answers, and is told of the
+	 * end. */
 	after.stats.messages_sent -= ASIDE * n;
 	after.segments -= ASIDE * n;
 	cost->read_messages = messages(&after, &before, tree.blocks);
@@ -125,7 +128,8 @@ static struct cost live(struct sim *sim, unsigned n)
 	sim_expect(sim, connected == n, "%u of %u peers are connected to one node", connected, n);
 	read_it(sim, middle, crowd, n, &cost);
 	serve_it(sim, middle, crowd, n, &cost);
-	sim_say(sim, "a block read: %.2f messages, %.2f segments, %.0f us; served: %.2f, %.2f, %.0f us",
+	sim_say(sim,
+		"a block read: %.2f messages, %.2f segments, %.0f us; served: %.2f, %.2f, %.0f us",
 		cost.read_messages, cost.read_segments, cost.read_us, cost.served_messages,
 		cost.served_segments, cost.served_us);
 	free(crowd);
@@ -135,8 +139,9 @@ static struct cost live(struct sim *sim, unsigned n)
 
 static void expect_flat(struct sim *sim, const char *what, double few, double many)
 {
-	sim_expect(sim, many <= 1.5 * few, "%s: %.2f with the whole crowd, %.2f with %u times fewer",
-		   what, many, few, SMALL);
+	sim_expect(sim, many <= 1.5 * few,
+		   "%s: %.2f with the whole crowd, %.2f with %u times fewer", what, many, few,
+		   SMALL);
 }
 
 void run_crowd(struct sim *sim)

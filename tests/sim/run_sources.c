@@ -1,4 +1,5 @@
-/* What a reader needs of its sources when one is slow, goes away and comes back, or is not the only peer there is. */
+/* What a reader needs of its sources when one is slow, goes away and comes back, or is not the only
+ * peer there is. */
 #include "tests/sim/fetch.h"
 #include "tests/sim/sim.h"
 
@@ -26,7 +27,8 @@ static struct node *reader(struct world *world)
 #define TAIL_MOST 1.25
 #define JOIN_MS 5000
 
-/* Seconds from when the fast one was connected. With slow, it is there from the start, and alone for alone_ms. */
+/* Seconds from when the fast one was connected. With slow, it is there from the start, and alone
+ * for alone_ms. */
 static double fetch_beside(struct sim *sim, bool slow, uint64_t alone_ms, size_t window)
 {
 	struct world *world = sim_world(sim);
@@ -53,7 +55,8 @@ static double fetch_beside(struct sim *sim, bool slow, uint64_t alone_ms, size_t
 	seconds = (double)(fetch.end_ms - fetch.start_ms - alone_ms) / 1000;
 	sim_expect(sim, fetch.done && fetch.blocks == tree.blocks && fetch.failed == 0,
 		   "all %zu blocks in %.2f s", tree.blocks, seconds);
-	sim_expect(sim, stats.duplicate_bytes * 100 < 3 * tree.bytes, "%.2f %% of the bytes twice (below 3 %%)",
+	sim_expect(sim, stats.duplicate_bytes * 100 < 3 * tree.bytes,
+		   "%.2f %% of the bytes twice (below 3 %%)",
 		   100.0 * (double)stats.duplicate_bytes / (double)tree.bytes);
 	fetch_end(&fetch);
 	sim_end(sim, world);
@@ -70,10 +73,12 @@ void run_slow_beside_fast(struct sim *sim)
 		double later = fetch_beside(sim, true, JOIN_MS, windows[i]);
 
 		sim_expect(sim, both <= TAIL_MOST * alone,
-			   "%zu wants at once, beside a slow one: %.2f of the fast one's time (at most %.2f)",
+			   "%zu wants at once, beside a slow one: %.2f of the fast one's time (at "
+			   "most %.2f)",
 			   windows[i], both / alone, TAIL_MOST);
-		sim_expect(sim, later <= TAIL_MOST * alone, "it joins the slow one later: %.2f (at most %.2f)",
-			   later / alone, TAIL_MOST);
+		sim_expect(sim, later <= TAIL_MOST * alone,
+			   "it joins the slow one later: %.2f (at most %.2f)", later / alone,
+			   TAIL_MOST);
 	}
 }
 
@@ -93,9 +98,11 @@ struct absence {
 
 static struct node *source_at(struct world *world, const uint8_t *seed, uint32_t ip, bool kad)
 {
-	struct node_config config = {
-		.host = { .latency_ms = 20, .up = 4 * MB }, .seed = seed, .ip = ip, .kad = kad, .bootstrap = kad ? 3 : 0
-	};
+	struct node_config config = { .host = { .latency_ms = 20, .up = 4 * MB },
+				      .seed = seed,
+				      .ip = ip,
+				      .kad = kad,
+				      .bootstrap = kad ? 3 : 0 };
 
 	return node_new(world, &config);
 }
@@ -104,7 +111,9 @@ static void live_through(struct sim *sim, const struct absence *absence)
 {
 	static const uint8_t seed[32] = { 7 };
 	struct world *world = sim_world(sim);
-	struct node_config with_kad = { .host = { .latency_ms = 10 }, .kad = absence->moved, .bootstrap = 3 };
+	struct node_config with_kad = { .host = { .latency_ms = 10 },
+					.kad = absence->moved,
+					.bootstrap = 3 };
 	struct node *net[8] = { 0 };
 	struct fetch fetch;
 	size_t before;
@@ -113,7 +122,9 @@ static void live_through(struct sim *sim, const struct absence *absence)
 		net[i] = node_new(world, &with_kad);
 	world_run(world, absence->moved ? 20000 : 0);
 	struct node *from = source_at(world, seed, 0x0b0c0d07, absence->moved);
-	struct node *to = node_new(world, absence->moved ? &with_kad : &(struct node_config){ .host = { .latency_ms = 10 } });
+	struct node *to = node_new(
+		world,
+		absence->moved ? &with_kad : &(struct node_config){ .host = { .latency_ms = 10 } });
 	struct tree tree = tree_make(41, RETURN_LEAVES, 65536, 128, &from, 1);
 
 	world_run(world, absence->moved ? 20000 : 0);
@@ -126,8 +137,9 @@ static void live_through(struct sim *sim, const struct absence *absence)
 	node_stop(from, absence->quiet);
 	world_run(world, absence->gone_ms);
 	before = fetch.blocks;
-	sim_expect(sim, !fetch.done && fetch.failed == 0, "after %zu blocks it is gone for %llu s: nothing failed",
-		   before, (unsigned long long)absence->gone_ms / 1000);
+	sim_expect(sim, !fetch.done && fetch.failed == 0,
+		   "after %zu blocks it is gone for %llu s: nothing failed", before,
+		   (unsigned long long)absence->gone_ms / 1000);
 	from = source_at(world, seed, absence->moved ? 0x0b0c0e09 : 0x0b0c0d07, absence->moved);
 	tree_make(41, RETURN_LEAVES, 65536, 128, &from, 1);
 	uint64_t back_ms = world->now_ms;
@@ -137,7 +149,8 @@ static void live_through(struct sim *sim, const struct absence *absence)
 	sim_expect(sim, fetch.blocks > before, "it goes on %.1f s after its return (at most %u s)",
 		   (double)(world->now_ms - back_ms) / 1000, BACK_MS / 1000);
 	world_until(world, &fetch.done, FETCH_MS);
-	sim_expect(sim, fetch.blocks == tree.blocks && fetch.failed == 0, "all %zu blocks", fetch.blocks);
+	sim_expect(sim, fetch.blocks == tree.blocks && fetch.failed == 0, "all %zu blocks",
+		   fetch.blocks);
 	fetch_end(&fetch);
 	sim_end(sim, world);
 }
@@ -181,7 +194,8 @@ static void opened_idle(void *ctx, int err, struct stream *stream, const char *p
 		accept_idle(ctx, stream);
 }
 
-/* Nobody can dial it: what is trimmed stays away. down: the busy node reads of it, else it reads of the busy node. */
+/* Nobody can dial it: what is trimmed stays away. down: the busy node reads of it, else it reads of
+ * the busy node. */
 static void keep_among_idle(struct sim *sim, bool down)
 {
 	struct world *world = sim_world(sim);
@@ -200,16 +214,18 @@ static void keep_among_idle(struct sim *sim, bool down)
 
 		connected += node_connect(idler, hub);
 		for (unsigned s = 0; s < IDLE_STREAMS; s++)
-			swarm_open_stream(idler->swarm, &hub->id, idle_protocols, 1, world->now_ms + 5000,
-					  opened_idle, NULL);
+			swarm_open_stream(idler->swarm, &hub->id, idle_protocols, 1,
+					  world->now_ms + 5000, opened_idle, NULL);
 	}
 	world_run(world, IDENTIFY_MS);
-	sim_expect(sim, connected == IDLE, "%u idle peers hold %u streams each", connected, IDLE_STREAMS);
+	sim_expect(sim, connected == IDLE, "%u idle peers hold %u streams each", connected,
+		   IDLE_STREAMS);
 	fetch_start(&fetch, down ? hub : peer, &tree.root, 256, TRIM_MS, 0);
 	world_until(world, &fetch.done, FETCH_MS);
 	sim_expect(sim, fetch.done && fetch.blocks == tree.blocks && fetch.failed == 0,
-		   "%s whoever cannot be dialled: %zu of %zu blocks in %.1f s", down ? "from" : "for", fetch.blocks,
-		   tree.blocks, (double)(fetch.end_ms - fetch.start_ms) / 1000);
+		   "%s whoever cannot be dialled: %zu of %zu blocks in %.1f s",
+		   down ? "from" : "for", fetch.blocks, tree.blocks,
+		   (double)(fetch.end_ms - fetch.start_ms) / 1000);
 	swarm_unhandle(hub->swarm, idle_protocol);
 	fetch_end(&fetch);
 	sim_end(sim, world);

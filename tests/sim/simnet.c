@@ -73,7 +73,7 @@ static struct raw_link session_over(struct end *end, bool outbound)
 	};
 
 	return (struct raw_link){ .session = stacked_new(host->net->loop, &secured, "none",
-						    &host->config.session) };
+							 &host->config.session) };
 }
 
 static void on_dialed(void *ctx)
@@ -157,8 +157,7 @@ static void dial_cancel(struct transport *transport, void *handle)
 void host_dial(struct host *host, const struct multiaddr *addr, transport_dialed_fn *done,
 	       void *ctx)
 {
-	struct dialing *dialing =
-		dial(&host->transport, addr, SIMNET_RTO_MS * 25, done, ctx);
+	struct dialing *dialing = dial(&host->transport, addr, SIMNET_RTO_MS * 25, done, ctx);
 
 	dialing->pipe = true;
 }
@@ -259,8 +258,7 @@ void host_free(struct host *host)
 
 static void rewire(struct host *host)
 {
-	list_for_each(end, &host->ends, struct end, node)
-	{
+	list_for_each(end, &host->ends, struct end, node) {
 		/* Not in the middle of a call: by a timer, as everything. */
 		link_arm(end);
 		link_arm(end_closed(other(end)) ? end : other(end));

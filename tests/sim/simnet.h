@@ -1,11 +1,12 @@
 /* The simulated network: hosts with addresses, links between them, on the loop's virtual clock.
  *
  * Each host is a transport of net/channel.h, so a real swarm runs on it: it hands over sessions of
- * proven peers, made of yamux over a link, with no encryption. What a link does to the bytes: latency    of
- * both hosts' access lines, and a jitter that never reorders one connection's bytes bandwidth  of
- * the sender's line, its connections in turns by segments, and of the receiver's line loss       of
- * a segment: it comes one retransmission later, and with it all that follows it cuts       a
- * partition or a dead host: bytes wait; connections end only by whoever loses patience A receiver
+ * proven peers, made of yamux over a link, with no encryption. What a link does to the bytes:
+ * latency    of both hosts' access lines, and a jitter that never reorders one connection's bytes
+ * bandwidth  of the sender's line, its connections in turns by segments, and of the receiver's line
+ * loss       of a segment: it comes one retransmission later, and with it all that follows it cuts
+ *      a partition or a dead host: bytes wait; connections end only by whoever loses patience A
+ *      receiver
  * that does not take bytes stops its sender at SIMNET_WINDOW, as TCP would.
  *
  * Everything that happens goes into one hash: two runs with one seed have the same. */

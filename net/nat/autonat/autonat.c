@@ -84,7 +84,7 @@ static void on_observed(void *ctx, const struct multiaddr *remote, const struct 
 
 static struct autonat_known *known_get(struct autonat *autonat, const struct peer_id *id)
 {
-	list_for_each (known, &autonat->known, struct autonat_known, node)
+	list_for_each(known, &autonat->known, struct autonat_known, node)
 		if (peer_id_equal(&known->id, id))
 			return known;
 	return NULL;
@@ -109,8 +109,7 @@ static int find_public(void *ctx, const struct swarm_peer *peer)
 {
 	struct where *where = ctx;
 
-	if (!peer_id_equal(&peer->id, where->id) ||
-	    !autonat_addr_public(&peer->addr, where->local))
+	if (!peer_id_equal(&peer->id, where->id) || !autonat_addr_public(&peer->addr, where->local))
 		return 0;
 	where->group = autonat_addr_group(&peer->addr);
 	where->found = true;
@@ -157,7 +156,7 @@ static struct autonat_known *choose(struct autonat *autonat, const struct autona
 	struct autonat_known *best = NULL;
 	uint64_t now = now_of(autonat);
 
-	list_for_each (known, &autonat->known, struct autonat_known, node) {
+	list_for_each(known, &autonat->known, struct autonat_known, node) {
 		if (is_throttled(known, now) || !autonat_track_wants(tracked, known->group, now))
 			continue;
 		if (!best || (best->asked && (!known->asked || known->asked_ms < best->asked_ms)))
@@ -187,8 +186,7 @@ static void server_ask(struct autonat *autonat, struct autonat_known *known,
 	question->group = known->group;
 	add_addr(&question->probe, first);
 	for (size_t i = 0; i < track->count && question->probe.count < AUTONAT_ASK_MAX; i++)
-		if (&track->at[i] != first &&
-		    autonat_track_due_ms(&track->at[i], now) <= now &&
+		if (&track->at[i] != first && autonat_track_due_ms(&track->at[i], now) <= now &&
 		    autonat_track_wants(&track->at[i], known->group, now))
 			add_addr(&question->probe, &track->at[i]);
 	known->asked = true;

@@ -87,8 +87,8 @@ static void on_data(void *ctx, struct stream *stream, struct bytes data)
 	if (probe->state != PROBE_OPEN)
 		return; /* all was said */
 	if (ask->v1)
-		err = frame_reader_feed(&probe->reader, data, AUTONAT_V1_MESSAGE_MAX,
-					on_v1_message, probe);
+		err = frame_reader_feed(&probe->reader, data, AUTONAT_V1_MESSAGE_MAX, on_v1_message,
+					probe);
 	else
 		err = autonat_probe_feed(probe, data, &out);
 	if (err)
@@ -126,9 +126,9 @@ static bool fits_v1(const struct autonat_ask *ask)
 	       autonat_addr_same_ip(&ask->stream->conn->session->local, &ask->probe.addrs[0]);
 }
 
-static const struct stream_events events = {
-	.on_data = on_data, .on_end = on_end, .on_close = on_close
-};
+static const struct stream_events events = { .on_data = on_data,
+					     .on_end = on_end,
+					     .on_close = on_close };
 
 /* The stream is there: begins version 2 or 1, as the server speaks. */
 static void on_opened(void *ctx, int err, struct stream *stream, const char *protocol)
@@ -241,9 +241,9 @@ static void back_close(void *ctx, struct stream *stream, int err)
 	back_free(ctx);
 }
 
-static const struct stream_events back_events = {
-	.on_data = back_data, .on_end = back_end, .on_close = back_close
-};
+static const struct stream_events back_events = { .on_data = back_data,
+						  .on_end = back_end,
+						  .on_close = back_close };
 
 /* Only a connection that came in from outside shows that one can. */
 void autonat_ask_on_back(void *ctx, struct stream *stream)

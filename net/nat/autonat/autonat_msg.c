@@ -85,7 +85,7 @@ static int read_data(struct autonat_msg *msg, struct bytes in)
 
 int autonat_msg_decode(struct autonat_msg *msg, struct bytes message)
 {
-	static int (*const read[])(struct autonat_msg *msg, struct bytes in) = {
+	static int (*const read[])(struct autonat_msg * msg, struct bytes in) = {
 		[AUTONAT_REQUEST] = read_request,
 		[AUTONAT_RESPONSE] = read_response,
 		[AUTONAT_WANT_DATA] = read_want_data,

@@ -9,8 +9,8 @@
 #include "net/wire/multiaddr.h"
 
 #define AUTONAT_MESSAGE_MAX 8192
-#define AUTONAT_BACK_MAX 1024 /* of a dial-back */
-#define AUTONAT_ADDRS_MAX 50  /* addresses of a request that are read */
+#define AUTONAT_BACK_MAX 1024  /* of a dial-back */
+#define AUTONAT_ADDRS_MAX 50   /* addresses of a request that are read */
 #define AUTONAT_DATA_MIN 30000 /* bytes that the asker may have to send for a dial */
 #define AUTONAT_DATA_MAX 100000
 #define AUTONAT_PIECE_MAX 4096 /* bytes of data in one message */
@@ -19,15 +19,28 @@
 
 /* ---- v2 ---- */
 
-enum autonat_kind { AUTONAT_NONE, AUTONAT_REQUEST, AUTONAT_RESPONSE, AUTONAT_WANT_DATA,
-		    AUTONAT_DATA };
+enum autonat_kind {
+	AUTONAT_NONE,
+	AUTONAT_REQUEST,
+	AUTONAT_RESPONSE,
+	AUTONAT_WANT_DATA,
+	AUTONAT_DATA
+};
 
-enum autonat_status { AUTONAT_E_INTERNAL = 0, AUTONAT_E_REJECTED = 100, AUTONAT_E_REFUSED = 101,
-		      AUTONAT_OK = 200 };
+enum autonat_status {
+	AUTONAT_E_INTERNAL = 0,
+	AUTONAT_E_REJECTED = 100,
+	AUTONAT_E_REFUSED = 101,
+	AUTONAT_OK = 200
+};
 
 /* Of the dial itself. */
-enum autonat_dial { AUTONAT_DIAL_UNUSED = 0, AUTONAT_DIAL_FAILED = 100,
-		    AUTONAT_DIAL_BACK_FAILED = 101, AUTONAT_DIAL_OK = 200 };
+enum autonat_dial {
+	AUTONAT_DIAL_UNUSED = 0,
+	AUTONAT_DIAL_FAILED = 100,
+	AUTONAT_DIAL_BACK_FAILED = 101,
+	AUTONAT_DIAL_OK = 200
+};
 
 /* Fields of other kinds than `kind` are zero. */
 struct autonat_msg {
@@ -60,15 +73,20 @@ void autonat_msg_put_back_answer(struct buf *out);
 
 /* ---- v1 ---- */
 
-enum autonat_v1_status { AUTONAT_V1_OK = 0, AUTONAT_V1_E_DIAL = 100, AUTONAT_V1_E_REFUSED = 101,
-			 AUTONAT_V1_E_BAD_REQUEST = 200, AUTONAT_V1_E_INTERNAL = 300 };
+enum autonat_v1_status {
+	AUTONAT_V1_OK = 0,
+	AUTONAT_V1_E_DIAL = 100,
+	AUTONAT_V1_E_REFUSED = 101,
+	AUTONAT_V1_E_BAD_REQUEST = 200,
+	AUTONAT_V1_E_INTERNAL = 300
+};
 
 struct autonat_v1_msg {
-	bool dial;		    /* else a response */
-	struct bytes id;	    /* of a dial */
+	bool dial;	 /* else a response */
+	struct bytes id; /* of a dial */
 	struct bytes addrs[AUTONAT_V1_ADDRS_MAX];
 	size_t addr_count;
-	uint32_t status;	    /* of a response */
+	uint32_t status; /* of a response */
 	struct bytes addr;
 };
 

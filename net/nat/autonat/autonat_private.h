@@ -1,12 +1,14 @@
 /* AutoNAT: whether others can reach us, found out by asking them to try, and trying it for others
- * (wire/nat). Version 2 both ways, and version 1 with peers that know nothing newer. Here is what its
- * files share that know the swarm; the door is net.h. Loop thread only.
+ * (wire/nat). Version 2 both ways, and version 1 with peers that know nothing newer. Here is what
+ * its files share that know the swarm; the door is net.h. Loop thread only.
  *
- *   client  our public addresses (bound ones, and those that enough peers see us come from) are asked
- *           about, one question at a time, until three networks agree; then once an hour. Only servers
- *           that we reach over the public network are asked: a neighbour's word says nothing of the
- *           world
- *   server  dials for others: public addresses alone, by a swarm of its own with another identity, and
+ *   client  our public addresses (bound ones, and those that enough peers see us come from) are
+ *   asked
+ *           about, one question at a time, until three networks agree; then once an hour. Only
+ *           servers that we reach over the public network are asked: a neighbour's word says
+ *           nothing of the world
+ *   server  dials for others: public addresses alone, by a swarm of its own with another identity,
+ *   and
  *           within the limits of autonat_limit.h
  *
  *   autonat.c         life; which address is asked about, when, and whom
@@ -23,16 +25,16 @@
 #define AUTONAT_BACK_PROTOCOL "/libp2p/autonat/2/dial-back"
 #define AUTONAT_V1_PROTOCOL "/libp2p/autonat/1.0.0"
 
-#define AUTONAT_SERVERS_MAX 64		/* known at once */
-#define AUTONAT_ASK_MS 30000		/* a question with all that belongs to it */
-#define AUTONAT_NONCE_MS 5000		/* the dial-back may come after the response */
-#define AUTONAT_BACK_MS 5000		/* of a dial-back's stream */
-#define AUTONAT_BACKS_MAX 16		/* at once */
-#define AUTONAT_THROTTLE_MS 120000	/* the same server is asked again after this */
-#define AUTONAT_GAP_MS 1000		/* between questions, and after a new server or address */
-#define AUTONAT_RETRY_MS 5000		/* after a failure; doubled with each ... */
-#define AUTONAT_RETRY_MAX_MS 300000	/* ... up to this; also the longest time between looks */
-#define AUTONAT_STREAM_MS 15000		/* the longest time for a request that we answer */
+#define AUTONAT_SERVERS_MAX 64	    /* known at once */
+#define AUTONAT_ASK_MS 30000	    /* a question with all that belongs to it */
+#define AUTONAT_NONCE_MS 5000	    /* the dial-back may come after the response */
+#define AUTONAT_BACK_MS 5000	    /* of a dial-back's stream */
+#define AUTONAT_BACKS_MAX 16	    /* at once */
+#define AUTONAT_THROTTLE_MS 120000  /* the same server is asked again after this */
+#define AUTONAT_GAP_MS 1000	    /* between questions, and after a new server or address */
+#define AUTONAT_RETRY_MS 5000	    /* after a failure; doubled with each ... */
+#define AUTONAT_RETRY_MAX_MS 300000 /* ... up to this; also the longest time between looks */
+#define AUTONAT_STREAM_MS 15000	    /* the longest time for a request that we answer */
 #define AUTONAT_V1_STREAM_MS 60000
 #define AUTONAT_DIAL_MS 10000
 #define AUTONAT_V1_DIAL_MS 15000
@@ -50,12 +52,12 @@ struct autonat_known {
 
 struct autonat_ask {
 	struct autonat *autonat;
-	struct swarm_op *op;   /* opening the stream */
+	struct swarm_op *op; /* opening the stream */
 	struct stream *stream;
 	struct timer timer;
 	struct autonat_probe probe;
 	struct peer_id id;
-	uint64_t group;	       /* of the server */
+	uint64_t group; /* of the server */
 	bool v1;
 };
 
@@ -78,7 +80,7 @@ struct autonat {
 	struct list known; /* struct autonat_known */
 	size_t known_count;
 	struct timer look;
-	unsigned failures; /* in a row */
+	unsigned failures;	 /* in a row */
 	struct autonat_ask *ask; /* the one in flight */
 	struct list backs;	 /* struct autonat_back */
 	size_t back_count;

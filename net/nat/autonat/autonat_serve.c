@@ -135,8 +135,7 @@ size_t autonat_serve_v1_addrs(const struct autonat_v1_msg *msg, const struct mul
 		bool known = false;
 
 		if (multiaddr_from_bytes(&named, msg->addrs[i]) != 0 ||
-		    autonat_addr_join(addr, from, &named) != 0 ||
-		    !autonat_addr_public(addr, local))
+		    autonat_addr_join(addr, from, &named) != 0 || !autonat_addr_public(addr, local))
 			continue;
 		for (size_t k = 0; k < count; k++)
 			known = known || multiaddr_equal(&addrs[k], addr);

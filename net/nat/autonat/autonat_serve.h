@@ -6,19 +6,19 @@
 #ifndef NET_AUTONAT_SERVE_H
 #define NET_AUTONAT_SERVE_H
 
-#include "net/wire/multiaddr_scope.h"
+#include "net/base/random.h"
 #include "net/nat/autonat/autonat_limit.h"
 #include "net/nat/autonat/autonat_msg.h"
-#include "net/base/random.h"
 #include "net/wire/frame.h"
+#include "net/wire/multiaddr_scope.h"
 
 #define AUTONAT_DIAL_WAIT_MS 3000 /* at most, at random, before we dial somebody else's address */
 #define AUTONAT_PIECE_MIN 100	  /* smaller pieces are refused, since they only cost us time */
 
 enum autonat_serve_state {
-	SERVE_REQUEST,  /* waits for the request */
-	SERVE_DATA,     /* waits for data_left bytes */
-	SERVE_DIAL,     /* the caller dials addr after wait_ms, then calls autonat_serve_dialed() */
+	SERVE_REQUEST,	/* waits for the request */
+	SERVE_DATA,	/* waits for data_left bytes */
+	SERVE_DIAL,	/* the caller dials addr after wait_ms, then calls autonat_serve_dialed() */
 	SERVE_ANSWERED, /* the answer was appended: the stream may end */
 };
 
@@ -26,8 +26,8 @@ enum autonat_serve_state {
 struct autonat_serve {
 	struct frame_reader reader;
 	struct peer_id peer;
-	struct multiaddr from;	      /* where the asker is */
-	bool local;		      /* for tests: addresses that are not public are allowed */
+	struct multiaddr from; /* where the asker is */
+	bool local;	       /* for tests: addresses that are not public are allowed */
 	struct random *random;
 	struct autonat_limit *data_limit;
 	enum autonat_serve_state state;

@@ -11,13 +11,13 @@
 /*
  * request -> [data] -> on_wait -> on_connected -> on_back_opened -> back_data -> serving_answer
  *
- * The dials are a second, bare swarm's, with an identity of its own: its connections are new ones, and
- * to the asker we are somebody else. It listens nowhere and knows no addresses but those of a dial.
- * One request of a peer at a time, so no dial finds another's connection.
+ * The dials are a second, bare swarm's, with an identity of its own: its connections are new ones,
+ * and to the asker we are somebody else. It listens nowhere and knows no addresses but those of a
+ * dial. One request of a peer at a time, so no dial finds another's connection.
  */
 struct autonat_server {
 	struct swarm *swarm;
-	struct swarm *dialer; /* NULL: nobody has asked yet */
+	struct swarm *dialer;	   /* NULL: nobody has asked yet */
 	struct identity *identity; /* its own */
 	bool local;
 	struct list servings;
@@ -117,9 +117,9 @@ static void back_close(void *ctx, struct stream *stream, int err)
 	back_end(serving, stream);
 }
 
-static const struct stream_events back_events = {
-	.on_data = back_data, .on_end = back_end, .on_close = back_close
-};
+static const struct stream_events back_events = { .on_data = back_data,
+						  .on_end = back_end,
+						  .on_close = back_close };
 
 static void on_back_late(void *ctx)
 {
@@ -173,9 +173,9 @@ static void on_connected(void *ctx, int err)
 		return;
 	}
 	timer_start(timers, &serving->wait, AUTONAT_BACK_MS, on_back_late, serving);
-	serving->op = swarm_open_stream(serving->server->dialer, &serving->serve.peer, protocols, 1,
-					timers_now(timers) + AUTONAT_BACK_MS, on_back_opened,
-					serving);
+	serving->op =
+		swarm_open_stream(serving->server->dialer, &serving->serve.peer, protocols, 1,
+				  timers_now(timers) + AUTONAT_BACK_MS, on_back_opened, serving);
 }
 
 static void on_wait(void *ctx)
@@ -316,18 +316,18 @@ static void request_close(void *ctx, struct stream *stream, int err)
 	serving_free(ctx);
 }
 
-static const struct stream_events request_events = {
-	.on_data = request_data, .on_end = request_end, .on_close = request_close
-};
-static const struct stream_events request_v1_events = {
-	.on_data = request_v1_data, .on_end = request_end, .on_close = request_close
-};
+static const struct stream_events request_events = { .on_data = request_data,
+						     .on_end = request_end,
+						     .on_close = request_close };
+static const struct stream_events request_v1_events = { .on_data = request_v1_data,
+							.on_end = request_end,
+							.on_close = request_close };
 
 static bool is_busy(const struct autonat_server *server, const struct peer_id *peer)
 {
 	if (server->serving_count == AUTONAT_SERVING_MAX)
 		return true;
-	list_for_each (serving, &server->servings, struct serving, node)
+	list_for_each(serving, &server->servings, struct serving, node)
 		if (peer_id_equal(&serving->serve.peer, peer))
 			return true;
 	return false;
@@ -455,8 +455,7 @@ void autonat_server_close(struct autonat_server *server, void (*done)(void *ctx)
 		timer_start(server->swarm->timers, &server->ended, 0, on_ended, server);
 }
 
-void autonat_server_counts(const struct autonat_server *server, uint64_t *served,
-			   uint64_t *refused)
+void autonat_server_counts(const struct autonat_server *server, uint64_t *served, uint64_t *refused)
 {
 	*served = server->served;
 	*refused = server->refused;

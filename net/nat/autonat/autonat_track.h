@@ -6,17 +6,19 @@
 #ifndef NET_AUTONAT_TRACK_H
 #define NET_AUTONAT_TRACK_H
 
-#include "net/wire/multiaddr_scope.h"
 #include "net/net.h"
+#include "net/wire/multiaddr_scope.h"
 
 #define AUTONAT_TRACKED_MAX 16
 #define AUTONAT_OUTCOMES_MAX 5 /* of an address, the latest */
 #define AUTONAT_AGREE 3
-#define AUTONAT_ASK_MAX 10     /* addresses in one request */
+#define AUTONAT_ASK_MAX 10			/* addresses in one request */
 #define AUTONAT_OUTCOME_MS (5ull * 3600 * 1000) /* then it is forgotten */
-#define AUTONAT_SETTLED_MS (3600ull * 1000)	/* a settled address is asked about again after this */
-#define AUTONAT_REVOTE_MS (15ull * 60 * 1000)	/* the same network is asked again after this */
-#define AUTONAT_REFUSALS_MAX 5	/* in a row: then the address rests */
+#define AUTONAT_SETTLED_MS                                                                         \
+	(3600ull * 1000)		      /* a settled address is asked about again after this \
+					       */
+#define AUTONAT_REVOTE_MS (15ull * 60 * 1000) /* the same network is asked again after this */
+#define AUTONAT_REFUSALS_MAX 5		      /* in a row: then the address rests */
 #define AUTONAT_REST_MS (10ull * 60 * 1000)
 
 struct autonat_outcome {
@@ -70,7 +72,7 @@ struct autonat_observed {
 	struct {
 		uint64_t observer;
 		struct multiaddr seen; /* only its IP address counts */
-	} at[AUTONAT_OBSERVERS_MAX]; /* oldest first */
+	} at[AUTONAT_OBSERVERS_MAX];   /* oldest first */
 	size_t count;
 };
 

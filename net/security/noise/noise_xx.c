@@ -4,7 +4,7 @@
  *	2 <-  e, ee, s, es
  *	3 ->  s, se
  * A table of tokens drives both sides; "es" and "se" differ only in whose secret is the static one.
-*/
+ */
 #include "net/security/noise/noise_private.h"
 
 #include "net/base/err.h"

@@ -1,5 +1,6 @@
-/* Certificates by OpenSSL; the extension's DER is read strictly by our own reader. The extension signs the
- * DER of the certificate's public key behind a prefix, so that neither can be exchanged. Any thread. */
+/* Certificates by OpenSSL; the extension's DER is read strictly by our own reader. The extension
+ * signs the DER of the certificate's public key behind a prefix, so that neither can be exchanged.
+ * Any thread. */
 #include "net/security/tls/cert.h"
 
 #include "net/wire/der.h"
@@ -57,12 +58,12 @@ static int add_extension(X509 *x509, const struct identity *identity)
 		uint8_t head[3] = { DER_SEQUENCE, 0x81, (uint8_t)body.len };
 
 		if (body.len < 128)
-			buf_add(&value, bytes_of((uint8_t[]){ DER_SEQUENCE, (uint8_t)body.len }, 2));
+			buf_add(&value,
+				bytes_of((uint8_t[]){ DER_SEQUENCE, (uint8_t)body.len }, 2));
 		else
 			buf_add(&value, bytes_of(head, sizeof head));
 		buf_add(&value, buf_bytes(&body));
-		if (oid && octets &&
-		    ASN1_OCTET_STRING_set(octets, value.at, (int)value.len) == 1)
+		if (oid && octets && ASN1_OCTET_STRING_set(octets, value.at, (int)value.len) == 1)
 			extension = X509_EXTENSION_create_by_OBJ(NULL, oid, 0, octets);
 		err = extension && X509_add_ext(x509, extension, -1) == 1 ? 0 : -EIO;
 	}
@@ -75,7 +76,8 @@ static int add_extension(X509 *x509, const struct identity *identity)
 	return err;
 }
 
-/* The extension's two fields, borrowed from x509. Critical extensions that nobody here knows are refused. */
+/* The extension's two fields, borrowed from x509. Critical extensions that nobody here knows are
+ * refused. */
 static int find_extension(X509 *x509, struct bytes *key, struct bytes *signature)
 {
 	ASN1_OBJECT *oid = OBJ_txt2obj(EXTENSION_OID, 1);

@@ -1,6 +1,7 @@
-/* TLS 1.3 as one of the securities, by OpenSSL over a BIO of our own: reads come from the bytes of the call,
- * writes go to the buffer of the call, so that nothing is copied on the way. Each open() takes one record.
- * The certificate proves the identity (cert.c). No tickets, no resumption, no server name. Loop thread. */
+/* TLS 1.3 as one of the securities, by OpenSSL over a BIO of our own: reads come from the bytes of
+ * the call, writes go to the buffer of the call, so that nothing is copied on the way. Each open()
+ * takes one record. The certificate proves the identity (cert.c). No tickets, no resumption, no
+ * server name. Loop thread. */
 #include "net/base/alloc.h"
 #include "net/base/wait.h"
 #include "net/security/secure.h"
@@ -16,7 +17,7 @@
 #define RECORD_HEAD 5
 #define RECORD_PLAIN_MAX 16384
 #define RECORD_MAX (RECORD_PLAIN_MAX + 256)
-#define PENDING_MAX 16384 /* a peer may ask for new keys again and again */
+#define PENDING_MAX 16384      /* a peer may ask for new keys again and again */
 #define ALPN_NO_MUXER "libp2p" /* the muxer is settled by multistream inside */
 #define ALPN_MAX 256
 #define CIPHERS "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
@@ -33,11 +34,12 @@ struct tls_channel {
 	struct secure base;
 	struct tls_security *security;
 	SSL *ssl;
-	struct bytes in;     /* what BIO reads take from; borrowed for a call */
-	struct buf *out;     /* where BIO writes go; borrowed for a call */
-	struct buf pending;  /* written while nobody gave a buffer: goes before what is sealed next */
+	struct bytes in; /* what BIO reads take from; borrowed for a call */
+	struct buf *out; /* where BIO writes go; borrowed for a call */
+	struct buf
+		pending; /* written while nobody gave a buffer: goes before what is sealed next */
 	struct peer_id expected, peer;
-	int err;	     /* why the peer's certificate was refused */
+	int err; /* why the peer's certificate was refused */
 	const char *const *muxers;
 	size_t muxer_count;
 	uint8_t alpn[ALPN_MAX]; /* names that we speak, each behind its length */
@@ -132,8 +134,8 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
 	unsigned char *chosen;
 
 	(void)arg;
-	if (SSL_select_next_proto(&chosen, out_len, in, in_len, channel->alpn,
-				  channel->alpn_len) != OPENSSL_NPN_NEGOTIATED)
+	if (SSL_select_next_proto(&chosen, out_len, in, in_len, channel->alpn, channel->alpn_len) !=
+	    OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	*out = chosen;
 	return SSL_TLSEXT_ERR_OK;
@@ -271,7 +273,8 @@ static ssize_t channel_open(struct secure *secure, uint8_t *at, size_t len, stru
 		return 0;
 	channel->in = bytes_of(at, whole);
 	ERR_clear_error();
-	rc = SSL_read_ex(channel->ssl, at, whole, &got); /* the record is in OpenSSL's memory by then */
+	rc = SSL_read_ex(channel->ssl, at, whole,
+			 &got); /* the record is in OpenSSL's memory by then */
 	if (rc != 1) {
 		int why = SSL_get_error(channel->ssl, rc);
 

@@ -61,7 +61,8 @@ void yamux_leave(struct yamux *yamux)
 {
 	if (--yamux->depth)
 		return;
-	list_for_each_safe(stream, &yamux->dead, struct yamux_stream, node) free(stream);
+	list_for_each_safe(stream, &yamux->dead, struct yamux_stream, node)
+		free(stream);
 	list_init(&yamux->dead);
 }
 
@@ -393,7 +394,8 @@ void yamux_stream_reset(struct yamux_stream *stream, uint32_t code)
 	if (stream->dead || stream->detached)
 		return;
 	yamux_enter(yamux);
-	/* What we reset the peer has had us set up for nothing; what comes next of it ends the session. */
+	/* What we reset the peer has had us set up for nothing; what comes next of it ends the
+	 * session. */
 	if (!stream->ours)
 		yamux_churn(yamux);
 	if (!(stream->flags & YAMUX_SYN)) /* else the peer has never heard of it */

@@ -19,16 +19,15 @@ static const struct {
 	const char *name;
 	evil_fn *fn;
 } verbs[] = {
-	{ "halfopen", evil_halfopen }, { "silent", evil_silent },     { "streams", evil_streams },
-	{ "window", evil_window },     { "bigsyn", evil_bigsyn },     { "pings", evil_pings },
-	{ "churn", evil_churn },       { "halves", evil_halves },     { "flip", evil_flip },
-	{ "lengths", evil_lengths },
-	{ "names", evil_names },       { "forge", evil_forge },	      { "identify", evil_identify },
-	{ "puts", evil_puts },	       { "provides", evil_provides }, { "kadflood", evil_kadflood },
-	{ "kadlie", evil_kadlie },     { "varints", evil_varints },   { "garbage", evil_garbage },
-	{ "wants", evil_wants },       { "unwanted", evil_unwanted }, { "deaf", evil_deaf },
-	{ "loris", evil_loris },       { "liar", evil_liar },	      { "tease", evil_tease },
-	{ "dier", evil_dier },
+	{ "halfopen", evil_halfopen }, { "silent", evil_silent }, { "streams", evil_streams },
+	{ "window", evil_window },     { "bigsyn", evil_bigsyn }, { "pings", evil_pings },
+	{ "churn", evil_churn },       { "halves", evil_halves }, { "flip", evil_flip },
+	{ "lengths", evil_lengths },   { "names", evil_names },	  { "forge", evil_forge },
+	{ "identify", evil_identify }, { "puts", evil_puts },	  { "provides", evil_provides },
+	{ "kadflood", evil_kadflood }, { "kadlie", evil_kadlie }, { "varints", evil_varints },
+	{ "garbage", evil_garbage },   { "wants", evil_wants },	  { "unwanted", evil_unwanted },
+	{ "deaf", evil_deaf },	       { "loris", evil_loris },	  { "liar", evil_liar },
+	{ "tease", evil_tease },       { "dier", evil_dier },
 };
 
 unsigned long evil_number(char **words, size_t at, unsigned long otherwise)
@@ -50,7 +49,8 @@ struct link *crew_dial(struct crew *crew, const struct manners *manners)
 
 void crew_pump(struct crew *crew, int ms)
 {
-	list_for_each(link, &crew->links, struct link, node) link_pump(link, 0);
+	list_for_each(link, &crew->links, struct link, node)
+		link_pump(link, 0);
 	poll(NULL, 0, ms);
 }
 
@@ -64,7 +64,8 @@ static bool let_go(void)
 
 static void crew_free(struct crew *crew)
 {
-	list_for_each_safe(link, &crew->links, struct link, node) link_free(link);
+	list_for_each_safe(link, &crew->links, struct link, node)
+		link_free(link);
 	for (size_t i = 0; i < crew->fd_count; i++)
 		close(crew->fds[i]);
 	free(crew->fds);

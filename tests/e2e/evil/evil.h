@@ -27,8 +27,8 @@ typedef void evil_fn(struct crew *crew, char **words);
 unsigned long evil_number(char **words, size_t at, unsigned long otherwise);
 
 /* evil_low.c: sockets, Noise, multistream, yamux */
-evil_fn evil_halfopen, evil_silent, evil_streams, evil_window, evil_bigsyn, evil_pings, evil_churn, evil_halves,
-	evil_flip, evil_lengths, evil_names;
+evil_fn evil_halfopen, evil_silent, evil_streams, evil_window, evil_bigsyn, evil_pings, evil_churn,
+	evil_halves, evil_flip, evil_lengths, evil_names;
 /* evil_talk.c: identify, Kademlia, garbage */
 evil_fn evil_forge, evil_identify, evil_puts, evil_provides, evil_kadflood, evil_kadlie,
 	evil_varints, evil_garbage;

@@ -281,8 +281,7 @@ static void serve(struct crew *crew, enum mood mood, char **words)
 /* They wait to be asked, begin to answer, and are gone. */
 static void die(struct crew *crew)
 {
-	list_for_each(link, &crew->links, struct link, node)
-	{
+	list_for_each(link, &crew->links, struct link, node) {
 		struct asked *asked = link->manners->ctx;
 
 		if (!asked->dies || link->dead)

@@ -147,8 +147,8 @@ void evil_identify(struct crew *crew, char **words)
 
 typedef void request_fn(struct link *link, struct buf *request, unsigned long at);
 
-/* Each request on a stream of its own, for a refusal ends the stream. Returns how many were sent before the
- * link was ended by the other side, or count. */
+/* Each request on a stream of its own, for a refusal ends the stream. Returns how many were sent
+ * before the link was ended by the other side, or count. */
 static unsigned long ask_link(struct link *link, unsigned long from, unsigned long count,
 			      request_fn *make)
 {

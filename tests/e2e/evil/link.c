@@ -207,8 +207,7 @@ void link_free(struct link *link)
 	if (!link)
 		return;
 	list_remove(&link->node);
-	list_for_each_safe(tube, &link->tubes, struct tube, node)
-	{
+	list_for_each_safe(tube, &link->tubes, struct tube, node) {
 		buf_release(&tube->in);
 		buf_release(&tube->out);
 		free(tube);
@@ -270,7 +269,9 @@ static struct tube *tube_new(struct link *link, uint32_t id, bool ours)
 
 static struct tube *tube_find(struct link *link, uint32_t id)
 {
-	list_for_each(tube, &link->tubes, struct tube, node) if (tube->id == id) return tube;
+	list_for_each(tube, &link->tubes, struct tube, node)
+		if (tube->id == id)
+			return tube;
 	return NULL;
 }
 
@@ -501,6 +502,7 @@ bool link_pump(struct link *link, int wait_ms)
 	}
 	buf_consume(&link->raw, at);
 	take_frames(link);
-	list_for_each(tube, &link->tubes, struct tube, node) tube_drain(tube);
+	list_for_each(tube, &link->tubes, struct tube, node)
+		tube_drain(tube);
 	return !link->dead;
 }
