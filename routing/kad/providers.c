@@ -192,7 +192,10 @@ static bool has_room(struct kad_providers *store, struct bytes key, const struct
 		     uint64_t now_ms)
 {
 	struct kad_provider_key *entry = map_get(&store->keys, key);
+	const struct provider *provider = map_get(&store->peers, peer_id_bytes(peer));
 
+	if (provider && provider->count >= KAD_PROVIDERS_PEER_MAX)
+		return false;
 	if (entry && entry->count >= KAD_PROVIDERS_KEY_MAX)
 		drop_expired(store, key, entry, now_ms);
 	if (entry && entry->count >= KAD_PROVIDERS_KEY_MAX)

@@ -73,8 +73,8 @@ static int announce(struct desk *desk, const struct peer_id *from, struct bytes 
 	return err;
 }
 
-/* In a small network one server keeps all that one provider has. Nobody is kept out by that. */
-static void one_peer_fills_the_store_and_gives_way_to_others(void **state)
+/* In a small network one server keeps much of one provider. Nobody is kept out by that. */
+static void one_peer_has_a_third_of_the_store_and_others_find_room(void **state)
 {
 	struct desk *desk = desk_new();
 	struct peer_id one = peer_of(1), two = peer_of(2), got[2];
@@ -83,17 +83,17 @@ static void one_peer_fills_the_store_and_gives_way_to_others(void **state)
 	(void)state;
 	for (uint32_t i = 0; i < FLOOD; i++)
 		assert_int_equal(announce(desk, &one, key_of(i, key), &one), 0);
-	assert_int_equal(desk->providers.count, KAD_PROVIDERS_TOTAL_MAX);
-	assert_int_equal(kad_providers_keys(&desk->providers), KAD_PROVIDERS_TOTAL_MAX);
-	assert_int_equal(desk->providers.refused, FLOOD - KAD_PROVIDERS_TOTAL_MAX);
+	assert_int_equal(desk->providers.count, KAD_PROVIDERS_PEER_MAX);
+	assert_int_equal(kad_providers_keys(&desk->providers), KAD_PROVIDERS_PEER_MAX);
+	assert_int_equal(desk->providers.refused, FLOOD - KAD_PROVIDERS_PEER_MAX);
 	assert_int_equal(desk->providers.displaced, 0);
 	for (uint32_t i = 0; i < OTHERS; i++) {
 		assert_int_equal(announce(desk, &two, key_of(FLOOD + i, key), &two), 0);
 		assert_int_equal(
 			kad_providers_get(&desk->providers, key_of(FLOOD + i, key), 1, got, 2), 1);
 	}
-	assert_int_equal(desk->providers.count, KAD_PROVIDERS_TOTAL_MAX);
-	assert_int_equal(desk->providers.displaced, OTHERS);
+	assert_int_equal(desk->providers.count, KAD_PROVIDERS_PEER_MAX + OTHERS);
+	assert_int_equal(desk->providers.displaced, 0);
 	assert_int_equal(desk->providers.peers.count, 2);
 	desk_free(desk);
 }
@@ -233,7 +233,7 @@ static void a_provider_hears_that_a_full_server_keeps_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(one_peer_fills_the_store_and_gives_way_to_others),
+		cmocka_unit_test(one_peer_has_a_third_of_the_store_and_others_find_room),
 		cmocka_unit_test(a_full_store_is_shared_evenly),
 		cmocka_unit_test(many_peers_fill_the_quota_of_a_key_only),
 		cmocka_unit_test(nobody_announces_another),
