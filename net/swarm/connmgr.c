@@ -212,26 +212,23 @@ static int by_worth(const void *a, const void *b)
 size_t connmgr_trim(const struct connmgr *mgr, struct connmgr_item *items, size_t count, size_t low,
 		    size_t high, uint64_t grace_ms, uint64_t now_ms)
 {
-	size_t movable = 0, kept = 0, excess;
+	size_t movable = 0;
 
 	if (count <= high)
 		return 0;
 	for (size_t i = 0; i < count; i++) {
 		struct connmgr_item item = items[i];
 
-		bool is_protected = connmgr_protected(mgr, item.peer);
-
-		kept += is_protected;
-		if (now_ms - item.since_ms < grace_ms || is_protected)
+		if (now_ms - item.since_ms < grace_ms || connmgr_protected(mgr, item.peer))
 			continue;
 		item.worth = connmgr_worth(mgr, item.peer);
 		items[i] = items[movable];
 		items[movable++] = item;
 	}
 	qsort(items, movable, sizeof(*items), by_worth);
-	/* Otherwise many protected connections would have all others trimmed. */
-	excess = count > low + kept ? count - low - kept : 0;
-	return movable < excess ? movable : excess;
+	/* Those that stay anyhow do not count: otherwise a crowd of newcomers, or many protected
+	 * ones, would have all others trimmed, and among them peers at work. */
+	return movable > low ? movable - low : 0;
 }
 
 /* ---- limits per network ---- */

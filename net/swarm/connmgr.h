@@ -47,9 +47,8 @@ struct connmgr_item {
 };
 
 /* If there are more than high items, moves those to close to the front and returns how many. low
- * items remain, not counting protected ones. The least worth go first, then those with fewer
- * streams, then inbound ones, then younger ones. Protected items and those younger than grace_ms
- * stay. */
+ * items remain, not counting protected ones and those younger than grace_ms, which stay. The least
+ * worth go first, then those with fewer streams, then inbound ones, then younger ones. */
 size_t connmgr_trim(const struct connmgr *mgr, struct connmgr_item *items, size_t count, size_t low,
 		    size_t high, uint64_t grace_ms, uint64_t now_ms);
 

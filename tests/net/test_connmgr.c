@@ -91,12 +91,34 @@ static void trimming_spares_peers_of_worth(void **state)
 	items[3].outbound = true;
 	items[5].since_ms = 990;					  /* in its grace */
 	assert_int_equal(connmgr_trim(mgr, items, 6, 3, 6, 50, 1000), 0); /* not above high */
-	assert_int_equal(connmgr_trim(mgr, items, 6, 2, 5, 50, 1000), 3);
+	assert_int_equal(connmgr_trim(mgr, items, 6, 1, 5, 50, 1000), 3);
 	assert_ptr_equal(items[0].conn, &ids[4]);
 	assert_ptr_equal(items[1].conn, &ids[3]);
 	assert_ptr_equal(items[2].conn, &ids[2]);
 	/* Fewer than wanted when the rest is protected or young. */
 	assert_int_equal(connmgr_trim(mgr, items, 6, 0, 1, 50, 1000), 4);
+	connmgr_free(mgr);
+}
+
+/* The newcomers may not be trimmed yet: whoever could be is not trimmed in their place. */
+static void crowd_in_its_grace_costs_no_older_peer(void **state)
+{
+	struct connmgr *mgr = connmgr_new();
+	struct peer_id ids[10];
+	struct connmgr_item items[10];
+
+	(void)state;
+	for (unsigned i = 0; i < 10; i++) {
+		ids[i] = peer(i);
+		items[i] = (struct connmgr_item){ .peer = &ids[i],
+						  .since_ms = i < 2 ? 100 : 990,
+						  .conn = &ids[i] };
+	}
+	connmgr_tag(mgr, &ids[0], "t", 20);
+	assert_int_equal(connmgr_trim(mgr, items, 10, 2, 4, 50, 1000), 0);
+	assert_int_equal(connmgr_trim(mgr, items, 10, 2, 4, 50, 2000), 8);
+	for (unsigned i = 0; i < 8; i++)
+		assert_ptr_not_equal(items[i].conn, &ids[0]);
 	connmgr_free(mgr);
 }
 
@@ -264,6 +286,7 @@ int main(void)
 		cmocka_unit_test(worth_is_the_sum_of_tags),
 		cmocka_unit_test(protection_is_counted_by_name),
 		cmocka_unit_test(trimming_spares_peers_of_worth),
+		cmocka_unit_test(crowd_in_its_grace_costs_no_older_peer),
 		cmocka_unit_test(protected_connections_do_not_count_against_others),
 		cmocka_unit_test(tags_are_told_as_far_as_they_fit),
 		cmocka_unit_test(one_address_gets_eight_connections),
