@@ -3,9 +3,9 @@
  * only; now is a wall clock in ms, so that records age while the node is down. Expired records are
  * never given out.
  *
- * One peer may have a third of all: in a small network one server holds what one provider has, and
- * a flood of one peer costs about 10 MB. When the store is full, a record of a peer that has more
- * gives way to that of one that has less.
+ * One peer may have a quarter of all: in a small network one server holds what one provider has,
+ * and a flood of one peer costs about 8 MB. When the store is full, a record of a peer that has
+ * more gives way to that of one that has less.
  */
 #ifndef ROUTING_KAD_PROVIDERS_H
 #define ROUTING_KAD_PROVIDERS_H
@@ -14,7 +14,7 @@
 #include "net/wire/key.h"
 
 #define KAD_PROVIDERS_TOTAL_MAX 131072
-#define KAD_PROVIDERS_PEER_MAX (KAD_PROVIDERS_TOTAL_MAX / 3) /* of one peer */
+#define KAD_PROVIDERS_PEER_MAX (KAD_PROVIDERS_TOTAL_MAX / 4) /* of one peer */
 #define KAD_PROVIDERS_KEY_MAX 1000			     /* of one key */
 
 struct db;

@@ -273,7 +273,7 @@ def puts(siege):
 
 
 def provides(siege):
-    """Row 25. 43 690 records of one peer are kept, under its own name; it is thrown out for more."""
+    """Row 25. 32 768 records of one peer are kept, under its own name; it is thrown out for more."""
     before = disk(siege)
     with siege.attack("provides", scaled(100_000), seconds=120) as said:
         expect(siege, "provides", said, sent=scaled(100_000))

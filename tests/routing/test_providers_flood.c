@@ -74,7 +74,7 @@ static int announce(struct desk *desk, const struct peer_id *from, struct bytes 
 }
 
 /* In a small network one server keeps much of one provider. Nobody is kept out by that. */
-static void one_peer_has_a_third_of_the_store_and_others_find_room(void **state)
+static void one_peer_has_a_quarter_of_the_store_and_others_find_room(void **state)
 {
 	struct desk *desk = desk_new();
 	struct peer_id one = peer_of(1), two = peer_of(2), got[2];
@@ -233,7 +233,7 @@ static void a_provider_hears_that_a_full_server_keeps_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(one_peer_has_a_third_of_the_store_and_others_find_room),
+		cmocka_unit_test(one_peer_has_a_quarter_of_the_store_and_others_find_room),
 		cmocka_unit_test(a_full_store_is_shared_evenly),
 		cmocka_unit_test(many_peers_fill_the_quota_of_a_key_only),
 		cmocka_unit_test(nobody_announces_another),
