@@ -57,7 +57,8 @@ static void former_new(struct engine_peer *peer, uint64_t delay_ms)
 	former = xnew(struct engine_former);
 	former->exchange = exchange;
 	former->id = peer->id;
-	former->addr = peer->addr;
+	if (peer->addr)
+		former->addr = *peer->addr;
 	former->since_ms = timers_now(exchange->timers);
 	former->next_ms = former->since_ms + delay_ms;
 	list_add_head(&exchange->formers, &former->node);
@@ -119,7 +120,7 @@ static bool is_silent(const struct engine_peer *peer, uint64_t now_ms)
 {
 	const struct bitswap_client_peer *client = peer->client;
 
-	return peer->addr.len && !list_empty(&client->asks) && !client->client->paused &&
+	return peer->addr && !list_empty(&client->asks) && !client->client->paused &&
 	       now_ms >= client->progress_ms + SILENT_MS;
 }
 
@@ -135,7 +136,7 @@ static bool note_silent(struct exchange *exchange)
 	while (map_next(&exchange->peers, &at, &key, &value)) {
 		struct engine_peer *peer = value;
 
-		any |= peer->addr.len > 0;
+		any |= peer->addr != NULL;
 		if (is_silent(peer, now_ms) && !former_get(exchange, &peer->id))
 			former_new(peer, 0);
 	}
@@ -182,9 +183,11 @@ static int take_addr(void *ctx, const struct swarm_peer *shown)
 {
 	struct engine_peer *peer = ctx;
 
-	if (shown->outbound && peer_id_equal(&shown->id, &peer->id))
-		peer->addr = shown->addr;
-	return peer->addr.len > 0;
+	if (!shown->outbound || !peer_id_equal(&shown->id, &peer->id))
+		return 0;
+	peer->addr = xnew(struct multiaddr);
+	*peer->addr = shown->addr;
+	return 1;
 }
 
 void engine_again_useful(struct engine_peer *peer)

@@ -100,7 +100,7 @@ struct engine_peer {
 	uint64_t served_ms;	 /* when it was last sent blocks; 0: never */
 	struct list worthy_node; /* of exchange->worthy */
 	struct multiaddr
-		addr; /* which we dialled, once it delivered a block; empty: it dialled us */
+		*addr; /* which we dialled, once it delivered a block; NULL: it dialled us */
 	bool addr_taken;
 };
 

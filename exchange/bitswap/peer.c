@@ -94,6 +94,7 @@ void engine_peer_free(struct engine_peer *peer)
 	engine_serve_forget(peer);
 	bitswap_server_remove(peer->server);
 	peer->ledger->connected = false;
+	free(peer->addr);
 	free(peer);
 }
 

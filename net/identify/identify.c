@@ -87,7 +87,7 @@ static void run_new(struct identify *identify, enum run_kind kind, struct stream
 	run->kind = kind;
 	run->identify = identify;
 	run->stream = stream;
-	run->from = session->remote;
+	run->from = *session->remote;
 	run->dialed = session->outbound;
 	list_add_tail(&identify->runs, &run->node);
 	if (kind == RUN_ANSWER)
@@ -267,7 +267,7 @@ static void on_asked(void *ctx, struct stream *stream)
 		stream_reset(stream, CODE_STREAM_LIMIT);
 		return;
 	}
-	if (write_self(ctx, &conn->session->remote, &out) == 0) {
+	if (write_self(ctx, conn->session->remote, &out) == 0) {
 		stream_write_buf(stream, &out);
 		run_new(ctx, RUN_ANSWER, stream, &answer_events);
 		conn->session->ops->ping(conn->session);
@@ -315,7 +315,7 @@ static void push_ready(void *ctx, int err, struct stream *stream)
 	struct identify *identify = ctx;
 	struct buf out = { 0 };
 
-	if (!err && write_self(identify, &stream->conn->session->remote, &out) == 0) {
+	if (!err && write_self(identify, stream->conn->session->remote, &out) == 0) {
 		run_new(identify, RUN_PUSH, stream, &push_events);
 		stream_write_buf(stream, &out);
 		stream_end(stream);

@@ -95,8 +95,8 @@ struct session {
 	const struct session_ops *ops;
 	const struct session_events *events;
 	void *ctx;
-	struct peer_id peer; /* proven */
-	struct multiaddr local, remote;
+	struct peer_id peer;			/* proven */
+	const struct multiaddr *local, *remote; /* the maker's, for the life of the session */
 	bool outbound;
 	bool stopped;	      /* set by the owner: received bytes are dropped */
 	const char *security; /* names, for display: "/noise", "/yamux/1.0.0" */

@@ -372,8 +372,8 @@ struct session *stacked_new(struct loop *loop, struct secured *secured, const ch
 
 	session->ops = &stacked_ops;
 	session->peer = secured->peer;
-	session->local = secured->conn->local;
-	session->remote = secured->conn->remote;
+	session->local = &secured->conn->local;
+	session->remote = &secured->conn->remote;
 	session->outbound = secured->outbound;
 	session->security = security;
 	session->muxer = YAMUX_PROTOCOL;

@@ -58,7 +58,7 @@ static void raw_close(struct raw_link raw)
 /* Somebody connected to us. A session is proven already; a byte pipe is upgraded first. */
 static void on_accept(void *ctx, struct raw_link raw)
 {
-	const struct multiaddr *remote = raw.conn ? &raw.conn->remote : &raw.session->remote;
+	const struct multiaddr *remote = raw.conn ? &raw.conn->remote : raw.session->remote;
 	struct swarm *swarm = ctx;
 	struct inbound *inbound;
 

@@ -119,7 +119,7 @@ static void teardown(struct swarm_conn *conn)
 	stream_abandon_all(conn, conn->fail);
 	list_remove(&conn->dirty_node); /* owners of streams may have written farewells */
 	if (conn->ip_counted)
-		connmgr_ip_leave(swarm->connmgr, &conn->session->remote);
+		connmgr_ip_leave(swarm->connmgr, conn->session->remote);
 	session_free(conn->session);
 	free(conn);
 	swarm_update_hold(swarm);
@@ -287,7 +287,7 @@ struct swarm_conn *swarm_conn_new(struct swarm *swarm, struct session *session, 
 	swarm->conn_count++;
 	conn->peer = swarm_peer_join(swarm, conn, &first);
 	if (session->outbound && !swarm->config.bare)
-		peerstore_good(swarm->peerstore, &conn->peer->id, &session->remote);
+		peerstore_good(swarm->peerstore, &conn->peer->id, session->remote);
 	swarm_update_hold(swarm);
 	swarm_check_soon(swarm);
 	session->ops->ping(session);

@@ -245,7 +245,7 @@ int swarm_each_peer(const struct swarm *swarm,
 		char tags[SWARM_TAGS_TEXT_MAX];
 		struct swarm_peer shown = {
 			.id = peer->id,
-			.addr = conn->session->remote,
+			.addr = *conn->session->remote,
 			.outbound = conn->session->outbound,
 			.identified = peer->identified,
 			.latency_us = conn->latency_us,

@@ -362,7 +362,7 @@ static struct serving *serving_new(struct autonat_server *server, struct stream 
 	serving->stream = stream;
 	serving->v1 = v1;
 	serving->serve = (struct autonat_serve){ .peer = *stream_peer(stream),
-						 .from = stream->conn->session->remote,
+						 .from = *stream->conn->session->remote,
 						 .local = server->local,
 						 .random = server->swarm->random,
 						 .data_limit = &server->data_limit };
