@@ -7,13 +7,13 @@
 #include "net/base/timer.h"
 
 #define TRIM_EVERY_MS 10000
-#define TRIM_MIN (4u << 20) /* bytes freed since the last time; for less nothing is done */
+#define TRIM_MIN (4 << 20) /* bytes freed since the last time; for less nothing is done */
 
 /* Embedded by its owner; zero-initialised is valid and stopped. */
 struct trim {
 	struct timers *timers;
 	struct timer timer;
-	size_t seen; /* free bytes when it looked last */
+	int64_t seen; /* resident bytes that were not in use when it looked last */
 };
 
 void trim_start(struct trim *trim, struct timers *timers);
