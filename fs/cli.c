@@ -519,6 +519,13 @@ void cli_provide_changed(struct invocation *in)
 	free(why);
 }
 
+void cli_provided(struct invocation *in, const struct cid *cid)
+{
+	if (cid && cli_daemon(in) && in->fetcher)
+		in->fetcher->ops->have(in->fetcher, cid, 1);
+	cli_provide_changed(in);
+}
+
 void cli_announce(struct invocation *in, const struct cid *cid)
 {
 	int err = repo_provide(in->repo, cid, true);
@@ -527,7 +534,5 @@ void cli_announce(struct invocation *in, const struct cid *cid)
 		log_warn("cli", "cannot record what is provided err=%s", err_text(err));
 		return;
 	}
-	if (cli_daemon(in) && in->fetcher)
-		in->fetcher->ops->have(in->fetcher, cid, 1);
-	cli_provide_changed(in);
+	cli_provided(in, cid);
 }

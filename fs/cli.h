@@ -20,6 +20,10 @@
 #define CLI_GRACE_MS                                                                               \
 	2000 /* longer than a call itself waits: for the daemon to tell that it gave up */
 
+/* Of one write: for a large one the kernel takes large pieces of memory, which in a virtual machine
+ * cost most to touch (see CACHE_BATCH_BYTES of the store). */
+#define CLI_WRITE_BYTES (256u << 10)
+
 /* Exit codes, documented in --help. */
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
 
@@ -163,6 +167,8 @@ int cli_gc_turn(struct invocation *in);
 /* The root is to be announced: recorded, and the daemon told when one runs. Failures only show in
  * the log. */
 void cli_announce(struct invocation *in, const struct cid *cid);
+/* It is recorded: the daemon, when one runs, is told. cid NULL: one is announced no more. */
+void cli_provided(struct invocation *in, const struct cid *cid);
 /* The table "provide" has changed: the daemon, when one runs, looks at it. */
 void cli_provide_changed(struct invocation *in);
 
@@ -179,7 +185,8 @@ struct progress *progress_start(const char *what, uint64_t total_bytes);
 void progress_add(struct progress *progress, uint64_t bytes);
 void progress_set(struct progress *progress, uint64_t done_bytes, uint64_t blocks);
 void progress_total(struct progress *progress, uint64_t total_bytes); /* known only now */
-void progress_end(struct progress *progress);			      /* clears the line */
+void progress_hide(struct progress *progress); /* clears the line until the next change */
+void progress_end(struct progress *progress);  /* clears the line */
 /* "~1m20s left" at this many bytes a second; NULL if nothing moves, or it would take 100 days. */
 const char *progress_left(uint64_t left_bytes, uint64_t rate, char out[static 32]);
 

@@ -2,11 +2,14 @@
  * runs here or in the daemon, and what it yields is printed, as text or as JSON, in this one place.
  */
 #include "fs/cli.h"
+#include "fs/cli_out.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MESSAGE_MAX 512 /* of the daemon's, as shown */
 
@@ -19,6 +22,9 @@ struct face {
 	struct api_host host;
 	bool list; /* items become one JSON object */
 	size_t count;
+	json_t *whole;	    /* of an API_WHOLE row: items that wait for a good end */
+	struct cli_out out; /* bytes */
+	struct progress *progress;
 	bool ended;
 	int code;
 };
@@ -48,19 +54,50 @@ static void print_element(struct face *face, const json_t *item)
 	json_decref(rest);
 }
 
+/* Goes on with the item before, if item does. */
+static bool grow_last(json_t *items, const char *name, const json_t *item)
+{
+	json_t *more = name ? json_object_get(item, name) : NULL, *list;
+
+	if (!more || json_object_size(item) != 1)
+		return false;
+	list = json_object_get(json_array_get(items, json_array_size(items) - 1), name);
+	return list && json_array_extend(list, more) == 0;
+}
+
+/* Members for the text alone are left out. */
+static json_t *json_of(const json_t *item)
+{
+	json_t *valid = cli_json_valid(item), *member;
+	const char *name;
+	void *next;
+
+	json_object_foreach_safe(valid, next, name, member)
+	{
+		if (*name == '_')
+			json_object_del(valid, name);
+	}
+	return valid;
+}
+
 static void print_json(struct face *face, const json_t *item)
 {
-	json_t *valid = cli_json_valid(item);
+	json_t *valid = json_of(item);
 
-	if (face->list)
+	if (face->row->flags & API_WHOLE) {
+		if (!grow_last(face->whole, face->row->grows, valid))
+			json_array_append(face->whole, valid);
+	} else if (face->list) {
 		print_element(face, valid);
-	else
+	} else {
 		cli_print_json(json_incref(valid));
+	}
 	json_decref(valid);
 }
 
 static void print_item(struct face *face, json_t *item)
 {
+	progress_hide(face->progress);
 	if (!wants_json(face)) {
 		if (face->row->text)
 			face->row->text(stdout, face->args, item);
@@ -77,9 +114,18 @@ static void print_item(struct face *face, json_t *item)
 static void end_list(struct face *face)
 {
 	bool tells_all = face->row->flags & API_TELLS_ALL;
+	const json_t *item;
+	size_t i;
 
-	if (!wants_json(face) || !face->list || (tells_all ? !face->count : face->code != EXIT_OK))
+	if (!wants_json(face) || !face->list)
 		return;
+	if (tells_all ? !face->count : face->code != EXIT_OK && !face->call.complete)
+		return;
+	face->count = face->whole ? 0 : face->count;
+	json_array_foreach(face->whole, i, item) {
+		print_element(face, item);
+		face->count++;
+	}
 	printf("%s%s\n", face->count ? "" : face->row->head, face->row->tail);
 }
 
@@ -89,6 +135,7 @@ static void print_trouble(struct face *face, const char *message, const json_t *
 	const json_t *line;
 	size_t i;
 
+	progress_hide(face->progress);
 	face->code = cli_fail(face->in, 0, "%s", message);
 	json_array_foreach(details, i, line) {
 		const char *text = json_string_value(line);
@@ -110,18 +157,75 @@ static void on_trouble(struct api_call *call, const char *message, const json_t 
 	print_trouble(container_of(call, struct face, call), message, details);
 }
 
+/* An output that fails is told in the place of what became of the call by that; when nobody reads
+ * any more there is no reason to talk. */
 static void on_end(struct api_call *call, int err, const char *message)
 {
 	struct face *face = container_of(call, struct face, call);
+	int write_err = cli_out_end(&face->out);
 
+	progress_end(face->progress);
+	face->progress = NULL;
 	face->ended = true;
-	if (err == -ENOLINK)
+	if (write_err == -EPIPE)
+		face->code = EXIT_FAILED;
+	else if (write_err)
+		face->code = cli_fail_file(face->in, write_err, "cannot write the output");
+	else if (err == -ENOLINK)
 		face->code = cli_need_daemon(face->in);
+	else if (err == API_USAGE)
+		face->code = cli_usage(face->in, "%s", message);
 	else if (err && err != API_SOME_FAILED)
 		face->code = cli_fail_as(face->in, err, message);
 }
 
-static const struct api_sink sink = { on_item, on_trouble, on_end };
+static int on_bytes(struct api_call *call, struct bytes data)
+{
+	struct face *face = container_of(call, struct face, call);
+
+	return cli_out_put(&face->out, data, face->row->flags & API_STREAMS);
+}
+
+/* Not beside bytes on the same terminal. */
+static void on_progress(struct api_call *call, const struct api_progress *now)
+{
+	struct face *face = container_of(call, struct face, call);
+
+	if (!now) {
+		progress_end(face->progress);
+		face->progress = NULL;
+		return;
+	}
+	if (!face->progress && !(face->row->flags & API_BYTES && isatty(STDOUT_FILENO)))
+		face->progress = progress_start(now->what, now->total_bytes);
+	progress_total(face->progress, now->total_bytes);
+	progress_set(face->progress, now->bytes, now->blocks);
+}
+
+static const struct api_sink sink = { on_item, on_trouble, on_end, on_bytes, on_progress };
+
+/* What the words name; the standard input without a word, and for "-". */
+static int host_input(struct api_host *host, size_t at, struct api_input *out)
+{
+	struct face *face = container_of(host, struct face, host);
+	const char *word = api_word(face->args, at);
+
+	if (at >= api_word_count(face->args) && at)
+		return -ENODATA;
+	out->name = word ? word : "-";
+	if (strcmp(out->name, "-") == 0) {
+		out->fd = STDIN_FILENO;
+		return 0;
+	}
+	out->fd = open(word, O_RDONLY | O_CLOEXEC);
+	out->close = out->fd >= 0;
+	return out->close ? 0 : -errno;
+}
+
+static void host_provided(struct api_host *host, const struct cid *cid)
+{
+	cli_provided(container_of(host, struct face, host)->in, cid);
+}
 
 static struct wait *host_wait(struct api_host *host, uint64_t timeout_ms)
 {
@@ -141,8 +245,14 @@ static int run_here(struct face *face)
 	if (code)
 		return code;
 	face->host = (struct api_host){
-		.repo = in->repo, .wait = host_wait, .fetcher = host_fetcher, .own_files = true
+		.repo = in->repo,
+		.wait = host_wait,
+		.fetcher = host_fetcher,
+		.own_files = true,
+		.input = host_input,
+		.provided = host_provided,
 	};
+	face->whole = face->row->flags & API_WHOLE ? json_array() : NULL;
 	face->call = (struct api_call){
 		.row = face->row, .args = face->args, .host = &face->host, .sink = &sink
 	};
@@ -245,10 +355,11 @@ int cli_run_call(struct invocation *in, const struct api_row *row, json_t *args)
 		face.code = cli_usage(in, "%s", why);
 	free(why);
 	if (!err) {
-		face.list = row->head && !api_flag(args, "stream");
+		face.list = row->head && (row->flags & API_WHOLE || !api_flag(args, "stream"));
 		face.code = run(&face);
 		end_list(&face);
 	}
+	json_decref(face.whole);
 	json_decref(args);
 	return face.code;
 }

@@ -7,9 +7,6 @@
 #include <unistd.h>
 
 #define PIECE_BYTES 65536
-/* Of one write: for a large one the kernel takes large pieces of memory, which in a virtual machine
- * cost most to touch (see CACHE_BATCH_BYTES of the store). */
-#define WRITE_BYTES (256u << 10)
 
 int cli_read_all(const char *path, size_t max, struct buf *out)
 {
@@ -38,7 +35,8 @@ int cli_read_all(const char *path, size_t max, struct buf *out)
 int cli_write_all(int fd, struct bytes data)
 {
 	while (data.len) {
-		ssize_t n = write(fd, data.at, data.len < WRITE_BYTES ? data.len : WRITE_BYTES);
+		ssize_t n =
+			write(fd, data.at, data.len < CLI_WRITE_BYTES ? data.len : CLI_WRITE_BYTES);
 
 		if (n < 0 && errno == EINTR && !cli_interrupted())
 			continue;

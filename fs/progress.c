@@ -128,10 +128,16 @@ void progress_set(struct progress *progress, uint64_t done_bytes, uint64_t block
 	draw(progress);
 }
 
+void progress_hide(struct progress *progress)
+{
+	if (progress)
+		fputs("\r\033[K", stderr);
+}
+
 void progress_end(struct progress *progress)
 {
 	if (!progress)
 		return;
-	fputs("\r\033[K", stderr);
+	progress_hide(progress);
 	free(progress);
 }

@@ -86,6 +86,17 @@ void api_trouble(struct api_call *call, json_t *details, const char *fmt, ...)
 	json_decref(details);
 }
 
+int api_bytes(struct api_call *call, struct bytes data)
+{
+	return call->sink->bytes ? call->sink->bytes(call, data) : -ENOTSUP;
+}
+
+void api_progress(struct api_call *call, const struct api_progress *progress)
+{
+	if (call->sink->progress)
+		call->sink->progress(call, progress);
+}
+
 void api_end(struct api_call *call, int err, const char *message)
 {
 	call->on_cancel = NULL;
@@ -109,6 +120,32 @@ void api_fail(struct api_call *call, int err, const char *fmt, ...)
 	free(what);
 }
 
+void api_fail_file(struct api_call *call, int err, const char *fmt, ...)
+{
+	va_list args;
+	char *what, *message;
+
+	va_start(args, fmt);
+	what = message_of(fmt, args);
+	va_end(args);
+	message = xasprintf("%s: %s", what, err_file_text(err));
+	api_end(call, err, message);
+	free(message);
+	free(what);
+}
+
+void api_usage(struct api_call *call, const char *fmt, ...)
+{
+	va_list args;
+	char *message;
+
+	va_start(args, fmt);
+	message = message_of(fmt, args);
+	va_end(args);
+	api_end(call, API_USAGE, message);
+	free(message);
+}
+
 void api_refuse(struct api_call *call, int err, const char *fmt, ...)
 {
 	va_list args;
@@ -119,31 +156,4 @@ void api_refuse(struct api_call *call, int err, const char *fmt, ...)
 	va_end(args);
 	api_end(call, err, message);
 	free(message);
-}
-
-/* ---- what blocking rows need ---- */
-
-static struct wait *begin_wait(struct api_call *call, uint64_t timeout_ms)
-{
-	struct api_host *host = call->host;
-
-	call->waited = host->wait(host, timeout_ms);
-	return call->waited;
-}
-
-struct wait *api_wait(struct api_call *call)
-{
-	return begin_wait(call, (uint64_t)api_int(call->args, "timeout"));
-}
-
-struct wait *api_wait_long(struct api_call *call)
-{
-	return begin_wait(call, 0);
-}
-
-struct blocks *api_blocks(struct api_call *call, bool fetch)
-{
-	struct api_host *host = call->host;
-
-	return blocks_new(host->repo->store, fetch && host->fetcher ? host->fetcher(host) : NULL);
 }

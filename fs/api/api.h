@@ -10,8 +10,13 @@
  * and DURATION (ms) an integer, LIST an array of strings. Any call also takes "timeout" (ms, the
  * longest wait for one answer; 0: none) and "cid-base" (the letter of a multibase).
  *
- * Items are JSON, with the names of Kubo's RPC where it has the call. Texts in them (names of files
- * and pins) may be any bytes when the call runs here: a face makes them fit. */
+ * What a call yields, until it ends, is of four kinds:
+ *	items	  JSON, with the names of Kubo's RPC where it has the call. Texts in them (names of
+ *		  files and pins) may be any bytes when the call runs here: a face makes them fit.
+ *	bytes	  of a file or an archive, in their order, piece by piece: api_bytes().
+ *	troubles  one of several things failed, and the call goes on.
+ *	progress  how far it is: api_progress().
+ * What a call reads (files to be stored) comes from the face too, as descriptors: api_input(). */
 #ifndef FS_API_API_H
 #define FS_API_API_H
 
@@ -74,6 +79,8 @@ enum {
 	API_BARE = 2,	   /* run works without a repository */
 	API_TELLS_ALL = 4, /* a list that breaks off with an error is whole all the same: what was
 			      done until then */
+	API_WHOLE = 8,	/* as JSON, the list is shown only when the call ended without an error */
+	API_BYTES = 16, /* yields bytes; with API_STREAMS each piece goes out at once */
 };
 
 /* Starts the call. It ends, with api_end(), before this returns or later. */
@@ -83,14 +90,18 @@ struct api_row {
 	struct command command; /* its name is the call's */
 	enum api_words words;
 	unsigned flags;
-	/* NULL, or what is wrong with arguments of the right types. */
-	const char *(*check)(const json_t *args);
+	/* NULL, or what is wrong with arguments of the right types: malloc'd. */
+	char *(*check)(const json_t *args);
 	/* How items become one JSON object: head, items with commas between them, tail. NULL: each
 	 * item stands alone, as it does with an option "stream". key: that member of each item
 	 * names the rest of it. */
 	const char *head, *tail, *key;
+	/* NULL, or the name of an array: an item without any other member goes on with the array
+	 * of the item before. */
+	const char *grows;
 	const char *text_option; /* wants text, also where JSON is asked for; NULL: none does */
-	/* The item as text; NULL: the call has none. */
+	/* The item as text; NULL: the call has none. A member of an item whose name begins with '_'
+	 * is for this alone: no face shows it as JSON. */
 	void (*text)(FILE *out, const json_t *args, const json_t *item);
 	/* In the process that asks, blocking: call->host is a struct api_host. -ENOLINK: only a
 	 * daemon can answer that. NULL: so it is always. */
@@ -122,6 +133,9 @@ size_t api_word_count(const json_t *args);
 bool api_flag(const json_t *args, const char *name);
 const char *api_text(const json_t *args, const char *name); /* NULL: not given, without a default */
 json_int_t api_int(const json_t *args, const char *name);
+/* A member of an item, for its text: "" or 0 when there is none. */
+const char *api_member(const json_t *value, const char *name);
+json_int_t api_number(const json_t *value, const char *name);
 /* The word at i of an API_PEERS or API_CIDS row. */
 struct peer_id api_peer(const json_t *args, size_t i);
 struct cid api_cid(const json_t *args, size_t i);
@@ -134,6 +148,15 @@ const char *api_cid_text(const json_t *args, const struct cid *cid, char out[sta
 
 /* How a call ends that had troubles and went on: each was told. */
 #define API_SOME_FAILED (-EREMOTEIO)
+/* How a call ends whose arguments make no sense, where only its run can tell: api_usage(). */
+#define API_USAGE (-EBADRQC)
+
+/* How far a call is. */
+struct api_progress {
+	const char *what;	/* "read", "pinned": before the numbers; static */
+	uint64_t bytes, blocks; /* done; blocks 0: nobody counts them */
+	uint64_t total_bytes;	/* 0: not known; may be a stranger's word */
+};
 
 /* Where a call's answers go: on the thread that runs it. Values are borrowed. */
 struct api_sink {
@@ -144,9 +167,24 @@ struct api_sink {
 	/* The last: err 0 or -errno, message is whole (NULL when err is 0). The call may be freed.
 	 */
 	void (*end)(struct api_call *call, int err, const char *message);
+	/* A piece of bytes, borrowed for the call. Blocks while the face can take no more. 0, or
+	 * -errno when it takes no more at all (its reader has gone, its disk is full): the face
+	 * tells why. NULL: the face takes no bytes. */
+	int (*bytes)(struct api_call *call, struct bytes data);
+	/* NULL as progress: that work is done, another may follow. NULL: nobody looks. */
+	void (*progress)(struct api_call *call, const struct api_progress *progress);
 };
 
-/* What a blocking row works with. */
+/* One of the things that a call reads: for the command line a file that a word names or its input,
+ * for HTTP a part of a body. */
+struct api_input {
+	const char *name; /* as messages call it; filled in also when it cannot be opened */
+	int fd;		  /* to be read to its end, from where it stands */
+	bool close;	  /* by api_input_close() */
+};
+
+/* What a blocking row works with. To give up a blocking call, cancel the wait that wait() returned,
+ * and have wait() cancel each later one. */
 struct api_host {
 	struct repo *repo; /* NULL for an API_BARE row */
 	/* Begins a wait of so long (0: without end); an interruption of the call that came before
@@ -155,6 +193,10 @@ struct api_host {
 	/* Gets blocks that are not stored. NULL: nobody does. */
 	struct fetcher *(*fetcher)(struct api_host *host);
 	bool own_files; /* words may name files of this machine: who asks may read them anyway */
+	/* Opens the input at: 0; -ENODATA: there are no more; -errno. NULL: there is none. */
+	int (*input)(struct api_host *host, size_t at, struct api_input *out);
+	/* What this node announces has changed: cid came (NULL: one went). NULL: nobody to tell. */
+	void (*provided)(struct api_host *host, const struct cid *cid);
 };
 
 struct api_call {
@@ -166,7 +208,8 @@ struct api_call {
 	 * must still be called, then or later. */
 	void (*on_cancel)(void *ctx);
 	void *cancel_ctx;
-	bool cancelled;	     /* set by api_cancel() */
+	bool cancelled; /* set by api_cancel() */
+	bool complete;	/* set by a row: its items are all there, though it ends with an error */
 	struct wait *waited; /* the last that api_wait() gave, which knows why it failed */
 };
 
@@ -179,6 +222,11 @@ void api_item(struct api_call *call, json_t *item); /* takes item */
 /* Takes details, a list of texts or NULL. */
 void api_trouble(struct api_call *call, json_t *details, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* A piece of bytes to the face: 0, or -errno, with which the call is to end: the face tells why.
+ * Nothing that others wait for, such as a view of the store, may be held meanwhile. */
+int api_bytes(struct api_call *call, struct bytes data);
+/* NULL: that work is done. */
+void api_progress(struct api_call *call, const struct api_progress *progress);
 /* The last of a call. message NULL: err tells enough. */
 void api_end(struct api_call *call, int err, const char *message);
 /* The same with err's text behind the message, and what the last wait knows of it. */
@@ -187,6 +235,12 @@ void api_fail(struct api_call *call, int err, const char *fmt, ...)
 /* The same without it. */
 void api_refuse(struct api_call *call, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* As api_fail(), with err in the system's own words ("No space left on device"): for files outside
+ * the repository. */
+void api_fail_file(struct api_call *call, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Wrong usage, found while running. */
+void api_usage(struct api_call *call, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void api_on_cancel(struct api_call *call, void (*cancelled)(void *ctx), void *ctx);
 /* Of a blocking row: the next wait for one answer, as long as "timeout" says; and one without end.
  */
@@ -195,6 +249,16 @@ struct wait *api_wait_long(struct api_call *call);
 /* Of a blocking row: blocks from the store, and from the network if fetch is set. The caller frees
  * them with blocks_free() before the end of the call. */
 struct blocks *api_blocks(struct api_call *call, bool fetch);
+/* Of a blocking row: the input at (0 is the first), to be closed: 0; -ENODATA: there are no more;
+ * -errno. Reading all of one, appended to out: 0; -EMSGSIZE beyond max bytes; -EINTR; -errno. */
+int api_input(struct api_call *call, size_t at, struct api_input *out);
+int api_input_read(struct api_call *call, const struct api_input *input, size_t max,
+		   struct buf *out);
+void api_input_close(struct api_input *input);
+/* Of a blocking row: cid is a root that others shall find here, or is none any more; recorded, and
+ * the daemon told. Failures only show in the log. */
+void api_announce(struct api_call *call, const struct cid *cid);
+void api_withdraw(struct api_call *call, const struct cid *cid);
 /* Of a blocking row: the CID that a path names; api_find() takes a file or directory in a mount
  * too, which tells its CID. 0; -errno after the call was ended with that. */
 int api_resolve(struct api_call *call, struct blocks *blocks, const char *path, struct cid *out);

@@ -161,7 +161,6 @@ static int check_base(const json_t *args, char **why)
 
 int api_check(const struct api_row *row, json_t *args, char **why)
 {
-	const char *wrong;
 	int err;
 
 	*why = NULL;
@@ -170,11 +169,9 @@ int api_check(const struct api_row *row, json_t *args, char **why)
 		return err;
 	fill_in(row->command.options, args);
 	fill_in(common, args);
-	wrong = row->check ? row->check(args) : NULL;
-	if (wrong) {
-		*why = xstrdup(wrong);
+	*why = row->check ? row->check(args) : NULL;
+	if (*why)
 		return -EINVAL;
-	}
 	err = check_base(args, why);
 	return err ? err : check_words(row, args, why);
 }
@@ -204,6 +201,18 @@ const char *api_text(const json_t *args, const char *name)
 json_int_t api_int(const json_t *args, const char *name)
 {
 	return json_integer_value(json_object_get(args, name));
+}
+
+const char *api_member(const json_t *value, const char *name)
+{
+	const char *text = json_string_value(json_object_get(value, name));
+
+	return text ? text : "";
+}
+
+json_int_t api_number(const json_t *value, const char *name)
+{
+	return json_integer_value(json_object_get(value, name));
 }
 
 const char *api_peer_text(const char *word)

@@ -9,18 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *member(const json_t *value, const char *name)
-{
-	const char *text = json_string_value(json_object_get(value, name));
-
-	return text ? text : "";
-}
-
-static json_int_t number(const json_t *value, const char *name)
-{
-	return json_integer_value(json_object_get(value, name));
-}
-
 static void print_lines(FILE *out, const json_t *list, const char *indent)
 {
 	const json_t *line;
@@ -165,22 +153,22 @@ static const struct option_spec peers_options[] = {
 static void peer_text(FILE *out, const json_t *args, const json_t *peer)
 {
 	bool verbose = api_flag(args, "verbose");
-	const char *tags = member(peer, "Tags");
+	const char *tags = api_member(peer, "Tags");
 
-	fprintf(out, "%s/p2p/%s", member(peer, "Addr"), member(peer, "Peer"));
+	fprintf(out, "%s/p2p/%s", api_member(peer, "Addr"), api_member(peer, "Peer"));
 	if (verbose || api_flag(args, "latency"))
-		fprintf(out, " %s", member(peer, "Latency"));
+		fprintf(out, " %s", api_member(peer, "Latency"));
 	if (verbose || api_flag(args, "direction"))
-		fprintf(out, " %s", number(peer, "Direction") == 2 ? "outbound" : "inbound");
+		fprintf(out, " %s", api_number(peer, "Direction") == 2 ? "outbound" : "inbound");
 	if (verbose)
 		fprintf(out,
 			" streams=%" JSON_INTEGER_FORMAT " in=%" JSON_INTEGER_FORMAT
 			" out=%" JSON_INTEGER_FORMAT " worth=%" JSON_INTEGER_FORMAT "%s%s%s%s %s",
-			number(peer, "StreamCount"), number(peer, "BytesIn"),
-			number(peer, "BytesOut"), number(peer, "Worth"), tags[0] ? " (" : "", tags,
-			tags[0] ? ")" : "",
+			api_number(peer, "StreamCount"), api_number(peer, "BytesIn"),
+			api_number(peer, "BytesOut"), api_number(peer, "Worth"),
+			tags[0] ? " (" : "", tags, tags[0] ? ")" : "",
 			json_is_true(json_object_get(peer, "Protected")) ? " protected" : "",
-			member(json_object_get(peer, "Identify"), "AgentVersion"));
+			api_member(json_object_get(peer, "Identify"), "AgentVersion"));
 	putc('\n', out);
 }
 
@@ -197,12 +185,12 @@ static const struct option_spec addrs_options[] = {
 	{ 0 },
 };
 
-static const char *check_addrs(const json_t *args)
+static char *check_addrs(const json_t *args)
 {
 	const char *word = api_word(args, 0);
 
 	return word && strcmp(word, "local") && strcmp(word, "listen")
-		       ? "only local and listen are known"
+		       ? xstrdup("only local and listen are known")
 		       : NULL;
 }
 
@@ -233,19 +221,20 @@ static const struct option_spec ping_options[] = {
 	{ 0 },
 };
 
-static const char *check_ping(const json_t *args)
+static char *check_ping(const json_t *args)
 {
-	return api_int(args, "count") < 1 ? "--count must be 1 or more" : NULL;
+	return api_int(args, "count") < 1 ? xstrdup("--count must be 1 or more") : NULL;
 }
 
 /* An answer has a time and no text, with Kubo. */
 static void ping_text(FILE *out, const json_t *args, const json_t *item)
 {
 	(void)args;
-	if (number(item, "Time"))
-		fprintf(out, "Pong received: time=%.2f ms\n", (double)number(item, "Time") / 1e6);
+	if (api_number(item, "Time"))
+		fprintf(out, "Pong received: time=%.2f ms\n",
+			(double)api_number(item, "Time") / 1e6);
 	else
-		fprintf(out, "%s\n", member(item, "Text"));
+		fprintf(out, "%s\n", api_member(item, "Text"));
 }
 
 const struct api_row api_ping = {
@@ -265,9 +254,10 @@ static const struct option_spec findprovs_options[] = {
 	{ 0 },
 };
 
-static const char *check_findprovs(const json_t *args)
+static char *check_findprovs(const json_t *args)
 {
-	return api_int(args, "num-providers") < 0 ? "--num-providers must be 0 or more" : NULL;
+	return api_int(args, "num-providers") < 0 ? xstrdup("--num-providers must be 0 or more")
+						  : NULL;
 }
 
 /* Items of searches are Kubo's events; ours have one peer each. */
@@ -278,7 +268,7 @@ static const json_t *found_peer(const json_t *event)
 
 static void provider_text(FILE *out, const json_t *args, const json_t *event)
 {
-	fprintf(out, "%s\n", member(found_peer(event), "ID"));
+	fprintf(out, "%s\n", api_member(found_peer(event), "ID"));
 	if (api_flag(args, "verbose"))
 		print_lines(out, json_object_get(found_peer(event), "Addrs"), "\t");
 }

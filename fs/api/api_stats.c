@@ -2,13 +2,9 @@
 #include "fs/api/api_runs.h"
 
 #include "fs/cli_text.h"
+#include "net/base/alloc.h"
 
 #include <string.h>
-
-static json_int_t number(const json_t *value, const char *name)
-{
-	return json_integer_value(json_object_get(value, name));
-}
 
 /* ---- bitswap ---- */
 
@@ -20,7 +16,7 @@ static const struct option_spec stat_options[] = {
 
 static void print_count(FILE *out, const json_t *stat, const char *label, const char *name)
 {
-	fprintf(out, "\t%s: %" JSON_INTEGER_FORMAT "\n", label, number(stat, name));
+	fprintf(out, "\t%s: %" JSON_INTEGER_FORMAT "\n", label, api_number(stat, name));
 }
 
 static void print_bytes(FILE *out, const json_t *args, const json_t *stat, const char *label,
@@ -30,7 +26,7 @@ static void print_bytes(FILE *out, const json_t *args, const json_t *stat, const
 
 	if (api_flag(args, "human"))
 		fprintf(out, "\t%s: %s\n", label,
-			progress_size((uint64_t)number(stat, name), text));
+			progress_size((uint64_t)api_number(stat, name), text));
 	else
 		print_count(out, stat, label, name);
 }
@@ -90,8 +86,8 @@ static void ledger_text(FILE *out, const json_t *args, const json_t *ledger)
 		"\nBytes sent:\t%" JSON_INTEGER_FORMAT "\nBytes received:\t%" JSON_INTEGER_FORMAT
 		"\n",
 		json_string_value(json_object_get(ledger, "Peer")),
-		json_real_value(json_object_get(ledger, "Value")), number(ledger, "Exchanged"),
-		number(ledger, "Sent"), number(ledger, "Recv"));
+		json_real_value(json_object_get(ledger, "Value")), api_number(ledger, "Exchanged"),
+		api_number(ledger, "Sent"), api_number(ledger, "Recv"));
 }
 
 const struct api_row api_bitswap_ledger = {
@@ -140,13 +136,13 @@ const struct api_row api_stats = {
 	.run_daemon = daemon_run_stats,
 };
 
-static const char *check_level(const json_t *args)
+static char *check_level(const json_t *args)
 {
 	const char *level = api_word(args, 1);
 
 	if (level && strcmp(level, "error") && strcmp(level, "warn") && strcmp(level, "info") &&
 	    strcmp(level, "debug"))
-		return "the level must be error, warn, info or debug";
+		return xstrdup("the level must be error, warn, info or debug");
 	return NULL;
 }
 

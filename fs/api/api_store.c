@@ -3,6 +3,7 @@
 
 #include "fs/cli_text.h"
 #include "fs/repo.h"
+#include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/base/wait.h"
 
@@ -13,18 +14,6 @@
 static struct repo *repo_of(const struct api_call *call)
 {
 	return ((struct api_host *)call->host)->repo;
-}
-
-static const char *member(const json_t *value, const char *name)
-{
-	const char *text = json_string_value(json_object_get(value, name));
-
-	return text ? text : "";
-}
-
-static json_int_t number(const json_t *value, const char *name)
-{
-	return json_integer_value(json_object_get(value, name));
 }
 
 /* ---- version ---- */
@@ -43,7 +32,7 @@ static void run_version(struct api_call *call)
 static void version_text(FILE *out, const json_t *args, const json_t *item)
 {
 	fprintf(out, "%s%s\n", api_flag(args, "number") ? "" : "dagfs version ",
-		member(item, "Version"));
+		api_member(item, "Version"));
 }
 
 const struct api_row api_version = {
@@ -84,7 +73,7 @@ static void run_repo_stat(struct api_call *call)
 
 static void print_size(FILE *out, const json_t *args, const json_t *item, const char *name)
 {
-	uint64_t bytes = (uint64_t)number(item, name);
+	uint64_t bytes = (uint64_t)api_number(item, name);
 	char label[32], text[32];
 
 	snprintf(label, sizeof(label), "%s:", name);
@@ -96,20 +85,20 @@ static void print_size(FILE *out, const json_t *args, const json_t *item, const 
 
 static void repo_stat_text(FILE *out, const json_t *args, const json_t *item)
 {
-	const char *path = member(item, "RepoPath");
+	const char *path = api_member(item, "RepoPath");
 	bool all = !api_flag(args, "size-only");
 	char safe[PATH_MAX];
 
 	if (all)
 		fprintf(out, "%-11s %" JSON_INTEGER_FORMAT "\n",
-			"NumObjects:", number(item, "NumObjects"));
+			"NumObjects:", api_number(item, "NumObjects"));
 	print_size(out, args, item, "RepoSize");
 	print_size(out, args, item, "StorageMax");
 	if (!all)
 		return;
 	fprintf(out, "%-11s %s\n%-11s %s\n",
 		"RepoPath:", cli_safe(safe, sizeof(safe), path, strlen(path)),
-		"Version:", member(item, "Version"));
+		"Version:", api_member(item, "Version"));
 	print_size(out, args, item, "KeptSize");
 	print_size(out, args, item, "CacheSize");
 }
@@ -154,8 +143,8 @@ static void run_block_stat(struct api_call *call)
 static void block_stat_text(FILE *out, const json_t *args, const json_t *item)
 {
 	(void)args;
-	fprintf(out, "Key: %s\nSize: %" JSON_INTEGER_FORMAT "\n", member(item, "Key"),
-		number(item, "Size"));
+	fprintf(out, "Key: %s\nSize: %" JSON_INTEGER_FORMAT "\n", api_member(item, "Key"),
+		api_number(item, "Size"));
 }
 
 const struct api_row api_block_stat = {
@@ -236,7 +225,7 @@ static void block_rm_text(FILE *out, const json_t *args, const json_t *item)
 {
 	(void)args;
 	if (!json_object_get(item, "Error"))
-		fprintf(out, "removed %s\n", member(item, "Hash"));
+		fprintf(out, "removed %s\n", api_member(item, "Hash"));
 }
 
 const struct api_row api_block_rm = {
@@ -256,14 +245,14 @@ static const struct option_spec pin_ls_options[] = {
 	{ 0 },
 };
 
-static const char *check_pin_ls(const json_t *args)
+static char *check_pin_ls(const json_t *args)
 {
 	static const char *const types[] = { "all", "direct", "recursive", "indirect" };
 
 	for (size_t i = 0; i < ARRAY_LEN(types); i++)
 		if (strcmp(api_text(args, "type"), types[i]) == 0)
 			return NULL;
-	return "--type must be all, direct, recursive or indirect";
+	return xstrdup("--type must be all, direct, recursive or indirect");
 }
 
 static void pin_item(struct api_call *call, const struct cid *cid, const char *type,
@@ -364,8 +353,8 @@ static void run_pin_ls(struct api_call *call)
 
 static void pin_ls_text(FILE *out, const json_t *args, const json_t *item)
 {
-	const char *cid = member(item, "Cid"), *type = member(item, "Type"),
-		   *name = member(item, "Name");
+	const char *cid = api_member(item, "Cid"), *type = api_member(item, "Type"),
+		   *name = api_member(item, "Name");
 	char safe[4 * PIN_NAME_MAX + 8];
 
 	if (api_flag(args, "quiet"))

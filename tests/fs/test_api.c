@@ -148,7 +148,7 @@ static void on_end(struct api_call *call, int err, const char *message)
 		snprintf(face->message, sizeof(face->message), "%s", message);
 }
 
-static const struct api_sink sink = { on_item, on_trouble, on_end };
+static const struct api_sink sink = { .item = on_item, .trouble = on_trouble, .end = on_end };
 
 static struct wait *begin_wait(struct api_host *host, uint64_t timeout_ms)
 {
