@@ -193,7 +193,7 @@ const char *progress_left(uint64_t left_bytes, uint64_t rate, char out[static 32
 /* ---- the commands, one table entry each (cmd_*.c); the others are rows of calls (fs/api/) ---- */
 extern const struct command cmd_init, cmd_config;
 extern const struct command cmd_mount, cmd_umount, cmd_daemon, cmd_shutdown;
-extern const struct command cmd_add, cmd_cat, cmd_get, cmd_ls;
+extern const struct command cmd_add, cmd_get;
 extern const struct command cmd_pin_add, cmd_pin_update, cmd_pin_rm, cmd_pin_verify;
 extern const struct command cmd_repo_verify, cmd_repo_gc;
 extern const struct command cmd_block_get, cmd_block_put;

@@ -11,6 +11,8 @@ extern const struct api_row api_routing_findprovs, api_routing_findpeer, api_rou
 extern const struct api_row api_bitswap_stat, api_bitswap_wantlist, api_bitswap_ledger, api_stats,
 	api_log_level;
 extern const struct api_row api_version, api_repo_stat, api_block_stat, api_block_rm, api_pin_ls;
+/* api_cat.c, api_ls.c, api_block.c, api_dag.c, api_car.c */
+extern const struct api_row api_cat, api_ls;
 extern const struct api_row api_mount, api_umount, api_mount_wait, api_mounts;
 extern const struct api_row api_provide_changed, api_shutdown, api_shutdown_idle;
 

@@ -4,6 +4,8 @@
 const struct api_row *const api_rows[] = {
 	&api_id,
 	&api_version,
+	&api_cat,
+	&api_ls,
 	&api_pin_ls,
 	&api_repo_stat,
 	&api_block_stat,
