@@ -196,8 +196,6 @@ extern const struct command cmd_mount, cmd_umount, cmd_daemon, cmd_shutdown;
 extern const struct command cmd_add, cmd_get;
 extern const struct command cmd_pin_add, cmd_pin_update, cmd_pin_rm, cmd_pin_verify;
 extern const struct command cmd_repo_verify, cmd_repo_gc;
-extern const struct command cmd_block_get, cmd_block_put;
-extern const struct command cmd_dag_get, cmd_dag_put, cmd_dag_stat, cmd_dag_export, cmd_dag_import;
 extern const struct command cmd_help, cmd_completion;
 
 #endif

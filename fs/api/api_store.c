@@ -1,4 +1,4 @@
-/* version, repo stat, block stat and rm, pin ls and rm: what is asked of the repository alone. */
+/* version, repo stat, pin ls: what is asked of the repository alone. */
 #include "fs/api/api_runs.h"
 
 #include "fs/cli_text.h"
@@ -113,128 +113,6 @@ const struct api_row api_repo_stat = {
 	.run = run_repo_stat,
 };
 
-/* ---- block stat ---- */
-
-static void run_block_stat(struct api_call *call)
-{
-	char text[CID_TEXT_MAX];
-	struct blocks *blocks;
-	struct block *block;
-	struct cid cid;
-	int err;
-
-	blocks = api_blocks(call, true);
-	if (api_resolve(call, blocks, api_word(call->args, 0), &cid)) {
-		blocks_free(blocks);
-		return;
-	}
-	err = blocks_get(blocks, &cid, api_wait(call), &block);
-	blocks_free(blocks);
-	if (err) {
-		api_fail(call, err, "cannot get %s", api_cid_text(call->args, &cid, text));
-		return;
-	}
-	api_item(call, json_pack("{s:s, s:I}", "Key", api_cid_text(call->args, &block->cid, text),
-				 "Size", (json_int_t)block->data.len));
-	block_unref(block);
-	api_end(call, 0, NULL);
-}
-
-static void block_stat_text(FILE *out, const json_t *args, const json_t *item)
-{
-	(void)args;
-	fprintf(out, "Key: %s\nSize: %" JSON_INTEGER_FORMAT "\n", api_member(item, "Key"),
-		api_number(item, "Size"));
-}
-
-const struct api_row api_block_stat = {
-	.command = { "block stat", "CID", 1, 1, "show the size of a block", NULL, NULL, NULL },
-	.text = block_stat_text,
-	.run = run_block_stat,
-};
-
-/* ---- block rm ---- */
-
-static const struct option_spec block_rm_options[] = {
-	{ "force", 'f', OPTION_FLAG, NULL, "blocks that are not there are no error", NULL },
-	{ "quiet", 'q', OPTION_FLAG, NULL, "print nothing", NULL },
-	{ 0 },
-};
-
-static int same_hash(void *ctx, const struct cid *cid)
-{
-	return bytes_equal(cid_hash_bytes(ctx), cid_hash_bytes(cid)) ? 1 : 0;
-}
-
-/* NULL, or why the block must stay. */
-static const char *kept_by(struct api_call *call, struct blocks *blocks, struct cid *cid)
-{
-	struct db *db = repo_of(call)->db;
-	struct pin pin;
-
-	if (pin_get(db, cid, &pin) == 0)
-		return pin.kind == PIN_RECURSIVE ? "pinned: recursive" : "pinned: direct";
-	if (pin_each_indirect(db, blocks, api_wait_long(call), same_hash, cid) == 1)
-		return "pinned: indirect";
-	return NULL;
-}
-
-/* Was it removed, or not there and no error? Tells of it. */
-static bool block_rm(struct api_call *call, struct blocks *blocks, const char *word)
-{
-	char text[CID_TEXT_MAX];
-	const char *why;
-	struct cid cid;
-	int err = 0;
-
-	if (cid_from_text(&cid, strncmp(word, "/ipfs/", 6) ? word : word + 6)) {
-		api_trouble(call, NULL, "'%s' is not a CID",
-			    cli_safe(text, sizeof(text), word, strlen(word)));
-		return false;
-	}
-	why = kept_by(call, blocks, &cid);
-	if (!why)
-		err = store_delete(repo_of(call)->store, cid_hash_bytes(&cid));
-	if (err == -ENOENT && api_flag(call->args, "force"))
-		return true;
-	why = err ? err_text(err) : why;
-	api_cid_text(call->args, &cid, text);
-	if (why) {
-		api_item(call, json_pack("{s:s, s:s}", "Hash", text, "Error", why));
-		api_trouble(call, NULL, "cannot remove %s: %s", text, why);
-	} else if (!api_flag(call->args, "quiet")) {
-		api_item(call, json_pack("{s:s}", "Hash", text));
-	}
-	return !why;
-}
-
-static void run_block_rm(struct api_call *call)
-{
-	struct blocks *blocks;
-	bool failed = false;
-
-	blocks = api_blocks(call, false);
-	for (size_t i = 0; i < api_word_count(call->args); i++)
-		failed |= !block_rm(call, blocks, api_word(call->args, i));
-	blocks_free(blocks);
-	api_end(call, failed ? API_SOME_FAILED : 0, "not all blocks could be removed");
-}
-
-/* What failed is told as a trouble. */
-static void block_rm_text(FILE *out, const json_t *args, const json_t *item)
-{
-	(void)args;
-	if (!json_object_get(item, "Error"))
-		fprintf(out, "removed %s\n", api_member(item, "Hash"));
-}
-
-const struct api_row api_block_rm = {
-	.command = { "block rm", "CID...", 1, -1, "remove blocks that no pin keeps", NULL,
-		     block_rm_options, NULL },
-	.text = block_rm_text,
-	.run = run_block_rm,
-};
-
 /* ---- pin ls ---- */
 
 static const struct option_spec pin_ls_options[] = {
@@ -253,6 +131,11 @@ static char *check_pin_ls(const json_t *args)
 		if (strcmp(api_text(args, "type"), types[i]) == 0)
 			return NULL;
 	return xstrdup("--type must be all, direct, recursive or indirect");
+}
+
+static int same_hash(void *ctx, const struct cid *cid)
+{
+	return bytes_equal(cid_hash_bytes(ctx), cid_hash_bytes(cid)) ? 1 : 0;
 }
 
 static void pin_item(struct api_call *call, const struct cid *cid, const char *type,
