@@ -1,6 +1,7 @@
-/* One router made of several. A query starts the same query on each part and merges what they
- * find: providers without repeats, the first peer found, the best value. It ends when all parts
- * have ended, or as soon as it has enough. Loop thread. */
+/* One router made of several. A query asks the parts of the lowest rank side by side, each after
+ * its delay and for its time limit, and merges what they find: providers without repeats, the first
+ * peer found, the best value. If they found too little, it asks those of the next rank. It ends
+ * when all ranks are over, or as soon as it has enough. Loop thread. */
 #include "routing/routing.h"
 
 #include "net/base/alloc.h"
@@ -9,15 +10,21 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-
-/* A query starts one of each part and ends with the last of them, or when it has enough. */
 
 #define QUERIES_MAX 1024
 
+struct composed;
+
+struct member {
+	struct composed *composed;
+	struct composed_part config;
+	struct router_watch watch;
+};
+
 struct composed {
 	struct router router; /* first: the door's pointer */
-	struct router *parts[COMPOSED_ROUTERS_MAX];
+	struct timers *timers;
+	struct member members[COMPOSED_ROUTERS_MAX];
 	size_t count;
 	struct list queries;
 	unsigned query_count;
@@ -28,10 +35,15 @@ struct composed {
 
 struct query;
 
+enum part_state { PART_WAITS, PART_DELAYED, PART_ASKED, PART_OVER };
+
+/* What one member does for a query. */
 struct part {
 	struct query *query;
-	struct router *router;
-	struct routing_query *sub; /* NULL: not started, or over */
+	const struct composed_part *config;
+	enum part_state state;
+	struct timer timer;	   /* its delay, then its time limit */
+	struct routing_query *sub; /* while it is asked */
 };
 
 struct query {
@@ -39,10 +51,17 @@ struct query {
 	struct list node;
 	struct composed *composed;
 	struct part parts[COMPOSED_ROUTERS_MAX];
-	unsigned pending, count, count_max;
-	int err; /* 0 once one part succeeded */
+	/* Asks the part's router what this query asks. */
+	struct routing_query *(*ask)(struct part *part);
+	struct peer_id peer;
+	struct buf key, value; /* what is looked for, or put */
+	uint64_t deadline_ms;
+	unsigned pending; /* parts delayed or asked */
+	unsigned count, count_max;
+	int err;     /* 0 once one part succeeded */
+	bool failed; /* an error ends the sequence of ranks */
 	struct map seen;
-	struct buf key, best;
+	struct buf best;
 	bool busy;	/* a callback runs, which may cancel */
 	bool cancelled; /* it did */
 	routing_peer_fn *on_peer;
@@ -54,12 +73,15 @@ struct query {
 
 static void query_free(struct query *query)
 {
-	for (size_t i = 0; i < query->composed->count; i++)
+	for (size_t i = 0; i < query->composed->count; i++) {
+		timer_stop(query->composed->timers, &query->parts[i].timer);
 		routing_cancel(query->parts[i].sub);
+	}
 	list_remove(&query->node);
 	query->composed->query_count--;
 	map_release(&query->seen);
 	buf_release(&query->key);
+	buf_release(&query->value);
 	buf_release(&query->best);
 	free(query);
 }
@@ -83,7 +105,8 @@ static void query_end(struct query *query, int err, const struct peer_info *info
 	query_free(query);
 }
 
-static struct query *query_new(struct router *router, struct bytes key, void *ctx)
+static struct query *query_new(struct router *router, struct bytes key, uint64_t deadline_ms,
+			       void *ctx)
 {
 	struct composed *composed = container_of(router, struct composed, router);
 	struct query *query;
@@ -93,36 +116,137 @@ static struct query *query_new(struct router *router, struct bytes key, void *ct
 	query = xnew(struct query);
 	query->base.cancel = query_cancel;
 	query->composed = composed;
+	query->deadline_ms = deadline_ms;
 	query->err = -ENOENT;
 	query->ctx = ctx;
 	buf_add(&query->key, key);
 	list_add_tail(&composed->queries, &query->node);
 	composed->query_count++;
-	for (size_t i = 0; i < composed->count; i++)
-		query->parts[i] = (struct part){ .query = query, .router = composed->parts[i] };
+	for (size_t i = 0; i < composed->count; i++) {
+		query->parts[i].query = query;
+		query->parts[i].config = &composed->members[i].config;
+	}
 	return query;
 }
 
-/* All parts were asked to start: NULL when none did. */
-static struct routing_query *query_started(struct query *query)
-{
-	for (size_t i = 0; i < query->composed->count; i++)
-		query->pending += query->parts[i].sub != NULL;
-	if (query->pending > 0)
-		return &query->base;
-	query_free(query);
-	return NULL;
-}
+/* ---- parts: waiting, delayed, asked, over ---- */
 
-/* One part is over. Its error counts unless it only found nothing. */
+static void query_go_on(struct query *query);
+
+/* An error counts, unless the part found nothing or its errors are ignored. */
 static void part_over(struct part *part, int err)
 {
 	struct query *query = part->query;
 
+	timer_stop(query->composed->timers, &part->timer);
 	part->sub = NULL;
-	if (err == 0 || (query->err == -ENOENT && err != 0))
-		query->err = err;
+	part->state = PART_OVER;
 	query->pending--;
+	if (err && part->config->ignore_errors)
+		err = -ENOENT;
+	if (err && err != -ENOENT)
+		query->failed = true;
+	if (err == 0 || query->err == -ENOENT)
+		query->err = err;
+	if (query->pending == 0)
+		query_go_on(query);
+}
+
+static void on_time_limit(void *ctx)
+{
+	struct part *part = ctx;
+
+	routing_cancel(part->sub);
+	part_over(part, -ETIMEDOUT);
+}
+
+/* False: the router does not do that, or has too much to do. */
+static bool part_ask(struct part *part)
+{
+	part->sub = part->query->ask(part);
+	if (!part->sub)
+		return false;
+	part->state = PART_ASKED;
+	if (part->config->timeout_ms > 0)
+		timer_start(part->query->composed->timers, &part->timer, part->config->timeout_ms,
+			    on_time_limit, part);
+	return true;
+}
+
+static void on_delay_over(void *ctx)
+{
+	struct part *part = ctx;
+
+	if (timers_now(part->query->composed->timers) >= part->query->deadline_ms)
+		part_over(part, -ETIMEDOUT);
+	else if (!part_ask(part))
+		part_over(part, -ENOENT);
+}
+
+static void part_start(struct part *part)
+{
+	struct query *query = part->query;
+	struct timers *timers = query->composed->timers;
+	uint64_t at = timers_now(timers) + part->config->delay_ms;
+
+	if (part->config->delay_ms == 0) {
+		part->state = PART_OVER;
+		query->pending += part_ask(part);
+		return;
+	}
+	part->state = PART_DELAYED;
+	query->pending++;
+	timer_start_at(timers, &part->timer, at < query->deadline_ms ? at : query->deadline_ms,
+		       on_delay_over, part);
+}
+
+/* The lowest rank whose parts still wait. */
+static bool next_rank(const struct query *query, unsigned *rank)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < query->composed->count; i++) {
+		const struct part *part = &query->parts[i];
+
+		if (part->state != PART_WAITS || (found && part->config->rank >= *rank))
+			continue;
+		*rank = part->config->rank;
+		found = true;
+	}
+	return found;
+}
+
+/* Starts the next rank that does something. False: there is none. */
+static bool start_rank(struct query *query)
+{
+	unsigned rank;
+
+	while (query->pending == 0 && next_rank(query, &rank))
+		for (size_t i = 0; i < query->composed->count; i++)
+			if (query->parts[i].state == PART_WAITS &&
+			    query->parts[i].config->rank == rank)
+				part_start(&query->parts[i]);
+	return query->pending > 0;
+}
+
+/* A rank is over. A value was found, or an error came: the rest is not asked. */
+static void query_go_on(struct query *query)
+{
+	bool found = query->best.len > 0;
+
+	if (found || query->failed || !start_rank(query))
+		query_end(query, found ? 0 : query->err, NULL);
+}
+
+/* NULL, and the query is freed, when no part takes it. */
+static struct routing_query *query_start(struct query *query,
+					 struct routing_query *(*ask)(struct part *part))
+{
+	query->ask = ask;
+	if (start_rank(query))
+		return &query->base;
+	query_free(query);
+	return NULL;
 }
 
 static void on_part_done(void *ctx, int err, unsigned count)
@@ -130,12 +254,10 @@ static void on_part_done(void *ctx, int err, unsigned count)
 	struct part *part = ctx;
 	struct query *query = part->query;
 
-	part_over(part, err);
-	/* Providers are counted as they come, without those given twice. */
+	/* Providers and values are counted as they come. */
 	if (!query->on_provider && !query->on_value)
 		query->count += count;
-	if (query->pending == 0)
-		query_end(query, query->best.len > 0 ? 0 : query->err, NULL);
+	part_over(part, err);
 }
 
 /* ---- the five operations ---- */
@@ -144,23 +266,29 @@ static void on_part_peer(void *ctx, int err, const struct peer_info *info)
 {
 	struct part *part = ctx;
 
-	part_over(part, err);
-	if (!err || part->query->pending == 0)
-		query_end(part->query, err ? part->query->err : 0, err ? NULL : info);
+	part->sub = NULL;
+	if (err)
+		part_over(part, err);
+	else
+		query_end(part->query, 0, info);
+}
+
+static struct routing_query *ask_peer(struct part *part)
+{
+	return routing_find_peer(part->config->router, &part->query->peer, part->query->deadline_ms,
+				 on_part_peer, part);
 }
 
 static struct routing_query *find_peer(struct router *router, const struct peer_id *peer,
 				       uint64_t deadline_ms, routing_peer_fn *done, void *ctx)
 {
-	struct query *query = query_new(router, peer_id_bytes(peer), ctx);
+	struct query *query = query_new(router, peer_id_bytes(peer), deadline_ms, ctx);
 
 	if (!query)
 		return NULL;
+	query->peer = *peer;
 	query->on_peer = done;
-	for (size_t i = 0; i < query->composed->count; i++)
-		query->parts[i].sub = routing_find_peer(query->parts[i].router, peer, deadline_ms,
-							on_part_peer, &query->parts[i]);
-	return query_started(query);
+	return query_start(query, ask_peer);
 }
 
 /* It was given already, with the same protocols. Notes it. */
@@ -198,12 +326,19 @@ static void on_part_provider(void *ctx, const struct peer_info *info)
 		query_end(query, 0, NULL);
 }
 
+static struct routing_query *ask_providers(struct part *part)
+{
+	return routing_find_providers(part->config->router, buf_bytes(&part->query->key),
+				      part->query->count_max, part->query->deadline_ms,
+				      on_part_provider, on_part_done, part);
+}
+
 static struct routing_query *find_providers(struct router *router, struct bytes multihash,
 					    unsigned count_max, uint64_t deadline_ms,
 					    routing_provider_fn *found, routing_done_fn *done,
 					    void *ctx)
 {
-	struct query *query = query_new(router, multihash, ctx);
+	struct query *query = query_new(router, multihash, deadline_ms, ctx);
 
 	if (!query)
 		return NULL;
@@ -212,40 +347,43 @@ static struct routing_query *find_providers(struct router *router, struct bytes 
 				   : ROUTING_PROVIDERS_MAX;
 	query->on_provider = found;
 	query->on_done = done;
-	for (size_t i = 0; i < query->composed->count; i++)
-		query->parts[i].sub = routing_find_providers(
-			query->parts[i].router, multihash, count_max, deadline_ms, on_part_provider,
-			on_part_done, &query->parts[i]);
-	return query_started(query);
+	return query_start(query, ask_providers);
+}
+
+static struct routing_query *ask_provide(struct part *part)
+{
+	return routing_provide(part->config->router, buf_bytes(&part->query->key),
+			       part->query->deadline_ms, on_part_done, part);
 }
 
 static struct routing_query *provide(struct router *router, struct bytes multihash,
 				     uint64_t deadline_ms, routing_done_fn *done, void *ctx)
 {
-	struct query *query = query_new(router, multihash, ctx);
+	struct query *query = query_new(router, multihash, deadline_ms, ctx);
 
 	if (!query)
 		return NULL;
 	query->on_done = done;
-	for (size_t i = 0; i < query->composed->count; i++)
-		query->parts[i].sub = routing_provide(query->parts[i].router, multihash,
-						      deadline_ms, on_part_done, &query->parts[i]);
-	return query_started(query);
+	return query_start(query, ask_provide);
+}
+
+static struct routing_query *ask_put(struct part *part)
+{
+	return routing_put_value(part->config->router, buf_bytes(&part->query->key),
+				 buf_bytes(&part->query->value), part->query->deadline_ms,
+				 on_part_done, part);
 }
 
 static struct routing_query *put_value(struct router *router, struct bytes key, struct bytes value,
 				       uint64_t deadline_ms, routing_done_fn *done, void *ctx)
 {
-	struct query *query = query_new(router, key, ctx);
+	struct query *query = query_new(router, key, deadline_ms, ctx);
 
 	if (!query)
 		return NULL;
+	buf_add(&query->value, value);
 	query->on_done = done;
-	for (size_t i = 0; i < query->composed->count; i++)
-		query->parts[i].sub =
-			routing_put_value(query->parts[i].router, key, value, deadline_ms,
-					  on_part_done, &query->parts[i]);
-	return query_started(query);
+	return query_start(query, ask_put);
 }
 
 static int compare(struct router *router, struct bytes key, struct bytes a, struct bytes b)
@@ -253,7 +391,7 @@ static int compare(struct router *router, struct bytes key, struct bytes a, stru
 	struct composed *composed = container_of(router, struct composed, router);
 
 	for (size_t i = 0; i < composed->count; i++) {
-		struct router *part = composed->parts[i];
+		struct router *part = composed->members[i].config.router;
 		int order = part->ops->compare ? part->ops->compare(part, key, a, b) : 0;
 
 		if (order)
@@ -279,34 +417,74 @@ static void on_part_value(void *ctx, struct bytes value)
 		query_free(query);
 }
 
+static struct routing_query *ask_value(struct part *part)
+{
+	return routing_get_value(part->config->router, buf_bytes(&part->query->key),
+				 part->query->deadline_ms, on_part_value, on_part_done, part);
+}
+
 static struct routing_query *get_value(struct router *router, struct bytes key,
 				       uint64_t deadline_ms, routing_value_fn *found,
 				       routing_done_fn *done, void *ctx)
 {
-	struct query *query = query_new(router, key, ctx);
+	struct query *query = query_new(router, key, deadline_ms, ctx);
 
 	if (!query)
 		return NULL;
 	query->on_value = found;
 	query->on_done = done;
-	for (size_t i = 0; i < query->composed->count; i++)
-		query->parts[i].sub =
-			routing_get_value(query->parts[i].router, key, deadline_ms, on_part_value,
-					  on_part_done, &query->parts[i]);
-	return query_started(query);
+	return query_start(query, ask_value);
 }
+
+/* ---- what is passed on ---- */
 
 static bool is_reaching(struct router *router, const struct peer_id *peer)
 {
 	struct composed *composed = container_of(router, struct composed, router);
 
 	for (size_t i = 0; i < composed->count; i++) {
-		struct router *part = composed->parts[i];
+		struct router *part = composed->members[i].config.router;
 
 		if (part->ops->is_reaching && part->ops->is_reaching(part, peer))
 			return true;
 	}
 	return false;
+}
+
+/* As the part that is best off: one that can is enough. */
+static int can_provide(struct router *router)
+{
+	struct composed *composed = container_of(router, struct composed, router);
+	int err = -ENOTSUP;
+
+	for (size_t i = 0; i < composed->count; i++) {
+		struct router *part = composed->members[i].config.router;
+		int rc;
+
+		if (!part->ops->provide)
+			continue;
+		rc = part->ops->can_provide ? part->ops->can_provide(part) : 0;
+		if (rc == 0)
+			return 0;
+		if (err != -EAGAIN)
+			err = rc;
+	}
+	return err;
+}
+
+static void note_own(struct router *router, struct bytes multihash, bool have)
+{
+	struct composed *composed = container_of(router, struct composed, router);
+
+	for (size_t i = 0; i < composed->count; i++)
+		routing_note_own(composed->members[i].config.router, multihash, have);
+}
+
+static void on_part_ready(void *ctx)
+{
+	struct member *member = ctx;
+
+	router_ready(&member->composed->router);
 }
 
 /* ---- start and end ---- */
@@ -333,8 +511,12 @@ static void composed_close(struct router *router, void (*done)(void *ctx), void 
 	composed->closed = done;
 	composed->closed_ctx = ctx;
 	composed->closing = (unsigned)count + 1; /* this call too: parts may be closed at once */
-	for (size_t i = 0; i < count; i++)
-		router_close(composed->parts[i], on_part_closed, composed);
+	for (size_t i = 0; i < count; i++) {
+		struct member *member = &composed->members[i];
+
+		router_unwatch(member->config.router, &member->watch);
+		router_close(member->config.router, on_part_closed, composed);
+	}
 	on_part_closed(composed);
 }
 
@@ -347,18 +529,26 @@ static const struct router_ops ops = {
 	.close = composed_close,
 	.compare = compare,
 	.is_reaching = is_reaching,
+	.can_provide = can_provide,
+	.note_own = note_own,
 };
 
-struct router *composed_new(struct loop *loop, struct router *const *parts, size_t count)
+struct router *composed_new(struct loop *loop, const struct composed_part *parts, size_t count)
 {
 	struct composed *composed = xnew(struct composed);
 
-	(void)loop; /* the parts have it */
 	assert(count <= COMPOSED_ROUTERS_MAX);
 	composed->router = (struct router){ .ops = &ops, .name = "composed" };
+	composed->timers = loop_timers(loop);
 	composed->count = count;
-	if (count > 0)
-		memcpy(composed->parts, parts, count * sizeof(*parts));
 	list_init(&composed->queries);
+	for (size_t i = 0; i < count; i++) {
+		struct member *member = &composed->members[i];
+
+		member->composed = composed;
+		member->config = parts[i];
+		member->watch = (struct router_watch){ .on_ready = on_part_ready, .ctx = member };
+		router_watch(member->config.router, &member->watch);
+	}
 	return &composed->router;
 }

@@ -145,11 +145,27 @@ void router_close(struct router *router, void (*done)(void *ctx), void *ctx);
  * router_close() ends it, so it comes before swarm_close(). */
 void routing_attach_finder(struct router *router, struct swarm *swarm);
 
-/* Asks several routers side by side and merges: providers deduplicated, the first good peer wins,
- * the best value wins (select), provide and put go to all and succeed when one did. Takes the
- * parts. */
+/* ---- several routers as one ---- */
+
 #define COMPOSED_ROUTERS_MAX 8
-struct router *composed_new(struct loop *loop, struct router *const *parts, size_t count);
+
+struct composed_part {
+	struct router *router; /* taken: closed with the whole */
+	/* Parts of equal rank are asked side by side. Those of the next higher rank are asked when
+	 * all of a rank are over without an error and it is not enough: no peer, no value, fewer
+	 * providers than asked for. Keys are provided, and values put, rank after rank. */
+	unsigned rank;
+	uint64_t delay_ms;   /* how long after its rank's start this part is asked */
+	uint64_t timeout_ms; /* how long it may take, from being asked; 0: until the deadline */
+	/* An error counts as nothing found, and does not end the sequence of ranks. */
+	bool ignore_errors;
+};
+
+/* Asks its parts and merges: providers deduplicated, the first good peer wins, the best value wins,
+ * provide and put succeed when one part did. An error is told only when no part succeeded. loop
+ * runs the delays. The rules are those of Kubo's parallel and sequential routers, but that an error
+ * never stops parts of the same rank. */
+struct router *composed_new(struct loop *loop, const struct composed_part *parts, size_t count);
 
 /* ---- announcing ---- */
 

@@ -197,7 +197,7 @@ static void start_routing(struct daemon *daemon)
 	const char *type = config_str(daemon->repo->config, "Routing.Type");
 	struct multiaddr *addrs = xcalloc(DAEMON_BOOTSTRAP_MAX, sizeof(*addrs));
 	size_t found = bootstrap_addrs(daemon, addrs), parts = 0;
-	struct router *list[2];
+	struct composed_part list[2] = { 0 };
 	struct kad_config config = {
 		.protocol = "/ipfs/kad/1.0.0",
 		.mode = wan_mode(type),
@@ -210,7 +210,7 @@ static void start_routing(struct daemon *daemon)
 	if (found || strcmp(type, "auto")) {
 		daemon->wan = kad_new(daemon->swarm, daemon->repo->db, &config);
 		daemon->wan_announcer = announce_over(daemon, daemon->wan, "wan");
-		list[parts++] = daemon->wan;
+		list[parts++].router = daemon->wan;
 	}
 	config.protocol = "/ipfs/lan/kad/1.0.0";
 	config.lan = true;
@@ -225,7 +225,7 @@ static void start_routing(struct daemon *daemon)
 			addrs[config.bootstrap_count++] = addrs[i];
 	daemon->lan = kad_new(daemon->swarm, daemon->repo->db, &config);
 	daemon->lan_announcer = announce_over(daemon, daemon->lan, "lan");
-	list[parts++] = daemon->lan;
+	list[parts++].router = daemon->lan;
 	daemon->router = composed_new(daemon->loop, list, parts);
 	routing_attach_finder(daemon->router, daemon->swarm);
 out:
