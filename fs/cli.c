@@ -12,7 +12,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 /* A signal handler has no argument: the one wait it ends, and how often it came. */
@@ -483,27 +482,6 @@ char *cli_path_name(const char *path)
 	if (dag_path_parse(path, &parsed, &why))
 		return xstrdup(path);
 	return xstrdup(strrchr(parsed.text, '/') + 1);
-}
-
-static int lock_file(struct invocation *in, const char *name, bool exclusive)
-{
-	int fd = repo_lock_file(in->repo_path, name);
-
-	if (fd < 0)
-		cli_fail_file(in, fd, "cannot open %s/%s", in->repo_path, name);
-	while (fd >= 0 && flock(fd, exclusive ? LOCK_EX : LOCK_SH)) {
-		if (errno == EINTR && !cli_interrupted())
-			continue;
-		cli_fail_file(in, -errno, "cannot lock %s/%s", in->repo_path, name);
-		close(fd);
-		fd = -1;
-	}
-	return fd;
-}
-
-int cli_gc_turn(struct invocation *in)
-{
-	return lock_file(in, REPO_GC_TURN, true);
 }
 
 void cli_provide_changed(struct invocation *in)

@@ -161,9 +161,6 @@ void cli_tell(const struct invocation *in, const char *member, const char *fmt, 
 	__attribute__((format(printf, 3, 4)));
 /* One line of JSON on stdout; takes value. */
 void cli_print_json(json_t *value);
-/* Collections follow each other, and one that waits can be interrupted: held until the returned
- * descriptor is closed; -1 after telling why. */
-int cli_gc_turn(struct invocation *in);
 /* The root is to be announced: recorded, and the daemon told when one runs. Failures only show in
  * the log. */
 void cli_announce(struct invocation *in, const struct cid *cid);
@@ -194,8 +191,6 @@ const char *progress_left(uint64_t left_bytes, uint64_t rate, char out[static 32
 extern const struct command cmd_init, cmd_config;
 extern const struct command cmd_mount, cmd_umount, cmd_daemon, cmd_shutdown;
 extern const struct command cmd_add, cmd_get;
-extern const struct command cmd_pin_add, cmd_pin_update, cmd_pin_rm, cmd_pin_verify;
-extern const struct command cmd_repo_verify, cmd_repo_gc;
 extern const struct command cmd_help, cmd_completion;
 
 #endif

@@ -84,7 +84,9 @@ static void print_json(struct face *face, const json_t *item)
 {
 	json_t *valid = json_of(item);
 
-	if (face->row->flags & API_WHOLE) {
+	if (json_object_size(item) && !json_object_size(valid)) {
+		face->count--; /* for the text alone */
+	} else if (face->row->flags & API_WHOLE) {
 		if (!grow_last(face->whole, face->row->grows, valid))
 			json_array_append(face->whole, valid);
 	} else if (face->list) {
@@ -177,6 +179,8 @@ static void on_end(struct api_call *call, int err, const char *message)
 		face->code = cli_usage(face->in, "%s", message);
 	else if (err && err != API_SOME_FAILED)
 		face->code = cli_fail_as(face->in, err, message);
+	else if (err)
+		face->code = EXIT_FAILED;
 }
 
 static int on_bytes(struct api_call *call, struct bytes data)

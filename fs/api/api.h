@@ -101,7 +101,7 @@ struct api_row {
 	const char *grows;
 	const char *text_option; /* wants text, also where JSON is asked for; NULL: none does */
 	/* The item as text; NULL: the call has none. A member of an item whose name begins with '_'
-	 * is for this alone: no face shows it as JSON. */
+	 * is for this alone: no face shows it as JSON, nor an item that has no others. */
 	void (*text)(FILE *out, const json_t *args, const json_t *item);
 	/* In the process that asks, blocking: call->host is a struct api_host. -ENOLINK: only a
 	 * daemon can answer that. NULL: so it is always. */
@@ -143,6 +143,10 @@ struct cid api_cid(const json_t *args, size_t i);
 const char *api_peer_text(const char *word);
 /* A CID as "cid-base" wants it. Returns out. */
 const char *api_cid_text(const json_t *args, const struct cid *cid, char out[static CID_TEXT_MAX]);
+
+/* The same of a stored block's key: as the CID of raw bytes. "?" when it is none. */
+const char *api_hash_text(const json_t *args, struct bytes multihash,
+			  char out[static CID_TEXT_MAX]);
 
 /* ---- a call ---- */
 

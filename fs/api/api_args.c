@@ -249,3 +249,12 @@ const char *api_cid_text(const json_t *args, const struct cid *cid, char out[sta
 		return out;
 	return cid_text(cid, out);
 }
+
+const char *api_hash_text(const json_t *args, struct bytes multihash, char out[static CID_TEXT_MAX])
+{
+	struct cid cid;
+
+	if (cid_make(&cid, 1, CODEC_RAW, multihash))
+		return "?";
+	return api_cid_text(args, &cid, out);
+}

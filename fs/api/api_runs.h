@@ -10,9 +10,12 @@ extern const struct api_row api_id, api_swarm_connect, api_swarm_disconnect, api
 extern const struct api_row api_routing_findprovs, api_routing_findpeer, api_routing_provide;
 extern const struct api_row api_bitswap_stat, api_bitswap_wantlist, api_bitswap_ledger, api_stats,
 	api_log_level;
-extern const struct api_row api_version, api_repo_stat, api_block_stat, api_block_rm, api_pin_ls;
+extern const struct api_row api_version, api_repo_stat, api_repo_gc, api_repo_verify;
+/* api_pin.c, api_pin_ls.c, api_pin_verify.c */
+extern const struct api_row api_pin_add, api_pin_update, api_pin_rm, api_pin_ls, api_pin_verify;
 /* api_cat.c, api_ls.c, api_block.c, api_dag.c, api_dag_stat.c, api_car.c */
-extern const struct api_row api_cat, api_ls, api_block_get, api_block_put;
+extern const struct api_row api_cat, api_ls;
+extern const struct api_row api_block_get, api_block_put, api_block_stat, api_block_rm;
 extern const struct api_row api_dag_get, api_dag_put, api_dag_stat, api_dag_export, api_dag_import;
 extern const struct api_row api_mount, api_umount, api_mount_wait, api_mounts;
 extern const struct api_row api_provide_changed, api_shutdown, api_shutdown_idle;

@@ -1,8 +1,9 @@
-/* version, repo stat, pin ls: what is asked of the repository alone. */
+/* version, repo stat, repo gc: what is asked of the repository alone. */
 #include "fs/api/api_runs.h"
 
 #include "fs/cli_text.h"
 #include "fs/repo.h"
+#include "fs/repo_place.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/base/wait.h"
@@ -10,6 +11,10 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#define TURN_LOOK_MS 50 /* how often another collection is looked for that may have ended */
 
 static struct repo *repo_of(const struct api_call *call)
 {
@@ -113,149 +118,96 @@ const struct api_row api_repo_stat = {
 	.run = run_repo_stat,
 };
 
-/* ---- pin ls ---- */
+/* ---- repo gc ---- */
 
-static const struct option_spec pin_ls_options[] = {
-	{ "type", 't', OPTION_TEXT, "KIND", "direct, recursive, indirect or all", "all" },
+static const struct option_spec gc_options[] = {
 	{ "quiet", 'q', OPTION_FLAG, NULL, "only the CIDs", NULL },
-	{ "names", 'n', OPTION_FLAG, NULL, "names of pins too", NULL },
-	{ "stream", 's', OPTION_FLAG, NULL, "with --enc=json, one line a pin", NULL },
+	{ "silent", 0, OPTION_FLAG, NULL, "print nothing", NULL },
 	{ 0 },
 };
 
-static char *check_pin_ls(const json_t *args)
+static int lock_turn(struct api_call *call, int fd)
 {
-	static const char *const types[] = { "all", "direct", "recursive", "indirect" };
+	struct api_host *host = call->host;
+	int err = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		if (strcmp(api_text(args, "type"), types[i]) == 0)
-			return NULL;
-	return xstrdup("--type must be all, direct, recursive or indirect");
+	while (!err && flock(fd, LOCK_EX | LOCK_NB)) {
+		err = errno == EWOULDBLOCK ? wait_sleep(host->wait(host, TURN_LOOK_MS)) : -errno;
+		if (err == -ETIMEDOUT)
+			err = 0;
+	}
+	return err;
 }
 
-static int same_hash(void *ctx, const struct cid *cid)
+/* Collections follow each other, and one that waits can be given up: held until the returned
+ * descriptor is closed; -1 after the end of the call. */
+static int gc_turn(struct api_call *call)
 {
-	return bytes_equal(cid_hash_bytes(ctx), cid_hash_bytes(cid)) ? 1 : 0;
+	const char *path = repo_of(call)->path;
+	int fd = repo_lock_file(path, REPO_GC_TURN), err;
+
+	if (fd < 0) {
+		api_fail_file(call, fd, "cannot open %s/%s", path, REPO_GC_TURN);
+		return -1;
+	}
+	err = lock_turn(call, fd);
+	if (err) {
+		api_fail_file(call, err, "cannot lock %s/%s", path, REPO_GC_TURN);
+		close(fd);
+		return -1;
+	}
+	return fd;
 }
 
-static void pin_item(struct api_call *call, const struct cid *cid, const char *type,
-		     const char *name)
+static void on_gone(void *ctx, struct bytes multihash, size_t len)
 {
+	struct api_call *call = ctx;
 	char text[CID_TEXT_MAX];
 
-	api_item(call, json_pack("{s:s, s:s, s:o}", "Cid", api_cid_text(call->args, cid, text),
-				 "Type", type, "Name", json_string_nocheck(name)));
+	(void)len;
+	if (!api_flag(call->args, "silent"))
+		api_item(call, json_pack("{s:{s:s}}", "Key", "/",
+					 api_hash_text(call->args, multihash, text)));
 }
 
-static const char *type_of(const struct pin *pin)
+static void run_gc(struct api_call *call)
 {
-	return pin->kind == PIN_RECURSIVE && !pin->direct ? "recursive" : "direct";
-}
+	const struct sweep_source pins = sweep_pins(repo_of(call)->db);
+	struct db_salvage salvage;
+	uint64_t removed, freed;
+	int err, turn;
 
-/* Others are not acknowledged: `pin add` was interrupted. */
-static bool is_pinned(const struct pin *pin)
-{
-	return pin->state == PIN_DONE || pin->direct;
-}
-
-static bool wanted_type(const struct api_call *call, const char *type)
-{
-	const char *want = api_text(call->args, "type");
-
-	return strcmp(want, "all") == 0 || strcmp(want, type) == 0;
-}
-
-static int list_pin(void *ctx, const struct pin *pin)
-{
-	struct api_call *call = ctx;
-
-	if (is_pinned(pin) && wanted_type(call, type_of(pin)))
-		pin_item(call, &pin->cid, type_of(pin), pin->name);
-	return wait_check(call->waited);
-}
-
-static int list_indirect(void *ctx, const struct cid *cid)
-{
-	struct api_call *call = ctx;
-
-	pin_item(call, cid, "indirect", "");
-	return wait_check(call->waited);
-}
-
-static void list_all(struct api_call *call, struct blocks *blocks)
-{
-	struct wait *wait = api_wait_long(call);
-	struct db *db = repo_of(call)->db;
-	int err = pin_each(db, list_pin, call);
-
-	if (!err && wanted_type(call, "indirect"))
-		err = pin_each_indirect(db, blocks, wait, list_indirect, call);
+	if (repo_salvaged(repo_of(call), &salvage) && repo_salvage_lost(&salvage)) {
+		api_refuse(call, -EIO,
+			   "pins may have been lost: `dagfs repo verify` tells more, then "
+			   "look at `dagfs pin ls`");
+		return;
+	}
+	turn = gc_turn(call);
+	if (turn < 0)
+		return;
+	err = dag_sweep(repo_of(call)->store, &pins, 1, api_wait_long(call), on_gone, call,
+			&removed, &freed);
+	close(turn);
 	if (err)
-		api_fail(call, err, "cannot list the pins");
+		api_fail(call, err, "collection stopped");
 	else
 		api_end(call, 0, NULL);
 }
 
-/* The pin of one CID that was asked for; false after the end of the call. */
-static bool list_given(struct api_call *call, struct blocks *blocks, const char *path)
+static void gc_text(FILE *out, const json_t *args, const json_t *item)
 {
-	struct db *db = repo_of(call)->db;
-	char text[CID_TEXT_MAX];
-	struct pin pin;
-	struct cid cid;
-
-	if (api_find(call, blocks, path, &cid))
-		return false;
-	if (pin_get(db, &cid, &pin) == 0 && is_pinned(&pin) && wanted_type(call, type_of(&pin))) {
-		pin_item(call, &cid, type_of(&pin), pin.name);
-		return true;
-	}
-	if (wanted_type(call, "indirect") &&
-	    pin_each_indirect(db, blocks, api_wait_long(call), same_hash, &cid) == 1) {
-		pin_item(call, &cid, "indirect", "");
-		return true;
-	}
-	api_refuse(call, -ENOENT, "path '%s' is not pinned", api_cid_text(call->args, &cid, text));
-	return false;
+	fprintf(out, "%s%s\n", api_flag(args, "quiet") ? "" : "removed ",
+		api_member(json_object_get(item, "Key"), "/"));
 }
 
-static void run_pin_ls(struct api_call *call)
-{
-	size_t count = api_word_count(call->args), i = 0;
-	struct blocks *blocks;
-
-	blocks = api_blocks(call, false);
-	while (i < count && list_given(call, blocks, api_word(call->args, i)))
-		i++;
-	if (!count)
-		list_all(call, blocks);
-	else if (i == count)
-		api_end(call, 0, NULL);
-	blocks_free(blocks);
-}
-
-static void pin_ls_text(FILE *out, const json_t *args, const json_t *item)
-{
-	const char *cid = api_member(item, "Cid"), *type = api_member(item, "Type"),
-		   *name = api_member(item, "Name");
-	char safe[4 * PIN_NAME_MAX + 8];
-
-	if (api_flag(args, "quiet"))
-		fprintf(out, "%s\n", cid);
-	else if (api_flag(args, "names") && *name)
-		fprintf(out, "%s %s %s\n", cid, type,
-			cli_safe(safe, sizeof(safe), name, strlen(name)));
-	else
-		fprintf(out, "%s %s\n", cid, type);
-}
-
-const struct api_row api_pin_ls = {
-	.command = { "pin ls", "[PATH...]", 0, -1, "show what is pinned", NULL, pin_ls_options,
-		     NULL },
-	.check = check_pin_ls,
-	.head = "{\"Keys\":{",
-	.tail = "}}",
-	.key = "Cid",
-	.text = pin_ls_text,
-	.run = run_pin_ls,
+const struct api_row api_repo_gc = {
+	.command = { "repo gc", "", 0, 0, "remove blocks that no pin keeps",
+		     "Nothing waits for it but another one: what an `add`, `pin add` or import "
+		     "that is running "
+		     "has stored stays.\n"
+		     "Open files and mounts go on; what they miss afterwards is fetched again.",
+		     gc_options, NULL },
+	.text = gc_text,
+	.run = run_gc,
 };
