@@ -69,6 +69,7 @@ static void run_export(struct api_call *call)
 	if (!api_resolve(call, blocks, api_word(call->args, 0), &cid)) {
 		err = car_export(blocks, &cid, scope, api_wait(call),
 				 (uint64_t)api_int(call->args, "timeout"), write_part, &exporting);
+		api_progress(call, NULL);
 		if (err)
 			api_fail(call, err, "cannot export all of %s",
 				 api_cid_text(call->args, &cid, text));

@@ -32,11 +32,16 @@ static int copy_out(struct cat *cat, struct file *file, uint64_t len)
 	int err = 0;
 
 	while (len && !err) {
-		ssize_t n = file_read(file, offset, cat->piece,
-				      len < PIECE_BYTES ? len : PIECE_BYTES, api_wait(cat->call));
+		struct wait *wait = api_wait(cat->call);
+		ssize_t n = wait_check(wait); /* what is stored is read without waiting */
 
-		if (n <= 0)
-			return n ? (int)n : -EIO;
+		if (!n)
+			n = file_read(file, offset, cat->piece,
+				      len < PIECE_BYTES ? len : PIECE_BYTES, wait);
+		if (n <= 0) {
+			err = n ? (int)n : -EIO;
+			break;
+		}
 		err = api_bytes(cat->call, bytes_of(cat->piece, (size_t)n));
 		offset += (uint64_t)n;
 		len -= (uint64_t)n;

@@ -1,18 +1,6 @@
 /* The table of calls, its arguments, and a face of its own: rows run in this process, and what they
  * yield is what the program prints as JSON. */
-#include "fs/cli.h"
-#include "fs/repo.h"
-#include "net/base/alloc.h"
-#include "net/base/wait.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include "tests/fs/api_face.h"
 
 /* ---- the table ---- */
 
@@ -110,104 +98,6 @@ static void texts_become_values_of_their_kind(void **state)
 	assert_null(api_value(&time, "soon"));
 }
 
-/* ---- a face of the tests ---- */
-
-struct face {
-	char dir[64];
-	char *path;
-	struct wait wait;
-	struct api_host host;
-	struct api_call call;
-	json_t *items;
-	unsigned troubles, ends;
-	int err;
-	char message[256];
-};
-
-static void on_item(struct api_call *call, json_t *item)
-{
-	json_array_append(container_of(call, struct face, call)->items, item);
-}
-
-static void on_trouble(struct api_call *call, const char *message, const json_t *details)
-{
-	struct face *face = container_of(call, struct face, call);
-
-	(void)details;
-	snprintf(face->message, sizeof(face->message), "%s", message);
-	face->troubles++;
-}
-
-static void on_end(struct api_call *call, int err, const char *message)
-{
-	struct face *face = container_of(call, struct face, call);
-
-	face->ends++;
-	face->err = err;
-	if (err && err != API_SOME_FAILED)
-		snprintf(face->message, sizeof(face->message), "%s", message);
-}
-
-static const struct api_sink sink = { .item = on_item, .trouble = on_trouble, .end = on_end };
-
-static struct wait *begin_wait(struct api_host *host, uint64_t timeout_ms)
-{
-	struct face *face = container_of(host, struct face, host);
-
-	wait_start(&face->wait, timeout_ms);
-	return &face->wait;
-}
-
-/* Runs a call to its end: its error. args is taken. */
-static int run(struct face *face, const char *name, json_t *args)
-{
-	char *why;
-
-	json_array_clear(face->items);
-	face->troubles = face->ends = 0;
-	face->call = (struct api_call){
-		.row = api_row(name), .args = args, .host = &face->host, .sink = &sink
-	};
-	assert_int_equal(api_check(face->call.row, args, &why), 0);
-	api_run(&face->call, false);
-	assert_int_equal(face->ends, 1);
-	json_decref(args);
-	return face->err;
-}
-
-/* What the command line prints for these words, parsed; each line one value. */
-static json_t *printed(struct face *face, const char *words)
-{
-	char file[96], text[32768], *line, *rest = NULL, *argv[16], *owned[16];
-	char *copy = xstrdup(words);
-	int argc = 0, saved = dup(STDOUT_FILENO);
-	json_t *lines = json_array();
-	FILE *out;
-
-	snprintf(file, sizeof(file), "%s/out", face->dir);
-	argv[argc++] = xasprintf("--repo=%s", face->path);
-	argv[argc++] = xstrdup("--enc=json");
-	for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
-		argv[argc++] = xstrdup(word);
-	memcpy(owned, argv, sizeof(argv));
-	fflush(stdout);
-	assert_non_null(freopen(file, "w+", stdout));
-	cli_run(argc, argv);
-	fflush(stdout);
-	dup2(saved, STDOUT_FILENO);
-	close(saved);
-	out = fopen(file, "r");
-	text[fread(text, 1, sizeof(text) - 1, out)] = '\0';
-	fclose(out);
-	unlink(file);
-	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
-		json_array_append_new(lines, json_loads(line, 0, NULL));
-	for (int i = 0; i < argc; i++)
-		free(owned[i]);
-	free(copy);
-	return lines;
-}
-
 static struct cid store_text(struct repo *repo, const char *text)
 {
 	struct block *block;
@@ -220,61 +110,6 @@ static struct cid store_text(struct repo *repo, const char *text)
 	assert_int_equal(store_put(repo->store, block, STORE_KEEP | STORE_WAIT, NULL, NULL), 0);
 	block_unref(block);
 	return cid;
-}
-
-static void open_repo(struct face *face)
-{
-	char *why = NULL;
-
-	assert_int_equal(repo_open(face->path, &face->host.repo, &why), 0);
-}
-
-/* One process opens a repository once: the program's own face has it meanwhile. */
-static void assert_same_as_program(struct face *face, const char *words, json_t *want)
-{
-	json_t *got;
-
-	repo_close(face->host.repo);
-	got = printed(face, words);
-	open_repo(face);
-	if (!json_equal(got, want))
-		fail_msg("%s: %s, not %s", words, json_dumps(got, 0), json_dumps(want, 0));
-	json_decref(got);
-	json_decref(want);
-}
-
-static int setup(void **state)
-{
-	struct face *face = xnew(struct face);
-	char *why = NULL;
-
-	snprintf(face->dir, sizeof(face->dir), "/tmp/dagfs-test-api.XXXXXX");
-	if (!mkdtemp(face->dir))
-		return -1;
-	face->path = xasprintf("%s/repo", face->dir);
-	face->items = json_array();
-	face->host.wait = begin_wait;
-	if (wait_init(&face->wait) || repo_init(face->path, "test", &why))
-		return -1;
-	open_repo(face);
-	*state = face;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct face *face = *state;
-	char *remove;
-
-	repo_close(face->host.repo);
-	remove = xasprintf("rm -rf %s", face->dir);
-	assert_int_equal(system(remove), 0);
-	free(remove);
-	wait_release(&face->wait);
-	json_decref(face->items);
-	free(face->path);
-	free(face);
-	return 0;
 }
 
 static void items_are_what_the_command_line_prints(void **state)
