@@ -140,9 +140,11 @@ static int look_at_batch(struct ls *ls)
 /* An entry that cannot be had is listed all the same. */
 static int flush_batch(struct ls *ls)
 {
-	int err = api_flag(ls->call->args, "resolve-type") ? look_at_batch(ls) : 0;
+	int err = wait_check(api_wait(ls->call)); /* what is stored is read without waiting */
 	json_t *links = json_array();
 
+	if (!err && api_flag(ls->call->args, "resolve-type"))
+		err = look_at_batch(ls);
 	for (size_t i = 0; i < ls->count; i++) {
 		if (!err)
 			json_array_append_new(links, link_of(ls, &ls->batch[i]));
