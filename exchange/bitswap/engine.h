@@ -1,6 +1,6 @@
 /* What the files of Bitswap on the swarm share. Loop thread, except where a member says otherwise.
  *
- *	exchange.c   the door: life, sessions, statistics
+ *	engine.c     life, sessions, statistics; what other threads tell the loop
  *	peer.c       a connected peer and the two streams we open to it
  *	arrive.c     what peers send: messages, blocks, back-pressure
  *	serve.c      what peers are sent: responses
@@ -104,7 +104,7 @@ struct engine_peer {
 	bool addr_taken;
 };
 
-/* ---- exchange.c ---- */
+/* ---- engine.c ---- */
 
 /* Any thread: have engine_on_note() run on the loop. With the lock held. */
 void engine_poke(struct exchange *exchange);

@@ -1,5 +1,5 @@
 /* The fetcher over a scripted engine: this file defines the engine's functions that the fetcher
- * calls, so the linker takes them and not exchange.c's. A thread runs the loop, others fetch. */
+ * calls, so the linker takes them and not engine.c's. A thread runs the loop, others fetch. */
 #include "exchange/exchange.h"
 #include "net/base/list.h"
 #include "net/base/loop.h"

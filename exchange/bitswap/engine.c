@@ -1,6 +1,6 @@
-/* The door of exchange: puts store, Bitswap client, Bitswap server and routing together, and is
- * the way by which other threads reach the loop. Work that a turn causes is gathered and done
- * once at its end. Loop thread, except where the header says otherwise. */
+/* The engine behind exchange.h: puts store, Bitswap client, Bitswap server and routing together,
+ * and is the way by which other threads reach the loop. Work that a turn causes is gathered and
+ * done once at its end. Loop thread, except where the header says otherwise. */
 #include "exchange/exchange.h"
 
 #include "exchange/bitswap/engine.h"
