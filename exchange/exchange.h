@@ -18,9 +18,9 @@
 #include "net/net.h"
 #include "routing/routing.h"
 
-#define EXCHANGE_WANTS_MAX 4096 /* blocks awaited at once, all sessions; one more: -EAGAIN */
-#define EXCHANGE_SESSIONS_MAX                                                                      \
-	1024 /* with knowledge of their own; what is opened above that shares one */
+/* What an engine may have at once, unless its config says otherwise. */
+#define EXCHANGE_WANTS_MAX 4096
+#define EXCHANGE_SESSIONS_MAX 1024
 
 /* ---- the engine (loop thread) ---- */
 
@@ -35,8 +35,10 @@ struct exchange_config {
 	size_t serve_outstanding_max; /* bytes queued towards one peer [4 MiB] */
 	uint64_t serve_stall_ms;      /* then a peer that reads nothing is disconnected [120 000] */
 	unsigned wants_per_peer_max;  /* wants that are kept for one peer [1024] */
-	uint64_t in_flight_max;	      /* bytes of blocks on their way, both ways [256 MiB] */
-	size_t verify_inline_max;     /* larger blocks are hashed on a thread [8192] */
+	size_t wants_max;	      /* blocks awaited at once, all sessions [4096] */
+	size_t sessions_max;	  /* with knowledge of their own; those above share one [1024] */
+	uint64_t in_flight_max;	  /* bytes of blocks on their way, both ways [256 MiB] */
+	size_t verify_inline_max; /* larger blocks are hashed on a thread [8192] */
 	/* May peer have the block cid? Asked with policy_ctx before each answer about it: that it
 	 * is here, the block itself, and whether the want is kept until the block comes. A peer
 	 * that may not is told that the block is not here. Its answers may change at any time. It
@@ -53,7 +55,7 @@ struct exchange *exchange_new(struct swarm *swarm, struct router *router, struct
 void exchange_free(struct exchange *exchange);
 
 /* A session is for blocks that belong together (one tree, one open file): it remembers which peers
- * have them. Never NULL: above EXCHANGE_SESSIONS_MAX new sessions share one memory, and differ in
+ * have them. Never NULL: above sessions_max new sessions share one memory, and differ in
  * nothing else. */
 struct exchange_session *exchange_session_new(struct exchange *exchange);
 void exchange_session_free(struct exchange_session *session); /* its gets end with -ECANCELED */
@@ -63,7 +65,7 @@ void exchange_session_free(struct exchange_session *session); /* its gets end wi
  * connect before the deadline), -ECANCELED, -EBADMSG (CID not allowed). */
 typedef void exchange_got_fn(void *ctx, int err, struct block *block);
 /* Fetches a block from peers; the caller has looked in the store. Copies cid. The block is also put
- * into the store. NULL: EXCHANGE_WANTS_MAX is reached. */
+ * into the store. NULL: wants_max is reached. */
 struct exchange_get *exchange_get(struct exchange_session *session, const struct cid *cid,
 				  uint64_t deadline_ms, exchange_got_fn *got, void *ctx);
 /* If the get ends with -ETIMEDOUT, *tried is filled in before got runs. Borrowed until then. */
@@ -72,6 +74,9 @@ void exchange_get_cancel(struct exchange_get *get); /* NULL is ignored; got will
 
 /* Tells peers that wait for them of new local blocks. Any thread. */
 void exchange_have(struct exchange *exchange, const struct cid *cids, size_t count);
+
+/* How many blocks may be awaited at once. */
+size_t exchange_wants_max(const struct exchange *exchange);
 
 struct exchange_stats {
 	uint64_t blocks_received, bytes_received, duplicate_blocks, duplicate_bytes,

@@ -18,7 +18,6 @@
 #define PREFETCH_TIMEOUT_MS 60000
 #define TELL_MS                                                                                    \
 	500 /* after its deadline a request waits so much longer to be told what was tried */
-#define PREFETCHED_MAX (EXCHANGE_WANTS_MAX / 2) /* the other half is for callers that wait */
 
 /* What outlives the fetcher while items are in the inbox. */
 struct core {
@@ -280,7 +279,8 @@ static void on_prefetched(void *ctx, int err, struct block *block)
 
 static void prefetch_one(struct fetch_session *session, const struct cid *cid, uint64_t deadline_ms)
 {
-	if (session->core->prefetched == PREFETCHED_MAX ||
+	/* The other half of the wants is for callers that wait. */
+	if (session->core->prefetched >= exchange_wants_max(session->core->exchange) / 2 ||
 	    map_get(&session->prefetches, cid_bytes(cid)))
 		return;
 	struct prefetch *prefetch = xnew(struct prefetch);

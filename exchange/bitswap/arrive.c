@@ -35,7 +35,7 @@ struct engine_held {
  * half of that. */
 static void pause_or_resume(struct exchange *exchange)
 {
-	struct bitswap_budget *budget = &exchange->client.budget;
+	struct bitswap_budget *budget = &exchange->budget;
 	size_t queued = bitswap_verify_queued(exchange->verify);
 	size_t max = budget->max / 2 < VERIFY_QUEUE_MAX ? budget->max / 2 : VERIFY_QUEUE_MAX;
 
@@ -108,15 +108,15 @@ static void store_block(struct exchange *exchange, struct block *block)
 	struct engine_held *held = xnew(struct engine_held);
 
 	held->block = block_ref(block);
-	exchange->client.budget.held += block->data.len;
-	bitswap_budget_note(&exchange->client.budget);
+	exchange->budget.held += block->data.len;
+	bitswap_budget_note(&exchange->budget);
 	list_add_tail(&exchange->held, &held->node);
 	ask_for_room(exchange);
 }
 
 static void held_free(struct exchange *exchange, struct engine_held *held)
 {
-	exchange->client.budget.held -= held->block->data.len;
+	exchange->budget.held -= held->block->data.len;
 	list_remove(&held->node);
 	block_unref(held->block);
 	free(held);
@@ -273,7 +273,7 @@ static int on_message(void *ctx, struct buf *message)
 static void account(struct engine_in *in, size_t part)
 {
 	in->peer->in_bytes += part - in->part;
-	in->peer->exchange->client.budget.arriving += part - in->part;
+	in->peer->exchange->budget.arriving += part - in->part;
 	in->part = part;
 }
 
@@ -291,7 +291,7 @@ static void in_free(struct engine_in *in)
 static int bound_parts(struct engine_in *in)
 {
 	struct exchange *exchange = in->peer->exchange;
-	const struct bitswap_budget *budget = &exchange->client.budget;
+	const struct bitswap_budget *budget = &exchange->budget;
 	uint64_t max = budget->max / BITSWAP_BUDGET_ARRIVING;
 
 	if (max < 2 * BITSWAP_MESSAGE_MAX)

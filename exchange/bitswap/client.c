@@ -12,17 +12,15 @@
 #define FEW_ASKS 8	  /* so few are walked through sooner than a key is hashed */
 
 void bitswap_client_init(struct bitswap_client *client, struct timers *timers,
-			 struct random *random, uint64_t idle_ms, uint64_t rebroadcast_ms,
+			 struct random *random, const struct bitswap_client_config *config,
 			 const struct bitswap_client_ops *ops, void *ctx)
 {
 	*client = (struct bitswap_client){ .timers = timers,
 					   .random = random,
 					   .ops = ops,
 					   .ctx = ctx,
-					   .idle_ms = idle_ms,
-					   .rebroadcast_ms = rebroadcast_ms,
-					   .priority = INT32_MAX,
-					   .budget = { .max = UINT64_MAX } };
+					   .config = *config,
+					   .priority = INT32_MAX };
 	list_init(&client->sessions);
 	list_init(&client->peers);
 	list_init(&client->dirty);
@@ -94,7 +92,7 @@ static void count_off(struct bitswap_ask *ask)
 	struct bitswap_client *client = ask->peer->client;
 
 	ask->want->flying--;
-	client->budget.asked -= ask->expected;
+	client->config.budget->asked -= ask->expected;
 	ask->expected = 0;
 	bitswap_client_room(client);
 }
@@ -214,8 +212,8 @@ void bitswap_ask_send(struct bitswap_ask *ask, bool block)
 		ask->flying = true;
 		ask->want->flying++;
 		ask->expected = peer->block_size;
-		peer->client->budget.asked += ask->expected;
-		bitswap_budget_note(&peer->client->budget);
+		peer->client->config.budget->asked += ask->expected;
+		bitswap_budget_note(peer->client->config.budget);
 		if (peer->flying++ == 0)
 			bitswap_outbox_flight(peer);
 		list_add_tail(&peer->flight, &ask->flight_node);
@@ -365,7 +363,8 @@ struct bitswap_get *bitswap_client_get(struct bitswap_session *session, const st
 	struct bitswap_client *client = session->client;
 	struct bitswap_want *want = bitswap_client_want(client, cid);
 
-	if (client->gets >= BITSWAP_GETS_MAX || (!want && client->wants.count >= BITSWAP_WANTS_MAX))
+	if (client->gets >= client->config.gets_max ||
+	    (!want && client->wants.count >= client->config.wants_max))
 		return NULL;
 	if (!want)
 		want = want_new(client, cid);
@@ -504,11 +503,11 @@ static void feed_starved(struct bitswap_client *client)
 		struct bitswap_session *session =
 			list_first(&now, struct bitswap_session, starved_node);
 
-		uint64_t before = client->budget.asked;
+		uint64_t before = client->config.budget->asked;
 
 		list_remove(&session->starved_node);
 		bitswap_session_place(session);
-		if (client->budget.asked > before || list_empty(&session->starved_node))
+		if (client->config.budget->asked > before || list_empty(&session->starved_node))
 			continue;
 		list_remove(&session->starved_node);
 		list_add_head(&now, &session->starved_node);

@@ -18,9 +18,7 @@
 #include "net/base/wait.h"
 #include "net/wire/key.h"
 
-#define BITSWAP_WANTS_MAX 4096 /* distinct CIDs awaited */
-#define BITSWAP_GETS_MAX 16384 /* waiters for them */
-#define BITSWAP_ASKS_MAX 1024  /* entries of ours in one peer's ledger: what Kubo keeps */
+#define BITSWAP_ASKS_MAX 1024 /* entries of ours in one peer's ledger: what Kubo keeps */
 #define BITSWAP_FLYING_MAX                                                                         \
 	768		       /* want-blocks unanswered by one peer: room is left for want-haves  \
 				*/
@@ -160,21 +158,26 @@ struct bitswap_get {
 	const void *owner;	  /* which of the sharers of the session; not used here */
 };
 
+struct bitswap_client_config {
+	uint64_t idle_ms, rebroadcast_ms;
+	size_t wants_max, gets_max;    /* distinct CIDs awaited, and waiters for them */
+	struct bitswap_budget *budget; /* its asked is the client's, the rest the owner's */
+};
+
 struct bitswap_client {
 	struct timers *timers;
 	struct random *random;
 	const struct bitswap_client_ops *ops;
 	void *ctx;
-	uint64_t idle_ms, rebroadcast_ms;
+	struct bitswap_client_config config;
 	struct map wants;
 	struct map asks; /* want and peer -> struct bitswap_ask */
 	size_t gets, session_count;
 	struct list sessions, peers;
-	struct list dirty;	      /* peers with something to send */
-	struct list ready;	      /* sessions with something to place */
-	struct list starved;	      /* those that wait for the budget, in turns */
-	struct bitswap_budget budget; /* its asked is the client's, the rest and max the owner's */
-	struct list unreachable;      /* wants that no peer can be asked for */
+	struct list dirty;	 /* peers with something to send */
+	struct list ready;	 /* sessions with something to place */
+	struct list starved;	 /* those that wait for the budget, in turns */
+	struct list unreachable; /* wants that no peer can be asked for */
 	int32_t priority;
 	unsigned connected, able, undecided;
 	bool paused; /* reading is paused, so silence does not count against peers */
@@ -182,9 +185,9 @@ struct bitswap_client {
 
 /* ---- client.c ---- */
 
-/* Borrows all. */
+/* Borrows all but the config, of which no member is zero. */
 void bitswap_client_init(struct bitswap_client *client, struct timers *timers,
-			 struct random *random, uint64_t idle_ms, uint64_t rebroadcast_ms,
+			 struct random *random, const struct bitswap_client_config *config,
 			 const struct bitswap_client_ops *ops, void *ctx);
 /* Sessions and peers are gone already. */
 void bitswap_client_release(struct bitswap_client *client);
@@ -193,7 +196,7 @@ void bitswap_client_release(struct bitswap_client *client);
 void bitswap_client_run(struct bitswap_client *client);
 /* The budget has room again: sessions that wait for it go on. */
 void bitswap_client_room(struct bitswap_client *client);
-/* NULL when BITSWAP_WANTS_MAX or BITSWAP_GETS_MAX is reached. */
+/* NULL when wants_max or gets_max is reached. */
 struct bitswap_get *bitswap_client_get(struct bitswap_session *session, const struct cid *cid,
 				       uint64_t deadline_ms, bitswap_got_fn *got, void *ctx);
 void bitswap_client_cancel(struct bitswap_get *get);

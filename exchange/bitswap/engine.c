@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define STREAMS_PER_PEER_MAX 128 /* Kubo opens one for each response */
+#define GETS_PER_WANT 4		 /* waiters, on average at most */
 #define NEWS_MAX 8192		 /* CIDs of exchange_have() not yet looked at */
 #define PROVIDER_DELAY_MS 1000
 #define REBROADCAST_MS 60000
@@ -206,6 +207,10 @@ static struct exchange_config with_defaults(const struct exchange_config *config
 		out.serve_outstanding_max = STREAM_LOW_MARK + 1;
 	if (!out.wants_per_peer_max)
 		out.wants_per_peer_max = BITSWAP_SERVED_WANTS_MAX;
+	if (!out.wants_max)
+		out.wants_max = EXCHANGE_WANTS_MAX;
+	if (!out.sessions_max)
+		out.sessions_max = EXCHANGE_SESSIONS_MAX;
 	if (!out.in_flight_max)
 		out.in_flight_max = IN_FLIGHT;
 	if (out.in_flight_max < IN_FLIGHT_MIN)
@@ -236,11 +241,16 @@ struct exchange *exchange_new(struct swarm *swarm, struct router *router, struct
 	list_init(&exchange->full);
 	list_init(&exchange->worthy);
 	list_init(&exchange->formers);
+	exchange->budget.max = exchange->config.in_flight_max;
 	bitswap_client_init(&exchange->client, exchange->timers, swarm_random(swarm),
-			    exchange->config.provider_delay_ms, exchange->config.rebroadcast_ms,
+			    &(struct bitswap_client_config){
+				    .idle_ms = exchange->config.provider_delay_ms,
+				    .rebroadcast_ms = exchange->config.rebroadcast_ms,
+				    .wants_max = exchange->config.wants_max,
+				    .gets_max = GETS_PER_WANT * exchange->config.wants_max,
+				    .budget = &exchange->budget },
 			    &client_ops, exchange);
-	exchange->client.budget.max = exchange->config.in_flight_max;
-	store_limit(store, exchange->config.in_flight_max / BITSWAP_BUDGET_STORING);
+	store_limit_add(store, exchange->config.in_flight_max / BITSWAP_BUDGET_STORING);
 	bitswap_server_init(&exchange->server, exchange->config.wants_per_peer_max, &server_ops,
 			    exchange);
 	exchange->verify = bitswap_verify_new(exchange->loop, exchange->config.verify_inline_max,
@@ -284,6 +294,7 @@ void exchange_free(struct exchange *exchange)
 	engine_again_release(exchange);
 	bitswap_verify_free(exchange->verify);
 	engine_arrive_release(exchange);
+	store_limit_drop(exchange->store, exchange->config.in_flight_max / BITSWAP_BUDGET_STORING);
 	bitswap_server_release(&exchange->server);
 	bitswap_client_release(&exchange->client);
 	timer_stop(exchange->timers, &exchange->flush);
@@ -306,8 +317,8 @@ void exchange_free(struct exchange *exchange)
 static struct bitswap_session *join_shared(struct exchange *exchange)
 {
 	if (!exchange->shared) {
-		log_info("bitswap", "so many sessions that new ones share one max=%d",
-			 EXCHANGE_SESSIONS_MAX);
+		log_info("bitswap", "so many sessions that new ones share one max=%zu",
+			 exchange->config.sessions_max);
 		exchange->shared = bitswap_session_new(&exchange->client);
 	}
 	exchange->sharers++;
@@ -316,7 +327,7 @@ static struct bitswap_session *join_shared(struct exchange *exchange)
 
 struct exchange_session *exchange_session_new(struct exchange *exchange)
 {
-	size_t own_max = EXCHANGE_SESSIONS_MAX - (exchange->shared ? 0 : 1);
+	size_t own_max = exchange->config.sessions_max - (exchange->shared ? 0 : 1);
 	struct exchange_session *session = xnew(struct exchange_session);
 
 	session->exchange = exchange;
@@ -388,17 +399,22 @@ void exchange_get_cancel(struct exchange_get *get)
 
 /* ---- statistics ---- */
 
+size_t exchange_wants_max(const struct exchange *exchange)
+{
+	return exchange->config.wants_max;
+}
+
 void exchange_stats(const struct exchange *exchange, struct exchange_stats *stats)
 {
 	*stats = exchange->stats;
 	stats->wants = exchange->client.wants.count;
 	stats->sessions = exchange->client.session_count;
 	stats->peers = exchange->client.able;
-	struct bitswap_budget now = exchange->client.budget;
+	struct bitswap_budget now = exchange->budget;
 
 	now.storing = store_queued(exchange->store);
 	stats->in_flight = bitswap_budget_used(&now);
-	stats->in_flight_peak = exchange->client.budget.peak;
+	stats->in_flight_peak = exchange->budget.peak;
 }
 
 int exchange_each_want(const struct exchange *exchange, const struct peer_id *peer,

@@ -36,6 +36,7 @@ struct exchange {
 	struct timers *timers;
 	struct exchange_config config;
 	struct swarm_watch watch;
+	struct bitswap_budget budget;
 	struct bitswap_client client;
 	struct list sessions;		/* struct exchange_session, the door's */
 	struct bitswap_session *shared; /* the last one allowed; shared by all above the limit */

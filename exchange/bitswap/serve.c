@@ -156,7 +156,7 @@ static size_t respond(struct engine_peer *peer)
 
 static void look(struct engine_peer *peer)
 {
-	struct bitswap_budget *budget = &peer->exchange->client.budget;
+	struct bitswap_budget *budget = &peer->exchange->budget;
 	size_t now = peer->reply ? stream_queued(peer->reply) : 0;
 
 	budget->sending += now;
@@ -169,7 +169,7 @@ void engine_serve_forget(struct engine_peer *peer)
 {
 	timer_stop(peer->exchange->timers, &peer->stall);
 	list_remove(&peer->full_node);
-	peer->exchange->client.budget.sending -= peer->sending;
+	peer->exchange->budget.sending -= peer->sending;
 	peer->sending = 0;
 }
 
@@ -229,7 +229,7 @@ static bool has_room(struct engine_peer *peer)
 
 	list_remove(&peer->full_node);
 	if (peer->sending == 0 ||
-	    bitswap_budget_may_send(&exchange->client.budget, exchange->config.serve_message_max))
+	    bitswap_budget_may_send(&exchange->budget, exchange->config.serve_message_max))
 		return true;
 	list_add_tail(&exchange->full, &peer->full_node);
 	if (!timer_running(&exchange->look))

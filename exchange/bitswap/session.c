@@ -322,7 +322,7 @@ static int place(struct bitswap_session *session, struct bitswap_want *want)
 
 	if (best.peer && !(best.suspect && best.trusted) &&
 	    !better_wait(client, &best)) { /* else wait for room */
-		if (!bitswap_budget_may_ask(&client->budget, best.peer->block_size))
+		if (!bitswap_budget_may_ask(client->config.budget, best.peer->block_size))
 			return starve(session);
 		struct bitswap_ask *ask = bitswap_ask_find(want, best.peer);
 
@@ -428,7 +428,7 @@ static uint64_t last_progress(const struct bitswap_session *session)
 
 static uint64_t idle_delay(const struct bitswap_session *session)
 {
-	return session->client->idle_ms * (1 + session->ticks);
+	return session->client->config.idle_ms * (1 + session->ticks);
 }
 
 /* Ask everybody again for what is not on its way; those asked go to the end of the queue, so that
@@ -481,7 +481,7 @@ static void on_idle(void *ctx)
 	struct bitswap_session *session = ctx;
 	struct bitswap_client *client = session->client;
 	uint64_t now_ms = timers_now(client->timers);
-	bool due = now_ms - session->rebroadcast_ms >= client->rebroadcast_ms;
+	bool due = now_ms - session->rebroadcast_ms >= client->config.rebroadcast_ms;
 
 	if (list_empty(&session->gets))
 		return;

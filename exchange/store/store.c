@@ -72,10 +72,16 @@ void store_when_room(struct store *store, void (*room)(void *ctx), void *ctx)
 	store->ops->when_room(store, room, ctx);
 }
 
-void store_limit(struct store *store, uint64_t bytes)
+void store_limit_add(struct store *store, uint64_t bytes)
 {
 	if (store->ops->limit)
-		store->ops->limit(store, bytes);
+		store->ops->limit(store, bytes, 0);
+}
+
+void store_limit_drop(struct store *store, uint64_t bytes)
+{
+	if (store->ops->limit)
+		store->ops->limit(store, 0, bytes);
 }
 
 uint64_t store_queued(struct store *store)

@@ -80,10 +80,12 @@ typedef void store_verified_fn(void *ctx, int err, struct block *block);
  * rotted is replaced. verified will not run after an error. */
 int store_put(struct store *store, struct block *block, unsigned flags, store_verified_fn *verified,
 	      void *ctx);
-/* Sets the most bytes that blocks put without STORE_WAIT may hold in the queue; one block more
- * fits. At most STORE_QUEUE_MAX. For a caller that has a budget for such blocks. The memory store
- * queues nothing. */
-void store_limit(struct store *store, uint64_t bytes);
+/* The most bytes that blocks put without STORE_WAIT may hold in the queue; one block more fits.
+ * Each caller with a budget for such blocks adds its part, and drops it at its end; all of them
+ * share the sum, at most STORE_QUEUE_MAX, which it is while there are none. Any thread. The memory
+ * store queues nothing. */
+void store_limit_add(struct store *store, uint64_t bytes);
+void store_limit_drop(struct store *store, uint64_t bytes);
 /* Bytes that they have now. Nearly free. */
 uint64_t store_queued(struct store *store);
 /* A cached block is to be kept from now on. Waits when the queue is full; never on the loop thread.

@@ -454,9 +454,9 @@ static void lmdb_when_room(struct store *store, void (*room)(void *ctx), void *c
 	queue_when_room(lmdb_of(store)->queue, room, ctx);
 }
 
-static void lmdb_limit(struct store *store, uint64_t bytes)
+static void lmdb_limit(struct store *store, uint64_t more, uint64_t less)
 {
-	queue_limit(lmdb_of(store)->queue, bytes);
+	queue_limit(lmdb_of(store)->queue, more, less);
 }
 
 static uint64_t lmdb_queued(struct store *store)

@@ -34,7 +34,7 @@ struct store_ops {
 	int (*check)(struct store *store, uint64_t *saved);
 	bool (*lost)(struct store *store, bool noted);
 	/* NULL: nothing is queued. */
-	void (*limit)(struct store *store, uint64_t bytes);
+	void (*limit)(struct store *store, uint64_t more, uint64_t less);
 	uint64_t (*queued)(struct store *store);
 };
 

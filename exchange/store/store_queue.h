@@ -26,7 +26,7 @@ struct queue_item {
 	size_t cost;  /* of STORE_QUEUE_MAX */
 	uint64_t sum; /* XXH3-64 of the data, when summed */
 	bool summed, verify;
-	bool guest;	 /* put without STORE_WAIT: counts against store_limit() */
+	bool guest;	 /* put without STORE_WAIT: counts against store_limit_add() */
 	bool keep;	 /* STORE_KEEP: all items of one commit are alike */
 	bool committing; /* the committer has it */
 	bool dropped;	 /* deleted meanwhile: not to be written */
@@ -58,12 +58,12 @@ int queue_new(queue_commit_fn *commit, void *ctx, struct store_queue **out);
 /* Writes what is queued; what cannot be written is lost. */
 void queue_free(struct store_queue *queue);
 
-/* As store_put(), store_sync(), store_when_room(), store_limit() and store_queued(). */
+/* As store_put(), store_sync(), store_when_room(), store_limit_add() and store_queued(). */
 int queue_put(struct store_queue *queue, struct block *block, unsigned flags,
 	      store_verified_fn *verified, void *ctx);
 int queue_sync(struct store_queue *queue);
 void queue_when_room(struct store_queue *queue, void (*room)(void *ctx), void *ctx);
-void queue_limit(struct store_queue *queue, uint64_t bytes);
+void queue_limit(struct store_queue *queue, uint64_t more, uint64_t less);
 uint64_t queue_queued(const struct store_queue *queue);
 
 /* ---- batches: store_queue_batch.c ---- */

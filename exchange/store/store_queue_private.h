@@ -30,6 +30,7 @@ struct store_queue {
 	atomic_size_t visible; /* items in pending */
 	size_t bytes, verify_bytes, ready_bytes;
 	atomic_size_t guest_bytes, guest_max;
+	uint64_t guest_parts; /* the sum of those who have a budget; 0: nobody has */
 	uint64_t next_seq;
 	uint64_t ready_since_ms; /* when ready stopped being empty */
 	uint64_t retry_at_ms;

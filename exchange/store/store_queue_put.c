@@ -135,9 +135,14 @@ void queue_when_room(struct store_queue *queue, void (*room)(void *ctx), void *c
 	pthread_mutex_unlock(&queue->lock);
 }
 
-void queue_limit(struct store_queue *queue, uint64_t bytes)
+void queue_limit(struct store_queue *queue, uint64_t more, uint64_t less)
 {
-	queue->guest_max = bytes < STORE_QUEUE_MAX ? bytes : STORE_QUEUE_MAX;
+	pthread_mutex_lock(&queue->lock);
+	queue->guest_parts += more - less;
+	queue->guest_max = queue->guest_parts > 0 && queue->guest_parts < STORE_QUEUE_MAX
+				   ? queue->guest_parts
+				   : STORE_QUEUE_MAX;
+	pthread_mutex_unlock(&queue->lock);
 }
 
 uint64_t queue_queued(const struct store_queue *queue)

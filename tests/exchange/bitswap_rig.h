@@ -15,12 +15,14 @@
 #include <cmocka.h>
 
 #define RIG_IDLE_MS 1000
+#define RIG_WANTS_MAX 4096
 #define RIG_REBROADCAST_MS 60000
 #define RIG_FOREVER (UINT64_C(1) << 40)
 
 struct rig {
 	struct timers *timers;
 	struct random random;
+	struct bitswap_budget budget;
 	struct bitswap_client client;
 	unsigned wakes, searches, unwanted;
 	int search_result;
@@ -58,8 +60,14 @@ static inline struct rig *rig_new(void)
 	rig->timers = timers_new();
 	timers_run(rig->timers, 1000000);
 	rig->random = random_seeded(7);
-	bitswap_client_init(&rig->client, rig->timers, &rig->random, RIG_IDLE_MS,
-			    RIG_REBROADCAST_MS, &ops, rig);
+	rig->budget.max = UINT64_MAX;
+	bitswap_client_init(&rig->client, rig->timers, &rig->random,
+			    &(struct bitswap_client_config){ .idle_ms = RIG_IDLE_MS,
+							     .rebroadcast_ms = RIG_REBROADCAST_MS,
+							     .wants_max = RIG_WANTS_MAX,
+							     .gets_max = 4 * RIG_WANTS_MAX,
+							     .budget = &rig->budget },
+			    &ops, rig);
 	return rig;
 }
 

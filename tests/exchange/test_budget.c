@@ -4,6 +4,7 @@
 
 #include "exchange/bitswap/engine.h"
 #include "exchange/store/store_lmdb.h"
+#include "exchange/store/store_queue_private.h"
 #include "net/wire/varint.h"
 
 #define MIB (1u << 20)
@@ -173,7 +174,7 @@ static void until_still(struct fixture *f)
 /* Bytes that the node was sent and has neither written nor refused. */
 static uint64_t owed(struct node *node)
 {
-	struct bitswap_budget *budget = &node->exchange->client.budget;
+	struct bitswap_budget *budget = &node->exchange->budget;
 
 	return budget->arriving + budget->hashing + budget->held + store_queued(node->store);
 }
@@ -266,7 +267,7 @@ static void peer_with_most_unfinished_bytes_loses_its_streams(void **state)
 
 	(void)state;
 	node_start(f, 2, NULL, &config);
-	arriving = &f->nodes[2].exchange->client.budget.arriving;
+	arriving = &f->nodes[2].exchange->budget.arriving;
 	connect_all(f);
 	for (unsigned i = 0; i < 2; i++) {
 		raw_open(f, 0, 2, &greedy[i], "/ipfs/bitswap/1.2.0");
@@ -364,6 +365,67 @@ static void sessions_above_the_limit_share_one(void **state)
 	stop(f);
 }
 
+static struct exchange *new_engine(struct fixture *f, unsigned i, struct store *store,
+				   const struct exchange_config *config)
+{
+	f->nodes[i].swarm = lab_swarm(f->lab, (uint8_t)(i + 1), NULL, NULL);
+	f->nodes[i].exchange = exchange_new(f->nodes[i].swarm, NULL, store, config);
+	return f->nodes[i].exchange;
+}
+
+static void free_engine(struct node *node)
+{
+	exchange_free(node->exchange);
+	node->exchange = NULL;
+}
+
+/* Of one process and over one store: each has its own limits and its own count, and the store lets
+ * them have the sum of what each may owe the disk. */
+static void limits_of_two_engines_are_their_own(void **state)
+{
+	struct exchange_config small = { .in_flight_max = 8 * MIB,
+					 .wants_max = 3,
+					 .sessions_max = 2 };
+	struct exchange_config large = { .in_flight_max = 64 * MIB, .wants_max = 5 };
+	struct fixture *f = start(0);
+	struct store *store = scratch_store(&(struct store_config){ 0 });
+	struct store_queue *queue = lmdb_of(store)->queue;
+
+	(void)state;
+	assert_int_equal(queue->guest_max, STORE_QUEUE_MAX);
+	struct exchange *a = new_engine(f, 0, store, &small);
+
+	assert_int_equal(queue->guest_max, 2 * MIB);
+	struct exchange *b = new_engine(f, 1, store, &large);
+
+	assert_int_equal(queue->guest_max, 18 * MIB);
+	struct exchange_session *of_a = exchange_session_new(a);
+	struct exchange_session *of_b = exchange_session_new(b);
+
+	for (unsigned i = 0; i < 6; i++) {
+		struct block *block = numbered(i, 100);
+
+		assert_int_equal(get(f, of_a, &block->cid) != NULL, i < 3);
+		assert_int_equal(get(f, of_b, &block->cid) != NULL, i < 5);
+		block_unref(block);
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		exchange_session_new(a);
+		exchange_session_new(b);
+	}
+	assert_int_equal(stats(&f->nodes[0]).sessions, 2);
+	assert_int_equal(stats(&f->nodes[1]).sessions, 5);
+	free_engine(&f->nodes[1]);
+	assert_int_equal(f->failed, 5);
+	assert_int_equal(queue->guest_max, 2 * MIB);
+	assert_int_equal(stats(&f->nodes[0]).wants, 3);
+	free_engine(&f->nodes[0]);
+	assert_int_equal(queue->guest_max, STORE_QUEUE_MAX);
+	stop(f);
+	store_close(store);
+	scratch_remove();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -375,6 +437,7 @@ int main(void)
 		cmocka_unit_test(blocked_disk_stops_the_peers_that_were_asked),
 		cmocka_unit_test(blocked_disk_stops_a_peer_that_was_not_asked),
 		cmocka_unit_test(peer_with_most_unfinished_bytes_loses_its_streams),
+		cmocka_unit_test(limits_of_two_engines_are_their_own),
 		cmocka_unit_test(ended_gets_and_lost_peers_give_their_budget_back),
 		cmocka_unit_test(sessions_above_the_limit_share_one),
 	};

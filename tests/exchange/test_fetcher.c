@@ -98,6 +98,12 @@ void exchange_get_cancel(struct exchange_get *get)
 	free(get);
 }
 
+size_t exchange_wants_max(const struct exchange *exchange)
+{
+	(void)exchange;
+	return EXCHANGE_WANTS_MAX;
+}
+
 void exchange_have(struct exchange *exchange, const struct cid *cids, size_t count)
 {
 	(void)cids;

@@ -287,14 +287,14 @@ static void starved_sessions_take_turns(void **state)
 
 	bitswap_session_join(one, a);
 	bitswap_session_join(other, a);
-	rig->client.budget.max = 4 * a->block_size;
+	rig->budget.max = 4 * a->block_size;
 	for (unsigned i = 0; i < 20; i++)
 		rig_get(rig, one, i);
 	assert_int_equal(rig_mail(rig, a).blocks, 4);
 	for (unsigned i = 100; i < 120; i++)
 		rig_get(rig, other, i);
 	assert_int_equal(rig_mail(rig, a).blocks, 0);
-	assert_int_equal(rig->client.budget.peak, rig->client.budget.max);
+	assert_int_equal(rig->budget.peak, rig->budget.max);
 	/* First those who waited first, then the other. */
 	rig_block(rig, a, 0);
 	assert_int_equal(rig_mail(rig, a).blocks, 1);
@@ -307,7 +307,7 @@ static void starved_sessions_take_turns(void **state)
 	bitswap_session_free(one);
 	assert_true(rig_mail(rig, a).blocks >= 3);
 	bitswap_session_free(other);
-	assert_int_equal(rig->client.budget.asked, 0);
+	assert_int_equal(rig->budget.asked, 0);
 	rig_free(rig);
 }
 

@@ -192,9 +192,9 @@ static void wants_are_bounded(void **state)
 	struct bitswap_client_peer *peer = rig_peer(rig, 1);
 	struct bitswap_session *session = bitswap_session_new(&rig->client);
 
-	for (unsigned i = 0; i < BITSWAP_WANTS_MAX; i++)
+	for (unsigned i = 0; i < RIG_WANTS_MAX; i++)
 		assert_non_null(rig_get(rig, session, i));
-	assert_null(rig_get(rig, session, BITSWAP_WANTS_MAX));
+	assert_null(rig_get(rig, session, RIG_WANTS_MAX));
 	assert_non_null(rig_get(rig, session, 0)); /* one that is wanted already */
 	/* Only so many are asked of a peer before it answers. */
 	struct rig_mail mail = rig_mail(rig, peer);
