@@ -73,7 +73,7 @@ static void on_store_room(void *ctx)
 	struct exchange *exchange = ctx;
 
 	pthread_mutex_lock(&exchange->lock);
-	exchange->room = true;
+	exchange->left.room = true;
 	engine_poke(exchange);
 	pthread_cond_signal(&exchange->called);
 	pthread_mutex_unlock(&exchange->lock);
@@ -142,7 +142,7 @@ void engine_arrive_release(struct exchange *exchange)
 {
 	/* The store will call back: it must find us. Its writer needs no help of ours for that. */
 	pthread_mutex_lock(&exchange->lock);
-	while (exchange->room_asked && !exchange->room)
+	while (exchange->room_asked && !exchange->left.room)
 		pthread_cond_wait(&exchange->called, &exchange->lock);
 	pthread_mutex_unlock(&exchange->lock);
 	while (!list_empty(&exchange->held))

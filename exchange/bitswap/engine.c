@@ -12,7 +12,6 @@
 
 #define STREAMS_PER_PEER_MAX 128 /* Kubo opens one for each response */
 #define GETS_PER_WANT 4		 /* waiters, on average at most */
-#define NEWS_MAX 8192		 /* CIDs of exchange_have() not yet looked at */
 #define PROVIDER_DELAY_MS 1000
 #define REBROADCAST_MS 60000
 #define SERVE_MESSAGE (1u << 20)
@@ -25,13 +24,6 @@
 #define IN_FLIGHT (UINT64_C(256) << 20)
 #define IN_FLIGHT_MIN (UINT64_C(1) << 20)
 
-/* Other threads speak to the loop by one note at a time. It outlives an exchange freed meanwhile.
- */
-struct engine_note {
-	struct inbox_item item;
-	struct exchange *exchange; /* NULL: freed */
-};
-
 /* The door's: one of its own for each, but the last is shared by many. */
 struct exchange_session {
 	struct exchange *exchange;
@@ -41,60 +33,18 @@ struct exchange_session {
 
 /* ---- from other threads ---- */
 
-/* On the loop: takes in what other threads have left, and acts on it. */
-static void on_note(struct inbox_item *item)
+/* On the loop: acts on what other threads have left. */
+static void on_left(struct exchange *exchange)
 {
-	struct engine_note *note = container_of(item, struct engine_note, item);
-	struct exchange *exchange = note->exchange;
+	struct engine_left left = engine_take_left(exchange);
 
-	free(note);
-	if (!exchange)
-		return;
-	pthread_mutex_lock(&exchange->lock);
-	struct cid *news = exchange->news;
-	size_t count = exchange->news_count;
-	bool lost = exchange->news_lost, room = exchange->room;
-
-	exchange->note = NULL;
-	exchange->news = NULL;
-	exchange->news_count = exchange->news_cap = 0;
-	exchange->news_lost = exchange->room = false;
-	pthread_mutex_unlock(&exchange->lock);
-	if (lost)
+	if (left.news_lost)
 		engine_serve_all_news(exchange);
 	else
-		engine_serve_news(exchange, news, count);
-	free(news);
-	if (room)
+		engine_serve_news(exchange, left.news, left.news_count);
+	free(left.news);
+	if (left.room)
 		engine_arrive_room(exchange);
-}
-
-void engine_poke(struct exchange *exchange)
-{
-	if (exchange->note)
-		return;
-	exchange->note = xnew(struct engine_note);
-	exchange->note->exchange = exchange;
-	exchange->note->item.run = on_note;
-	loop_post(exchange->loop, &exchange->note->item);
-}
-
-void exchange_have(struct exchange *exchange, const struct cid *cids, size_t count)
-{
-	pthread_mutex_lock(&exchange->lock);
-	if (exchange->news_lost || exchange->news_count + count > NEWS_MAX) {
-		exchange->news_lost = true;
-	} else if (count) {
-		if (exchange->news_count + count > exchange->news_cap) {
-			exchange->news_cap = 2 * (exchange->news_count + count);
-			exchange->news = xrealloc(exchange->news,
-						  exchange->news_cap * sizeof(*exchange->news));
-		}
-		memcpy(exchange->news + exchange->news_count, cids, count * sizeof(*cids));
-		exchange->news_count += count;
-	}
-	engine_poke(exchange);
-	pthread_mutex_unlock(&exchange->lock);
 }
 
 /* ---- once per turn of the loop ---- */
@@ -115,39 +65,20 @@ static void on_flush(void *ctx)
 	}
 }
 
-static void wake_client(void *ctx)
-{
-	struct exchange *exchange = ctx;
-
-	if (!timer_running(&exchange->flush))
-		timer_start(exchange->timers, &exchange->flush, 0, on_flush, exchange);
-}
-
 static void on_serve(void *ctx)
 {
 	engine_serve(ctx);
 }
 
-void engine_wake_serve(struct exchange *exchange)
-{
-	if (!timer_running(&exchange->serve))
-		timer_start(exchange->timers, &exchange->serve, 0, on_serve, exchange);
-}
-
-static void wake_server(void *ctx)
-{
-	engine_wake_serve(ctx);
-}
-
 static const struct bitswap_client_ops client_ops = {
-	.wake = wake_client,
+	.wake = engine_wake_flush,
 	.search = engine_find_start,
 	.unwanted = engine_find_stop,
 };
 
 static const struct bitswap_server_ops server_ops = {
 	.size = engine_serve_size,
-	.wake = wake_server,
+	.wake = engine_wake_serve,
 	.may_have = engine_serve_may_have,
 };
 
@@ -167,12 +98,20 @@ static void on_identified(void *ctx, const struct peer_id *id)
 		bitswap_outbox_able(peer->client, BITSWAP_UNABLE);
 }
 
+static void peer_gone(struct engine_peer *peer)
+{
+	map_remove(&peer->exchange->peers, peer_id_bytes(&peer->id));
+	engine_arrive_drop(peer);
+	engine_serve_forget(peer);
+	engine_peer_free(peer);
+}
+
 static void on_disconnected(void *ctx, const struct peer_id *id)
 {
 	struct engine_peer *peer = engine_peer_get(ctx, id);
 
 	if (peer)
-		engine_peer_free(peer);
+		peer_gone(peer);
 }
 
 static int add_present(void *ctx, const struct swarm_peer *peer)
@@ -231,8 +170,7 @@ struct exchange *exchange_new(struct swarm *swarm, struct router *router, struct
 	exchange->loop = swarm_loop(swarm);
 	exchange->timers = loop_timers(exchange->loop);
 	exchange->config = with_defaults(config);
-	pthread_mutex_init(&exchange->lock, NULL);
-	pthread_cond_init(&exchange->called, NULL);
+	engine_wake_init(exchange, on_flush, on_serve, on_left);
 	list_init(&exchange->ledgers);
 	list_init(&exchange->searches);
 	list_init(&exchange->held);
@@ -289,7 +227,7 @@ void exchange_free(struct exchange *exchange)
 			list_first(&exchange->sessions, struct exchange_session, node));
 	engine_find_release(exchange);
 	for (size_t at = 0; map_next(&exchange->peers, &at, &key, &peer); at = 0)
-		engine_peer_free(peer);
+		peer_gone(peer);
 	map_release(&exchange->peers);
 	engine_again_release(exchange);
 	bitswap_verify_free(exchange->verify);
@@ -297,18 +235,10 @@ void exchange_free(struct exchange *exchange)
 	store_limit_drop(exchange->store, exchange->config.in_flight_max / BITSWAP_BUDGET_STORING);
 	bitswap_server_release(&exchange->server);
 	bitswap_client_release(&exchange->client);
-	timer_stop(exchange->timers, &exchange->flush);
-	timer_stop(exchange->timers, &exchange->serve);
 	timer_stop(exchange->timers, &exchange->look);
 	timer_stop(exchange->timers, &exchange->worth);
 	free_ledgers(exchange);
-	pthread_mutex_lock(&exchange->lock);
-	if (exchange->note)
-		exchange->note->exchange = NULL;
-	free(exchange->news);
-	pthread_mutex_unlock(&exchange->lock);
-	pthread_mutex_destroy(&exchange->lock);
-	pthread_cond_destroy(&exchange->called);
+	engine_wake_release(exchange);
 	free(exchange);
 }
 

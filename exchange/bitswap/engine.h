@@ -1,6 +1,7 @@
 /* What the files of Bitswap on the swarm share. Loop thread, except where a member says otherwise.
  *
  *	engine.c     life, sessions, statistics; what other threads tell the loop
+ *	wake.c       when it works: once a turn of the loop, and after a call from other threads
  *	peer.c       a connected peer and the two streams we open to it
  *	arrive.c     what peers send: messages, blocks, back-pressure
  *	serve.c      what peers are sent: responses
@@ -28,6 +29,14 @@ struct engine_ledger {
 	bool connected;
 };
 
+/* What other threads have left for the loop. */
+struct engine_left {
+	bool room;	  /* the store called back */
+	struct cid *news; /* from exchange_have() */
+	size_t news_count, news_cap;
+	bool news_lost; /* more came than fit: all are looked for */
+};
+
 struct exchange {
 	struct swarm *swarm;
 	struct router *router;
@@ -47,8 +56,10 @@ struct exchange {
 	struct map ledger_by_id; /* peer id -> struct engine_ledger */
 	struct list ledgers;
 	struct timer flush, serve; /* once per turn of the loop */
-	struct list full;	   /* peers that wait for the budget to be sent more */
-	struct timer look;	   /* looks how much is still queued for peers, while some wait */
+	timer_fn *on_flush, *on_serve;
+	void (*on_left)(struct exchange *exchange);
+	struct list full;  /* peers that wait for the budget to be sent more */
+	struct timer look; /* looks how much is still queued for peers, while some wait */
 	struct list searches;
 	unsigned search_count, connect_count;
 	struct list held;    /* blocks that the store had no room for */
@@ -65,10 +76,7 @@ struct exchange {
 	pthread_mutex_t lock; /* of all below; any thread */
 	pthread_cond_t called;
 	struct engine_note *note; /* posted to the loop and not yet run */
-	bool room;		  /* the store called back */
-	struct cid *news;	  /* from exchange_have() */
-	size_t news_count, news_cap;
-	bool news_lost; /* more came than fit: all are looked for */
+	struct engine_left left;
 };
 
 struct engine_peer {
@@ -105,17 +113,26 @@ struct engine_peer {
 	bool addr_taken;
 };
 
-/* ---- engine.c ---- */
+/* ---- wake.c ---- */
 
-/* Any thread: have engine_on_note() run on the loop. With the lock held. */
+/* flush and serve run once per turn in which they were woken, left once after each poke: with the
+ * exchange, on the loop. */
+void engine_wake_init(struct exchange *exchange, timer_fn *flush, timer_fn *serve,
+		      void (*left)(struct exchange *exchange));
+void engine_wake_release(struct exchange *exchange);
+void engine_wake_flush(void *ctx); /* ctx is the exchange */
+void engine_wake_serve(void *ctx);
+/* Any thread, with the lock held: something was left for the loop. */
 void engine_poke(struct exchange *exchange);
-void engine_wake_serve(struct exchange *exchange);
+/* Takes over what was left; news is the caller's. */
+struct engine_left engine_take_left(struct exchange *exchange);
 
 /* ---- peer.c ---- */
 
 struct engine_peer *engine_peer_get(const struct exchange *exchange, const struct peer_id *id);
 /* Existing or new. */
 struct engine_peer *engine_peer_add(struct exchange *exchange, const struct peer_id *id);
+/* It is in no table and no queue any more. */
 void engine_peer_free(struct engine_peer *peer);
 /* Finds out from identify whether the peer can be asked. */
 void engine_peer_judge(struct engine_peer *peer);

@@ -79,8 +79,6 @@ void engine_peer_free(struct engine_peer *peer)
 {
 	struct exchange *exchange = peer->exchange;
 
-	map_remove(&exchange->peers, peer_id_bytes(&peer->id));
-	engine_arrive_drop(peer);
 	swarm_cancel(peer->out_op);
 	swarm_cancel(peer->reply_op);
 	if (peer->out)
@@ -91,7 +89,6 @@ void engine_peer_free(struct engine_peer *peer)
 	engine_worth_forget(peer);
 	engine_again_lost(peer);
 	bitswap_outbox_remove(peer->client);
-	engine_serve_forget(peer);
 	bitswap_server_remove(peer->server);
 	peer->ledger->connected = false;
 	free(peer->addr);
