@@ -219,7 +219,7 @@ static bool next_rank(const struct query *query, unsigned *rank)
 /* Starts the next rank that does something. False: there is none. */
 static bool start_rank(struct query *query)
 {
-	unsigned rank;
+	unsigned rank = 0;
 
 	while (query->pending == 0 && next_rank(query, &rank))
 		for (size_t i = 0; i < query->composed->count; i++)
