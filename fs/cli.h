@@ -190,7 +190,7 @@ const char *progress_left(uint64_t left_bytes, uint64_t rate, char out[static 32
 /* ---- the commands, one table entry each (cmd_*.c); the others are rows of calls (fs/api/) ---- */
 extern const struct command cmd_init, cmd_config;
 extern const struct command cmd_mount, cmd_umount, cmd_daemon, cmd_shutdown;
-extern const struct command cmd_add, cmd_get;
+extern const struct command cmd_get;
 extern const struct command cmd_help, cmd_completion;
 
 #endif

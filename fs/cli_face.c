@@ -34,8 +34,9 @@ struct face {
 static bool wants_json(const struct face *face)
 {
 	const char *text = face->row->text_option;
+	const json_t *option = text ? json_object_get(face->args, text) : NULL;
 
-	return face->in->json && !(text && json_object_get(face->args, text));
+	return face->in->json && (!option || json_is_false(option));
 }
 
 /* An element of the one object: its key, when it has one, and the rest of it. */

@@ -26,7 +26,7 @@ const struct command *const commands[] = {
 	&cmd_umount,
 	&cmd_daemon,
 	&cmd_shutdown,
-	&cmd_add,
+	&api_add.command,
 	&api_cat.command,
 	&cmd_get,
 	&api_ls.command,

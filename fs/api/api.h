@@ -183,8 +183,10 @@ struct api_sink {
  * for HTTP a part of a body. */
 struct api_input {
 	const char *name; /* as messages call it; filled in also when it cannot be opened */
-	int fd;		  /* to be read to its end, from where it stands */
-	bool close;	  /* by api_input_close() */
+	const char
+		*file_name; /* what it is to be called when it is stored; NULL: nothing is said */
+	int fd;		    /* to be read to its end, from where it stands */
+	bool close;	    /* by api_input_close() */
 };
 
 /* What a blocking row works with. To give up a blocking call, cancel the wait that wait() returned,

@@ -381,6 +381,59 @@ static void a_collection_that_waits_for_another_can_be_given_up(void **state)
 	free(turn);
 }
 
+/* ---- add ---- */
+
+static void what_is_added_is_what_the_command_line_tells(void **state)
+{
+	struct face *face = *state;
+	char *dir = xasprintf("%s/tree", face->dir), *words = xasprintf("add -r %s", dir);
+
+	free(added_dir(face));
+	face->host.own_files = true;
+	assert_int_equal(run(face, "add", json_pack("{s:[s], s:b}", "arg", dir, "recursive", 1)),
+			 0);
+	assert_int_equal(json_array_size(face->items), DIR_ENTRIES + 1);
+	assert_int_equal(face->provided, 1);
+	assert_true(face->steps > 0);
+	assert_same_as_program(face, words, json_copy(face->items));
+	assert_int_equal(
+		run(face, "add",
+		    json_pack("{s:[s], s:b, s:b}", "arg", dir, "recursive", 1, "quieter", 1)),
+		0);
+	assert_int_equal(json_array_size(face->items), 1);
+	assert_int_equal(run(face, "add", json_pack("{s:[s]}", "arg", dir)), -EISDIR);
+	assert_int_equal(run(face, "add", json_pack("{s:[s], s:s}", "arg", dir, "chunker", "frob")),
+			 API_USAGE);
+	face->cancel_waits = 1;
+	assert_int_equal(
+		run(face, "add",
+		    json_pack("{s:[s], s:b, s:b}", "arg", dir, "recursive", 1, "cache", 0)),
+		-EINTR);
+	assert_int_equal(face->provided, 0);
+	free(words);
+	free(dir);
+}
+
+/* A face of others brings what is added, and names no file of this machine. */
+static void files_of_this_machine_are_for_those_who_own_them(void **state)
+{
+	struct face *face = *state;
+	char *file = make_file(face, "one", 1);
+
+	assert_int_equal(run(face, "add", json_pack("{s:[s]}", "arg", file)), -EACCES);
+	assert_int_equal(run(face, "add", json_pack("{s:s}", "ignore-rules-path", "/etc/passwd")),
+			 -EACCES);
+	face->inputs[0] = input_of("a", 1);
+	face->inputs[1] = input_of("", 0);
+	face->input_count = 2;
+	assert_int_equal(run(face, "add", json_pack("{s:b}", "wrap-with-directory", 1)), 0);
+	assert_int_equal(json_array_size(face->items), 3);
+	assert_int_equal(face->provided, 1);
+	face->inputs[0] = -EIO;
+	assert_int_equal(run(face, "add", json_object()), -EIO);
+	free(file);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -398,6 +451,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(inputs_that_fail_end_the_call, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_archive_goes_out_and_comes_in, setup, teardown),
 		cmocka_unit_test_setup_teardown(pins_change_what_is_announced, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_added_is_what_the_command_line_tells, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(files_of_this_machine_are_for_those_who_own_them,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(a_collection_that_waits_for_another_can_be_given_up,
 						setup, teardown),
 	};

@@ -1,6 +1,7 @@
 /* Names of what is added, and whether they can stand in one directory. */
-#include "fs/cmd/add_names.h"
+#include "fs/api/api_add.h"
 
+#include "fs/cli_text.h"
 #include "net/base/alloc.h"
 #include "net/base/map.h"
 
@@ -45,21 +46,22 @@ static char *place_of(const char *path)
 
 /* One more name in the directory around everything. Sets *again when it stands for the same file.
  */
-static int take_name(struct invocation *in, struct map *names, const char *path, bool *again)
+static int take_name(struct add *add, struct map *names, const char *path, bool *again)
 {
 	bool is_input = !strcmp(path, "-");
-	const char *input_name = cli_text(in, "stdin-name");
+	const char *input_name = api_text(add->args, "stdin-name");
 	char *name = is_input ? (input_name ? xstrdup(input_name) : NULL) : add_name(path);
 	char *place = is_input ? xstrdup("the input") : place_of(path), *other, safe[512];
-	int code = EXIT_OK;
+	int err = 0;
 
 	*again = false;
 	if (name && place) {
 		other = map_get(names, bytes_str(name));
 		*again = other && !strcmp(other, place);
 		if (other && !*again)
-			code = cli_fail(
-				in, 0, "the name %s repeats: %s and %s cannot be in one directory",
+			err = add_refuse(
+				add, -EEXIST,
+				"the name %s repeats: %s and %s cannot be in one directory",
 				cli_safe(safe, sizeof(safe), name, strlen(name)), other, place);
 		if (!other) {
 			map_set(names, bytes_str(name), place);
@@ -68,27 +70,27 @@ static int take_name(struct invocation *in, struct map *names, const char *path,
 	} /* else: adding it tells what is wrong */
 	free(name);
 	free(place);
-	return code;
+	return err;
 }
 
-int add_names_check(struct invocation *in)
+int add_names_check(struct add *add)
 {
 	struct map names = { 0 };
 	struct bytes name;
 	void *place;
-	size_t at = 0;
-	int kept = 0, code = EXIT_OK;
+	size_t at = 0, kept = 0;
+	int err = 0;
 
-	for (int i = 0; i < in->argc && !code; i++) {
+	for (size_t i = 0; i < add->word_count && !err; i++) {
 		bool again;
 
-		code = take_name(in, &names, in->argv[i], &again);
+		err = take_name(add, &names, add->words[i].path, &again);
 		if (!again)
-			in->argv[kept++] = in->argv[i];
+			add->words[kept++] = add->words[i];
 	}
-	in->argc = code ? in->argc : kept;
+	add->word_count = err ? add->word_count : kept;
 	while (map_next(&names, &at, &name, &place))
 		free(place);
 	map_release(&names);
-	return code;
+	return err;
 }
