@@ -39,7 +39,8 @@ struct kad {
 	struct kad_upkeep upkeep;
 	struct list sweeps; /* announcing many keys (provide.c) */
 	unsigned sweep_count;
-	uint64_t answered_ms; /* when anybody answered last */
+	void (*on_first_peer)(struct kad *kad); /* the table was empty */
+	uint64_t answered_ms;			/* when anybody answered last */
 	uint64_t queries_total, queries_failed;
 };
 
@@ -47,6 +48,8 @@ static inline struct kad *kad_of(struct router *router)
 {
 	return container_of(router, struct kad, router);
 }
+
+/* ---- node.c ---- */
 
 uint64_t kad_now(const struct kad *kad); /* loop clock */
 uint64_t kad_wall_ms(void);
@@ -58,6 +61,9 @@ void kad_peer_answered(struct kad *kad, const struct peer_id *peer);
 /* The peer did not answer: removes it from the table, unless err is due to our own limits (-EAGAIN,
  * -ECANCELED). */
 void kad_peer_failed(struct kad *kad, const struct peer_id *peer, int err);
+
+/* The peer does not speak our protocol: removes it. */
+void kad_peer_unfit(struct kad *kad, const struct peer_id *peer);
 
 /* Begins or ends answering others. Peers learn of it by identify. */
 void kad_serve(struct kad *kad, bool serve);

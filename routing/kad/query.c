@@ -93,13 +93,6 @@ struct kad_query *kad_query_new(struct router *router, struct bytes key, size_t 
 	return query;
 }
 
-uint64_t kad_query_walk_deadline(const struct kad_query *query)
-{
-	uint64_t now = kad_now(query->kad);
-
-	return query->deadline_ms > now ? now + (query->deadline_ms - now) / 3 * 2 : now;
-}
-
 void kad_query_stop_all(struct kad *kad)
 {
 	while (!list_empty(&kad->queries))

@@ -1,13 +1,20 @@
-#include "routing/kad/query_private.h"
-
-/*
+/* Wider than the k nearest: where the peers around a key are too dense, all of their region are
+ * found by further walks. Loop thread.
+ *
  * walk to the key -> too dense? -> [walk into a half of its region]* -> widened
  *
  * The region of b bits holds the k to 2 k peers that are to be expected around the key. Those who
  * stand right at the key hide the others from every lookup of it, but not from one of a key that is
  * drawn within the half of b + 1 bits that the key is not in, nor from those of the next two
- * halves: together 7 of 8 of the region.
- */
+ * halves: together 7 of 8 of the region. */
+#include "routing/kad/query_private.h"
+
+uint64_t kad_query_walk_deadline(const struct kad_query *query)
+{
+	uint64_t now = kad_now(query->kad);
+
+	return query->deadline_ms > now ? now + (query->deadline_ms - now) / 3 * 2 : now;
+}
 
 static void look(struct kad_query *query);
 
