@@ -22,9 +22,10 @@ struct face {
 	struct api_host host;
 	bool list; /* items become one JSON object */
 	size_t count;
-	json_t *whole;	    /* of an API_WHOLE row: items that wait for a good end */
-	struct cli_out out; /* bytes */
-	struct progress *progress;
+	json_t *whole;		   /* of an API_WHOLE row: items that wait for a good end */
+	struct cli_out out;	   /* bytes */
+	struct progress *progress; /* NULL: it is not shown */
+	bool working;		   /* progress was told, and its end was not */
 	bool ended;
 	int code;
 };
@@ -199,10 +200,12 @@ static void on_progress(struct api_call *call, const struct api_progress *now)
 	if (!now) {
 		progress_end(face->progress);
 		face->progress = NULL;
+		face->working = false;
 		return;
 	}
-	if (!face->progress && !(face->row->flags & API_BYTES && isatty(STDOUT_FILENO)))
+	if (!face->working && !(face->row->flags & API_BYTES && isatty(STDOUT_FILENO)))
 		face->progress = progress_start(now->what, now->total_bytes);
+	face->working = true;
 	progress_total(face->progress, now->total_bytes);
 	progress_set(face->progress, now->bytes, now->blocks);
 }
