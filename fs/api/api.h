@@ -248,6 +248,8 @@ void api_fail_file(struct api_call *call, int err, const char *fmt, ...)
 /* Wrong usage, found while running. */
 void api_usage(struct api_call *call, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void api_on_cancel(struct api_call *call, void (*cancelled)(void *ctx), void *ctx);
+/* Of a blocking row, not of an API_BARE one: the repository. */
+struct repo *api_repo(const struct api_call *call);
 /* Of a blocking row: the next wait for one answer, as long as "timeout" says; and one without end.
  */
 struct wait *api_wait(struct api_call *call);

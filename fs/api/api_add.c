@@ -138,7 +138,6 @@ static void add_text(FILE *out, const json_t *args, const json_t *item)
 static int keep(struct add *add, const struct cid *root, uint64_t size)
 {
 	const char *name = api_text(add->args, "pin-name");
-	const struct api_host *host = add->call->host;
 	int err;
 
 	if (add->config.only_hash) {
@@ -149,7 +148,8 @@ static int keep(struct add *add, const struct cid *root, uint64_t size)
 	if (err)
 		return add_fail(add, err, "cannot write the store");
 	if (api_flag(add->args, "pin"))
-		err = pin_record(host->repo->db, root, PIN_RECURSIVE, name ? name : "", 0, size);
+		err = pin_record(api_repo(add->call)->db, root, PIN_RECURSIVE, name ? name : "", 0,
+				 size);
 	if (err)
 		return add_fail(add, err, "cannot record the pin");
 	err = tell_items(add);

@@ -57,11 +57,6 @@ const struct option_spec add_options[] = {
 	{ 0 },
 };
 
-static struct repo *repo_of(const struct add *add)
-{
-	return ((struct api_host *)add->call->host)->repo;
-}
-
 static bool is_given(const struct add *add, const char *name)
 {
 	return json_object_get(add->args, name) != NULL;
@@ -252,7 +247,7 @@ static void take_settings(struct add *add)
 		      is_given(add, "mtime");
 
 	for (size_t i = 0; i < ARRAY_LEN(settings) && !is_given(add, "profile"); i++) {
-		const json_t *value = config_get(repo_of(add)->config, settings[i].key);
+		const json_t *value = config_get(api_repo(add->call)->config, settings[i].key);
 
 		if (value && !(no_raw && strcmp(settings[i].option, "raw-leaves") == 0))
 			imply(add, settings[i].option, value);
@@ -267,7 +262,7 @@ int add_configure(struct add *add)
 
 	take_settings(add);
 	if (!profile)
-		profile = config_str(repo_of(add)->config, "Import.Profile");
+		profile = config_str(api_repo(add->call)->config, "Import.Profile");
 	if (import_profile(config, profile))
 		return add_refuse(add, API_USAGE, "unknown profile '%s'", profile);
 	err = configure_names(add);
@@ -281,7 +276,7 @@ int add_configure(struct add *add)
 		return err;
 	config->only_hash = api_flag(add->args, "only-hash");
 	if (api_flag(add->args, "cache"))
-		config->seen = repo_of(add)->db;
+		config->seen = api_repo(add->call)->db;
 	if (import_config_check(config, &why))
 		return add_refuse(add, API_USAGE, "%s", why);
 	return 0;

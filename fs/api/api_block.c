@@ -9,11 +9,6 @@
 
 #include <string.h>
 
-static struct repo *repo_of(const struct api_call *call)
-{
-	return ((struct api_host *)call->host)->repo;
-}
-
 /* The block that the word names, one reference; NULL after the end of the call. */
 static struct block *get_block(struct api_call *call)
 {
@@ -106,7 +101,7 @@ static int put_input(struct api_call *call, struct blocks *blocks, const struct 
 	if (!err)
 		err = blocks_sync(blocks);
 	if (!err && api_flag(call->args, "pin"))
-		err = pin_add(repo_of(call)->db, blocks, cid, PIN_RECURSIVE, "", api_wait(call),
+		err = pin_add(api_repo(call)->db, blocks, cid, PIN_RECURSIVE, "", api_wait(call),
 			      (uint64_t)api_int(call->args, "timeout"), NULL, NULL);
 	return err;
 }
@@ -206,7 +201,7 @@ static int same_hash(void *ctx, const struct cid *cid)
 /* NULL, or why the block must stay. */
 static const char *kept_by(struct api_call *call, struct blocks *blocks, struct cid *cid)
 {
-	struct db *db = repo_of(call)->db;
+	struct db *db = api_repo(call)->db;
 	struct pin pin;
 
 	if (pin_get(db, cid, &pin) == 0)
@@ -231,7 +226,7 @@ static bool block_rm(struct api_call *call, struct blocks *blocks, const char *w
 	}
 	why = kept_by(call, blocks, &cid);
 	if (!why)
-		err = store_delete(repo_of(call)->store, cid_hash_bytes(&cid));
+		err = store_delete(api_repo(call)->store, cid_hash_bytes(&cid));
 	if (err == -ENOENT && api_flag(call->args, "force"))
 		return true;
 	why = err ? err_text(err) : why;

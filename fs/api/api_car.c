@@ -158,10 +158,9 @@ static int import_next(struct importing *importing, size_t at)
  * Kubo does. */
 static int pin_root(struct api_call *call, struct blocks *stored, const struct cid *root)
 {
-	const struct api_host *host = call->host;
 	char text[CID_TEXT_MAX];
-	int err = pin_add(host->repo->db, stored, root, PIN_RECURSIVE, "", api_wait_long(call), 0,
-			  NULL, NULL);
+	int err = pin_add(api_repo(call)->db, stored, root, PIN_RECURSIVE, "", api_wait_long(call),
+			  0, NULL, NULL);
 
 	if (!api_flag(call->args, "silent"))
 		api_item(call, json_pack("{s:{s:{s:s}, s:s}}", "Root", "Cid", "/",

@@ -200,13 +200,12 @@ static struct block *make_block(struct api_call *call, const struct api_input *i
 /* Stored durably, and pinned if that is wanted. */
 static int store_block(struct api_call *call, struct blocks *blocks, struct block *block)
 {
-	const struct api_host *host = call->host;
 	int err = blocks_put(blocks, block);
 
 	if (!err)
 		err = blocks_sync(blocks);
 	if (!err && api_flag(call->args, "pin"))
-		err = pin_add(host->repo->db, blocks, &block->cid, PIN_RECURSIVE, "",
+		err = pin_add(api_repo(call)->db, blocks, &block->cid, PIN_RECURSIVE, "",
 			      api_wait(call), (uint64_t)api_int(call->args, "timeout"), NULL, NULL);
 	return err;
 }

@@ -11,6 +11,11 @@
 
 #define PIECE_BYTES 65536
 
+struct repo *api_repo(const struct api_call *call)
+{
+	return ((const struct api_host *)call->host)->repo;
+}
+
 static struct wait *begin_wait(struct api_call *call, uint64_t timeout_ms)
 {
 	struct api_host *host = call->host;

@@ -103,19 +103,22 @@ static void ls_text(FILE *out, const json_t *args, const json_t *item)
 
 /* ---- items ---- */
 
+/* By hand: json_pack() takes longer than all else that is done for an entry. */
 static json_t *link_of(const struct ls *ls, const struct listed *entry)
 {
 	bool is_dir = entry->known && entry->stat.type == DAG_DIRECTORY;
 	uint64_t bytes = entry->known ? entry->stat.size : entry->tsize;
+	int type = !entry->known ? TYPE_UNKNOWN : is_dir ? TYPE_DIRECTORY : TYPE_FILE;
 	char text[CID_TEXT_MAX];
+	json_t *link = json_object();
 
-	return json_pack("{s:o, s:s, s:I, s:i}", "Name",
-			 json_stringn_nocheck(entry->name, entry->name_len), "Hash",
-			 api_cid_text(ls->call->args, &entry->cid, text), "Size", (json_int_t)bytes,
-			 "Type",
-			 !entry->known ? TYPE_UNKNOWN
-			 : is_dir      ? TYPE_DIRECTORY
-				       : TYPE_FILE);
+	api_cid_text(ls->call->args, &entry->cid, text);
+	json_object_set_new_nocheck(link, "Name",
+				    json_stringn_nocheck(entry->name, entry->name_len));
+	json_object_set_new_nocheck(link, "Hash", json_string_nocheck(text));
+	json_object_set_new_nocheck(link, "Size", json_integer((json_int_t)bytes));
+	json_object_set_new_nocheck(link, "Type", json_integer(type));
+	return link;
 }
 
 /* What each entry of the batch is, asked for side by side. */

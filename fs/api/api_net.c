@@ -35,7 +35,7 @@ static const struct option_spec id_options[] = {
 /* What can be told without a daemon: of this node alone. */
 static void run_id(struct api_call *call)
 {
-	const struct identity *identity = ((struct api_host *)call->host)->repo->identity;
+	const struct identity *identity = api_repo(call)->identity;
 	char id_text[PEER_ID_TEXT_MAX], *key;
 	struct buf text = { 0 };
 	struct peer_id id, asked;

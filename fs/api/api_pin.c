@@ -5,11 +5,6 @@
 #include "net/base/err.h"
 #include "net/base/wait.h"
 
-static struct repo *repo_of(const struct api_call *call)
-{
-	return ((struct api_host *)call->host)->repo;
-}
-
 /* For add and rm: all words, until one fails. What was done before a failure is told. */
 static void on_paths(struct api_call *call,
 		     bool (*one)(struct api_call *call, struct blocks *blocks, const char *path))
@@ -75,7 +70,7 @@ static bool add_one(struct api_call *call, struct blocks *blocks, const char *pa
 	if (api_find(call, blocks, path, &cid))
 		return false;
 	api_cid_text(call->args, &cid, text);
-	err = pin_add(repo_of(call)->db, blocks, &cid, kind_of(call->args), name ? name : "",
+	err = pin_add(api_repo(call)->db, blocks, &cid, kind_of(call->args), name ? name : "",
 		      api_wait(call), (uint64_t)api_int(call->args, "timeout"), on_progress,
 		      &pinning);
 	api_progress(call, NULL);
@@ -132,7 +127,7 @@ static bool update(struct api_call *call, struct blocks *blocks, const struct ci
 
 	api_cid_text(call->args, from, from_text);
 	api_cid_text(call->args, to, to_text);
-	err = pin_update(repo_of(call)->db, blocks, from, to, unpin, api_wait(call),
+	err = pin_update(api_repo(call)->db, blocks, from, to, unpin, api_wait(call),
 			 (uint64_t)api_int(call->args, "timeout"), on_progress, &pinning);
 	api_progress(call, NULL);
 	if (err == -ENOENT || err == -EEXIST)
@@ -190,7 +185,7 @@ static const struct option_spec rm_options[] = {
 /* False after the end of the call. */
 static bool rm_one(struct api_call *call, struct blocks *blocks, const char *path)
 {
-	struct db *db = repo_of(call)->db;
+	struct db *db = api_repo(call)->db;
 	char text[CID_TEXT_MAX];
 	struct pin left;
 	struct cid cid;

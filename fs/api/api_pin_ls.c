@@ -9,11 +9,6 @@
 
 #include <string.h>
 
-static struct repo *repo_of(const struct api_call *call)
-{
-	return ((struct api_host *)call->host)->repo;
-}
-
 static const struct option_spec pin_ls_options[] = {
 	{ "type", 't', OPTION_TEXT, "KIND", "direct, recursive, indirect or all", "all" },
 	{ "quiet", 'q', OPTION_FLAG, NULL, "only the CIDs", NULL },
@@ -84,7 +79,7 @@ static int list_indirect(void *ctx, const struct cid *cid)
 static void list_all(struct api_call *call, struct blocks *blocks)
 {
 	struct wait *wait = api_wait_long(call);
-	struct db *db = repo_of(call)->db;
+	struct db *db = api_repo(call)->db;
 	int err = pin_each(db, list_pin, call);
 
 	if (!err && wanted_type(call, "indirect"))
@@ -98,7 +93,7 @@ static void list_all(struct api_call *call, struct blocks *blocks)
 /* The pin of one CID that was asked for; false after the end of the call. */
 static bool list_given(struct api_call *call, struct blocks *blocks, const char *path)
 {
-	struct db *db = repo_of(call)->db;
+	struct db *db = api_repo(call)->db;
 	char text[CID_TEXT_MAX];
 	struct pin pin;
 	struct cid cid;

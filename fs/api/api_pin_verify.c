@@ -25,7 +25,7 @@ struct verify {
 
 static struct db *db_of(const struct verify *verify)
 {
-	return ((struct api_host *)verify->call->host)->repo->db;
+	return api_repo(verify->call)->db;
 }
 
 /* A line of text by itself at once; in JSON it is one of the pin's. Texts of any number are told.

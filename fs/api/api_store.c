@@ -16,11 +16,6 @@
 
 #define TURN_LOOK_MS 50 /* how often another collection is looked for that may have ended */
 
-static struct repo *repo_of(const struct api_call *call)
-{
-	return ((struct api_host *)call->host)->repo;
-}
-
 /* ---- version ---- */
 
 static const struct option_spec version_options[] = {
@@ -57,7 +52,7 @@ static const struct option_spec repo_stat_options[] = {
 
 static void run_repo_stat(struct api_call *call)
 {
-	struct repo *repo = repo_of(call);
+	struct repo *repo = api_repo(call);
 	struct store_stat stat;
 	int err = store_stat(repo->store, &stat);
 
@@ -143,7 +138,7 @@ static int lock_turn(struct api_call *call, int fd)
  * descriptor is closed; -1 after the end of the call. */
 static int gc_turn(struct api_call *call)
 {
-	const char *path = repo_of(call)->path;
+	const char *path = api_repo(call)->path;
 	int fd = repo_lock_file(path, REPO_GC_TURN), err;
 
 	if (fd < 0) {
@@ -172,12 +167,12 @@ static void on_gone(void *ctx, struct bytes multihash, size_t len)
 
 static void run_gc(struct api_call *call)
 {
-	const struct sweep_source pins = sweep_pins(repo_of(call)->db);
+	const struct sweep_source pins = sweep_pins(api_repo(call)->db);
 	struct db_salvage salvage;
 	uint64_t removed, freed;
 	int err, turn;
 
-	if (repo_salvaged(repo_of(call), &salvage) && repo_salvage_lost(&salvage)) {
+	if (repo_salvaged(api_repo(call), &salvage) && repo_salvage_lost(&salvage)) {
 		api_refuse(call, -EIO,
 			   "pins may have been lost: `dagfs repo verify` tells more, then "
 			   "look at `dagfs pin ls`");
@@ -186,7 +181,7 @@ static void run_gc(struct api_call *call)
 	turn = gc_turn(call);
 	if (turn < 0)
 		return;
-	err = dag_sweep(repo_of(call)->store, &pins, 1, api_wait_long(call), on_gone, call,
+	err = dag_sweep(api_repo(call)->store, &pins, 1, api_wait_long(call), on_gone, call,
 			&removed, &freed);
 	close(turn);
 	if (err)

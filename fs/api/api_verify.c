@@ -9,11 +9,6 @@
 
 #define BAD_MAX 65536 /* damaged blocks remembered to be fetched again */
 
-static struct repo *repo_of(const struct api_call *call)
-{
-	return ((struct api_host *)call->host)->repo;
-}
-
 struct verify {
 	struct api_call *call;
 	uint64_t blocks, bytes, bad, healed;
@@ -104,11 +99,11 @@ static int heal(struct verify *verify)
 static int verify_pages(struct api_call *call)
 {
 	uint64_t saved;
-	int found = store_check(repo_of(call)->store, &saved);
+	int found = store_check(api_repo(call)->store, &saved);
 
 	if (found <= 0)
 		return found;
-	repo_mind_losses(repo_of(call));
+	repo_mind_losses(api_repo(call));
 	tell(call, 0, "%d parts of the store were damaged, %" PRIu64 " blocks were saved from them",
 	     found, saved);
 	return found;
@@ -130,7 +125,7 @@ static int complete_pins(struct api_call *call, uint64_t *missing)
 {
 	struct buf wanted = { 0 };
 	struct blocks *blocks;
-	int err = pin_each(repo_of(call)->db, add_wanted, &wanted);
+	int err = pin_each(api_repo(call)->db, add_wanted, &wanted);
 	struct cursor c = cursor_over(buf_bytes(&wanted));
 
 	blocks = api_blocks(call, true);
@@ -140,7 +135,7 @@ static int complete_pins(struct api_call *call, uint64_t *missing)
 
 		if (cid_from_bytes(&cid, cursor_take(&c, cursor_u8(&c))))
 			continue;
-		int why = pin_go_on(repo_of(call)->db, blocks, &cid, api_wait_long(call),
+		int why = pin_go_on(api_repo(call)->db, blocks, &cid, api_wait_long(call),
 				    (uint64_t)api_int(call->args, "timeout"), &pin);
 
 		*missing += why != 0;
@@ -171,10 +166,10 @@ static void tell_pin(void *ctx, const struct cid *cid)
 /* What was saved from damaged pages, at this opening or at one before. */
 static int verify_record_pages(struct api_call *call, struct db_salvage *salvage)
 {
-	int err = repo_check_pages(repo_of(call));
+	int err = repo_check_pages(api_repo(call));
 
 	*salvage = (struct db_salvage){ .sure = true };
-	if (err || !repo_salvaged(repo_of(call), salvage))
+	if (err || !repo_salvaged(api_repo(call), salvage))
 		return err;
 	tell(call, 0, "the file of the records was damaged: %" PRIu64 " records were saved",
 	     salvage->saved);
@@ -185,7 +180,7 @@ static int verify_record_pages(struct api_call *call, struct db_salvage *salvage
 		     "what is missing, before `dagfs repo gc`");
 	if (!salvage->sure)
 		tell(call, 0, "records that were removed before may be back");
-	return repo_salvage_told(repo_of(call), salvage);
+	return repo_salvage_told(api_repo(call), salvage);
 }
 
 /* 0; -errno after the end of the call. */
@@ -198,7 +193,7 @@ static int verify_records(struct api_call *call, struct repo_damage *damage,
 		api_fail(call, err, "cannot look at the pages of the records");
 		return err;
 	}
-	err = repo_check_records(repo_of(call), damage, tell_pin, call);
+	err = repo_check_records(api_repo(call), damage, tell_pin, call);
 	if (err) {
 		api_fail(call, err, "cannot look at the records");
 		return err;
@@ -217,11 +212,11 @@ static int verify_pins(struct api_call *call, const struct repo_damage *damage, 
 	int err;
 
 	*missing = 0;
-	if (!damage->pins && !repo_has_losses(repo_of(call)))
+	if (!damage->pins && !repo_has_losses(api_repo(call)))
 		return 0;
 	err = complete_pins(call, missing);
 	if (!err && !*missing)
-		repo_healed(repo_of(call));
+		repo_healed(api_repo(call));
 	return err;
 }
 
@@ -271,7 +266,7 @@ static void run_verify(struct api_call *call)
 		api_fail(call, err, "cannot look at the pages of the store");
 		return;
 	}
-	err = store_each(repo_of(call)->store, verify_block, &verify);
+	err = store_each(api_repo(call)->store, verify_block, &verify);
 	api_progress(call, NULL);
 	if (!err && verify.bad)
 		err = heal(&verify);
