@@ -12,15 +12,6 @@
 #define SCANS_MAX 4 /* look-ups by scanning the links, before an index is worth its making */
 #define SCAN_LINKS_MAX 16
 
-bool dir_name_ok(struct bytes name)
-{
-	if (name.len == 0 || name.len > DIR_NAME_MAX)
-		return false;
-	if (name.at[0] == '.' && (name.len == 1 || (name.len == 2 && name.at[1] == '.')))
-		return false;
-	return !memchr(name.at, '/', name.len) && !memchr(name.at, '\0', name.len);
-}
-
 static void set_entry(struct dir_entry *entry, const struct dagpb_link *link)
 {
 	entry->name = link->name;
@@ -101,16 +92,6 @@ void dir_close(struct dir *dir)
 }
 
 /* ---- listing ---- */
-
-void dir_leave_out(struct dir *dir, const struct dir_shard *shard, size_t link, const char *why)
-{
-	if (dir->left_out_count == dir->left_out_cap) {
-		dir->left_out_cap = dir->left_out_cap ? dir->left_out_cap * 2 : 4;
-		dir->left_out = xrealloc(dir->left_out, dir->left_out_cap * sizeof(*dir->left_out));
-	}
-	dir->left_out[dir->left_out_count++] =
-		(struct dir_left_out){ { shard, (uint32_t)link }, why };
-}
 
 /* Of duplicates the first counts. */
 static void list_basic(struct dir *dir)

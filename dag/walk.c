@@ -3,8 +3,6 @@
  * before its last link is entered, so a chain of any length needs one frame. The calling
  * thread. */
 #include "dag/dag.h"
-#include "dag/ipld/cbor_links.h"
-#include "dag/ipld/json_links.h"
 #include "dag/walk_ahead.h"
 #include "dag/walk_seen.h"
 #include "net/base/alloc.h"
@@ -35,37 +33,6 @@ struct walk {
 	uint64_t bytes;
 	struct walk_seen seen;
 };
-
-int dag_links(struct bytes data, uint64_t codec, int (*each)(void *ctx, const struct cid *cid),
-	      void *ctx)
-{
-	struct dagpb node;
-	struct dagpb_link link;
-	int err;
-
-	switch (codec) {
-	case CODEC_RAW:
-	case CODEC_CBOR:
-	case CODEC_JSON:
-	case CODEC_LIBP2P_KEY:
-		return 0;
-	case CODEC_DAG_CBOR:
-		return cbor_links(data, each, ctx);
-	case CODEC_DAG_JSON:
-		return json_links(data, each, ctx);
-	case CODEC_DAG_PB:
-		break;
-	default:
-		return -ENOTSUP;
-	}
-	err = dagpb_decode(&node, data);
-	for (size_t i = 0; !err && i < node.link_count; i++) {
-		dagpb_link(&node, i, &link);
-		err = each(ctx, &link.cid);
-	}
-	dagpb_release(&node);
-	return err;
-}
 
 static int add_link(void *ctx, const struct cid *cid)
 {
