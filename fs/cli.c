@@ -2,6 +2,7 @@
  * main thread. */
 #include "fs/cli.h"
 #include "fs/repo_place.h"
+#include "fs/values.h"
 
 #include "net/base/alloc.h"
 #include "net/base/err.h"

@@ -73,9 +73,6 @@ const struct command *cli_command(const char *name);
 bool cli_is_group(const char *words);
 /* What to tell of words that name no command, with those that may have been meant (malloc'd). */
 char *cli_unknown_command(const char *given);
-/* How many edits lead from a to b, at most max + 1: for suggestions. Two neighbours that changed
- * places are one. */
-unsigned cli_distance(const char *a, const char *b, unsigned max);
 
 /* Help of the whole program (what NULL), of a group or of a command. EXIT_OK; EXIT_USAGE, with
  * nothing printed, when there is no such command. */

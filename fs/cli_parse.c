@@ -1,6 +1,8 @@
 /* Words to a command, its options and its arguments. Global options may stand anywhere; "--" ends
  * options. Nothing is run here. The main thread. */
 #include "fs/cli.h"
+
+#include "fs/values.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/wire/multibase.h"
@@ -8,43 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DISTANCE_WORD_MAX 64
-
 const struct command *cli_command(const char *name)
 {
 	for (const struct command *const *at = commands; *at; at++)
 		if (strcmp((*at)->name, name) == 0)
 			return *at;
 	return NULL;
-}
-
-/* Levenshtein, with two letters that changed places as one edit; row by row. */
-unsigned cli_distance(const char *a, const char *b, unsigned max)
-{
-	unsigned rows[3][DISTANCE_WORD_MAX + 1];
-	size_t a_len = strlen(a), b_len = strlen(b);
-
-	if (a_len > DISTANCE_WORD_MAX || b_len > DISTANCE_WORD_MAX)
-		return max + 1;
-	for (size_t j = 0; j <= b_len; j++)
-		rows[0][j] = (unsigned)j;
-	for (size_t i = 1; i <= a_len; i++) {
-		unsigned *row = rows[i % 3], *above = rows[(i + 2) % 3],
-			 *two_above = rows[(i + 1) % 3];
-
-		row[0] = (unsigned)i;
-		for (size_t j = 1; j <= b_len; j++) {
-			unsigned best = above[j - 1] + (a[i - 1] != b[j - 1]);
-
-			best = above[j] + 1 < best ? above[j] + 1 : best;
-			best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-			    two_above[j - 2] + 1 < best)
-				best = two_above[j - 2] + 1;
-			row[j] = best;
-		}
-	}
-	return rows[a_len % 3][b_len] > max ? max + 1 : rows[a_len % 3][b_len];
 }
 
 bool cli_is_group(const char *words)
@@ -82,7 +53,7 @@ static void suggest(struct suggestions *s, struct bytes name)
 	memcpy(text, name.at, name.len);
 	text[name.len] = 0;
 	if (strncmp(text, s->given, len) &&
-	    (len < SUGGEST_MIN || cli_distance(s->given, text, 1) > 1))
+	    (len < SUGGEST_MIN || word_distance(s->given, text, 1) > 1))
 		return;
 	/* Likeliest is that the end is missing, or something was added to it: such names stand
 	 * first. */

@@ -52,7 +52,4 @@ int config_check_names(const struct config *config, char **why);
 /* The text for people that key is unknown, and which may have been meant (malloc'd). */
 char *config_unknown(const char *key);
 
-int parse_size(const char *text, uint64_t *bytes);
-int parse_duration_ms(const char *text, uint64_t *ms);
-
 #endif

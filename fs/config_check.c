@@ -4,6 +4,7 @@
 
 #include "fs/cli.h"
 #include "fs/config_keys.h"
+#include "fs/values.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/wire/multiaddr.h"

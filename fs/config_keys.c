@@ -1,7 +1,7 @@
 /* The table of configuration keys, and looking keys up in it. */
 #include "fs/config_keys.h"
 
-#include "fs/cli.h"
+#include "fs/values.h"
 #include "net/base/bytes.h"
 
 #include <ctype.h>
@@ -314,12 +314,12 @@ static unsigned distance(const char *given, const char *key)
 
 	lower(mine, given);
 	lower(its, key);
-	edits = least(cli_distance(mine, its, NEAREST_EDITS_MAX),
-		      cli_distance(mine, tail(its), NEAREST_EDITS_MAX));
+	edits = least(word_distance(mine, its, NEAREST_EDITS_MAX),
+		      word_distance(mine, tail(its), NEAREST_EDITS_MAX));
 	if (strncmp(its, mine, strlen(mine)) == 0)
 		edits = least(edits, 1);
 	if (strncmp(its, mine, strcspn(mine, ".") + 1) == 0)
-		edits = least(edits, 1 + cli_distance(tail(mine), tail(its), NEAREST_EDITS_MAX));
+		edits = least(edits, 1 + word_distance(tail(mine), tail(its), NEAREST_EDITS_MAX));
 	return edits;
 }
 

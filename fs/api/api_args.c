@@ -4,6 +4,7 @@
 
 #include "fs/cli_text.h"
 #include "fs/config.h"
+#include "fs/values.h"
 #include "net/base/alloc.h"
 #include "net/wire/multibase.h"
 

@@ -2,6 +2,7 @@
 #include "fs/daemon/daemon.h"
 
 #include "fs/mount.h"
+#include "fs/values.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 

@@ -1,6 +1,7 @@
 #include "fs/config.h"
 
 #include "fs/config_keys.h"
+#include "fs/values.h"
 
 #include "net/base/alloc.h"
 #include "net/base/err.h"
