@@ -109,36 +109,6 @@ void store_dir_wait(struct store_lmdb *lmdb, uint32_t was)
 
 /* ---- lists ---- */
 
-static void gens_free(struct gens *gens)
-{
-	for (size_t i = 0; i < gens->count; i++)
-		gen_unref(gens->at[i]);
-	free(gens);
-}
-
-void gens_unref(struct gens *gens)
-{
-	if (gens && atomic_fetch_sub(&gens->refs, 1) == 1)
-		gens_free(gens);
-}
-
-struct gen *gens_newest(const struct gens *gens, enum gen_class class)
-{
-	if (class == GEN_KEPT)
-		return gens->kept ? gens->at[0] : NULL;
-	return gens->count > gens->kept ? gens->at[gens->kept] : NULL;
-}
-
-uint64_t gens_used(const struct gens *gens, enum gen_class class)
-{
-	uint64_t used = 0;
-
-	for (size_t i = 0; i < gens->count; i++)
-		if (gens->at[i]->class == class)
-			used += gen_used(gens->at[i]);
-	return used;
-}
-
 uint64_t store_dir_limit(const struct store_lmdb *lmdb, const struct gens *gens,
 			 enum gen_class class)
 {

@@ -1,6 +1,5 @@
-/* Reading from an LMDB store. A snapshot holds one read transaction for each generation; idle
- * snapshots are kept for the next reader, because renewing a transaction takes no lock. A block
- * is looked for in the newest generation first. Any thread. */
+/* An LMDB store: opening, reading and walking. A block is looked for in the newest generation
+ * first. Any thread. */
 #include "exchange/store/store_dir.h"
 
 #include "net/base/alloc.h"
@@ -15,176 +14,10 @@
 #include <sys/stat.h>
 #include <xxhash.h>
 
-#define READ_AHEAD_MIN (64u << 10) /* blocks from here on are asked of the disk at once */
-#define EACH_BLOCKS 256		   /* of one snapshot of store_each() */
+#define EACH_BLOCKS 256 /* of one snapshot of store_each() */
 #define EACH_BYTES ((size_t)8 << 20)
 
-/* ---- snapshots ---- */
-
-static void snapshot_free(struct snapshot *snapshot)
-{
-	for (size_t i = 0; i < snapshot->gens->count; i++)
-		mdb_txn_abort(snapshot->parts[i].txn);
-	gens_unref(snapshot->gens);
-	free(snapshot);
-}
-
-static bool is_current(const struct store_lmdb *lmdb, const struct snapshot *snapshot)
-{
-	return snapshot->gens->version == atomic_load(&lmdb->shared->list);
-}
-
-/* Where this thread begins to look among the idle snapshots: threads seldom meet. */
-static size_t idle_start(void)
-{
-	return (size_t)(((uint64_t)pthread_self() * 0x9e3779b97f4a7c15u) >> 58) % IDLE_READS;
-}
-
-static struct snapshot *take_idle(struct store_lmdb *lmdb)
-{
-	size_t start = idle_start();
-
-	for (size_t i = 0; i < IDLE_READS; i++) {
-		_Atomic(struct snapshot *) *slot = &lmdb->idle[(start + i) % IDLE_READS];
-		struct snapshot *snapshot = NULL;
-
-		if (atomic_load_explicit(slot, memory_order_relaxed))
-			snapshot = atomic_exchange_explicit(slot, NULL, memory_order_acquire);
-		if (snapshot)
-			return snapshot;
-	}
-	return NULL;
-}
-
-static void give_idle(struct store_lmdb *lmdb, struct snapshot *snapshot)
-{
-	size_t start = idle_start();
-
-	for (size_t i = 0; i < IDLE_READS; i++) {
-		struct snapshot *none = NULL;
-
-		if (atomic_compare_exchange_strong(&lmdb->idle[(start + i) % IDLE_READS], &none,
-						   snapshot))
-			return;
-	}
-	snapshot_free(snapshot);
-}
-
-void snapshot_drop_idle(struct store_lmdb *lmdb)
-{
-	for (size_t i = 0; i < IDLE_READS; i++) {
-		struct snapshot *snapshot = atomic_exchange(&lmdb->idle[i], NULL);
-
-		if (snapshot)
-			snapshot_free(snapshot);
-	}
-}
-
-int snapshot_begin(struct store_lmdb *lmdb, struct snapshot **out)
-{
-	struct snapshot *snapshot = take_idle(lmdb);
-	struct gens *gens;
-
-	if (snapshot && is_current(lmdb, snapshot)) {
-		*out = snapshot;
-		return 0;
-	}
-	if (snapshot)
-		snapshot_free(snapshot);
-	int err = store_dir_gens(lmdb, &gens);
-
-	if (err)
-		return err;
-	snapshot = xcalloc(1, sizeof *snapshot + gens->count * sizeof *snapshot->parts);
-	snapshot->gens = gens;
-	*out = snapshot;
-	return 0;
-}
-
-void snapshot_end(struct store_lmdb *lmdb, struct snapshot *snapshot)
-{
-	uint64_t version = snapshot->gens->version;
-
-	for (size_t i = 0; i < snapshot->gens->count; i++)
-		if (snapshot->parts[i].open) {
-			snapshot->parts[i].open = false;
-			gen_read_stop(snapshot->gens->at[i], snapshot->parts[i].txn);
-		}
-	if (!is_current(lmdb, snapshot)) {
-		snapshot_free(snapshot);
-		return;
-	}
-	give_idle(lmdb, snapshot);
-	/* It holds its generations open: nobody else may look here for long. */
-	if (version != atomic_load(&lmdb->shared->list))
-		snapshot_drop_idle(lmdb);
-}
-
-static int open_part(struct snapshot *snapshot, size_t i)
-{
-	struct snapshot_part *part = &snapshot->parts[i];
-
-	if (part->open)
-		return 0;
-	int err = gen_read_start(snapshot->gens->at[i], &part->txn);
-
-	part->open = !err;
-	return err;
-}
-
-int snapshot_find(struct snapshot *snapshot, size_t i, struct bytes multihash, struct bytes *record)
-{
-	MDB_val key = val_of(multihash), val;
-	int err = open_part(snapshot, i);
-
-	if (err)
-		return err;
-	int rc = mdb_get(snapshot->parts[i].txn, snapshot->gens->at[i]->blocks, &key, &val);
-
-	if (rc == MDB_NOTFOUND)
-		return -ENOENT;
-	if (!rc)
-		*record = bytes_of_val(&val);
-	return gen_err(rc);
-}
-
 /* ---- reading ---- */
-
-static void log_corrupt(struct bytes multihash)
-{
-	struct buf text = { 0 };
-
-	if (!base_encode(&text, BASE58BTC, multihash))
-		log_error("store", "corrupt block multihash=%.*s", (int)text.len,
-			  (const char *)text.at);
-	buf_release(&text);
-}
-
-int lmdb_open_record(struct store_lmdb *lmdb, const struct gen *gen, struct bytes multihash,
-		     struct bytes record, struct bytes *data)
-{
-	struct cursor c = cursor_over(record);
-	uint64_t sum = cursor_le64(&c);
-
-	*data = cursor_take(&c, cursor_left(&c));
-	uint64_t place = (uintptr_t)data->at ^ (uint64_t)gen->number << 48;
-	uint64_t tag = XXH3_64bits_withSeed(multihash.at, multihash.len, place) | 1;
-	_Atomic uint64_t *slot = &lmdb->checked[(tag >> 1) % CHECKED_SLOTS];
-
-	if (atomic_load_explicit(slot, memory_order_relaxed) == tag)
-		return 0;
-	if (data->len >= READ_AHEAD_MIN) {
-		uintptr_t before = (uintptr_t)data->at % 4096;
-
-		madvise((void *)(data->at - before), data->len + before, MADV_WILLNEED);
-	}
-	if (c.bad || XXH3_64bits(data->at, data->len) != sum) {
-		log_corrupt(multihash);
-		return -EIO;
-	}
-	atomic_store_explicit(slot, tag, memory_order_relaxed);
-	return 0;
-}
 
 /* In one generation of the snapshot, opened; or only found, when data is NULL. */
 static int look_in(struct store_lmdb *lmdb, struct snapshot *snapshot, size_t i,
@@ -352,7 +185,7 @@ static int places_open(struct snapshot *snapshot, struct place *places, struct b
 	for (size_t i = 0; i < snapshot->gens->count && !err; i++) {
 		struct place *place = &places[i];
 
-		err = open_part(snapshot, i);
+		err = snapshot_open_part(snapshot, i);
 		if (err)
 			break;
 		place->key = val_of(from);

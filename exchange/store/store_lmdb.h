@@ -92,6 +92,22 @@ static inline struct store_lmdb *lmdb_of(struct store *store)
 	return container_of(store, struct store_lmdb, store);
 }
 
+/* ---- store_gens.c ---- */
+
+void gens_free(struct gens *gens); /* that nobody else has seen */
+void gens_unref(struct gens *gens);
+/* The newest of a class, borrowed; NULL when there is none. */
+struct gen *gens_newest(const struct gens *gens, enum gen_class class);
+/* Bytes used by a class. */
+uint64_t gens_used(const struct gens *gens, enum gen_class class);
+void snapshot_free(struct snapshot *snapshot);
+/* One that nobody uses, for this reader alone; NULL: there is none. */
+struct snapshot *snapshot_take_idle(struct store_lmdb *lmdb);
+/* For the next reader; its transactions are stopped. */
+void snapshot_give_idle(struct store_lmdb *lmdb, struct snapshot *snapshot);
+/* Lets go of kept snapshots, so that deleted generations are closed. */
+void snapshot_drop_idle(struct store_lmdb *lmdb);
+
 /* ---- store_dir.c: the set of generations ---- */
 
 /* Opens or makes the directory's state, takes in a store of version 1, opens all generations. */
@@ -99,11 +115,6 @@ int store_dir_open(struct store_lmdb *lmdb);
 void store_dir_close(struct store_lmdb *lmdb);
 /* The list as it is now; one reference. */
 int store_dir_gens(struct store_lmdb *lmdb, struct gens **out);
-void gens_unref(struct gens *gens);
-/* The newest of a class, borrowed; NULL when there is none. */
-struct gen *gens_newest(const struct gens *gens, enum gen_class class);
-/* Bytes used by a class. */
-uint64_t gens_used(const struct gens *gens, enum gen_class class);
 /* Makes a new generation, unless another process has made one after last, which is closed (NULL:
  * there was none). */
 int store_dir_roll(struct store_lmdb *lmdb, enum gen_class class, struct gen *last);
@@ -126,12 +137,12 @@ void store_dir_wait(struct store_lmdb *lmdb, uint32_t was);
  * becomes leftovers. The file lock (exclusive) is held, no list is loaded yet. */
 void store_boot_check(struct store_lmdb *lmdb);
 
-/* ---- store_lmdb.c: snapshots ---- */
+/* ---- store_snapshot.c ---- */
 
 int snapshot_begin(struct store_lmdb *lmdb, struct snapshot **out);
 void snapshot_end(struct store_lmdb *lmdb, struct snapshot *snapshot);
-/* Lets go of kept snapshots, so that deleted generations are closed. */
-void snapshot_drop_idle(struct store_lmdb *lmdb);
+/* The transaction of generation i is begun, unless it is already. */
+int snapshot_open_part(struct snapshot *snapshot, size_t i);
 /* The record in generation i of the snapshot. -ENOENT, -errno. */
 int snapshot_find(struct snapshot *snapshot, size_t i, struct bytes multihash,
 		  struct bytes *record);
@@ -145,12 +156,17 @@ queue_commit_fn lmdb_commit; /* ctx is the struct store_lmdb */
 int lmdb_delete(struct store *store, struct bytes multihash);
 int lmdb_keep(struct store *store, struct bytes multihash);
 int lmdb_copy_to_keep(struct store_lmdb *lmdb, struct bytes multihash, struct block **block);
+
+/* ---- store_lmdb_txn.c ---- */
+
 /* An LMDB code. */
 int lmdb_delete_in(struct gen *gen, MDB_txn *txn, struct bytes multihash);
 /* A write transaction in the newest generation of a class (one reference), made when there is none
  * and when the last is full. On success the map of source (may be NULL) is held too. */
 int lmdb_write_begin(struct store_lmdb *lmdb, enum gen_class class, struct gen *source,
 		     struct gen **gen, MDB_txn **txn);
+/* The same in this generation. *closed: it may not be added to, and no transaction is begun. */
+int lmdb_write_begin_in(struct gen *gen, struct gen *source, MDB_txn **txn, bool *closed);
 
 /* ---- store_lmdb_batch.c ---- */
 

@@ -19,7 +19,6 @@
 #define GROWS_MAX 3 /* a batch needs two steps at most */
 #define GROW_BYTES ((size_t)16 << 20)
 #define ROOM_NAPS_MAX 100 /* of 20 ms */
-#define ROLLS_MAX 16	  /* generations that others close before we give up */
 
 /* ---- putting ---- */
 
@@ -91,51 +90,6 @@ static int put_items(struct gen *gen, MDB_txn *txn, struct queue_item **items, s
 	if (!rc && bytes != before)
 		rc = gen_meta_put(gen, txn, "bytes", bytes);
 	return rc;
-}
-
-/* Gives up when the generation is closed. */
-static int begin_in(struct gen *gen, struct gen *source, MDB_txn **txn, bool *closed)
-{
-	if (source)
-		gen_map_hold(source);
-	int err = gen_write_begin(gen, txn);
-
-	if (!err) {
-		int rc = gen_is_closed(gen, *txn, closed);
-
-		if (!rc && !*closed)
-			return 0;
-		gen_write_drop(gen, *txn);
-		err = gen_err(rc);
-	}
-	if (source)
-		gen_map_release(source);
-	return err;
-}
-
-int lmdb_write_begin(struct store_lmdb *lmdb, enum gen_class class, struct gen *source,
-		     struct gen **out, MDB_txn **txn)
-{
-	for (unsigned i = 0; i < ROLLS_MAX; i++) {
-		struct gens *gens;
-		bool closed = true;
-		int err = store_dir_gens(lmdb, &gens);
-
-		if (err)
-			return err;
-		struct gen *gen = gens_newest(gens, class);
-
-		if (gen && gen_used(gen) < store_dir_limit(lmdb, gens, class))
-			err = begin_in(gen, source, txn, &closed);
-		if (!err && closed)
-			err = store_dir_roll(lmdb, class, gen);
-		else if (!err)
-			*out = gen_ref(gen);
-		gens_unref(gens);
-		if (err || !closed)
-			return err;
-	}
-	return -EAGAIN;
 }
 
 /* Where a new copy of a block need not be: what lies in the snapshot's generation i is safe. */
@@ -276,7 +230,7 @@ static int write_to_pruned(struct store_lmdb *lmdb, enum gen_class class, size_t
 
 		if (gen->class != class || gen == gens_newest(gens, class))
 			continue;
-		int begun = begin_in(gen, NULL, &txn, &closed);
+		int begun = lmdb_write_begin_in(gen, NULL, &txn, &closed);
 
 		if (begun)
 			err = begun;
@@ -377,24 +331,6 @@ int lmdb_keep(struct store *store, struct bytes multihash)
 }
 
 /* ---- removing ---- */
-
-int lmdb_delete_in(struct gen *gen, MDB_txn *txn, struct bytes multihash)
-{
-	MDB_val key = val_of(multihash), record;
-	uint64_t bytes;
-	int rc = mdb_get(txn, gen->blocks, &key, &record);
-
-	if (rc)
-		return rc;
-	uint64_t len = gen_data_len(&record);
-
-	rc = mdb_del(txn, gen->blocks, &key, NULL);
-	if (!rc)
-		rc = gen_meta_get(gen, txn, "bytes", &bytes);
-	if (!rc && len)
-		rc = gen_meta_put(gen, txn, "bytes", bytes > len ? bytes - len : 0);
-	return rc;
-}
 
 static int delete_once(struct gen *gen, struct bytes multihash)
 {
