@@ -1,11 +1,10 @@
 /* From a peer id to a connection. All operations that want the same peer share one dial, which
  * tries its addresses in order of rank, staggered and a few at a time; names are resolved on the
  * way. The first address that answers with the right identity wins. Loop thread. */
-#include "net/swarm/dial.h"
+#include "net/swarm/dial_private.h"
 
 #include "net/base/log.h"
 #include "net/base/map.h"
-#include "net/swarm/dial_limit.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,166 +12,9 @@
 
 #define SLOT_RETRY_MS 100 /* when all attempts of the process are taken */
 
-/* One address being tried: connect, then upgrade. */
-struct attempt {
-	struct dial *dial;
-	struct transport *transport; /* set while connecting */
-	void *connect;
-	struct upgrade *upgrade;
-	struct multiaddr addr;
-};
-
-struct candidate {
-	struct multiaddr addr;
-	int rank;
-	bool explicit; /* told by the user: ignores the limits */
-};
-
-struct dial {
-	struct dials *dials;
-	struct peer_id peer;
-	struct list ops;			  /* struct swarm_op.dial_node */
-	struct candidate *ranked[DIAL_ADDRS_MAX]; /* those before next are done with */
-	size_t ranked_count, next;
-	struct attempt *attempts[DIAL_PARALLEL_MAX];
-	size_t attempt_count;
-	struct lookup *lookups[DIAL_PARALLEL_MAX];
-	size_t lookup_count;
-	struct timer deadline, stagger;
-	bool asked;		   /* the finder, once */
-	bool finding;		   /* its answer is awaited */
-	bool by_user;		   /* a person waits: known addresses do not back off */
-	struct swarm_tried *tried; /* noted while by_user is set */
-	size_t tried_count;
-	bool backed_off; /* an address was left alone, by dial_limit */
-	int err;	 /* the most telling so far */
-};
-
-/* A name being resolved for a dial. */
-struct lookup {
-	struct dial *dial;
-	struct resolve *resolve;
-	struct multiaddr addr;
-	bool explicit;
-};
-
-struct dials {
-	struct swarm *swarm;
-	struct map dials; /* peer id -> struct dial */
-	struct dial_limit *limit;
-	size_t attempt_count;
-};
-
 static void dial_go(struct dial *dial);
 
 /* ---- candidates ---- */
-
-int dial_rank(struct swarm *swarm, const struct multiaddr *addr)
-{
-	struct multiaddr_part part;
-	int rank;
-
-	if (multiaddr_is_relayed(addr) || !swarm_transport_for(swarm, addr))
-		return -1;
-	switch (multiaddr_scope(addr)) {
-	case SCOPE_LOOPBACK:
-		rank = 0;
-		break;
-	case SCOPE_PRIVATE:
-		rank = 2;
-		break;
-	default:
-		rank = 4;
-		break;
-	}
-	return rank + (multiaddr_find(addr, MA_IP6, &part) ? 1 : 0);
-}
-
-/* ---- what a person hears ---- */
-
-/* Keeps the result for an address, for swarm_connect_asked(). A later result replaces an earlier
- * one. */
-static void note_tried(struct dial *dial, const struct multiaddr *addr, int err,
-		       const struct peer_id *answered)
-{
-	struct swarm_tried tried = { .addr = *addr, .err = err };
-
-	if (!dial->by_user)
-		return;
-	if (answered)
-		tried.answered = *answered;
-	for (size_t i = 0; i < dial->tried_count; i++)
-		if (multiaddr_equal(&dial->tried[i].addr, addr)) {
-			dial->tried[i] = tried; /* the last word */
-			return;
-		}
-	if (dial->tried_count == DIAL_TRIED_MAX)
-		return;
-	if (!dial->tried)
-		dial->tried = xcalloc(DIAL_TRIED_MAX, sizeof(tried));
-	dial->tried[dial->tried_count++] = tried;
-}
-
-void dial_tell(struct swarm_op *op)
-{
-	struct dial *dial = op->dial;
-
-	for (size_t i = 0; i < dial->attempt_count; i++)
-		note_tried(dial, &dial->attempts[i]->addr, -ETIMEDOUT, NULL);
-	for (size_t i = dial->next; i < dial->ranked_count; i++)
-		note_tried(dial, &dial->ranked[i]->addr, -ECANCELED, NULL);
-	free(op->tried);
-	op->tried = NULL;
-	op->tried_count = dial->tried_count;
-	if (dial->tried_count == 0)
-		return;
-	op->tried = xcalloc(dial->tried_count, sizeof(*op->tried));
-	memcpy(op->tried, dial->tried, dial->tried_count * sizeof(*op->tried));
-}
-
-/* ---- candidates in their order ---- */
-
-/* Into its place by rank, behind equals, among those not tried yet. */
-static void candidate_insert(struct dial *dial, struct candidate *candidate)
-{
-	size_t at = dial->ranked_count++;
-
-	while (at > dial->next && dial->ranked[at - 1]->rank > candidate->rank) {
-		dial->ranked[at] = dial->ranked[at - 1];
-		at--;
-	}
-	dial->ranked[at] = candidate;
-}
-
-static bool is_tried_now(const struct dial *dial, const struct multiaddr *addr)
-{
-	for (size_t i = 0; i < dial->attempt_count; i++)
-		if (multiaddr_equal(&dial->attempts[i]->addr, addr))
-			return true;
-	return false;
-}
-
-/* Known as a candidate: true. One that has failed is tried again if again is set. */
-static bool is_candidate(struct dial *dial, const struct multiaddr *addr, bool explicit, bool again)
-{
-	size_t at = 0;
-
-	while (at < dial->ranked_count && !multiaddr_equal(&dial->ranked[at]->addr, addr))
-		at++;
-	if (at == dial->ranked_count)
-		return false;
-	struct candidate *candidate = dial->ranked[at];
-
-	candidate->explicit |= explicit;
-	if (at < dial->next && again && !is_tried_now(dial, addr)) {
-		memmove(&dial->ranked[at], &dial->ranked[at + 1],
-			(dial->ranked_count - at - 1) * sizeof(dial->ranked[0]));
-		dial->ranked_count--;
-		dial->next--;
-		candidate_insert(dial, candidate);
-	}
-	return true;
-}
 
 static void start_lookup(struct dial *dial, const struct multiaddr *addr, bool explicit);
 
@@ -194,8 +36,8 @@ static void add_candidate(struct dial *dial, const struct multiaddr *given, bool
 	int rank = dial_rank(dials->swarm, &addr);
 
 	if (rank < 0)
-		note_tried(dial, &addr, -EPROTONOSUPPORT, NULL);
-	if (rank < 0 || is_candidate(dial, &addr, explicit, again) ||
+		dial_note_tried(dial, &addr, -EPROTONOSUPPORT, NULL);
+	if (rank < 0 || dial_is_candidate(dial, &addr, explicit, again) ||
 	    dial->ranked_count == DIAL_ADDRS_MAX)
 		return;
 	if (!explicit && !dial->by_user &&
@@ -208,7 +50,7 @@ static void add_candidate(struct dial *dial, const struct multiaddr *given, bool
 	candidate->addr = addr;
 	candidate->rank = rank;
 	candidate->explicit = explicit;
-	candidate_insert(dial, candidate);
+	dial_candidate_insert(dial, candidate);
 }
 
 /* ---- names ---- */
@@ -223,7 +65,7 @@ static void on_resolved(void *ctx, int err, const struct multiaddr *addrs, size_
 		if (dial->lookups[i] == lookup)
 			dial->lookups[i] = dial->lookups[--dial->lookup_count];
 	if (err || count == 0)
-		note_tried(dial, &lookup->addr, err ? err : -ENOENT, NULL);
+		dial_note_tried(dial, &lookup->addr, err ? err : -ENOENT, NULL);
 	free(lookup);
 	if (err && !dial->err)
 		dial->err = err == -ENOENT ? -EHOSTUNREACH : err;
@@ -267,8 +109,22 @@ static void attempt_free(struct attempt *attempt)
 		swarm_update_hold(dial->dials->swarm);
 }
 
-/* Undo everything; the operations are the caller's. */
-static void dial_free(struct dial *dial)
+/* Frees what has ended in this turn. */
+static void on_reap(void *ctx)
+{
+	struct dials *dials = ctx;
+
+	while (!list_empty(&dials->over)) {
+		struct dial *dial = list_first(&dials->over, struct dial, over_node);
+
+		list_remove(&dial->over_node);
+		free(dial);
+	}
+}
+
+/* Undoes everything; the operations are the caller's. The struct stays until the turn is over:
+ * whoever is on the stack asks it. */
+static void dial_end(struct dial *dial)
 {
 	struct timers *timers = dial->dials->swarm->timers;
 
@@ -283,8 +139,13 @@ static void dial_free(struct dial *dial)
 	for (size_t i = 0; i < dial->ranked_count; i++)
 		free(dial->ranked[i]);
 	free(dial->tried);
+	dial->tried = NULL;
+	dial->tried_count = 0;
+	dial->ranked_count = dial->next = dial->lookup_count = 0;
 	map_remove(&dial->dials->dials, peer_id_bytes(&dial->peer));
-	free(dial);
+	dial->over = true;
+	list_add_tail(&dial->dials->over, &dial->over_node);
+	timer_start(timers, &dial->dials->reap, 0, on_reap, dial->dials);
 }
 
 /* The single way out of a dial without a connection. */
@@ -304,7 +165,7 @@ static void dial_fail(struct dial *dial, int err)
 		list_add_tail(&ops, &op->dial_node);
 		op->dial = NULL;
 	}
-	dial_free(dial);
+	dial_end(dial);
 	/* An operation that ends may cancel others: they take themselves off this list. */
 	while (!list_empty(&ops)) {
 		struct swarm_op *op = list_first(&ops, struct swarm_op, dial_node);
@@ -332,14 +193,14 @@ static void attempt_failed(struct attempt *attempt, int err, const struct peer_i
 	if (!is_own_lack(err))
 		dial_limit_failed(dials->limit, &dial->peer, &attempt->addr,
 				  swarm_now(dials->swarm));
-	note_tried(dial, &attempt->addr, err, answered);
+	dial_note_tried(dial, &attempt->addr, err, answered);
 	if (err == -EKEYREJECTED)
 		peerstore_drop(dials->swarm->peerstore, &dial->peer, &attempt->addr);
 	/* That somebody else answered tells more than that another address is dead. */
 	if (dial->err != -EKEYREJECTED)
 		dial->err = is_own_lack(err) ? -EAGAIN : err;
 	attempt_free(attempt);
-	/* Nothing to wait for: the next candidate may begin. */
+	/* Nothing to wait for: the next candidate begins. */
 	timer_stop(dials->swarm->timers, &dial->stagger);
 	dial_go(dial);
 }
@@ -357,8 +218,7 @@ static void on_upgraded(void *ctx, int err, struct session *session, const struc
 		return;
 	}
 	dial_limit_reached(dials->limit, &dial->peer, &attempt->addr);
-	/* The operations go on from swarm_ops_connected(); the last to leave ends the dial and its
-	 * other attempts, this one's struct included. */
+	/* The operations go on from swarm_ops_connected(); the last to leave ends the dial. */
 	swarm_conn_new(swarm, session, false);
 }
 
@@ -450,7 +310,7 @@ static void skip_limited(struct dial *dial)
 	while (dial->next < dial->ranked_count && !dial->ranked[dial->next]->explicit &&
 	       !dial_limit_room(dials->limit, &dial->ranked[dial->next]->addr,
 				swarm_now(dials->swarm))) {
-		note_tried(dial, &dial->ranked[dial->next]->addr, -EAGAIN, NULL);
+		dial_note_tried(dial, &dial->ranked[dial->next]->addr, -EAGAIN, NULL);
 		dial->next++;
 		dial->backed_off = true;
 	}
@@ -463,7 +323,7 @@ static void dial_go(struct dial *dial)
 	struct dials *dials = dial->dials;
 	struct timers *timers = dials->swarm->timers;
 
-	if (timer_running(&dial->stagger))
+	if (dial->over || timer_running(&dial->stagger))
 		return;
 	skip_limited(dial);
 	if (dial->next < dial->ranked_count && dial->attempt_count < DIAL_PARALLEL_MAX) {
@@ -483,8 +343,6 @@ static void dial_go(struct dial *dial)
 	}
 	if (dial->attempt_count > 0 || dial->lookup_count > 0 || dial->finding)
 		return;
-	/* The finder may answer on the spot, which ends or continues the dial: touch nothing after.
-	 */
 	if (!ask_finder(dial))
 		dial_fail(dial, dial->err ? dial->err : dial->backed_off ? -EAGAIN : -EHOSTUNREACH);
 }
@@ -570,7 +428,7 @@ void dial_leave(struct swarm_op *op)
 	list_remove(&op->dial_node);
 	op->dial = NULL;
 	if (dial && list_empty(&dial->ops))
-		dial_free(dial);
+		dial_end(dial);
 }
 
 size_t dial_sockets(const struct dials *dials)
@@ -592,19 +450,21 @@ struct dials *dials_new(struct swarm *swarm)
 
 	dials->swarm = swarm;
 	dials->limit = dial_limit_new();
+	list_init(&dials->over);
 	return dials;
 }
 
 void dials_free(struct dials *dials)
 {
-	size_t at = 0;
 	struct bytes key;
 	void *dial;
 
 	if (!dials)
 		return;
-	while (map_next(&dials->dials, &at, &key, &dial))
-		dial_free(dial);
+	for (size_t at = 0; map_next(&dials->dials, &at, &key, &dial); at = 0)
+		dial_end(dial);
+	timer_stop(dials->swarm->timers, &dials->reap);
+	on_reap(dials);
 	map_release(&dials->dials);
 	dial_limit_free(dials->limit);
 	free(dials);
