@@ -205,13 +205,6 @@ bool cli_given(const struct invocation *in, const char *name)
 	return in->values[option_index(in, name)] != NULL;
 }
 
-void cli_imply(struct invocation *in, const char *name, const char *value)
-{
-	const char **slot = &in->values[option_index(in, name)];
-
-	*slot = *slot ? *slot : value;
-}
-
 const char *cli_text(const struct invocation *in, const char *name)
 {
 	size_t i = option_index(in, name);
@@ -321,33 +314,11 @@ int cli_usage(struct invocation *in, const char *fmt, ...)
 	return EXIT_USAGE;
 }
 
-const char *cli_cid(const struct invocation *in, const struct cid *cid,
-		    char out[static CID_TEXT_MAX])
-{
-	if (in->cid_base && cid_text_base(cid, in->cid_base, out) == 0)
-		return out;
-	return cid_text(cid, out);
-}
-
 void cli_print_json(json_t *value)
 {
 	json_dumpf(value, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
 	putchar('\n');
 	json_decref(value);
-}
-
-void cli_tell(const struct invocation *in, const char *member, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	if (in->json) {
-		cli_print_json(json_pack("{s:o}", member, json_vsprintf(fmt, args)));
-	} else {
-		vprintf(fmt, args);
-		putchar('\n');
-	}
-	va_end(args);
 }
 
 struct wait *cli_wait_ms(struct invocation *in, uint64_t timeout_ms)
@@ -453,18 +424,6 @@ struct blocks *cli_blocks(struct invocation *in)
 	return blocks_new(in->repo->store, cli_fetcher(in));
 }
 
-int cli_cid_arg(struct invocation *in, const char *text, struct cid *out)
-{
-	char safe[CID_TEXT_MAX];
-
-	if (strncmp(text, "/ipfs/", 6) == 0)
-		text += 6;
-	if (cid_from_text(out, text))
-		return cli_fail(in, 0, "'%s' is not a CID",
-				cli_safe(safe, sizeof(safe), text, strlen(text)));
-	return 0;
-}
-
 int cli_resolve(struct invocation *in, struct blocks *blocks, const char *path, struct cid *out)
 {
 	char *why = NULL;
@@ -503,15 +462,4 @@ void cli_provided(struct invocation *in, const struct cid *cid)
 	if (cid && cli_daemon(in) && in->fetcher)
 		in->fetcher->ops->have(in->fetcher, cid, 1);
 	cli_provide_changed(in);
-}
-
-void cli_announce(struct invocation *in, const struct cid *cid)
-{
-	int err = repo_provide(in->repo, cid, true);
-
-	if (err) {
-		log_warn("cli", "cannot record what is provided err=%s", err_text(err));
-		return;
-	}
-	cli_provided(in, cid);
 }

@@ -87,9 +87,6 @@ bool cli_given(const struct invocation *in, const char *name);
 bool cli_flag(const struct invocation *in, const char *name);
 const char *cli_text(const struct invocation *in,
 		     const char *name); /* given, else fallback, else NULL */
-/* As if the option had been given with that value (borrowed), where it was not: for what a
- * configuration says. */
-void cli_imply(struct invocation *in, const char *name, const char *value);
 /* LIST: the values in the order given, then NULL; *at begins as 0. */
 const char *cli_listed(const struct invocation *in, const char *name, size_t *at);
 int64_t cli_int(const struct invocation *in, const char *name); /* INT */
@@ -148,27 +145,13 @@ int cli_resolve(struct invocation *in, struct blocks *blocks, const char *path, 
 /* The last part of a path argument, cleaned: what it is called on a disk when nothing else is said.
  * malloc'd. */
 char *cli_path_name(const char *path);
-/* A CID argument, without a path. 0 or an exit code. */
-int cli_cid_arg(struct invocation *in, const char *text, struct cid *out);
-/* A CID as the user wants to see it (--cid-base). */
-const char *cli_cid(const struct invocation *in, const struct cid *cid,
-		    char out[static CID_TEXT_MAX]);
-/* One line on stdout; with --enc=json an object with that text as its one member. */
-void cli_tell(const struct invocation *in, const char *member, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
 /* One line of JSON on stdout; takes value. */
 void cli_print_json(json_t *value);
-/* The root is to be announced: recorded, and the daemon told when one runs. Failures only show in
- * the log. */
-void cli_announce(struct invocation *in, const struct cid *cid);
 /* It is recorded: the daemon, when one runs, is told. cid NULL: one is announced no more. */
 void cli_provided(struct invocation *in, const struct cid *cid);
 /* The table "provide" has changed: the daemon, when one runs, looks at it. */
 void cli_provide_changed(struct invocation *in);
 
-/* All of a file, or of the input for "-", appended to out. -EMSGSIZE beyond max bytes; -EINTR;
- * -errno. */
-int cli_read_all(const char *path, size_t max, struct buf *out);
 /* 0, -EINTR, -errno. */
 int cli_write_all(int fd, struct bytes data);
 
@@ -185,7 +168,7 @@ void progress_end(struct progress *progress);  /* clears the line */
 const char *progress_left(uint64_t left_bytes, uint64_t rate, char out[static 32]);
 
 /* ---- the commands, one table entry each (cmd_*.c); the others are rows of calls (fs/api/) ---- */
-extern const struct command cmd_init, cmd_config;
+extern const struct command cmd_init;
 extern const struct command cmd_mount, cmd_umount, cmd_daemon, cmd_shutdown;
 extern const struct command cmd_get;
 extern const struct command cmd_help, cmd_completion;

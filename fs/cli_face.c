@@ -248,12 +248,13 @@ static struct fetcher *host_fetcher(struct api_host *host)
 static int run_here(struct face *face)
 {
 	struct invocation *in = face->in;
-	int code = face->row->flags & API_BARE ? 0 : cli_need_repo(in);
+	int code = face->row->flags & (API_BARE | API_UNOPENED) ? 0 : cli_need_repo(in);
 
 	if (code)
 		return code;
 	face->host = (struct api_host){
 		.repo = in->repo,
+		.repo_path = in->repo_path,
 		.wait = host_wait,
 		.fetcher = host_fetcher,
 		.own_files = true,

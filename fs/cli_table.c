@@ -21,7 +21,7 @@ const struct command *const commands[] = {
 	&cmd_init,
 	&api_id.command,
 	&api_version.command,
-	&cmd_config,
+	&api_config.command,
 	&cmd_mount,
 	&cmd_umount,
 	&cmd_daemon,

@@ -1,5 +1,6 @@
 /* Help, the man pages and bash completion, all from the tables of commands and of configuration
  * keys. The main thread. */
+#include "fs/api/api_runs.h"
 #include "fs/cli.h"
 #include "fs/config_keys.h"
 #include "net/base/alloc.h"
@@ -72,7 +73,7 @@ static void print_command(FILE *out, const struct command *command)
 	if (command->text)
 		fprintf(out, "\n%s\n", command->text);
 	print_options(out, "Options", command->options);
-	if (command == &cmd_config)
+	if (command == &api_config.command)
 		print_keys(out);
 	print_options(out, "Global options", cli_globals);
 	fprintf(out, "\nExit codes: %s\n", exit_text);

@@ -79,8 +79,9 @@ enum {
 	API_BARE = 2,	   /* run works without a repository */
 	API_TELLS_ALL = 4, /* a list that breaks off with an error is whole all the same: what was
 			      done until then */
-	API_WHOLE = 8,	/* as JSON, the list is shown only when the call ended without an error */
-	API_BYTES = 16, /* yields bytes; with API_STREAMS each piece goes out at once */
+	API_WHOLE = 8, /* as JSON, the list is shown only when the call ended without an error */
+	API_UNOPENED = 32, /* run has the path of a repository alone, which may be damaged */
+	API_BYTES = 16,	   /* yields bytes; with API_STREAMS each piece goes out at once */
 };
 
 /* Starts the call. It ends, with api_end(), before this returns or later. */
@@ -192,7 +193,8 @@ struct api_input {
 /* What a blocking row works with. To give up a blocking call, cancel the wait that wait() returned,
  * and have wait() cancel each later one. */
 struct api_host {
-	struct repo *repo; /* NULL for an API_BARE row */
+	struct repo *repo;     /* NULL for an API_BARE and an API_UNOPENED row */
+	const char *repo_path; /* NULL for an API_BARE row */
 	/* Begins a wait of so long (0: without end); an interruption of the call that came before
 	 * is kept. */
 	struct wait *(*wait)(struct api_host *host, uint64_t timeout_ms);

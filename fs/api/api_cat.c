@@ -7,8 +7,8 @@
 #include <stdlib.h>
 
 #define PIECE_BYTES (1u << 20)
-#define PIECE_ALIGN 4096 /* of a page: from some other places the kernel copied at half the speed  \
-			  */
+/* Of a page: from some other places the kernel copied at half the speed. */
+#define PIECE_ALIGN 4096
 
 static const struct option_spec cat_options[] = {
 	{ "offset", 'o', OPTION_SIZE, "BYTES", "begin here", "0" },

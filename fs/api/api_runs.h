@@ -13,8 +13,8 @@ extern const struct api_row api_bitswap_stat, api_bitswap_wantlist, api_bitswap_
 extern const struct api_row api_version, api_repo_stat, api_repo_gc, api_repo_verify;
 /* api_pin.c, api_pin_ls.c, api_pin_verify.c */
 extern const struct api_row api_pin_add, api_pin_update, api_pin_rm, api_pin_ls, api_pin_verify;
-/* api_add.c */
-extern const struct api_row api_add;
+/* api_add.c, api_config.c */
+extern const struct api_row api_add, api_config;
 /* api_cat.c, api_ls.c, api_block.c, api_dag.c, api_dag_stat.c, api_car.c */
 extern const struct api_row api_cat, api_ls;
 extern const struct api_row api_block_get, api_block_put, api_block_stat, api_block_rm;

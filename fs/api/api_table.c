@@ -4,6 +4,7 @@
 const struct api_row *const api_rows[] = {
 	&api_id,
 	&api_version,
+	&api_config,
 	&api_add,
 	&api_cat,
 	&api_ls,

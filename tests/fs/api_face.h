@@ -228,6 +228,7 @@ static int setup(void **state)
 	face->path = xasprintf("%s/repo", face->dir);
 	face->items = json_array();
 	face->host.wait = begin_wait;
+	face->host.repo_path = face->path;
 	face->host.input = give_input;
 	face->host.provided = on_provided;
 	if (wait_init(&face->wait) || repo_init(face->path, "test", &why))

@@ -434,6 +434,28 @@ static void files_of_this_machine_are_for_those_who_own_them(void **state)
 	free(file);
 }
 
+/* ---- config ---- */
+
+static void the_configuration_is_shown_and_set(void **state)
+{
+	struct face *face = *state;
+
+	assert_int_equal(run(face, "config", json_object()), 0);
+	assert_bytes_as_program(face, "config");
+	assert_int_equal(
+		run(face, "config", json_pack("{s:[s, s]}", "arg", "Mounts.Timeout", "7s")), 0);
+	assert_int_equal(run(face, "config", json_pack("{s:[s]}", "arg", "Mounts.Timeout")), 0);
+	assert_string_equal(api_member(json_array_get(face->items, 0), "Value"), "7s");
+	assert_same_as_program(face, "config Mounts.Timeout", json_copy(face->items));
+	assert_int_equal(run(face, "config", json_pack("{s:[s]}", "arg", "Frob")), -ENOENT);
+	assert_int_not_equal(
+		run(face, "config", json_pack("{s:[s, s]}", "arg", "Mounts.Timeout", "soon")), 0);
+	assert_non_null(strstr(face->message, "Mounts.Timeout"));
+	assert_int_equal(
+		run(face, "config", json_pack("{s:[s], s:b}", "arg", "Mounts.Timeout", "unset", 1)),
+		0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -455,6 +477,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(files_of_this_machine_are_for_those_who_own_them,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(the_configuration_is_shown_and_set, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(a_collection_that_waits_for_another_can_be_given_up,
 						setup, teardown),
 	};
