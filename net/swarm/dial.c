@@ -103,7 +103,7 @@ static void attempt_free(struct attempt *attempt)
 	for (size_t i = 0; i < dial->attempt_count; i++)
 		if (dial->attempts[i] == attempt)
 			dial->attempts[i] = dial->attempts[--dial->attempt_count];
-	dial->dials->attempt_count--;
+	dial->dials->swarm->dialling--;
 	free(attempt);
 	if (dial->dials->swarm->config.sockets_max)
 		swarm_update_hold(dial->dials->swarm);
@@ -151,6 +151,7 @@ static void dial_end(struct dial *dial)
 /* The single way out of a dial without a connection. */
 static void dial_fail(struct dial *dial, int err)
 {
+	struct dials *dials = dial->dials;
 	struct list ops;
 	char text[PEER_ID_TEXT_MAX];
 
@@ -171,7 +172,7 @@ static void dial_fail(struct dial *dial, int err)
 		struct swarm_op *op = list_first(&ops, struct swarm_op, dial_node);
 
 		list_remove(&op->dial_node);
-		swarm_op_dialed(op, err);
+		dials->dialed(op, err);
 	}
 }
 
@@ -260,7 +261,7 @@ static void attempt_start(struct dial *dial, const struct candidate *candidate)
 	attempt->addr = candidate->addr;
 	attempt->transport = swarm_transport_for(swarm, &attempt->addr);
 	dial->attempts[dial->attempt_count++] = attempt;
-	dial->dials->attempt_count++;
+	swarm->dialling++;
 	dial_limit_count(dial->dials->limit, &attempt->addr, swarm_now(swarm));
 	attempt->connect = attempt->transport->ops->dial(attempt->transport, &attempt->addr,
 							 swarm->config.connect_timeout_ms,
@@ -330,7 +331,7 @@ static void dial_go(struct dial *dial)
 		const struct candidate *candidate = dial->ranked[dial->next];
 		uint64_t delay = candidate->rank < 4 ? DIAL_STAGGER_LOCAL_MS : DIAL_STAGGER_MS;
 
-		if (candidate->explicit || (dials->attempt_count < DIAL_ATTEMPTS_MAX &&
+		if (candidate->explicit || (dials->swarm->dialling < DIAL_ATTEMPTS_MAX &&
 					    !swarm_is_out_of_sockets(dials->swarm))) {
 			dial->next++;
 			attempt_start(dial, candidate);
@@ -431,11 +432,6 @@ void dial_leave(struct swarm_op *op)
 		dial_end(dial);
 }
 
-size_t dial_sockets(const struct dials *dials)
-{
-	return dials ? dials->attempt_count : 0;
-}
-
 struct swarm_op *dial_waiter(const struct dials *dials, const struct peer_id *peer)
 {
 	struct dial *dial = dials ? map_get(&dials->dials, peer_id_bytes(peer)) : NULL;
@@ -444,11 +440,12 @@ struct swarm_op *dial_waiter(const struct dials *dials, const struct peer_id *pe
 					       : NULL;
 }
 
-struct dials *dials_new(struct swarm *swarm)
+struct dials *dials_new(struct swarm *swarm, swarm_dialed_fn *dialed)
 {
 	struct dials *dials = xnew(struct dials);
 
 	dials->swarm = swarm;
+	dials->dialed = dialed;
 	dials->limit = dial_limit_new();
 	list_init(&dials->over);
 	return dials;

@@ -16,11 +16,14 @@
 
 struct dial;
 
-struct dials *dials_new(struct swarm *swarm);
+/* The dial of op has ended, with a connection or with an error. */
+typedef void swarm_dialed_fn(struct swarm_op *op, int err);
+
+struct dials *dials_new(struct swarm *swarm, swarm_dialed_fn *dialed);
 /* Cancels every dial; no operation waits any more. NULL is ignored. */
 void dials_free(struct dials *dials);
 
-/* Joins op, with its addresses, to the dial of its peer; swarm_op_dialed() runs later. -EAGAIN: too
+/* Joins op, with its addresses, to the dial of its peer; dialed(op) runs later. -EAGAIN: too
  * many dials or connections; -EMFILE: too many connections, if op->by_user is set. */
 int dial_join(struct dials *dials, struct swarm_op *op);
 /* Takes op off its dial, if it has one. A dial ends with its last operation. */
@@ -30,8 +33,6 @@ void dial_leave(struct swarm_op *op);
 void dial_tell(struct swarm_op *op);
 /* An operation that waits for peer; NULL: none. */
 struct swarm_op *dial_waiter(const struct dials *dials, const struct peer_id *peer);
-/* Sockets being connected, or not upgraded yet. */
-size_t dial_sockets(const struct dials *dials); /* NULL: 0 */
 /* The finder's answer. */
 void dial_found(struct dials *dials, const struct peer_id *peer, int err,
 		const struct peer_info *info);

@@ -52,9 +52,9 @@ struct lookup {
 
 struct dials {
 	struct swarm *swarm;
+	swarm_dialed_fn *dialed;
 	struct map dials; /* peer id -> struct dial */
 	struct dial_limit *limit;
-	size_t attempt_count;
 	struct list over; /* struct dial: callers on the stack may still look at them */
 	struct timer reap;
 };

@@ -108,41 +108,6 @@ static void on_slow(void *ctx)
 	swarm_update_hold(swarm);
 }
 
-static void watch_slow(struct swarm *swarm)
-{
-	if (swarm->pending_count >= SWARM_PENDING_IN_MAX && !timer_running(&swarm->slow))
-		timer_start(swarm->timers, &swarm->slow, SWARM_PENDING_LOOK_MS, on_slow, swarm);
-}
-
-static void on_rested(void *ctx)
-{
-	swarm_update_hold(ctx);
-}
-
-bool swarm_is_out_of_sockets(const struct swarm *swarm)
-{
-	size_t used = swarm->conn_count + swarm->pending_count + dial_sockets(swarm->dials);
-
-	return swarm->config.sockets_max && used >= swarm->config.sockets_max;
-}
-
-void swarm_update_hold(struct swarm *swarm)
-{
-	uint64_t wait_ms = connmgr_handshake_wait_ms(swarm->connmgr, swarm_now(swarm));
-	bool full = swarm->pending_count >= SWARM_PENDING_IN_MAX || wait_ms > 0 ||
-		    swarm->conn_count + swarm->pending_count >= swarm->config.connections_max ||
-		    swarm_is_out_of_sockets(swarm);
-
-	if (swarm->ended)
-		return;
-	watch_slow(swarm);
-	if (wait_ms > 0 && !timer_running(&swarm->rested))
-		timer_start(swarm->timers, &swarm->rested, wait_ms, on_rested, swarm);
-	for (size_t i = 0; i < swarm->transport_count; i++)
-		if (swarm->transports[i]->ops->hold)
-			swarm->transports[i]->ops->hold(swarm->transports[i], full);
-}
-
 /* ---- life ---- */
 
 #define DEFAULT(field, value) config->field = config->field ? config->field : (value)
@@ -228,7 +193,12 @@ struct swarm *swarm_make(struct loop *loop, struct random *random, const struct 
 	swarm->resolver = resolver_new(loop);
 	swarm->peerstore = peerstore_new(swarm->timers, db);
 	swarm->connmgr = connmgr_new();
-	swarm->dials = dials_new(swarm);
+	swarm->on_slow = on_slow;
+	swarm->on_flush = swarm_flush;
+	swarm->ops_connected = swarm_ops_connected;
+	swarm->ops_heard = swarm_ops_heard;
+	swarm->ops_lost = swarm_ops_lost;
+	swarm->dials = dials_new(swarm, swarm_op_dialed);
 	return swarm;
 }
 
@@ -327,15 +297,7 @@ struct random *swarm_random(struct swarm *swarm)
 	return swarm->random;
 }
 
-/* ---- transports ---- */
-
-struct transport *swarm_transport_for(struct swarm *swarm, const struct multiaddr *addr)
-{
-	for (size_t i = 0; i < swarm->transport_count; i++)
-		if (swarm->transports[i]->ops->can_dial(swarm->transports[i], addr))
-			return swarm->transports[i];
-	return NULL;
-}
+/* ---- our addresses ---- */
 
 /* Our addresses or protocols are others: peers are to hear of it. */
 static void swarm_changed(struct swarm *swarm)
@@ -395,14 +357,6 @@ void swarm_set_reach(struct swarm *swarm, enum swarm_reach reach, const struct m
 
 /* ---- handlers ---- */
 
-struct handler *swarm_handler(const struct swarm *swarm, struct bytes protocol)
-{
-	list_for_each(handler, &swarm->handlers, struct handler, node)
-		if (bytes_equal(bytes_str(handler->protocol), protocol))
-			return handler;
-	return NULL;
-}
-
 int swarm_handle(struct swarm *swarm, const char *protocol, unsigned streams_per_peer_max,
 		 swarm_handler_fn *fn, void *ctx)
 {
@@ -438,22 +392,7 @@ void swarm_unhandle(struct swarm *swarm, const char *protocol)
 	swarm_changed(swarm);
 }
 
-/* ---- addresses and names ---- */
-
-void swarm_add_addr(struct swarm *swarm, const struct peer_id *peer, const struct multiaddr *given,
-		    uint64_t ttl_ms)
-{
-	struct multiaddr addr = *given;
-	struct peer_id named;
-
-	if (peer_id_equal(peer, &swarm->self))
-		return;
-	while (multiaddr_split_peer(&addr, &named))
-		if (!peer_id_equal(&named, peer))
-			return;
-	if (addr.len > 0)
-		peerstore_add(swarm->peerstore, peer, &addr, ttl_ms);
-}
+/* ---- where peers are ---- */
 
 size_t swarm_peer_addrs(const struct swarm *swarm, const struct peer_id *peer,
 			struct multiaddr *addrs, size_t max)

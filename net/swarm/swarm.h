@@ -1,5 +1,6 @@
 /* The inside of the swarm, for swarm*.c, stream.c, dial.c, identify.c, ping.c and AutoNAT only.
  *
+ *   swarm_base.c  limits, look-ups, and how a connection is given to the end of the turn
  *   swarm.c       life, listening, inbound upgrades, watches, names
  *   swarm_addrs.c our own addresses
  *   swarm_conn.c  one established connection: its session, flushed once a loop turn
@@ -100,6 +101,7 @@ struct swarm {
 	struct peerstore *peerstore;
 	struct connmgr *connmgr;
 	struct dials *dials;
+	size_t dialling;	  /* sockets being connected, or not upgraded yet */
 	struct swarm_inner inner; /* zero: a bare one, or closing */
 	struct map peers;	  /* id -> struct peer: those we are connected to */
 	struct list conns;	  /* struct swarm_conn.node, oldest first */
@@ -116,8 +118,13 @@ struct swarm {
 	struct list ops; /* struct swarm_op.node */
 	size_t op_count;
 	size_t probe_count; /* operations with probing set */
-	struct list dirty;  /* connections with something to flush or to end */
+	/* Events for operations; ops_heard and ops_lost while probe_count is set. */
+	void (*ops_connected)(struct swarm *swarm, const struct peer_id *peer);
+	void (*ops_heard)(struct swarm *swarm, const struct peer_id *peer);
+	void (*ops_lost)(struct swarm *swarm, const struct peer_id *peer);
+	struct list dirty; /* connections with something to flush or to end */
 	struct timer flush, check;
+	timer_fn *on_flush, *on_slow; /* swarm_flush(); the timer slow */
 	struct rate up, down;
 	swarm_find_fn *find;
 	void *find_ctx;
@@ -231,21 +238,28 @@ static inline uint64_t swarm_now(const struct swarm *swarm)
 	return timers_now(swarm->timers);
 }
 
-/* ---- swarm.c ---- */
-/* swarm_new() without identify and ping: net.c puts these on it. */
-struct swarm *swarm_make(struct loop *loop, struct random *random, const struct identity *identity,
-			 struct db *db, const struct swarm_config *config);
+/* ---- swarm_base.c ---- */
 struct handler *swarm_handler(const struct swarm *swarm, struct bytes protocol);
+/* The transport that can dial addr, or NULL. */
+struct transport *swarm_transport_for(struct swarm *swarm, const struct multiaddr *addr);
 /* Whether sockets_max is reached. */
 bool swarm_is_out_of_sockets(const struct swarm *swarm);
 /* Stops or resumes accepting, by the limits. */
 void swarm_update_hold(struct swarm *swarm);
+/* Has the next flush look at the connection, because there may be something to send. */
+void swarm_conn_dirty(struct swarm_conn *conn);
+/* Ends the connection at the next flush; its streams get err. If code is not 0, a go-away is sent
+ * first. */
+void swarm_conn_fail(struct swarm_conn *conn, int err, uint32_t code);
+
+/* ---- swarm.c ---- */
+/* swarm_new() without identify and ping: net.c puts these on it. */
+struct swarm *swarm_make(struct loop *loop, struct random *random, const struct identity *identity,
+			 struct db *db, const struct swarm_config *config);
 /* Sets the result of AutoNAT: at most SWARM_EXTERNAL_MAX addresses, copied. Peers and watches are
  * told if it changed. */
 void swarm_set_reach(struct swarm *swarm, enum swarm_reach reach, const struct multiaddr *external,
 		     size_t count);
-/* The transport that can dial addr, or NULL. */
-struct transport *swarm_transport_for(struct swarm *swarm, const struct multiaddr *addr);
 
 /* ---- swarm_addrs.c ---- */
 /* swarm_listen_addrs() without the external ones. */
@@ -254,11 +268,6 @@ size_t swarm_bound_addrs(const struct swarm *swarm, struct multiaddr *addrs, siz
 /* ---- swarm_conn.c ---- */
 /* Takes session, which has not been started. */
 struct swarm_conn *swarm_conn_new(struct swarm *swarm, struct session *session, bool ip_counted);
-/* Ends the connection at the next flush; its streams get err. If code is not 0, a go-away is sent
- * first. */
-void swarm_conn_fail(struct swarm_conn *conn, int err, uint32_t code);
-/* Has the next flush look at the connection, because there may be something to send. */
-void swarm_conn_dirty(struct swarm_conn *conn);
 /* Ends connections that have failed, and sends what is queued. */
 void swarm_flush(void *swarm);
 

@@ -15,28 +15,6 @@
 
 /* ---- sending ---- */
 
-void swarm_conn_dirty(struct swarm_conn *conn)
-{
-	struct swarm *swarm = conn->swarm;
-
-	if (!list_empty(&conn->dirty_node))
-		return;
-	list_add_tail(&swarm->dirty, &conn->dirty_node);
-	if (!timer_running(&swarm->flush))
-		timer_start(swarm->timers, &swarm->flush, 0, swarm_flush, swarm);
-}
-
-void swarm_conn_fail(struct swarm_conn *conn, int err, uint32_t code)
-{
-	if (conn->fail)
-		return;
-	conn->fail = err;
-	conn->session->stopped = true;
-	if (code)
-		conn->session->ops->go_away(conn->session, code);
-	swarm_conn_dirty(conn);
-}
-
 static void on_timer(void *ctx);
 
 /* The next wake-up: the session's, or the write timeout while bytes are queued. */
@@ -124,7 +102,7 @@ static void teardown(struct swarm_conn *conn)
 	free(conn);
 	swarm_update_hold(swarm);
 	if (last && swarm->probe_count > 0)
-		swarm_ops_lost(swarm, &id);
+		swarm->ops_lost(swarm, &id);
 	if (last)
 		swarm_tell(swarm, NEWS_DISCONNECTED, &id);
 }
@@ -213,7 +191,7 @@ static void on_turn(void *ctx)
 	struct swarm_conn *conn = ctx;
 
 	if (conn->swarm->probe_count > 0 && !conn->fail)
-		swarm_ops_heard(conn->swarm, &conn->peer->id);
+		conn->swarm->ops_heard(conn->swarm, &conn->peer->id);
 	settle(conn);
 }
 
@@ -297,6 +275,6 @@ struct swarm_conn *swarm_conn_new(struct swarm *swarm, struct session *session, 
 	if (first)
 		swarm_tell(swarm, NEWS_CONNECTED, &conn->peer->id);
 	session->ops->start(session);
-	swarm_ops_connected(swarm, &conn->peer->id);
+	swarm->ops_connected(swarm, &conn->peer->id);
 	return conn;
 }
