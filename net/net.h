@@ -313,4 +313,21 @@ struct net_lookup *net_lookup_txt(struct swarm *swarm, const char *name, uint64_
 				  net_txt_fn *done, void *ctx);
 void net_lookup_cancel(struct net_lookup *lookup);
 
+/* ---- DNSLink ---- */
+
+#define NET_DNSLINK_MAX 4096 /* bytes of what a record says */
+
+struct wait;
+
+/* Labels of letters, digits, '-' and '_', with dots between; one at the end may follow. Pure. */
+bool net_is_domain(const char *name);
+/* What the TXT records of _dnslink.DOMAIN lead to: "dnslink=" and a path of /ipfs or /ipns, or a
+ * CID; "dnslink=" may be missing. *path is malloc'd. Other records do not count. -ENOENT: there is
+ * none; -EEXIST: there are several. Pure. */
+int net_dnslink_of(char *const *texts, size_t count, char **path);
+/* Asks for them. Blocking, on any thread but a loop's; ends with wait, and after ten seconds at the
+ * latest. servers: "IP:PORT,..."; NULL: as net_lookup_txt(). -EINVAL: no domain name; -ETIMEDOUT;
+ * -EINTR; -EIO: the server failed. */
+int net_dnslink(const char *domain, const char *servers, struct wait *wait, char **path);
+
 #endif

@@ -31,7 +31,8 @@ struct watch {
 struct resolver {
 	struct loop *loop;
 	ares_channel channel;
-	bool started; /* channel is set up */
+	bool started;  /* channel is set up */
+	char *servers; /* NULL: the system's */
 	struct list watches;
 	struct list resolves, lookups;
 	struct timer timer;
@@ -94,6 +95,7 @@ static void resolver_end(void *ctx)
 	void (*done)(void *ctx) = resolver->done;
 	void *done_ctx = resolver->ctx;
 
+	free(resolver->servers);
 	free(resolver);
 	done(done_ctx);
 }
@@ -196,6 +198,8 @@ static int resolver_start(struct resolver *resolver)
 	const char *servers = getenv(SERVERS_ENV);
 	int status;
 
+	if (!servers || !*servers)
+		servers = resolver->servers;
 	if (resolver->started)
 		return 0;
 	status = ares_library_init(ARES_LIB_INIT_ALL);
@@ -212,7 +216,7 @@ static int resolver_start(struct resolver *resolver)
 	}
 	resolver->started = true;
 	if (servers && *servers && ares_set_servers_ports_csv(resolver->channel, servers) != 0)
-		log_warn("resolve", "bad %s", SERVERS_ENV);
+		log_warn("resolve", "cannot use the servers list=%s", servers);
 	return 0;
 }
 
@@ -225,6 +229,12 @@ struct resolver *resolver_new(struct loop *loop)
 	list_init(&resolver->resolves);
 	list_init(&resolver->lookups);
 	return resolver;
+}
+
+void resolver_set_servers(struct resolver *resolver, const char *servers)
+{
+	free(resolver->servers);
+	resolver->servers = servers ? xstrdup(servers) : NULL;
 }
 
 void resolver_close(struct resolver *resolver, void (*done)(void *ctx), void *ctx)

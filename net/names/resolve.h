@@ -20,6 +20,9 @@ struct resolve;
 
 /* Borrows loop. */
 struct resolver *resolver_new(struct loop *loop);
+/* Servers to ask in place of the system's, before the first question; copied. NULL: none. DAGFS_DNS
+ * goes before them. */
+void resolver_set_servers(struct resolver *resolver, const char *servers);
 /* Frees the resolver: everything in flight ends without its done. done(ctx) runs, later, when the
  * last handle is closed. */
 void resolver_close(struct resolver *resolver, void (*done)(void *ctx), void *ctx);
