@@ -60,6 +60,9 @@ struct dag_path {
  * before it, even the root (CID/../OTHER is OTHER). -EINVAL with a reason in why (static text).
  * /ipns and names are resolved before this. */
 int dag_path_parse(const char *path, struct dag_path *out, const char **why);
+/* Cleans a path so, which stands on its own: "a/./b//../c/" is "/a/c". -ENAMETOOLONG beyond
+ * DAG_PATH_MAX bytes. */
+int dag_path_clean(const char *path, char out[static DAG_PATH_MAX + 8]);
 /* Walk down from root by names ('/'-separated, may be empty; at most DAG_PATH_PARTS_MAX of 255
  * bytes, else -ENAMETOOLONG). "." and ".." are names like others, which no directory has:
  * dag_path_parse() takes them out. Symlinks inside are not followed. -ENOENT the name is proven

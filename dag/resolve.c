@@ -42,6 +42,16 @@ static void clean(char *out, size_t *len, const char *path)
 	out[*len] = '\0';
 }
 
+int dag_path_clean(const char *path, char out[static DAG_PATH_MAX + 8])
+{
+	size_t len = 0;
+
+	if (strnlen(path, DAG_PATH_MAX + 1) > DAG_PATH_MAX)
+		return -ENAMETOOLONG;
+	clean(out, &len, path);
+	return 0;
+}
+
 int dag_path_parse(const char *path, struct dag_path *out, const char **why)
 {
 	const char *at = out->text;

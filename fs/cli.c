@@ -1,6 +1,8 @@
 /* Dispatch, and what commands share: the repository, the daemon, blocks, waiting, messages. The
  * main thread. */
 #include "fs/cli.h"
+
+#include "fs/api/api_names.h"
 #include "fs/repo_place.h"
 #include "fs/values.h"
 
@@ -427,7 +429,7 @@ struct blocks *cli_blocks(struct invocation *in)
 int cli_resolve(struct invocation *in, struct blocks *blocks, const char *path, struct cid *out)
 {
 	char *why = NULL;
-	int err = api_path_resolve(blocks, path, cli_wait(in), in->cid_base, out, &why);
+	int err = api_path_resolve(in->repo, blocks, path, cli_wait(in), in->cid_base, out, &why);
 	int code = err ? cli_fail_as(in, err, why) : EXIT_OK;
 
 	free(why);
@@ -439,6 +441,8 @@ char *cli_path_name(const char *path)
 	struct dag_path parsed;
 	const char *why;
 
+	if (api_is_name(path) && dag_path_clean(path, parsed.text) == 0)
+		return xstrdup(strrchr(parsed.text, '/') + 1);
 	if (dag_path_parse(path, &parsed, &why))
 		return xstrdup(path);
 	return xstrdup(strrchr(parsed.text, '/') + 1);

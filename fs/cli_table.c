@@ -30,6 +30,7 @@ const struct command *const commands[] = {
 	&api_cat.command,
 	&cmd_get,
 	&api_ls.command,
+	&api_resolve_path.command,
 	&api_pin_add.command,
 	&api_pin_update.command,
 	&api_pin_rm.command,

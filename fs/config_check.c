@@ -7,8 +7,9 @@
 #include "fs/values.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
-#include "net/wire/multiaddr.h"
+#include "net/net.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +28,62 @@ static bool all_addrs(const json_t *list)
 		text = json_string_value(item);
 		if (!text || multiaddr_from_text(&addr, text))
 			return false;
+	}
+	return true;
+}
+
+/* "1.2.3.4", "1.2.3.4:53", "::1" or "[::1]:53". */
+static bool is_server(const char *text, size_t len)
+{
+	char host[INET6_ADDRSTRLEN + 8], *colon;
+	struct in6_addr addr;
+	uint64_t port = 53;
+
+	if (len >= sizeof(host))
+		return false;
+	memcpy(host, text, len);
+	host[len] = 0;
+	if (inet_pton(AF_INET6, host, &addr) == 1)
+		return true;
+	colon = strrchr(host, ':');
+	if (colon) {
+		for (const char *c = colon + 1; *c; c++)
+			if (*c < '0' || *c > '9')
+				return false;
+		port = strlen(colon + 1) <= 5 ? strtoul(colon + 1, NULL, 10) : 0;
+		*colon = 0;
+	}
+	if (port < 1 || port > 65535)
+		return false;
+	len = strlen(host);
+	if (colon && host[0] == '[' && host[len - 1] == ']') {
+		host[len - 1] = 0;
+		return inet_pton(AF_INET6, host + 1, &addr) == 1;
+	}
+	return inet_pton(AF_INET, host, &addr) == 1;
+}
+
+static bool all_resolvers(const json_t *value)
+{
+	const char *domain, *text;
+	json_t *item;
+
+	if (!json_is_object(value))
+		return false;
+	json_object_foreach((json_t *)value, domain, item) {
+		text = json_string_value(item);
+		if (!text || !*domain || domain[strlen(domain) - 1] != '.' ||
+		    (strcmp(domain, ".") && !net_is_domain(domain)))
+			return false;
+		for (; strcmp(text, "auto"); text++) {
+			size_t len = strcspn(text, ",");
+
+			if (!is_server(text, len))
+				return false;
+			text += len;
+			if (!*text)
+				break;
+		}
 	}
 	return true;
 }
@@ -74,6 +131,8 @@ static bool is_right(const struct config_key *key, const json_t *value)
 			json_integer_value(value) <= CONFIG_COUNT_MOST);
 	case CONFIG_ADDRS:
 		return all_addrs(value);
+	case CONFIG_RESOLVERS:
+		return all_resolvers(value);
 	}
 	return false;
 }

@@ -81,6 +81,11 @@ const struct config_key config_keys[] = {
 	  .test = "[]",
 	  .meaning = "peers through which the network is entered; empty, with Routing.Type auto: "
 		     "the local network only" },
+	{ .key = "DNS.Resolvers",
+	  .type = CONFIG_RESOLVERS,
+	  .fallback = "{}",
+	  .meaning = "servers for DNSLink, by domain: the longest that fits; \".\" is all others. "
+		     "\"auto\", and what fits none: the system's" },
 	{ .key = "Datastore.MapSize",
 	  .type = CONFIG_SIZE,
 	  .fallback = "\"1TiB\"",
@@ -365,6 +370,9 @@ const char *config_type_text(const struct config_key *key, char out[static 128])
 		return "text";
 	case CONFIG_ADDRS:
 		return "a list of multiaddresses";
+	case CONFIG_RESOLVERS:
+		return "domains with a dot at the end, each with servers as \"IP:PORT,...\" or "
+		       "\"auto\" (DNS over HTTPS is not built in)";
 	case CONFIG_PRIORITY:
 		return "a whole number from 1 on (the least is preferred), or false";
 	}

@@ -15,8 +15,9 @@ enum config_type {
 	CONFIG_DURATION, /* "30s", "1h30m" */
 	CONFIG_CHOICE,	 /* one of choices */
 	CONFIG_TEXT,
-	CONFIG_ADDRS,	 /* a list of multiaddresses */
-	CONFIG_PRIORITY, /* a whole number from 1 on, the least is preferred; or false: not used */
+	CONFIG_ADDRS,	  /* a list of multiaddresses */
+	CONFIG_RESOLVERS, /* DNS servers by domain: { "eth.": "127.0.0.1:53" } */
+	CONFIG_PRIORITY,  /* a whole number from 1 on, the least is preferred; or false: not used */
 };
 
 #define CONFIG_COUNT_MOST 1000000 /* of a CONFIG_COUNT that says nothing else */

@@ -273,11 +273,11 @@ void api_withdraw(struct api_call *call, const struct cid *cid);
  * too, which tells its CID. 0; -errno after the call was ended with that. */
 int api_resolve(struct api_call *call, struct blocks *blocks, const char *path, struct cid *out);
 int api_find(struct api_call *call, struct blocks *blocks, const char *path, struct cid *out);
+/* The path with its name resolved (api_names.h), malloc'd. 0; -errno after the end of the call. */
+int api_unname(struct api_call *call, const char *path, char **out);
 /* The same without a call. *why (malloc'd) has the whole message when it fails; base as in
  * "cid-base", 0 for none. */
-int api_path_resolve(struct blocks *blocks, const char *path, struct wait *wait, char base,
-		     struct cid *out, char **why);
-int api_path_find(struct blocks *blocks, const char *path, struct wait *wait, char base,
-		  struct cid *out, char **why);
+int api_path_resolve(const struct repo *repo, struct blocks *blocks, const char *path,
+		     struct wait *wait, char base, struct cid *out, char **why);
 
 #endif

@@ -32,11 +32,14 @@ static int resolve_node(struct api_call *call, struct blocks *blocks, const char
 			struct dag_path *parsed, struct cid *cid, const char **inner)
 {
 	const char *why = "not a path";
-	char safe[SHOWN_MAX];
-	int err;
+	char safe[SHOWN_MAX], *fixed;
+	int err = api_unname(call, path, &fixed);
 
+	if (err)
+		return err;
 	cli_safe(safe, sizeof(safe), path, strlen(path));
-	err = dag_path_parse(path, parsed, &why);
+	err = dag_path_parse(fixed, parsed, &why);
+	free(fixed);
 	if (err) {
 		api_refuse(call, -EINVAL, "'%s': %s", safe, why);
 		return err;

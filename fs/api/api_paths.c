@@ -1,7 +1,10 @@
-/* What a path names: a CID, something below one, or a file in a mount. Any thread, blocking. */
+/* What a path names: a CID, something below one or below a name, or a file in a mount. Any thread,
+ * blocking. */
 #include "fs/api/api.h"
 
+#include "fs/api/api_names.h"
 #include "fs/cli_text.h"
+#include "fs/repo.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/base/wait.h"
@@ -44,8 +47,9 @@ static char *missing_text(int err, const struct dag_path *path, size_t resolved,
 			 wait_err_text(wait, err, why));
 }
 
-int api_path_resolve(struct blocks *blocks, const char *path, struct wait *wait, char base,
-		     struct cid *out, char **why)
+/* The path is one of /ipfs. */
+static int fixed_resolve(struct blocks *blocks, const char *path, struct wait *wait, char base,
+			 struct cid *out, char **why)
 {
 	const char *reason = "not a path";
 	char safe[SHOWN_MAX];
@@ -64,8 +68,20 @@ int api_path_resolve(struct blocks *blocks, const char *path, struct wait *wait,
 	return err;
 }
 
-int api_path_find(struct blocks *blocks, const char *path, struct wait *wait, char base,
-		  struct cid *out, char **why)
+int api_path_resolve(const struct repo *repo, struct blocks *blocks, const char *path,
+		     struct wait *wait, char base, struct cid *out, char **why)
+{
+	char *fixed;
+	int err = api_name_resolve(repo->config, path, API_NAME_STEPS_MAX, wait, &fixed, why);
+
+	if (!err)
+		err = fixed_resolve(blocks, fixed, wait, base, out, why);
+	free(fixed);
+	return err;
+}
+
+static int path_find(const struct repo *repo, struct blocks *blocks, const char *path,
+		     struct wait *wait, char base, struct cid *out, char **why)
 {
 	struct dag_path parsed;
 	char text[CID_TEXT_MAX], safe[SHOWN_MAX];
@@ -75,8 +91,8 @@ int api_path_find(struct blocks *blocks, const char *path, struct wait *wait, ch
 	ssize_t len;
 	bool link;
 
-	if (dag_path_parse(path, &parsed, &reason) == 0 || lstat(path, &info))
-		return api_path_resolve(blocks, path, wait, base, out, why);
+	if (api_is_name(path) || dag_path_parse(path, &parsed, &reason) == 0 || lstat(path, &info))
+		return api_path_resolve(repo, blocks, path, wait, base, out, why);
 	cli_safe(safe, sizeof(safe), path, strlen(path));
 	/* The kernel keeps user attributes of symlinks from everybody. */
 	link = S_ISLNK(info.st_mode);
@@ -115,10 +131,22 @@ static char base_of(const struct api_call *call)
 	return base ? base[0] : 0;
 }
 
+int api_unname(struct api_call *call, const char *path, char **out)
+{
+	const struct api_host *host = call->host;
+	char *why = NULL;
+	int err = api_name_resolve(host->repo->config, path, API_NAME_STEPS_MAX, api_wait(call),
+				   out, &why);
+
+	return told(call, err, why);
+}
+
 int api_resolve(struct api_call *call, struct blocks *blocks, const char *path, struct cid *out)
 {
+	const struct api_host *host = call->host;
 	char *why = NULL;
-	int err = api_path_resolve(blocks, path, api_wait(call), base_of(call), out, &why);
+	int err = api_path_resolve(host->repo, blocks, path, api_wait(call), base_of(call), out,
+				   &why);
 
 	return told(call, err, why);
 }
@@ -131,6 +159,6 @@ int api_find(struct api_call *call, struct blocks *blocks, const char *path, str
 
 	if (!host->own_files)
 		return api_resolve(call, blocks, path, out);
-	err = api_path_find(blocks, path, api_wait(call), base_of(call), out, &why);
+	err = path_find(host->repo, blocks, path, api_wait(call), base_of(call), out, &why);
 	return told(call, err, why);
 }

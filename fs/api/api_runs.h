@@ -19,6 +19,7 @@ extern const struct api_row api_add, api_config;
 extern const struct api_row api_cat, api_ls;
 extern const struct api_row api_block_get, api_block_put, api_block_stat, api_block_rm;
 extern const struct api_row api_dag_get, api_dag_put, api_dag_stat, api_dag_export, api_dag_import;
+extern const struct api_row api_resolve_path; /* api_resolve.c */
 extern const struct api_row api_mount, api_umount, api_mount_wait, api_mounts;
 extern const struct api_row api_provide_changed, api_shutdown, api_shutdown_idle;
 

@@ -8,6 +8,7 @@ const struct api_row *const api_rows[] = {
 	&api_add,
 	&api_cat,
 	&api_ls,
+	&api_resolve_path,
 	&api_pin_add,
 	&api_pin_update,
 	&api_pin_rm,

@@ -374,7 +374,9 @@ const struct command cmd_mount = {
 	0,
 	2,
 	"show a tree as files and directories",
-	"SOURCE is a path in the network; without it every tree is found below "
+	"SOURCE is a path in the network; where it begins with a name, what that leads to now "
+	"stays mounted.\n"
+	"Without it every tree is found below "
 	"MOUNTPOINT/ipfs/CID. Starts a\n"
 	"daemon in the background when none runs, which ends with its last mount. Without "
 	"arguments the\n"
