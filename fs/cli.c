@@ -426,10 +426,53 @@ struct blocks *cli_blocks(struct invocation *in)
 	return blocks_new(in->repo->store, cli_fetcher(in));
 }
 
+static int take_value(void *ctx, enum control_kind kind, json_t *value)
+{
+	char **path = ctx;
+	const char *text = json_string_value(json_object_get(value, "Value"));
+
+	if (kind == CONTROL_ITEM && text && !*path)
+		*path = xstrdup(text);
+	return 0;
+}
+
+int cli_name(struct invocation *in, const char *name, char **path, char **why)
+{
+	json_t *args;
+	int err;
+
+	*path = NULL;
+	if (!cli_daemon(in))
+		return -ENOLINK;
+	args = json_pack("{s:[s], s:I}", "arg", name, "timeout", (json_int_t)in->timeout_ms);
+	err = args ? control_call(in->control, "name-value", args, cli_wait_call(in), take_value,
+				  path, why)
+		   : -EINVAL;
+	if (!err && !*path)
+		err = -EBADMSG;
+	if (err) {
+		free(*path);
+		*path = NULL;
+	}
+	return err;
+}
+
+struct namer {
+	struct api_host host;
+	struct invocation *in;
+};
+
+static int namer_name(struct api_host *host, const char *name, char **path, char **why)
+{
+	return cli_name(container_of(host, struct namer, host)->in, name, path, why);
+}
+
 int cli_resolve(struct invocation *in, struct blocks *blocks, const char *path, struct cid *out)
 {
 	char *why = NULL;
-	int err = api_path_resolve(in->repo, blocks, path, cli_wait(in), in->cid_base, out, &why);
+	struct namer namer = { .host = { .repo = in->repo, .name = namer_name }, .in = in };
+	int err =
+		api_path_resolve(&namer.host, blocks, path, cli_wait(in), in->cid_base, out, &why);
 	int code = err ? cli_fail_as(in, err, why) : EXIT_OK;
 
 	free(why);

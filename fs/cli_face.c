@@ -235,6 +235,11 @@ static void host_provided(struct api_host *host, const struct cid *cid)
 	cli_provided(container_of(host, struct face, host)->in, cid);
 }
 
+static int host_name(struct api_host *host, const char *name, char **path, char **why)
+{
+	return cli_name(container_of(host, struct face, host)->in, name, path, why);
+}
+
 static struct wait *host_wait(struct api_host *host, uint64_t timeout_ms)
 {
 	return cli_wait_ms(container_of(host, struct face, host)->in, timeout_ms);
@@ -257,6 +262,7 @@ static int run_here(struct face *face)
 		.repo_path = in->repo_path,
 		.wait = host_wait,
 		.fetcher = host_fetcher,
+		.name = host_name,
 		.own_files = true,
 		.input = host_input,
 		.provided = host_provided,

@@ -236,6 +236,10 @@ struct router *kad_new(struct swarm *swarm, struct db *db, const struct kad_conf
 /* Peers are told by identify push. */
 void kad_set_mode(struct router *kad, enum kad_mode mode);
 
+/* The path that a checked record of "/ipns/" leads to, as its owner wrote it; borrows record.
+ * -EBADMSG. Pure. */
+int routing_name_value(struct bytes record, struct bytes *value);
+
 struct kad_stats {
 	bool serving, automatic; /* the mode now; whether it may change by itself */
 	unsigned table_peers, buckets, buckets_filled; /* filled: not empty */

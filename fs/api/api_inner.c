@@ -72,6 +72,17 @@ const struct api_row api_mounts = {
 	.run_daemon = daemon_run_mounts,
 };
 
+/* {"Value"}: the path in the best record that the network has. */
+const struct api_row api_name_value = {
+	.command = { .name = "name-value",
+		     .args = "NAME",
+		     .args_min = 1,
+		     .args_max = 1,
+		     .summary = "what the name of a key leads to" },
+	.words = API_PEERS,
+	.run_daemon = daemon_run_name_value,
+};
+
 const struct api_row api_provide_changed = {
 	.command = { .name = "provide-changed",
 		     .args = "",

@@ -1,9 +1,10 @@
 /* Paths that begin with a name: what it leads to is put in its place, again and again, until the
- * path is one of /ipfs. Domains are asked for by DNSLink. Any thread but a loop's, blocking. */
+ * path is one of /ipfs. Domains are asked for by DNSLink, keys by the daemon. Any thread but a
+ * loop's, blocking. */
 #include "fs/api/api_names.h"
 
-#include "dag/dag.h"
 #include "fs/cli_text.h"
+#include "fs/repo.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/base/wait.h"
@@ -94,32 +95,64 @@ static char *failed_text(int err, const char *name, const char *domain, const st
 	return xasprintf("cannot resolve the name %s: %s", name, wait_err_text(wait, err, why));
 }
 
-/* What the name leads to, as a path (malloc'd). */
-static int ask(const struct config *config, const char *name, struct wait *wait, char **out,
-	       char **why)
+static int ask_domain(const struct config *config, const char *name, struct wait *wait, char **out,
+		      char **why)
 {
-	char safe[SHOWN_MAX], shown[SHOWN_MAX], *domain;
-	struct peer_id key;
-	int err;
+	char safe[SHOWN_MAX], shown[SHOWN_MAX], *domain = domain_of(name);
+	int err = net_dnslink(domain, servers_of(config, domain), wait, out);
 
-	cli_safe(safe, sizeof(safe), name, strlen(name));
-	if (peer_id_from_text(&key, name) == 0) {
-		*why = xasprintf("cannot resolve the name %s: names of keys are not built into "
-				 "this dagfs yet, only those of domains",
-				 safe);
-		return -ENOTSUP;
-	}
-	domain = domain_of(name);
-	err = net_dnslink(domain, servers_of(config, domain), wait, out);
 	if (err)
-		*why = failed_text(err, safe,
+		*why = failed_text(err, cli_safe(safe, sizeof(safe), name, strlen(name)),
 				   cli_safe(shown, sizeof(shown), domain, strlen(domain)), wait);
 	free(domain);
 	return err == -EEXIST ? -EINVAL : err;
 }
 
+/* A path of a known kind, without control characters? */
+static bool is_target(const char *path)
+{
+	if (strlen(path) > DAG_PATH_MAX || (strncmp(path, "/ipfs/", 6) && !api_is_name(path)))
+		return false;
+	for (; *path; path++)
+		if ((unsigned char)*path < ' ' || *path == 0x7f)
+			return false;
+	return true;
+}
+
+static int ask_key(struct api_host *host, const char *name, struct wait *wait, char **out,
+		   char **why)
+{
+	char text[WAIT_TEXT_MAX], *told = NULL;
+	int err = host->name ? host->name(host, name, out, &told) : -ENOLINK;
+
+	if (err == -ENOLINK)
+		*why = xasprintf("cannot resolve the name %s: no daemon runs that could ask for it "
+				 "(`dagfs daemon`)",
+				 name);
+	else if (err)
+		*why = xasprintf("cannot resolve the name %s: %s", name,
+				 told ? told : wait_err_text(wait, err, text));
+	free(told);
+	if (!err && !is_target(*out)) {
+		*why = xasprintf("cannot resolve the name %s: what it leads to is no path", name);
+		free(*out);
+		err = -EBADMSG;
+	}
+	return err;
+}
+
+/* What the name leads to, as a path (malloc'd). */
+static int ask(struct api_host *host, const char *name, struct wait *wait, char **out, char **why)
+{
+	struct peer_id key;
+
+	if (peer_id_from_text(&key, name) == 0)
+		return ask_key(host, name, wait, out, why);
+	return ask_domain(host->repo->config, name, wait, out, why);
+}
+
 /* One step. *path is replaced by where its name leads, and the rest of it. */
-static int step(const struct config *config, char **path, struct wait *wait, char **why)
+static int step(struct api_host *host, char **path, struct wait *wait, char **why)
 {
 	size_t scheme = strncmp(*path, "ipns://", 7) ? strlen(IPNS) : 7;
 	char clean[DAG_PATH_MAX + 8], *name, *target;
@@ -132,7 +165,7 @@ static int step(const struct config *config, char **path, struct wait *wait, cha
 	}
 	rest = clean + 1 + strcspn(clean + 1, "/");
 	name = xasprintf("%.*s", (int)(rest - clean - 1), clean + 1);
-	err = ask(config, name, wait, &target, why);
+	err = ask(host, name, wait, &target, why);
 	free(name);
 	if (err)
 		return err;
@@ -142,8 +175,8 @@ static int step(const struct config *config, char **path, struct wait *wait, cha
 	return 0;
 }
 
-int api_name_resolve(const struct config *config, const char *path, unsigned steps_max,
-		     struct wait *wait, char **out, char **why)
+int api_name_resolve(struct api_host *host, const char *path, unsigned steps_max, struct wait *wait,
+		     char **out, char **why)
 {
 	char safe[SHOWN_MAX];
 	int err = 0;
@@ -152,7 +185,7 @@ int api_name_resolve(const struct config *config, const char *path, unsigned ste
 	for (unsigned i = 0; !err && api_is_name(*out); i++) {
 		if (i == steps_max)
 			break;
-		err = step(config, out, wait, why);
+		err = step(host, out, wait, why);
 	}
 	if (!err && steps_max == API_NAME_STEPS_MAX && api_is_name(*out)) {
 		*why = xasprintf("cannot resolve %s: more than %d names lead to each other",

@@ -4,7 +4,6 @@
 
 #include "fs/api/api_names.h"
 #include "fs/cli_text.h"
-#include "fs/repo.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/base/wait.h"
@@ -68,11 +67,11 @@ static int fixed_resolve(struct blocks *blocks, const char *path, struct wait *w
 	return err;
 }
 
-int api_path_resolve(const struct repo *repo, struct blocks *blocks, const char *path,
+int api_path_resolve(struct api_host *host, struct blocks *blocks, const char *path,
 		     struct wait *wait, char base, struct cid *out, char **why)
 {
 	char *fixed;
-	int err = api_name_resolve(repo->config, path, API_NAME_STEPS_MAX, wait, &fixed, why);
+	int err = api_name_resolve(host, path, API_NAME_STEPS_MAX, wait, &fixed, why);
 
 	if (!err)
 		err = fixed_resolve(blocks, fixed, wait, base, out, why);
@@ -80,7 +79,7 @@ int api_path_resolve(const struct repo *repo, struct blocks *blocks, const char 
 	return err;
 }
 
-static int path_find(const struct repo *repo, struct blocks *blocks, const char *path,
+static int path_find(struct api_host *host, struct blocks *blocks, const char *path,
 		     struct wait *wait, char base, struct cid *out, char **why)
 {
 	struct dag_path parsed;
@@ -92,7 +91,7 @@ static int path_find(const struct repo *repo, struct blocks *blocks, const char 
 	bool link;
 
 	if (api_is_name(path) || dag_path_parse(path, &parsed, &reason) == 0 || lstat(path, &info))
-		return api_path_resolve(repo, blocks, path, wait, base, out, why);
+		return api_path_resolve(host, blocks, path, wait, base, out, why);
 	cli_safe(safe, sizeof(safe), path, strlen(path));
 	/* The kernel keeps user attributes of symlinks from everybody. */
 	link = S_ISLNK(info.st_mode);
@@ -133,32 +132,30 @@ static char base_of(const struct api_call *call)
 
 int api_unname(struct api_call *call, const char *path, char **out)
 {
-	const struct api_host *host = call->host;
+	struct api_host *host = call->host;
 	char *why = NULL;
-	int err = api_name_resolve(host->repo->config, path, API_NAME_STEPS_MAX, api_wait(call),
-				   out, &why);
+	int err = api_name_resolve(host, path, API_NAME_STEPS_MAX, api_wait(call), out, &why);
 
 	return told(call, err, why);
 }
 
 int api_resolve(struct api_call *call, struct blocks *blocks, const char *path, struct cid *out)
 {
-	const struct api_host *host = call->host;
+	struct api_host *host = call->host;
 	char *why = NULL;
-	int err = api_path_resolve(host->repo, blocks, path, api_wait(call), base_of(call), out,
-				   &why);
+	int err = api_path_resolve(host, blocks, path, api_wait(call), base_of(call), out, &why);
 
 	return told(call, err, why);
 }
 
 int api_find(struct api_call *call, struct blocks *blocks, const char *path, struct cid *out)
 {
-	const struct api_host *host = call->host;
+	struct api_host *host = call->host;
 	char *why = NULL;
 	int err;
 
 	if (!host->own_files)
 		return api_resolve(call, blocks, path, out);
-	err = path_find(host->repo, blocks, path, api_wait(call), base_of(call), out, &why);
+	err = path_find(host, blocks, path, api_wait(call), base_of(call), out, &why);
 	return told(call, err, why);
 }

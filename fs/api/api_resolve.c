@@ -2,8 +2,6 @@
 #include "fs/api/api_names.h"
 #include "fs/api/api_runs.h"
 
-#include "fs/repo.h"
-
 #include <stdlib.h>
 
 static const struct option_spec resolve_options[] = {
@@ -14,9 +12,8 @@ static const struct option_spec resolve_options[] = {
 
 static void run_step(struct api_call *call, const char *path)
 {
-	const struct api_host *host = call->host;
 	char *out, *why = NULL;
-	int err = api_name_resolve(host->repo->config, path, 1, api_wait(call), &out, &why);
+	int err = api_name_resolve(call->host, path, 1, api_wait(call), &out, &why);
 
 	if (!err)
 		api_item(call, json_pack("{s:o}", "Path", json_string_nocheck(out)));
@@ -55,10 +52,10 @@ static void resolve_text(FILE *out, const json_t *args, const json_t *item)
 
 const struct api_row api_resolve_path = {
 	.command = { "resolve", "PATH", 1, 1, "tell where a path leads",
-		     "PATH is a CID, a path below one, or one below the name of a domain: "
+		     "PATH is a CID, a path below one, or one below a name: "
 		     "/ipns/docs.ipfs.tech/a.\n"
 		     "What a domain leads to is the TXT record of _dnslink.DOMAIN. DNS is asked "
-		     "with --offline too.",
+		     "with --offline too. The name of a key is looked up by the daemon.",
 		     resolve_options, NULL },
 	.text = resolve_text,
 	.run = run_resolve,

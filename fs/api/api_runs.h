@@ -21,7 +21,7 @@ extern const struct api_row api_block_get, api_block_put, api_block_stat, api_bl
 extern const struct api_row api_dag_get, api_dag_put, api_dag_stat, api_dag_export, api_dag_import;
 extern const struct api_row api_resolve_path; /* api_resolve.c */
 extern const struct api_row api_mount, api_umount, api_mount_wait, api_mounts;
-extern const struct api_row api_provide_changed, api_shutdown, api_shutdown_idle;
+extern const struct api_row api_name_value, api_provide_changed, api_shutdown, api_shutdown_idle;
 
 /* daemon/daemon_calls.c: answered at once */
 api_run_fn daemon_run_id, daemon_run_disconnect, daemon_run_peers, daemon_run_addrs;
@@ -30,7 +30,7 @@ api_run_fn daemon_run_log_level, daemon_run_provide_changed, daemon_run_shutdown
 	daemon_run_shutdown_idle;
 /* daemon/daemon_ops.c: wait for the network */
 api_run_fn daemon_run_connect, daemon_run_ping, daemon_run_findprovs, daemon_run_findpeer,
-	daemon_run_provide;
+	daemon_run_provide, daemon_run_name_value;
 /* daemon/daemon_mounts.c */
 api_run_fn daemon_run_mount, daemon_run_umount, daemon_run_mount_wait, daemon_run_mounts;
 

@@ -206,3 +206,13 @@ static uint64_t expires_ns(struct bytes value)
 const struct record_rules ipns_rules = {
 	.space = "ipns", .validate = validate, .compare = compare, .expires_ns = expires_ns
 };
+
+int routing_name_value(struct bytes record, struct bytes *value)
+{
+	struct ipns_record decoded;
+	int err = ipns_decode(&decoded, record);
+
+	if (!err)
+		*value = decoded.value;
+	return err;
+}

@@ -77,7 +77,7 @@ def bad(lab, node):
     for name, what in (("missing.test", "_dnslink.missing.test"), ("none.test", "no TXT record"), ("two.test", "several TXT records"),
                        ("fails.test", "the DNS server has failed"), ("noise.test", "noise.test"), ("circle.test", "more than 32 names"),
                        ("n0.test", "more than 32 names"), ("a..b", "no domain name"), ("a b", "no domain name"), ("", "no name"), ("part.test/..", "no name"),
-                       ("x" * 64 + ".test", "no domain name"), ("key.test", "names of keys"), ("a\x1b[2J", "no domain name")):
+                       ("x" * 64 + ".test", "no domain name"), ("key.test", "no daemon runs"), ("a\x1b[2J", "no domain name")):
         done = node.call("--timeout=20s", "cat", "/ipns/" + name)
         lab.check("%s: %s" % (repr(name)[:30], what), done.code == 1 and what in done.err and "\x1b" not in done.err, str(done))
     for name in ("silent.test", "id.test"):
