@@ -77,6 +77,7 @@ struct bitswap_client_peer {
 	uint64_t came, window_came, window_last_came;
 	uint64_t rate_ms; /* when the rate was measured last */
 	struct timer patience;
+	timer_fn *on_patience; /* of that timer: something in flight is late */
 };
 
 enum bitswap_answer { BITSWAP_NO_ANSWER, BITSWAP_HAVE, BITSWAP_DONT_HAVE, BITSWAP_TOO_LATE };
@@ -194,14 +195,9 @@ void bitswap_client_release(struct bitswap_client *client);
 /* Places pending wants; afterwards client->dirty has the peers with something to send. Ends wants
  * that are unreachable. */
 void bitswap_client_run(struct bitswap_client *client);
-/* The budget has room again: sessions that wait for it go on. */
-void bitswap_client_room(struct bitswap_client *client);
 /* NULL when wants_max or gets_max is reached. */
 struct bitswap_get *bitswap_client_get(struct bitswap_session *session, const struct cid *cid,
 				       uint64_t deadline_ms, bitswap_got_fn *got, void *ctx);
-void bitswap_client_cancel(struct bitswap_get *get);
-struct bitswap_want *bitswap_client_want(const struct bitswap_client *client,
-					 const struct cid *cid);
 /* A verified block came from peer (NULL: it has left). True if it was wanted: every get for it has
  * ended, each with a reference of its own. */
 bool bitswap_client_block(struct bitswap_client *client, struct bitswap_client_peer *from,
@@ -214,7 +210,19 @@ void bitswap_client_looking(struct bitswap_client *client, const struct cid *cid
 /* A search ended; found: how many providers it named. */
 void bitswap_client_searched(struct bitswap_client *client, const struct cid *cid, unsigned found);
 
-/* Shared by the three files: */
+/* ---- ask.c: shared by the other files ---- */
+
+void bitswap_client_cancel(struct bitswap_get *get);
+struct bitswap_want *bitswap_client_want(const struct bitswap_client *client,
+					 const struct cid *cid);
+/* The budget has room again: sessions that wait for it go on. */
+void bitswap_client_room(struct bitswap_client *client);
+/* The get leaves its want and its session. */
+void bitswap_get_unlink(struct bitswap_get *get);
+/* The want ends: all its asks are freed, and their peers told, but for the one that answered. Its
+ * gets move to done. */
+void bitswap_want_detach(struct bitswap_want *want, const struct bitswap_client_peer *answered,
+			 struct list *done);
 void bitswap_want_requeue(struct bitswap_want *want);
 void bitswap_want_unqueue(struct bitswap_want *want);
 struct bitswap_ask *bitswap_ask_find(struct bitswap_want *want, struct bitswap_client_peer *peer);
@@ -232,29 +240,33 @@ void bitswap_ask_land(struct bitswap_ask *ask); /* it is not in flight any more 
 /* Keeps ask in flight, but lets its want be asked of another peer. */
 void bitswap_ask_hedge(struct bitswap_ask *ask);
 
+/* ---- member.c ---- */
+
+/* It has something to place: it is looked at in this turn. */
+void bitswap_session_ready(struct bitswap_session *session);
+/* A block came: the idle tick starts from its shortest time again. */
+void bitswap_session_active(struct bitswap_session *session);
+struct bitswap_member *bitswap_session_member(struct bitswap_session *session,
+					      const struct bitswap_client_peer *peer);
+void bitswap_session_leave(struct bitswap_member *member);
+/* Whether the session has several members, nothing left to place, and did not steal just before. */
+bool bitswap_session_may_steal(const struct bitswap_session *session);
+
 /* ---- session.c ---- */
 
 struct bitswap_session *bitswap_session_new(struct bitswap_client *client);
 void bitswap_session_free(struct bitswap_session *session);
-/* A block came: the idle tick starts from its shortest time again. */
-void bitswap_session_active(struct bitswap_session *session);
 struct bitswap_member *bitswap_session_join(struct bitswap_session *session,
 					    struct bitswap_client_peer *peer);
-void bitswap_session_leave(struct bitswap_member *member);
-struct bitswap_member *bitswap_session_member(struct bitswap_session *session,
-					      const struct bitswap_client_peer *peer);
 void bitswap_session_place(struct bitswap_session *session);
 /* A peer can be asked now: asks it for one want of the session, to learn whether it has the
  * tree. */
 void bitswap_session_meet(struct bitswap_session *session, struct bitswap_client_peer *peer);
-void bitswap_session_ready(struct bitswap_session *session);
 /* Start the idle timer unless it runs. */
 void bitswap_session_watch(struct bitswap_session *session);
 
 /* ---- steal.c ---- */
 
-/* Whether the session has several members, nothing left to place, and did not steal just before. */
-bool bitswap_session_may_steal(const struct bitswap_session *session);
 /* Members that are nearly done take over wants from the member that would finish last; these are
  * cancelled there. */
 void bitswap_session_steal(struct bitswap_session *session);
@@ -267,20 +279,24 @@ struct bitswap_client_peer *bitswap_outbox_add(struct bitswap_client *client,
 /* The peer has disconnected: its wants go to others. */
 void bitswap_outbox_remove(struct bitswap_client_peer *peer);
 void bitswap_outbox_able(struct bitswap_client_peer *peer, enum bitswap_ability ability);
-/* Notes bytes that came from peer, of any kind. */
-void bitswap_outbox_progress(struct bitswap_client_peer *peer, size_t bytes);
 /* The stream broke, so the peer may not have our wants: sends them all again. */
 void bitswap_outbox_resend(struct bitswap_client_peer *peer);
 /* Appends one framed message of cancels, then wants. False: there was nothing to send. */
 bool bitswap_outbox_compose(struct bitswap_client_peer *peer, struct buf *out);
-void bitswap_outbox_dirty(struct bitswap_client_peer *peer);
 /* Counts a block that came and is not hashed yet. False: the peer has sent many more blocks than it
  * was asked for, so this one is not worth hashing. */
 bool bitswap_outbox_expects(struct bitswap_client_peer *peer);
-/* Account for a block of len bytes, asked for at sent_ms (0: was not). */
+
+/* ---- pace.c ---- */
+
+/* Something is to be sent to the peer: it is looked at in this turn. */
+void bitswap_outbox_dirty(struct bitswap_client_peer *peer);
+/* Notes bytes that came from peer, of any kind. */
+void bitswap_outbox_progress(struct bitswap_client_peer *peer, size_t bytes);
 /* The first want-block after a pause goes out: a new rate sample begins, so that the pause does not
  * count. */
 void bitswap_outbox_flight(struct bitswap_client_peer *peer);
+/* Account for a block of len bytes, asked for at sent_ms (0: was not). */
 void bitswap_outbox_delivered(struct bitswap_client_peer *peer, size_t len, uint64_t sent_ms);
 /* The rate to expect of peer, in bytes per second: that of its blocks, or that of its bytes just
  * now if it is lower. A guess before anything has come. */
@@ -289,6 +305,13 @@ uint64_t bitswap_outbox_rate(const struct bitswap_client_peer *peer);
 void bitswap_outbox_settle(struct bitswap_client_peer *peer);
 /* How many want-blocks may be in flight to peer. alone: there is no other peer to share with. */
 unsigned bitswap_outbox_room(const struct bitswap_client_peer *peer, bool alone);
+/* Has on_patience() look at the youngest that is in flight, when that is late. */
 void bitswap_outbox_arm(struct bitswap_client_peer *peer);
+void bitswap_pace_arm_at(struct bitswap_client_peer *peer, uint64_t at_ms);
+/* When ask counts as lost; when on_patience() has to look at it. */
+uint64_t bitswap_pace_lost_at(const struct bitswap_client_peer *peer,
+			      const struct bitswap_ask *ask);
+uint64_t bitswap_pace_event_at(const struct bitswap_client_peer *peer,
+			       const struct bitswap_ask *ask);
 
 #endif

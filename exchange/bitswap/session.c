@@ -65,30 +65,7 @@ void bitswap_session_free(struct bitswap_session *session)
 	free(session);
 }
 
-void bitswap_session_ready(struct bitswap_session *session)
-{
-	list_remove(&session->ready_node);
-	list_add_tail(&session->client->ready, &session->ready_node);
-	session->client->ops->wake(session->client->ctx);
-}
-
-void bitswap_session_active(struct bitswap_session *session)
-{
-	session->active_ms = timers_now(session->client->timers);
-	session->ticks = 0;
-	session->searched = false;
-}
-
 /* ---- members ---- */
-
-struct bitswap_member *bitswap_session_member(struct bitswap_session *session,
-					      const struct bitswap_client_peer *peer)
-{
-	list_for_each(member, &session->members, struct bitswap_member, session_node)
-		if (member->peer == peer)
-			return member;
-	return NULL;
-}
 
 /* The one that has only promised so far, and was silent oftenest; NULL: none. */
 static struct bitswap_member *least_member(struct bitswap_session *session)
@@ -131,18 +108,6 @@ struct bitswap_member *bitswap_session_join(struct bitswap_session *session,
 			bitswap_want_requeue(get->want);
 	bitswap_session_ready(session); /* it may take over what others are slow with */
 	return member;
-}
-
-void bitswap_session_leave(struct bitswap_member *member)
-{
-	struct bitswap_session *session = member->session;
-
-	list_remove(&member->session_node);
-	list_remove(&member->peer_node);
-	session->member_count--;
-	free(member);
-	if (!list_empty(&session->pending))
-		bitswap_session_ready(session);
 }
 
 /* ---- placing wants ---- */

@@ -103,10 +103,3 @@ void bitswap_session_steal(struct bitswap_session *session)
 	    !timer_running(&session->steal))
 		timer_start(session->client->timers, &session->steal, AGAIN_MS, on_again, session);
 }
-
-bool bitswap_session_may_steal(const struct bitswap_session *session)
-{
-	return session->member_count > 1 && list_empty(&session->pending) &&
-	       !list_empty(&session->gets) &&
-	       timers_now(session->client->timers) >= session->steal_ms;
-}
