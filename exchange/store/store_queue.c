@@ -18,9 +18,8 @@
  * machine gives back to its host while they are free: to touch one again costs several times the
  * copy. */
 #define CACHE_BATCH_BYTES (1u << 20)
-#define EAGER_BYTES (4u << 20) /* ready: committed without waiting for more */
-#define LINGER_MS 100	       /* how long a block waits for others before its batch is written */
-#define FAILURES_MAX 8	       /* blocks that fail alone before a pass is given up */
+#define LINGER_MS 100  /* how long a block waits for others before its batch is written */
+#define FAILURES_MAX 8 /* blocks that fail alone before a pass is given up */
 #define RETRY_MS 1000
 #define QUIET_MS 60000 /* without a failure, before writing is said to go on */
 
@@ -31,63 +30,6 @@ static bool much_room(const struct store_queue *queue)
 	if (queue->stuck)
 		return queue->verify_bytes <= STUCK_VERIFY_MAX / 2;
 	return queue->bytes <= STORE_QUEUE_MAX / 2 && queue->guest_bytes <= queue->guest_max / 2;
-}
-
-void queue_show(struct store_queue *queue, struct queue_item *item)
-{
-	if (!map_set(&queue->pending, cid_hash_bytes(&item->block->cid), item))
-		atomic_fetch_add(&queue->visible, 1);
-}
-
-void queue_hide(struct store_queue *queue, struct queue_item *item)
-{
-	struct bytes multihash = cid_hash_bytes(&item->block->cid);
-
-	if (map_get(&queue->pending, multihash) != item)
-		return;
-	map_remove(&queue->pending, multihash);
-	atomic_fetch_sub(&queue->visible, 1);
-}
-
-/* Whether the batch is to be written without waiting for more blocks. */
-static bool in_hurry(const struct store_queue *queue)
-{
-	return queue->closing || queue->syncing || queue->ready_bytes >= EAGER_BYTES ||
-	       queue->guest_bytes > queue->guest_max / 2;
-}
-
-void queue_make_ready(struct store_queue *queue, struct queue_item *item)
-{
-	bool alone = list_empty(&queue->ready);
-
-	if (alone)
-		queue->ready_since_ms = monotonic_ms();
-	list_add_tail(&queue->ready, &item->step);
-	queue->ready_bytes += item->cost;
-	if (alone || in_hurry(queue))
-		pthread_cond_signal(&queue->to_commit);
-}
-
-void queue_unready(struct store_queue *queue, struct queue_item *item)
-{
-	list_remove(&item->step);
-	queue->ready_bytes -= item->cost;
-}
-
-void queue_finish(struct store_queue *queue, struct queue_item *item)
-{
-	queue_hide(queue, item);
-	queue_batch_detach(item);
-	list_remove(&item->live);
-	list_remove(&item->step);
-	queue->bytes -= item->cost;
-	if (item->guest)
-		queue->guest_bytes -= item->cost;
-	block_unref(item->block);
-	free(item);
-	pthread_cond_broadcast(&queue->progress);
-	if (!list_empty(&queue->rooms))
-		pthread_cond_signal(&queue->to_commit);
 }
 
 /* Logged once for all, because a full disk loses hundreds. */
@@ -198,7 +140,7 @@ static bool due(const struct store_queue *queue)
 		return false;
 	if (queue->stuck)
 		return queue->closing || queue->retry || monotonic_ms() >= queue->retry_at_ms;
-	return in_hurry(queue) || monotonic_ms() >= queue->ready_since_ms + LINGER_MS;
+	return queue_in_hurry(queue) || monotonic_ms() >= queue->ready_since_ms + LINGER_MS;
 }
 
 /* Is a batch of so many items and bytes full, so that it cannot take so many bytes more? */

@@ -2,43 +2,6 @@
  * thread. */
 #include "exchange/store/store_queue_private.h"
 
-/* ---- items; the lock is held ---- */
-
-void queue_batch_attach(struct queue_batch *batch, struct queue_item *item)
-{
-	item->batch = batch;
-	item->own_seq = batch->next_seq++;
-	list_add_tail(&batch->items, &item->own);
-}
-
-void queue_batch_failed(struct queue_item *item, int err)
-{
-	struct queue_batch *batch = item->batch;
-
-	if (!batch)
-		return;
-	if (!item->failed)
-		batch->failed++;
-	item->failed = true;
-	if (!batch->err)
-		batch->err = err;
-}
-
-void queue_batch_detach(struct queue_item *item)
-{
-	struct queue_batch *batch = item->batch;
-
-	if (!batch)
-		return;
-	list_remove(&item->own);
-	if (item->failed && !--batch->failed)
-		batch->err = 0;
-	item->failed = false;
-	item->batch = NULL;
-}
-
-/* ---- the door ---- */
-
 void queue_batch_init(struct queue_batch *batch)
 {
 	*batch = (struct queue_batch){ 0 };

@@ -51,6 +51,8 @@ struct store_queue {
 void queue_show(struct store_queue *queue, struct queue_item *item);
 void queue_hide(struct store_queue *queue, struct queue_item *item);
 /* It waits for the committer, or no longer. */
+/* Whether a batch is to be written without waiting for more blocks. */
+bool queue_in_hurry(const struct store_queue *queue);
 void queue_make_ready(struct store_queue *queue, struct queue_item *item);
 void queue_unready(struct store_queue *queue, struct queue_item *item);
 /* The end of an item. */
