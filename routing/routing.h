@@ -236,8 +236,8 @@ struct router *kad_new(struct swarm *swarm, struct db *db, const struct kad_conf
 /* Peers are told by identify push. */
 void kad_set_mode(struct router *kad, enum kad_mode mode);
 
-/* The path that a checked record of "/ipns/" leads to, as its owner wrote it; borrows record.
- * -EBADMSG. Pure. */
+/* The path that a checked record of "/ipns/" leads to, as its owner wrote it: perhaps no path
+ * at all, but without control characters; borrows record. -EBADMSG. Pure. */
 int routing_name_value(struct bytes record, struct bytes *value);
 
 struct kad_stats {

@@ -167,6 +167,17 @@ static int take_options(struct invocation *in, json_t *args)
 	return code;
 }
 
+/* A domain may stand alone: it is no CID, nor a path. */
+static char *source_path(const char *source)
+{
+	struct dag_path parsed;
+	const char *why;
+
+	if (strchr(source, '.') && net_is_domain(source) && dag_path_parse(source, &parsed, &why))
+		return xasprintf("/ipns/%s", source);
+	return xstrdup(source);
+}
+
 /* SOURCE to the CID of a tree, through the daemon's network. */
 static int take_source(struct invocation *in, const char *source, json_t *args)
 {
@@ -174,10 +185,13 @@ static int take_source(struct invocation *in, const char *source, json_t *args)
 	struct dag_stat stat;
 	char text[CID_TEXT_MAX];
 	struct cid root;
+	char *path;
 	int err, code;
 
 	blocks = cli_blocks(in);
-	code = cli_resolve(in, blocks, source, &root);
+	path = source_path(source);
+	code = cli_resolve(in, blocks, path, &root);
+	free(path);
 	/* Here Ctrl-C ends the wait for it; the daemon would be kept from ending. */
 	if (!code && !in->offline) {
 		err = dag_stat(blocks, &root, cli_wait(in), &stat);
@@ -374,7 +388,8 @@ const struct command cmd_mount = {
 	0,
 	2,
 	"show a tree as files and directories",
-	"SOURCE is a path in the network; where it begins with a name, what that leads to now "
+	"SOURCE is a path in the network, or a domain; where it begins with a name, what that "
+	"leads to now "
 	"stays mounted.\n"
 	"Without it every tree is found below "
 	"MOUNTPOINT/ipfs/CID. Starts a\n"

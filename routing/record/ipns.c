@@ -212,7 +212,11 @@ int routing_name_value(struct bytes record, struct bytes *value)
 	struct ipns_record decoded;
 	int err = ipns_decode(&decoded, record);
 
-	if (!err)
-		*value = decoded.value;
-	return err;
+	if (err)
+		return err;
+	for (size_t i = 0; i < decoded.value.len; i++)
+		if (decoded.value.at[i] < ' ' || decoded.value.at[i] == 0x7f)
+			return -EBADMSG;
+	*value = decoded.value;
+	return decoded.value.len ? 0 : -EBADMSG;
 }

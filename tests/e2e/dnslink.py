@@ -118,6 +118,11 @@ def mounted(lab, node, cid):
     done = node.call("mount")
     lab.check("mount: its name is listed", "/ipns/site.test on" in done.out, str(done))
     lab.check("umount", node.call("umount", point))
+    point = node.mount("part.test")
+    lab.check("mount of a domain alone", lab.shell("cat %s/deep" % point).out == "deeper")
+    lab.check("its umount", node.call("umount", point))
+    done = node.call("mount", "missing.test", lab.mountpoint())
+    lab.check("mount of a domain without a record", done.code == 1 and "_dnslink.missing.test" in done.err, str(done))
 
 
 def scenario(lab):

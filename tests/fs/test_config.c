@@ -271,6 +271,42 @@ static void wrong_values_are_named(void **state)
 	refused("Bootstrap", json_pack("[i]", 1), "multiaddresses");
 }
 
+static void dns_servers_are_told_by_address(void **state)
+{
+	static const char *const good[] = {
+		"auto", "127.0.0.1", "127.0.0.1:1",	  "1.2.3.4:65535",
+		"::1",	"[::1]:53",  "::1,127.0.0.1:5353"
+	};
+	static const char *const bad[] = { "",
+					   "127.0.0.1:",
+					   "127.0.0.1:0",
+					   "1.2.3.4:65536",
+					   "1.2.3",
+					   "[::1]",
+					   "[::1:53",
+					   "::1]:53",
+					   "127.0.0.1,",
+					   "dns.example",
+					   ",",
+					   "1.2.3.4:+5",
+					   "[1.2.3.4]:5",
+					   "https://dns.example/dns-query" };
+	struct config *config = config_new("x", "test");
+	char *why = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(good); i++)
+		assert_int_equal(config_set(config, "DNS.Resolvers",
+					    json_pack("{s:s}", "eth.", good[i]), &why),
+				 0);
+	config_free(config);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		refused("DNS.Resolvers", json_pack("{s:s}", ".", bad[i]), "DNS over HTTPS");
+	refused("DNS.Resolvers", json_pack("{s:s}", "eth", "::1"), "a dot at the end");
+	refused("DNS.Resolvers", json_pack("{s:s}", "a..", "::1"), "a dot at the end");
+	refused("DNS.Resolvers", json_pack("{s:i}", ".", 1), "IP:PORT");
+}
+
 static void sizes(void **state)
 {
 	static const struct {
@@ -344,6 +380,7 @@ int main(void)
 		cmocka_unit_test(sections_are_set_whole_and_checked_below),
 		cmocka_unit_test(keys_that_are_not_built_take_their_default_alone),
 		cmocka_unit_test(wrong_values_are_named),
+		cmocka_unit_test(dns_servers_are_told_by_address),
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(durations),
 	};

@@ -274,6 +274,30 @@ static void time_saturates(void **state)
 			 -EBADMSG);
 }
 
+static void value_is_told_unless_it_has_control_characters(void **state)
+{
+	static const struct {
+		const char *value;
+		int err;
+	} cases[] = { { "/ipfs/x", 0 },
+		      { "/ipns/a b", 0 },
+		      { "/ipfs/\x1b[2J", -EBADMSG },
+		      { "/ipfs/\n", -EBADMSG } };
+	struct bytes value;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct buf record = { 0 };
+
+		ipns_make(&record, 1, (struct ipns_make){ .value = cases[i].value });
+		assert_int_equal(routing_name_value(buf_bytes(&record), &value), cases[i].err);
+		if (!cases[i].err)
+			assert_true(bytes_equal(value, bytes_str(cases[i].value)));
+		buf_release(&record);
+	}
+	assert_int_equal(routing_name_value(bytes_str("rubbish"), &value), -EBADMSG);
+}
+
 static void higher_sequence_then_later_end_is_better(void **state)
 {
 	static const struct ipns_make worse_to_better[] = {
@@ -319,6 +343,7 @@ int main(void)
 		cmocka_unit_test(document_without_a_field_is_refused),
 		cmocka_unit_test(record_over_the_size_limit_is_refused),
 		cmocka_unit_test(time_saturates),
+		cmocka_unit_test(value_is_told_unless_it_has_control_characters),
 		cmocka_unit_test(higher_sequence_then_later_end_is_better),
 	};
 
