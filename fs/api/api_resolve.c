@@ -2,6 +2,8 @@
 #include "fs/api/api_names.h"
 #include "fs/api/api_runs.h"
 
+#include "net/base/alloc.h"
+
 #include <stdlib.h>
 
 static const struct option_spec resolve_options[] = {
@@ -22,26 +24,42 @@ static void run_step(struct api_call *call, const char *path)
 	free(why);
 }
 
-static void run_resolve(struct api_call *call)
+/* A path of /ipfs; it may end within a block, which is then told with the rest. */
+static void run_fixed(struct api_call *call, const char *path)
 {
-	const char *path = api_word(call->args, 0);
-	char text[CID_TEXT_MAX];
-	struct blocks *blocks;
+	struct blocks *blocks = api_blocks(call, true);
+	const char *inner = "", *why;
+	char text[CID_TEXT_MAX], *whole;
+	struct dag_path parsed;
 	struct cid cid;
-	int err;
+	int err = dag_path_parse(path, &parsed, &why);
 
-	if (api_is_name(path) && !api_flag(call->args, "recursive")) {
-		run_step(call, path);
-		return;
-	}
-	blocks = api_blocks(call, true);
-	err = api_resolve(call, blocks, path, &cid);
+	if (!err)
+		err = dag_resolve_node(blocks, &parsed.root, parsed.rest, api_wait(call), &cid,
+				       &inner, NULL);
+	if (err)
+		err = api_resolve(call, blocks, path, &cid); /* tells which part it was */
 	blocks_free(blocks);
 	if (err)
 		return;
-	api_item(call, json_pack("{s:o}", "Path",
-				 json_sprintf("/ipfs/%s", api_cid_text(call->args, &cid, text))));
+	api_cid_text(call->args, &cid, text);
+	whole = xasprintf("/ipfs/%s%s%s", text, *inner ? "/" : "", inner);
+	api_item(call, json_pack("{s:o}", "Path", json_string_nocheck(whole)));
+	free(whole);
 	api_end(call, 0, NULL);
+}
+
+static void run_resolve(struct api_call *call)
+{
+	const char *path = api_word(call->args, 0);
+	char *fixed;
+
+	if (api_is_name(path) && !api_flag(call->args, "recursive")) {
+		run_step(call, path);
+	} else if (api_unname(call, path, &fixed) == 0) {
+		run_fixed(call, fixed);
+		free(fixed);
+	}
 }
 
 static void resolve_text(FILE *out, const json_t *args, const json_t *item)

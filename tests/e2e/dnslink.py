@@ -51,6 +51,13 @@ def good(lab, node, cid):
                        ("/ipns/large.test", "/ipfs/" + cid)):
         done = node.call("resolve", path)
         lab.check("resolve %s" % path, done.out == what, str(done))
+    value = node.must("dag", "put", data=b'{"a": {"b": [1, {"/": "%s"}]}}' % cid.encode()).out
+    for path, what in (("", value), ("/a/b/1", cid), ("/a/b/1/below", below[6:]), ("/a//b/0", value + "/a/b/0")):
+        done = node.call("resolve", value + path)
+        lab.check("resolve within a block: %s" % path, done.out == "/ipfs/" + what, str(done))
+    for path in ("/a/c", "/a/b/0/x", "/a/b/1/missing"):
+        done = node.call("resolve", value + path)
+        lab.check("not within a block: %s" % path, done.code == 1 and done.err.startswith("Error: "), str(done))
     done = node.call("resolve", "-r=false", "/ipns/again.test/x")
     lab.check("one step", done.out == "/ipns/site.test/below/x", str(done))
     done = node.call("--enc=json", "resolve", "/ipns/site.test")
