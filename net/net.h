@@ -36,10 +36,10 @@ struct swarm_config {
 	unsigned low_water;   /* trim down to [32] */
 	unsigned high_water;  /* trim above [96] */
 	uint64_t grace_ms;    /* young connections are not trimmed [20 000] */
-	uint64_t connect_timeout_ms;  /* TCP connect [5 000] */
-	uint64_t dial_timeout_ms;     /* whole dial with handshakes [15 000] */
-	uint64_t keepalive_ms;	      /* a ping after this silence [30 000] */
-	size_t stream_window_max;     /* yamux receive window of a stream [16 MiB] */
+	uint64_t connect_timeout_ms; /* TCP connect [5 000] */
+	uint64_t dial_timeout_ms;    /* whole dial with handshakes [15 000] */
+	uint64_t keepalive_ms;	     /* a ping after this silence [30 000] */
+	size_t stream_window_max; /* a peer may send so much on a stream before we read [16 MiB] */
 	size_t connection_window_max; /* sum over a connection [32 MiB] */
 	size_t send_buffer_max;	      /* bytes queued per connection before streams stop [4 MiB] */
 	uint64_t up_per_second;	      /* bytes written to all peers together [no limit] */
