@@ -8,6 +8,7 @@
 #include "net/db/db.h"
 
 #define IMPORT_THREADS_MAX 16
+#define IMPORT_DEPTH_MAX 1000 /* directories within each other */
 #define IMPORT_INLINE_MAX 128 /* bytes of a block within its CID */
 #define IMPORT_INLINE_DEFAULT 32
 
@@ -74,8 +75,9 @@ int import_fd(struct blocks *blocks, int fd, const struct import_config *config,
 	      struct cid *root, uint64_t *tree_size);
 /* A file, symlink or directory tree. name is what events call it. *failed_path (may be NULL) gets a
  * malloc'd path on error. -EINVAL config; -ENOENT vanished; -ENOTSUP neither file, directory nor
- * symlink ("unrecognized file type"); -ESTALE its bytes changed while they were read; -ELOOP over 1
- * 000 directories deep or symlinks in a circle; -EINTR; blocks_put()'s. Nothing is recorded then.
+ * symlink ("unrecognized file type"); -ESTALE its bytes changed while they were read; -E2BIG over
+ * IMPORT_DEPTH_MAX directories within each other; -ELOOP followed symlinks in a circle; -EINTR;
+ * blocks_put()'s. Nothing is recorded then.
  */
 int import_path(struct blocks *blocks, const char *path, const char *name,
 		const struct import_config *config, struct wait *wait, struct cid *root,

@@ -12,7 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WALK_DEPTH_MAX 1000
 #define OPEN_MAX 32 /* directories kept open */
 #define TARGET_MAX 4096
 
@@ -154,8 +153,10 @@ static int enter(struct walk *walk, int fd, bool by_symlink, const char *name)
 
 	if (fstat(fd, &stat))
 		err = -errno;
-	else if (walk->depth == WALK_DEPTH_MAX || is_inside(walk, &stat))
+	else if (is_inside(walk, &stat))
 		err = -ELOOP;
+	else if (walk->depth == IMPORT_DEPTH_MAX)
+		err = -E2BIG;
 	if (err) {
 		close(fd);
 		return err;
@@ -369,7 +370,7 @@ static int visit(struct walk *walk, int dir, const char *path, unsigned hint, co
 int importer_walk(struct importer *importer)
 {
 	struct walk walk = { .importer = importer,
-			     .frames = xcalloc(WALK_DEPTH_MAX, sizeof(*walk.frames)) };
+			     .frames = xcalloc(IMPORT_DEPTH_MAX, sizeof(*walk.frames)) };
 	int err = visit(&walk, AT_FDCWD, importer->path, DT_UNKNOWN, "");
 
 	if (err)

@@ -176,6 +176,10 @@ static int tell_failed(struct add *add, int err, const char *path)
 	cli_safe(safe, sizeof(safe), path, strlen(path));
 	if (err == -ESTALE)
 		return add_refuse(add, err, "cannot add %s: changed while being read", safe);
+	if (err == -E2BIG)
+		return add_refuse(add, err,
+				  "cannot add %s: more than %d directories within each other", safe,
+				  IMPORT_DEPTH_MAX);
 	return add_fail(add, err, "cannot add %s", safe);
 }
 
