@@ -1,4 +1,5 @@
-/* config.json read, changed and written; what holds where it says nothing. */
+/* config.json in memory: read, changed by key, and written as a whole. A key that the file does not
+ * have has the default of its table. One thread at a time. */
 #include "fs/config.h"
 
 #include "fs/config_keys.h"

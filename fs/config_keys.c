@@ -1,4 +1,5 @@
-/* The table of configuration keys, and looking keys up in it. */
+/* The table of configuration keys: name, type, default and help of each. Help, the man page, the
+ * checks and the code that asks for a value read this one table. Any thread. */
 #include "fs/config_keys.h"
 
 #include "fs/values.h"

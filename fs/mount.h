@@ -42,8 +42,5 @@ int mount_stop(struct mount *mount, bool force);
 /* Is a dagfs mounted right there, by whatever process? From the kernel's list: the mount is not
  * asked. */
 bool mount_is_at(const char *point);
-const char *mount_point(const struct mount *mount);
-const char *mount_source(const struct mount *mount);
-const struct cid *mount_root(const struct mount *mount);
 
 #endif

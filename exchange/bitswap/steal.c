@@ -1,16 +1,13 @@
+/* Members of a session that are nearly done take over wants from the one that would finish last.
+ * How much a member is asked for is measured by what it delivered before. At first nothing was: the
+ * one that answered first may be the slowest, and may have been asked for megabytes while it was
+ * alone. While a member is behind, a timer looks again, because the slowest may land nothing for
+ * minutes. Loop thread. */
 #include "exchange/bitswap/client.h"
-
-/*
- * What a member is asked for is measured by what it delivered before, and by nothing at first: the
- * one that answered first may have been asked for megabytes while it was alone, and be the slowest.
- * When a session has nothing left to place, members that are nearly done take over what the slowest
- * would bring last. While one is behind a timer looks again: the slowest may land nothing for
- * minutes, and the others have nothing left that would.
- */
 
 #define EVERY_MS 100   /* how often a session looks */
 #define AGAIN_MS 250   /* how often it looks by a timer while a member is behind */
-#define BEHIND_MS 1500 /* a member with less to do than this is not behind (see outbox.c) */
+#define BEHIND_MS 1500 /* a member with less to do than this is not behind (see pace.c) */
 #define GAIN_MS 200    /* less is not worth a cancel, which may come too late */
 #define SILENT_MS 300  /* and two round trips: a member silent for longer gets no more */
 #define LOOK_MAX 64    /* wants looked at for one to take over */

@@ -1,4 +1,5 @@
-/* Batches of the store on disk: a lease, then the queue. Any thread. */
+/* Batches of the store on disk. A batch holds a lease against collections in all processes from its
+ * begin to its end; its blocks go through the queue. Any thread. */
 #include "exchange/store/store_lease.h"
 #include "net/base/alloc.h"
 

@@ -1,4 +1,5 @@
-/* What callers do with the queue: put, wait, find, drop. Any thread. */
+/* What callers do with the queue: put a block, wait until it is written, find it meanwhile, drop
+ * it. Whoever puts waits, or is refused, while the queue is full. Any thread. */
 #include "exchange/store/store_queue_private.h"
 
 #include <errno.h>

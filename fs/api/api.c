@@ -134,18 +134,6 @@ void api_fail_file(struct api_call *call, int err, const char *fmt, ...)
 	free(what);
 }
 
-void api_usage(struct api_call *call, const char *fmt, ...)
-{
-	va_list args;
-	char *message;
-
-	va_start(args, fmt);
-	message = message_of(fmt, args);
-	va_end(args);
-	api_end(call, API_USAGE, message);
-	free(message);
-}
-
 void api_refuse(struct api_call *call, int err, const char *fmt, ...)
 {
 	va_list args;

@@ -153,7 +153,7 @@ const char *api_hash_text(const json_t *args, struct bytes multihash,
 
 /* How a call ends that had troubles and went on: each was told. */
 #define API_SOME_FAILED (-EREMOTEIO)
-/* How a call ends whose arguments make no sense, where only its run can tell: api_usage(). */
+/* How a call ends whose arguments make no sense, where only its run can tell. */
 #define API_USAGE (-EBADRQC)
 
 /* How far a call is. */
@@ -251,8 +251,6 @@ void api_refuse(struct api_call *call, int err, const char *fmt, ...)
  * the repository. */
 void api_fail_file(struct api_call *call, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-/* Wrong usage, found while running. */
-void api_usage(struct api_call *call, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void api_on_cancel(struct api_call *call, void (*cancelled)(void *ctx), void *ctx);
 /* Of a blocking row, not of an API_BARE one: the repository. */
 struct repo *api_repo(const struct api_call *call);

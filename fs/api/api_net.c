@@ -1,4 +1,5 @@
-/* id, swarm, ping, routing: what they take, and their items as text. */
+/* id, swarm, ping and routing: what these calls take, and their items as text. The daemon answers
+ * them on its loop (fs/daemon/daemon_ops.c). */
 #include "fs/api/api_runs.h"
 
 #include "fs/repo.h"

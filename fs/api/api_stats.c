@@ -1,4 +1,5 @@
-/* bitswap, stats, log level: what they take, and their items as text. */
+/* bitswap, stats and log level: what these calls take, and their items as text. The daemon answers
+ * them on its loop (fs/daemon/daemon_calls.c). */
 #include "fs/api/api_runs.h"
 
 #include "fs/cli_text.h"

@@ -1,4 +1,5 @@
-/* Which calls there are. */
+/* The table of calls, in the order in which help lists them. Each row is defined beside the
+ * function that runs it. */
 #include "fs/api/api_runs.h"
 
 const struct api_row *const api_rows[] = {

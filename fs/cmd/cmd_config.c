@@ -1,4 +1,5 @@
-/* init, help, completion. */
+/* init, help and completion: commands about the program itself, which need no repository. The main
+ * thread. */
 #include "fs/cli.h"
 #include "fs/config_keys.h"
 #include "fs/repo_place.h"

@@ -1,4 +1,5 @@
-/* mount, umount, daemon, shutdown. */
+/* mount, umount, daemon and shutdown: what stays of them for the process that is called. It starts
+ * a daemon if none runs, forks, and waits until the mount answers. The main thread. */
 #include "fs/daemon/daemon.h"
 
 #include "fs/mount.h"

@@ -1,4 +1,5 @@
-/* Calls that are answered at once (fs/api/ has the table). */
+/* Calls that the daemon answers at once from what it knows; those that wait for the network are in
+ * daemon_ops.c, and the table is in fs/api/. Loop thread. */
 #include "fs/daemon/daemon_private.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"

@@ -1,4 +1,5 @@
-/* Starting and stopping a mount. */
+/* The life of a mount: the session with the kernel, the threads that serve it, and its end, which
+ * waits for requests under way or ends them. Any thread but those of the mount. */
 #include "fs/mount/mount_private.h"
 
 #include "net/base/alloc.h"
@@ -268,19 +269,4 @@ int mount_stop(struct mount *mount, bool force)
 	log_info("mount", "unmounted at=%s%s", mount->point, err ? " busy" : "");
 	shut(mount);
 	return 0;
-}
-
-const char *mount_point(const struct mount *mount)
-{
-	return mount->point;
-}
-
-const char *mount_source(const struct mount *mount)
-{
-	return mount->source;
-}
-
-const struct cid *mount_root(const struct mount *mount)
-{
-	return &mount->root;
 }

@@ -1,4 +1,5 @@
-/* Is the mountpoint fit to be mounted on, and if not, what is to be done about it? */
+/* Whether a directory is fit to be mounted on. If it is not, the message says why and what to do:
+ * it is a mount whose process died, it is busy, or it belongs to somebody else. Any thread. */
 #include "fs/mount/mount_private.h"
 
 #include "net/base/alloc.h"

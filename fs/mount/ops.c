@@ -1,4 +1,5 @@
-/* Requests: names, attributes, and what the mount is as a whole. */
+/* FUSE requests for names and attributes, and for the mount as a whole. Each finds the inode, calls
+ * an operation of its tree, and answers. Threads of the mount. */
 #include "fs/mount/mount_private.h"
 
 #include "net/base/err.h"

@@ -1,4 +1,5 @@
-/* Opening and reading files. */
+/* FUSE requests for the bytes of files: open, read, release. A read goes to the kernel from the
+ * memory in which the tree has the bytes, without a copy. Threads of the mount. */
 #include "fs/mount/mount_private.h"
 
 #include <errno.h>

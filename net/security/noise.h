@@ -33,7 +33,6 @@ int noise_handshake(struct noise *noise, struct bytes in, size_t *used, struct b
 
 /* After completion. */
 const struct peer_id *noise_peer(const struct noise *noise);
-const struct public_key *noise_peer_key(const struct noise *noise);
 /* The muxer agreed on in the handshake, NULL when multistream must settle it. */
 const char *noise_muxer(const struct noise *noise);
 

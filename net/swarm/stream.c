@@ -1,4 +1,5 @@
-/* One stream: it settles on a protocol, then its owner has it. Loop thread. */
+/* One stream of a connection. It first settles on a protocol by multistream, then its owner has it.
+ * What comes with the negotiation, or while it is paused, is kept for the owner. Loop thread. */
 #include "net/swarm/swarm.h"
 
 #include <errno.h>

@@ -152,11 +152,6 @@ int listener_new(struct conn_pool *pool, const struct multiaddr *addr, transport
 	return 0;
 }
 
-const struct multiaddr *listener_addr(const struct listener *listener)
-{
-	return &listener->addr;
-}
-
 static bool is_any(const struct sockaddr_storage *addr)
 {
 	if (addr->ss_family == AF_INET)

@@ -17,10 +17,8 @@ int listener_new(struct conn_pool *pool, const struct multiaddr *addr, transport
 void listener_close(struct listener *listener);
 /* If hold is set, new connections wait in the kernel's queue. */
 void listener_hold(struct listener *listener, bool hold);
-/* The address that it is bound to, with the real port. */
-const struct multiaddr *listener_addr(const struct listener *listener);
-/* listener_addr(), with 0.0.0.0 and :: replaced by each interface's addresses (link-local ones left
- * out). How many there are; fills at most max. */
+/* The address that it is bound to, with the real port, and with 0.0.0.0 and :: replaced by each
+ * interface's addresses (link-local ones left out). How many there are; fills at most max. */
 size_t listener_addrs(const struct listener *listener, struct multiaddr *addrs, size_t max);
 
 #endif

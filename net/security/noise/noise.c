@@ -292,11 +292,6 @@ const struct peer_id *noise_peer(const struct noise *noise)
 	return &noise->peer;
 }
 
-const struct public_key *noise_peer_key(const struct noise *noise)
-{
-	return &noise->peer_key;
-}
-
 const char *noise_muxer(const struct noise *noise)
 {
 	return noise->muxer;

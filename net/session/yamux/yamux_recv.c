@@ -1,4 +1,5 @@
-/* The receiving half of yamux. Loop thread. */
+/* The receiving half of yamux: frames are taken apart as they come, and data goes to its stream at
+ * once, or is kept while that is paused. Loop thread. */
 /* Bytes in.
  *
  *	head (12 bytes, may come in pieces) --data, length > 0--> body --all there--> head

@@ -1,4 +1,5 @@
-/* The sending half of yamux. Loop thread. */
+/* The sending half of yamux: control frames first, then streams in turns, each within the window
+ * that the peer has given it. Loop thread. */
 /* Frames out. Order of one yamux_send(): ping answers, our ping, resets, the streams' control
  * frames (SYN, ACK, credit), a go-away, then data, one frame a turn of the ready streams.
  *
