@@ -274,13 +274,16 @@ static void dial_to_another_address_costs_the_asker_data(void **state)
 	struct autonat_stats stats;
 	struct talk talk = { 0 };
 	struct buf out = { 0 };
+	size_t paid;
 
 	(void)state;
 	meet(lab, &asker, &server);
 	request(lab, asker.swarm, &server, &asker.addr, &talk);
 	assert_int_equal(talk.last.kind, AUTONAT_WANT_DATA);
 	assert_in_range(talk.last.want, AUTONAT_DATA_MIN, AUTONAT_DATA_MAX);
-	autonat_msg_put_data(&out, talk.last.want - 1);
+	/* Whole pieces: a smaller one is taken only if it is the last. */
+	paid = (talk.last.want - 1) / AUTONAT_PIECE_MAX * AUTONAT_PIECE_MAX;
+	autonat_msg_put_data(&out, paid);
 	stream_write_buf(talk.stream, &out);
 	talk.got = false;
 	lab_run(lab, AUTONAT_DIAL_WAIT_MS + 500);
@@ -288,7 +291,7 @@ static void dial_to_another_address_costs_the_asker_data(void **state)
 	autonat_stats(server.autonat, &stats);
 	assert_int_equal(stats.served, 0);
 	buf_clear(&out);
-	autonat_msg_put_data(&out, 1);
+	autonat_msg_put_data(&out, talk.last.want - paid);
 	stream_write_buf(talk.stream, &out);
 	buf_release(&out);
 	lab_until(lab, &talk.got);
