@@ -16,7 +16,7 @@ CLOSED = [fds for count in (1, 2, 3) for fds in itertools.combinations((0, 1, 2)
 # The words of each command, in an order in which each one works on what the one before left.
 COMMANDS = {
     "init": [], "version": [], "help": [], "completion": [], "config": [], "id": [],
-    "add": ["FILE"], "add ": [], "cat": ["CID"], "cat ": ["CID/nothere"], "get": ["CID", "-o", "OUT"], "ls": ["CID"],
+    "add": ["FILE"], "add ": [], "cat": ["CID"], "cat ": ["CID/nothere"], "get": ["CID", "-o", "OUT"], "ls": ["CID"], "resolve": ["CID"],
     "pin update": ["CID", "CID"], "pin rm": ["CID"], "pin add": ["CID"], "pin ls": [], "pin verify": [],
     "repo stat": [], "repo verify": [], "repo gc": [],
     "block get": ["CID"], "block put": [], "block stat": ["CID"], "block rm": ["CID"],
