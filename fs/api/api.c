@@ -69,7 +69,7 @@ static char *message_of(const char *fmt, va_list args)
 	char *text;
 
 	if (vasprintf(&text, fmt, args) < 0)
-		abort(); /* no memory, as xasprintf() */
+		out_of_memory();
 	return text;
 }
 

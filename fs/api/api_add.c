@@ -27,7 +27,7 @@ __attribute__((format(printf, 2, 0))) static int keep_message(struct add *add, c
 {
 	free(add->why);
 	if (vasprintf(&add->why, fmt, args) < 0)
-		abort(); /* no memory, as xasprintf() */
+		out_of_memory();
 	return 0;
 }
 

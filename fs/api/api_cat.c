@@ -107,7 +107,7 @@ static void run_cat(struct api_call *call)
 		cat.left = (uint64_t)api_int(call->args, "length");
 	cat.piece = aligned_alloc(PIECE_ALIGN, PIECE_BYTES);
 	if (!cat.piece)
-		abort(); /* no memory, as xcalloc() */
+		out_of_memory();
 	for (size_t i = 0; i < count && going && cat.left; i++) {
 		struct blocks *blocks = api_blocks(call, true);
 

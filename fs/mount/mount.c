@@ -100,7 +100,7 @@ static int open_session(struct mount *mount, const struct mount_config *config, 
 		fuse_session_destroy(mount->session);
 		mount->session = NULL;
 	} else if (mount_io_set(mount)) {
-		abort(); /* no memory, or libfuse has no room for our own reading and writing */
+		out_of_memory(); /* or libfuse has no room for our own reading and writing */
 	}
 	fuse_opt_free_args(&args);
 	free(options);
