@@ -87,7 +87,7 @@ static void resolve_check(struct resolve *resolve)
 static void add_found(struct resolve *resolve, const struct multiaddr *addr)
 {
 	if (resolve->found_count == RESOLVE_RESULTS_MAX ||
-	    (resolve->heard && !autonat_addr_public(addr, false)))
+	    (resolve->heard && !multiaddr_is_public(addr, false)))
 		return;
 	if ((resolve->found_count & (resolve->found_count - 1)) == 0) {
 		size_t cap = resolve->found_count ? resolve->found_count * 2 : 1;

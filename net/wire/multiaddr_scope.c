@@ -1,5 +1,6 @@
-/* Judges addresses for AutoNAT: whether an address is public, whether two share an IP address or
- * a shape, and which network an address counts for. Pure; any thread. */
+/* Judges addresses: whether an address is public, whether two share an IP address or a shape, and
+ * which network an address counts for. Each looks at the IP address that comes first. Pure; any
+ * thread. */
 #include "net/wire/multiaddr_scope.h"
 
 #include <errno.h>
@@ -23,7 +24,7 @@ static bool carries_ip4(const struct multiaddr_part *ip)
 				      memcmp(ip->value.at, teredo, sizeof(teredo)) == 0);
 }
 
-bool autonat_addr_public(const struct multiaddr *addr, bool local)
+bool multiaddr_is_public(const struct multiaddr *addr, bool local)
 {
 	struct sockaddr_storage to;
 	struct multiaddr_part ip, port;
@@ -34,14 +35,14 @@ bool autonat_addr_public(const struct multiaddr *addr, bool local)
 	return local || (multiaddr_scope(addr) == SCOPE_PUBLIC && !carries_ip4(&ip));
 }
 
-bool autonat_addr_same_ip(const struct multiaddr *a, const struct multiaddr *b)
+bool multiaddr_same_ip(const struct multiaddr *a, const struct multiaddr *b)
 {
 	struct multiaddr_part one, other;
 
 	return ip_of(a, &one) && ip_of(b, &other) && bytes_equal(one.whole, other.whole);
 }
 
-bool autonat_addr_same_shape(const struct multiaddr *a, const struct multiaddr *b)
+bool multiaddr_same_shape(const struct multiaddr *a, const struct multiaddr *b)
 {
 	struct multiaddr_part one, other;
 	size_t at_a = 0, at_b = 0;
@@ -57,8 +58,8 @@ bool autonat_addr_same_shape(const struct multiaddr *a, const struct multiaddr *
 	}
 }
 
-int autonat_addr_join(struct multiaddr *out, const struct multiaddr *ip,
-		      const struct multiaddr *port)
+int multiaddr_ip_with_port(struct multiaddr *out, const struct multiaddr *ip,
+			   const struct multiaddr *port)
 {
 	struct multiaddr_part to, from, tcp;
 	size_t at = 0;
@@ -85,12 +86,12 @@ static uint64_t prefix(const struct multiaddr *addr, size_t len4, size_t len6)
 	return value;
 }
 
-uint64_t autonat_addr_group(const struct multiaddr *addr)
+uint64_t multiaddr_ip_group(const struct multiaddr *addr)
 {
 	return prefix(addr, 2, 4);
 }
 
-uint64_t autonat_addr_observer(const struct multiaddr *addr)
+uint64_t multiaddr_ip_site(const struct multiaddr *addr)
 {
 	return prefix(addr, 4, 7);
 }

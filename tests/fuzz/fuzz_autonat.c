@@ -22,7 +22,7 @@ static void decode(struct bytes in)
 		size_t count = autonat_serve_v1_addrs(&v1, &from, false, addrs);
 
 		for (size_t i = 0; i < count; i++)
-			assert(autonat_addr_same_ip(&addrs[i], &from));
+			assert(multiaddr_same_ip(&addrs[i], &from));
 	}
 }
 
@@ -39,7 +39,7 @@ static void serve(struct bytes in, size_t cut)
 	/* Nobody is dialled whom the world cannot reach, and others than the asker for pay only. */
 	if (serve.state == SERVE_DIAL) {
 		assert(multiaddr_scope(&serve.addr) == SCOPE_PUBLIC);
-		assert(autonat_addr_same_ip(&serve.addr, &serve.from) || in.len > AUTONAT_DATA_MIN);
+		assert(multiaddr_same_ip(&serve.addr, &serve.from) || in.len > AUTONAT_DATA_MIN);
 	}
 	assert(out.len <= 64);
 	autonat_serve_release(&serve);

@@ -54,12 +54,12 @@ static void only_plain_public_addresses_are_public(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
 		struct multiaddr addr = addr_of(good[i]);
 
-		assert_true(autonat_addr_public(&addr, false));
+		assert_true(multiaddr_is_public(&addr, false));
 	}
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		struct multiaddr addr = addr_of(bad[i]);
 
-		if (autonat_addr_public(&addr, false))
+		if (multiaddr_is_public(&addr, false))
 			fail_msg("%s", bad[i]);
 	}
 }
@@ -71,22 +71,22 @@ static void addresses_are_compared_and_joined(void **state)
 			 ws = addr_of("/ip4/8.8.8.8/tcp/1/ws"), out;
 
 	(void)state;
-	assert_true(autonat_addr_same_ip(&a, &b));
-	assert_false(autonat_addr_same_ip(&a, &c));
-	assert_false(autonat_addr_same_ip(&a, &six));
-	assert_true(autonat_addr_same_shape(&a, &c));
-	assert_false(autonat_addr_same_shape(&a, &six));
-	assert_false(autonat_addr_same_shape(&a, &ws));
-	assert_int_equal(autonat_addr_join(&out, &c, &b), 0);
+	assert_true(multiaddr_same_ip(&a, &b));
+	assert_false(multiaddr_same_ip(&a, &c));
+	assert_false(multiaddr_same_ip(&a, &six));
+	assert_true(multiaddr_same_shape(&a, &c));
+	assert_false(multiaddr_same_shape(&a, &six));
+	assert_false(multiaddr_same_shape(&a, &ws));
+	assert_int_equal(multiaddr_ip_with_port(&out, &c, &b), 0);
 	assert_true(
 		multiaddr_equal(&out, &(struct multiaddr[]){ addr_of("/ip4/8.8.4.4/tcp/2") }[0]));
-	assert_int_equal(autonat_addr_join(&out, &six, &b), -ENOTSUP);
-	assert_true(autonat_addr_group(&a) == autonat_addr_group(&c));
-	assert_true(autonat_addr_observer(&a) == autonat_addr_observer(&b));
-	assert_true(autonat_addr_observer(&a) != autonat_addr_observer(&c));
-	assert_true(autonat_addr_group(&six) != 0);
+	assert_int_equal(multiaddr_ip_with_port(&out, &six, &b), -ENOTSUP);
+	assert_true(multiaddr_ip_group(&a) == multiaddr_ip_group(&c));
+	assert_true(multiaddr_ip_site(&a) == multiaddr_ip_site(&b));
+	assert_true(multiaddr_ip_site(&a) != multiaddr_ip_site(&c));
+	assert_true(multiaddr_ip_group(&six) != 0);
 	out = addr_of("/dns4/example.com/tcp/1");
-	assert_true(autonat_addr_group(&out) == 0);
+	assert_true(multiaddr_ip_group(&out) == 0);
 }
 
 /* ---- tracking ---- */
@@ -247,8 +247,8 @@ static void four_observers_must_agree(void **state)
 	assert_int_equal(autonat_observed_ips(&observed, ips), 0);
 	observe(&observed, 6, "/ip4/8.8.8.8/tcp/50001"); /* the port is the translator's */
 	assert_int_equal(autonat_observed_ips(&observed, ips), 1);
-	assert_true(autonat_addr_same_ip(
-		&ips[0], &(struct multiaddr[]){ addr_of("/ip4/8.8.8.8/tcp/1") }[0]));
+	assert_true(multiaddr_same_ip(&ips[0],
+				      &(struct multiaddr[]){ addr_of("/ip4/8.8.8.8/tcp/1") }[0]));
 	/* One who changes his mind takes his word back. */
 	observe(&observed, 6, "/ip4/8.8.4.4/tcp/50001");
 	assert_int_equal(autonat_observed_ips(&observed, ips), 0);

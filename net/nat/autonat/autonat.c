@@ -24,11 +24,11 @@ static size_t add_observed(const struct autonat *autonat, const struct multiaddr
 	size_t ip_count = autonat_observed_ips(&autonat->observed, ips);
 
 	for (size_t i = 0; i < bound_count; i++) {
-		if (autonat_addr_public(&bound[i], false) ||
+		if (multiaddr_is_public(&bound[i], false) ||
 		    multiaddr_scope(&bound[i]) == SCOPE_LOOPBACK)
 			continue;
 		for (size_t k = 0; k < ip_count && count < AUTONAT_TRACKED_MAX; k++)
-			if (autonat_addr_join(&addrs[count], &ips[k], &bound[i]) == 0)
+			if (multiaddr_ip_with_port(&addrs[count], &ips[k], &bound[i]) == 0)
 				count++;
 	}
 	return count;
@@ -44,7 +44,7 @@ static void find_addrs(struct autonat *autonat)
 	if (bound_count > SWARM_LISTEN_ADDRS_MAX)
 		bound_count = SWARM_LISTEN_ADDRS_MAX;
 	for (size_t i = 0; i < bound_count && direct < AUTONAT_TRACKED_MAX; i++)
-		if (autonat_addr_public(&bound[i], autonat->config.local))
+		if (multiaddr_is_public(&bound[i], autonat->config.local))
 			addrs[direct++] = bound[i];
 	count = add_observed(autonat, bound, bound_count, addrs, direct);
 	autonat_track_set(&autonat->track, addrs, direct, count);
@@ -109,9 +109,9 @@ static int find_public(void *ctx, const struct swarm_peer *peer)
 {
 	struct where *where = ctx;
 
-	if (!peer_id_equal(&peer->id, where->id) || !autonat_addr_public(&peer->addr, where->local))
+	if (!peer_id_equal(&peer->id, where->id) || !multiaddr_is_public(&peer->addr, where->local))
 		return 0;
-	where->group = autonat_addr_group(&peer->addr);
+	where->group = multiaddr_ip_group(&peer->addr);
 	where->found = true;
 	return 1;
 }

@@ -123,7 +123,7 @@ static void on_close(void *ctx, struct stream *stream, int err)
 static bool fits_v1(const struct autonat_ask *ask)
 {
 	return !ask->probe.bound[0] ||
-	       autonat_addr_same_ip(ask->stream->conn->session->local, &ask->probe.addrs[0]);
+	       multiaddr_same_ip(ask->stream->conn->session->local, &ask->probe.addrs[0]);
 }
 
 static const struct stream_events events = { .on_data = on_data,
@@ -253,7 +253,7 @@ void autonat_ask_on_back(void *ctx, struct stream *stream)
 	struct autonat_back *back;
 
 	if (!autonat->ask || autonat->back_count == AUTONAT_BACKS_MAX || session->outbound ||
-	    !autonat_addr_public(session->remote, autonat->config.local)) {
+	    !multiaddr_is_public(session->remote, autonat->config.local)) {
 		stream_reset(stream, CODE_STREAM_LIMIT);
 		return;
 	}

@@ -20,7 +20,7 @@ static bool fits(const struct autonat_probe *probe)
 	const struct multiaddr *addr = &probe->addrs[probe->index];
 
 	return probe->bound[probe->index] ? multiaddr_equal(&probe->local, addr)
-					  : autonat_addr_same_shape(&probe->local, addr);
+					  : multiaddr_same_shape(&probe->local, addr);
 }
 
 static void settle(struct autonat_probe *probe)

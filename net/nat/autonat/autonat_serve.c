@@ -23,14 +23,13 @@ static bool read_addr(struct multiaddr *addr, struct bytes bytes, const struct p
 	while (multiaddr_split_peer(addr, &named))
 		if (!peer_id_equal(&named, peer))
 			return false;
-	return autonat_addr_public(addr, local);
+	return multiaddr_is_public(addr, local);
 }
 
 /* Whether the dial costs the asker nothing: it goes to him. */
 static bool is_his(const struct autonat_serve *serve)
 {
-	return !multiaddr_is_relayed(&serve->from) &&
-	       autonat_addr_same_ip(&serve->addr, &serve->from);
+	return !multiaddr_is_relayed(&serve->from) && multiaddr_same_ip(&serve->addr, &serve->from);
 }
 
 /* Chooses the first address that may be dialled. If it is not the asker's own, data is wanted
@@ -135,7 +134,8 @@ size_t autonat_serve_v1_addrs(const struct autonat_v1_msg *msg, const struct mul
 		bool known = false;
 
 		if (multiaddr_from_bytes(&named, msg->addrs[i]) != 0 ||
-		    autonat_addr_join(addr, from, &named) != 0 || !autonat_addr_public(addr, local))
+		    multiaddr_ip_with_port(addr, from, &named) != 0 ||
+		    !multiaddr_is_public(addr, local))
 			continue;
 		for (size_t k = 0; k < count; k++)
 			known = known || multiaddr_equal(&addrs[k], addr);

@@ -154,10 +154,10 @@ enum swarm_reach autonat_track_verdict(const struct autonat_track *track)
 void autonat_observed_note(struct autonat_observed *observed, const struct multiaddr *observer,
 			   const struct multiaddr *seen, bool local)
 {
-	uint64_t key = autonat_addr_observer(observer);
+	uint64_t key = multiaddr_ip_site(observer);
 	size_t at = 0;
 
-	if (!key || multiaddr_is_relayed(observer) || !autonat_addr_public(seen, local))
+	if (!key || multiaddr_is_relayed(observer) || !multiaddr_is_public(seen, local))
 		return;
 	while (at < observed->count && observed->at[at].observer != key)
 		at++;
@@ -175,7 +175,7 @@ void autonat_observed_note(struct autonat_observed *observed, const struct multi
 static bool has_ip(const struct multiaddr *ips, size_t count, const struct multiaddr *ip)
 {
 	for (size_t i = 0; i < count; i++)
-		if (autonat_addr_same_ip(&ips[i], ip))
+		if (multiaddr_same_ip(&ips[i], ip))
 			return true;
 	return false;
 }
@@ -189,7 +189,7 @@ size_t autonat_observed_ips(const struct autonat_observed *observed,
 		size_t same = 0;
 
 		for (size_t k = 0; k < observed->count; k++)
-			same += autonat_addr_same_ip(&observed->at[i].seen, &observed->at[k].seen);
+			same += multiaddr_same_ip(&observed->at[i].seen, &observed->at[k].seen);
 		if (same >= AUTONAT_OBSERVERS_AGREE && !has_ip(ips, found, &observed->at[i].seen))
 			ips[found++] = observed->at[i].seen;
 	}
