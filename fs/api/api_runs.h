@@ -19,6 +19,9 @@ extern const struct api_row api_add, api_config;
 extern const struct api_row api_cat, api_ls;
 extern const struct api_row api_block_get, api_block_put, api_block_stat, api_block_rm;
 extern const struct api_row api_dag_get, api_dag_put, api_dag_stat, api_dag_export, api_dag_import;
+/* api_key.c */
+extern const struct api_row api_key_gen, api_key_list, api_key_rename, api_key_rm, api_key_import,
+	api_key_export;
 extern const struct api_row api_resolve_path; /* api_resolve.c */
 extern const struct api_row api_mount, api_umount, api_mount_wait, api_mounts;
 extern const struct api_row api_name_value, api_provide_changed, api_shutdown, api_shutdown_idle;

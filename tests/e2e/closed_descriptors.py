@@ -17,6 +17,7 @@ CLOSED = [fds for count in (1, 2, 3) for fds in itertools.combinations((0, 1, 2)
 COMMANDS = {
     "init": [], "version": [], "help": [], "completion": [], "config": [], "id": [],
     "add": ["FILE"], "add ": [], "cat": ["CID"], "cat ": ["CID/nothere"], "get": ["CID", "-o", "OUT"], "ls": ["CID"], "resolve": ["CID"],
+    "key gen": ["a"], "key list": [], "key rename": ["-f", "a", "b"], "key export": ["-o", "-", "b"], "key import": ["c", "-"], "key rm": ["b"],
     "pin update": ["CID", "CID"], "pin rm": ["CID"], "pin add": ["CID"], "pin ls": [], "pin verify": [],
     "repo stat": [], "repo verify": [], "repo gc": [],
     "block get": ["CID"], "block put": [], "block stat": ["CID"], "block rm": ["CID"],
