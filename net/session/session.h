@@ -99,7 +99,7 @@ struct session {
 	const struct multiaddr *local, *remote; /* the maker's, for the life of the session */
 	bool outbound;
 	bool stopped;	      /* set by the owner: received bytes are dropped */
-	const char *security; /* names, for display: "/noise", "/yamux/1.0.0" */
+	const char *security; /* names as in multistream, for display */
 	const char *muxer;
 	uint64_t bytes_in, bytes_out;
 };

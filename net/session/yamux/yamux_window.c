@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-/* Below this, loopback would be tuned by the scheduler's noise. */
+/* Below this, loopback would be tuned by the scheduler's jitter. */
 #define RTT_MIN_US 1000
 #define FAST_ROUNDS 4
 
