@@ -127,6 +127,7 @@ static int get(struct walk *walk, const struct cid *cid, struct wait *wait, stru
 	return err == -ENOENT ? -EHOSTUNREACH : err;
 }
 
+/* One block: it is shown, and its links come onto the stack, with the bounds of the walk. */
 static int visit(struct walk *walk, const struct cid *cid, unsigned depth, struct wait *wait,
 		 dag_walk_fn *each)
 {

@@ -230,6 +230,8 @@ static bool is_done(struct request *request, bool give_up)
 	return done;
 }
 
+/* The blocking half of a fetch: posts a request to the loop, and sleeps until it is done or given
+ * up. After it was given up the request is the loop's alone. */
 static int session_fetch(struct fetcher *fetcher, void *ctx, const struct cid *cid,
 			 struct wait *wait, struct block **out)
 {

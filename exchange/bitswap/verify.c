@@ -114,6 +114,7 @@ static void post(struct bitswap_verify *verify)
 	loop_post(verify->loop, &verify->report->item);
 }
 
+/* The hashing thread: takes jobs as they wait, and posts what is ready to the loop. */
 static void *run(void *ctx)
 {
 	struct bitswap_verify *verify = ctx;

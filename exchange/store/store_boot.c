@@ -35,6 +35,7 @@ static void boot_id(uint8_t id[static 16])
 	}
 }
 
+/* After a power cut: cached generations that were being written may be torn, so they go. */
 static void drop_unsettled(struct store_lmdb *lmdb)
 {
 	DIR *dir = opendir(lmdb->path);

@@ -176,6 +176,8 @@ static void wait_for_room(const struct store_lmdb *lmdb, size_t count)
 		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
 }
 
+/* Writes what is not stored yet in one transaction. If the place turns out rotten, or its map too
+ * small, another generation or a larger map is tried. */
 static int write_missing(struct store_lmdb *lmdb, enum gen_class class, size_t count, size_t *fits)
 {
 	if (!has_room(lmdb, count))

@@ -233,6 +233,8 @@ static void leave(const struct store_lmdb *lmdb, const char *path, unsigned numb
 			 to.text);
 }
 
+/* Puts every whole block of a damaged generation into the store again, as one batch; then the
+ * damaged one is deleted, or left if nothing in it could be read. */
 static int salvage_one(struct store_lmdb *lmdb, unsigned number, uint64_t *saved)
 {
 	const struct path at = dir_path(lmdb, "bad", number);

@@ -71,6 +71,7 @@ static const char *servers_of(const struct config *config, const char *domain)
 	return servers && strcmp(servers, "auto") ? servers : NULL;
 }
 
+/* Why a name could not be resolved, in words for people (malloc'd). */
 static char *failed_text(int err, const char *name, const char *domain, const struct wait *wait)
 {
 	char why[WAIT_TEXT_MAX];

@@ -68,6 +68,7 @@ static void print_member(FILE *out, const json_t *item, const char *name)
 		fprintf(out, "%s%s", i ? "\n" : "", json_string_value(one));
 }
 
+/* `id --format`: marks such as <id> are replaced, \n and \t become what they stand for. */
 static void print_format(FILE *out, const json_t *item, const char *format)
 {
 	static const struct {

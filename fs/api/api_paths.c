@@ -79,6 +79,7 @@ int api_path_resolve(struct api_host *host, struct blocks *blocks, const char *p
 	return err;
 }
 
+/* The CID of a path, or of a file in a mount, which tells it as an attribute. */
 static int path_find(struct api_host *host, struct blocks *blocks, const char *path,
 		     struct wait *wait, char base, struct cid *out, char **why)
 {

@@ -218,6 +218,7 @@ static int get_to(struct get *get, const struct cid *cid, const struct dag_stat 
 	return code;
 }
 
+/* The command: finds what the path names, and writes it to its place. */
 static int run(struct invocation *in)
 {
 	const char *given = cli_text(in, "output");

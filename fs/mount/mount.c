@@ -34,6 +34,8 @@ static void make_namespace(struct mount *mount)
 	inode_fixed(&mount->inodes, INODE_IPFS, mount->tree, NULL, &stat);
 }
 
+/* Takes the mounted directory in: it is looked at once, so that what is no directory, or is not to
+ * be had, is told by `mount` and not by the first reader. */
 static int make_root(struct mount *mount, char **why)
 {
 	struct root *root =

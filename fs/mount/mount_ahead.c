@@ -301,6 +301,7 @@ static bool take(struct mount *mount, struct ahead_dir *out)
 	return true;
 }
 
+/* The thread that looks ahead: walks directories that were listed, while there is credit for it. */
 static void *run(void *ctx)
 {
 	struct mount *mount = ctx;

@@ -108,6 +108,8 @@ static int fill(struct listing *listing, off_t from)
 				      add_entry, listing);
 }
 
+/* readdir and readdirplus: one buffer of entries, whose lookups are taken back if it does not
+ * arrive. */
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t from, bool plus)
 {
 	struct listing listing = { .req = req, .call = ops_call(req), .plus = plus };

@@ -123,6 +123,7 @@ static int make_room(struct db *db, const char *dir)
 	return lmdb_map_move(&db->map, db->env, needed < db->map_bytes ? needed : db->map_bytes, 0);
 }
 
+/* A fresh db beside the damaged one, with a transaction open in it. */
 static int build_begin(const char *dir, uint64_t map_bytes, struct db **out, struct db_txn **txn)
 {
 	char *new = in_dir(dir, "new"), *file = in_dir(dir, "new/data.mdb");
@@ -284,6 +285,7 @@ int db_note_loss(struct db *db)
 	return err;
 }
 
+/* Every whole record of the damaged file, into txn; result says how many were saved and lost. */
 static int save_all(const char *dir, struct db_txn *txn, struct db_salvage *result)
 {
 	char *file = in_dir(dir, "data.mdb");

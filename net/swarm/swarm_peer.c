@@ -283,6 +283,7 @@ static bool is_spare(const struct swarm_conn *conn, uint64_t now)
 	       now - conn->since_ms >= DUPLICATE_IDLE_MS;
 }
 
+/* Closes what the connection manager gives up when there are more connections than high water. */
 static void trim(struct swarm *swarm)
 {
 	struct connmgr_item *items = xcalloc(swarm->conn_count, sizeof(*items));

@@ -55,6 +55,7 @@ static void permute(uint32_t m[static 16])
 		m[i] = old[from[i]];
 }
 
+/* The compression function of one block (section 2.2 of the BLAKE3 paper). */
 static void compress(uint32_t out[static 8], const struct node *node)
 {
 	uint32_t v[16], m[16];

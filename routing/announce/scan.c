@@ -96,6 +96,8 @@ static void withdraw(struct announcer *announcer, struct bytes key)
 	routing_note_own(announcer->router, key, false);
 }
 
+/* One record of the list, or while cleaning of the times told: due keys are queued, and times of
+ * keys that left the list are dropped. */
 static int look_record(void *ctx, struct bytes key, struct bytes value)
 {
 	struct slice *slice = ctx;

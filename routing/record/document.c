@@ -33,6 +33,7 @@ struct head {
 
 static void read_value(struct cursor *c, unsigned depth, struct document_value *value);
 
+/* The head of a CBOR item, only in its shortest form. */
 static struct head read_head(struct cursor *c)
 {
 	uint8_t first = cursor_u8(c);

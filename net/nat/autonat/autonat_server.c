@@ -188,6 +188,7 @@ static void on_wait(void *ctx)
 				    on_connected, serving);
 }
 
+/* What an asker sends: its request, then the data that pays for a dial to another address. */
 static void request_data(void *ctx, struct stream *stream, struct bytes data)
 {
 	struct serving *serving = ctx;

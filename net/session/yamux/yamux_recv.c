@@ -234,6 +234,7 @@ static int on_ping(struct yamux *yamux, const struct yamux_header *header)
 	return 0;
 }
 
+/* Gathers a header that may come in pieces, and acts on it. */
 static int take_head(struct yamux *yamux, struct bytes *in)
 {
 	size_t len = YAMUX_HEADER_LEN - yamux->head_len;
