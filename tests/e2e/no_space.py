@@ -65,7 +65,8 @@ def on_disk(lab, kind, source, remote):
     says_so(lab, "%s: pin add says what is wrong" % kind, done)
     lab.check("%s: the daemon lives" % kind, node.daemon.poll() is None, node.logged()[-300:])
     said = [line for line in node.logged().splitlines() if re.search(NO_SPACE, line)]
-    lab.check("%s: its log says so once" % kind, len(said) == 1, said[:5])
+    # The small records of peers share the disk: whether one is due meanwhile is chance, and it is told once, too.
+    lab.check("%s: its log says so once" % kind, len([line for line in said if " store: " in line]) == 1 and len(said) < 3, said[:5])
     intact(lab, node, kind + ", after pin add", kept, files["fits"])
 
     os.unlink(filler)
