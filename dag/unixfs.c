@@ -1,8 +1,9 @@
 /* The UnixFS codec: the message in the Data of a dag-pb node. Pure; any thread. */
 /* UnixFS Data message:
- *   1 Type enum   2 Data bytes   3 filesize uint64   4 blocksizes repeated uint64 (written
- *   unpacked) 5 hashType uint64   6 fanout uint64   7 mode uint32   8 mtime { 1 seconds int64, 2
- *   nanos fixed32 } */
+ *   1 Type enum         2 Data bytes      3 filesize uint64
+ *   4 blocksizes repeated uint64 (written unpacked)
+ *   5 hashType uint64   6 fanout uint64   7 mode uint32
+ *   8 mtime { 1 seconds int64, 2 nanos fixed32 } */
 #include "dag/unixfs.h"
 
 #include "net/base/alloc.h"

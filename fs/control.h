@@ -14,10 +14,13 @@
  *                               DONE  null, {"error", "errno"} when it failed
  *   OPEN_SESSION                (none) the request id names the session from now on
  *   CLOSE_SESSION               (none)
- *   FETCH  u32 session, u32 ms, cid     BLOCK data | FAIL u32 errno      (ms 0xffffffff: no
- *   deadline; FAIL ends with u32 asked, u32 known, u32 providers when it timed out: struct
- *   wait_tried) PREFETCH u32 session, { u8 len, cid }...      (none) HAVE   { u8 len, cid }...
- *   (none) CANCEL                      (none) request id of the CALL or FETCH to give up
+ *   FETCH  u32 session, u32 ms, cid           BLOCK data | FAIL u32 errno, tried
+ *   PREFETCH u32 session, { u8 len, cid }...  (none)
+ *   HAVE   { u8 len, cid }...                 (none)
+ *   CANCEL                                    (none) request id of the CALL or FETCH to give up
+ *
+ * ms 0xffffffff: no deadline. tried is u32 asked, u32 known, u32 providers (struct wait_tried) if
+ * the fetch timed out and that is known, else nothing.
  *
  * A client that goes away cancels all it asked for. Bytes from the socket are hostile like any
  * others. */

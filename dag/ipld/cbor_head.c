@@ -1,8 +1,9 @@
 /* The heads of CBOR items: type and argument, read strictly (shortest form) and written. Pure;
  * any thread. */
-/* head: 3 bits major, 5 bits info (0..23 the argument itself; 24, 25, 26, 27: 1, 2, 4, 8 bytes
- * follow) 0 uint  1 negative  2 bytes  3 text  4 array of n  5 map of n pairs  6 tag  7 false,
- * true, null, floats */
+/* A head:
+ *   major  3 bits: 0 uint  1 negative  2 bytes  3 text  4 array of n  5 map of n pairs  6 tag
+ *          7 false, true, null, floats
+ *   info   5 bits: 0..23 the argument itself; 24, 25, 26, 27: it follows in 1, 2, 4, 8 bytes */
 #include "dag/ipld/cbor_head.h"
 
 #include "net/base/err.h"

@@ -1,6 +1,6 @@
 /* The asking half of Bitswap (wire/exchange section 4), without sockets: what is wanted, of whom,
- *and when to ask another. Time comes from the timers given, chance from the random given; what is
- *to be sent waits in each peer's outbox until its owner composes a message.
+ * and when to ask another. Time comes from the timers given, chance from the random given; what is
+ * to be sent waits in each peer's outbox until its owner composes a message.
  *
  *	get -> want -> asks -> peer      a want has one ask for each peer that was or will be asked
  *	session -> members -> peer       peers that have proven useful for this tree

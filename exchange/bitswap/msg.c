@@ -11,10 +11,11 @@
 /* Message    1 wantlist  2 blocks: repeated bytes (1.0)  3 payload: repeated Block (1.1)
  *            4 blockPresences: repeated (1.2)  5 pendingBytes: int32 (1.2)
  * Wantlist   1 entries: repeated Entry  2 full: bool
- * Entry      1 cid  2 priority: int32  3 cancel: bool  4 wantType: 0 block, 1 have  5 sendDontHave:
- * bool Block      1 prefix  2 data Presence   1 cid  2 type: 0 have, 1 do not have prefix
- * uv(version) | uv(codec) | uv(hash code) | uv(digest length)
- */
+ * Entry      1 cid  2 priority: int32  3 cancel: bool  4 wantType: 0 block, 1 have
+ *            5 sendDontHave: bool
+ * Block      1 prefix  2 data
+ * Presence   1 cid  2 type: 0 have, 1 do not have
+ * prefix     uv(version) | uv(codec) | uv(hash code) | uv(digest length) */
 #define PREFIX_MAX (4 * UVARINT_MAX_LEN)
 #define WANTLIST_EMPTY_LEN 2
 

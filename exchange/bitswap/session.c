@@ -17,10 +17,12 @@
 /* A want, from get to block:
  *
  *   pending --room at a member--> flying --block--> done
- *      ^  \                          | DONT_HAVE, too late, disconnected; or silence: then it flies
- *      on (hedged) |   \--no member left--> broadcast (want-have to all)
- *      +----HAVE, new member, idle tick-------+
- */
+ *      ^  \                          |
+ *      |   \                         | DONT_HAVE, too late, disconnected, or silence
+ *      |    \--no member left--> broadcast (want-have to all)
+ *      +-----HAVE, new member, idle tick-----+
+ *
+ * After silence the want also stays in flight at the silent peer (hedged). */
 
 struct bitswap_session *bitswap_session_new(struct bitswap_client *client)
 {

@@ -172,8 +172,7 @@ bool store_lost(struct store *store, bool noted);
  *
  * In three steps, beside readers and writers of all processes:
  *
- *	store_sweep_begin()	what is put or kept from now on stays, also when it was stored
- *before
+ *	store_sweep_begin()	what is put or kept from now on stays, even if it was stored before
  *	... decide what else is to stay: pins as they are now ...
  *	store_sweep()		the rest goes
  *	store_sweep_end()

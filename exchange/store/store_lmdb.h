@@ -3,8 +3,9 @@
  *
  * In the store's directory:
  *   state            64 bytes, shared by all processes (struct store_shared)
- *   lock             flock()ed while the set of generations is read (shared) or changed
- *   (exclusive): moments janitor          flock()ed by the one process that sweeps or evicts
+ *   lock             flock()ed for moments: shared while the set of generations is read,
+ *                    exclusive while it is changed
+ *   janitor          flock()ed by the one process that sweeps or evicts
  *   kept-000001/     generations of what was asked to be kept,
  *   cache-000002/    and of what was fetched by reading; numbers are never used twice
  *   lease-N          what an open batch holds against collection: store_lease.h
@@ -12,8 +13,8 @@
  *   suspect lost bad-... see store_repair.c
  *   new-... dead-... generations being made or deleted; leftovers are removed at the next opening
  *
- * A block only ever moves to a newer generation, and is copied before its old place is deleted: who
- * looks through a list of generations taken before finds it, and a crash leaves duplicates at
+ * A block only ever moves to a newer generation, and is copied before its old place is deleted. So
+ * whoever looks through an older list of generations finds it, and a crash leaves duplicates at
  * worst.
  *
  * Locks, in this order: lists, flock, then those of store_gen.h. */

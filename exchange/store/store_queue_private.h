@@ -1,5 +1,5 @@
-/* The inside of the queue, between its two files: store_queue.c has the threads, store_queue_put.c
- * what callers do. */
+/* The inside of the queue, between its files: store_queue.c has the threads, store_queue_item.c one
+ * block in it, store_queue_put.c and store_queue_batch.c what callers do. */
 #ifndef EXCHANGE_STORE_QUEUE_PRIVATE_H
 #define EXCHANGE_STORE_QUEUE_PRIVATE_H
 
@@ -50,9 +50,9 @@ struct store_queue {
 /* queue_find() finds it from now on, or no longer. */
 void queue_show(struct store_queue *queue, struct queue_item *item);
 void queue_hide(struct store_queue *queue, struct queue_item *item);
-/* It waits for the committer, or no longer. */
 /* Whether a batch is to be written without waiting for more blocks. */
 bool queue_in_hurry(const struct store_queue *queue);
+/* It waits for the committer, or no longer. */
 void queue_make_ready(struct store_queue *queue, struct queue_item *item);
 void queue_unready(struct store_queue *queue, struct queue_item *item);
 /* The end of an item. */

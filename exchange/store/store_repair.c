@@ -2,12 +2,11 @@
  * one may die of it; so whoever dies leaves the file "suspect", and the next opening, like
  * store_check(), looks at every page that leads to blocks.
  *
- *   bad-000007/   a generation that was set aside; its whole blocks are being put into the newest
- *   one. It goes when
- *                 they are on disk; a crash before begins anew
+ *   bad-000007/       a generation that was set aside; its whole blocks are being put into the
+ *                     newest one. It goes when they are on disk; a crash before begins anew
  *   damaged-000007/   one in which nothing could be read, for its owner to look at
- *   lost          kept blocks may be missing since; stays until store_lost() was told that this is
- *   known
+ *   lost              kept blocks may be missing since; stays until store_lost() was told that
+ *                     this is known
  *
  * A damaged generation of the cache just goes. */
 #include "exchange/store/block.h"

@@ -1,10 +1,10 @@
 /* Mounts of the daemon. Mounting and unmounting block, so each runs on a thread that lives for that
  * long and posts back. One mount at a time has a mountpoint; others wait for what becomes of it.
  *
- *   WAITING --the place is free--> STARTING --mounted--> RUNNING --umount, unmounted from outside,
- *   daemon stops--> STOPPING --> gone
- *       \--taken--> gone               \--failed--> gone    ^------------------ busy
- *       --------------------/
+ *   WAITING --the place is free--> STARTING --mounted--> RUNNING --end--> STOPPING --> gone
+ *       \--taken--> gone               \--failed--> gone    ^------busy------/
+ *
+ * end: umount, unmounted from outside, or the daemon stops. The loop thread, but for these steps.
  */
 #include "fs/daemon/daemon_private.h"
 #include "fs/mount.h"

@@ -1,9 +1,10 @@
 /* What a mount shows: trees of entries behind operations, so that one that changes can stand beside
  * one that never does.
  *
- *   tree_dag.c     content named by a CID: fixed, and everything that the kernel was told stays
- * true tree_names.c   the namespace: ipfs/, and the roots below it (a tree in memory that changes
- * is in tests/fs/test_mount_tree.c)
+ *   tree_dag.c     content named by a CID: fixed, so all that the kernel was told stays true
+ *   tree_names.c   the namespace: ipfs/, and the roots below it
+ *
+ * A tree in memory that changes is in tests/fs/test_mount_tree.c.
  *
  * The table of what the kernel knows is inode.h's. A tree finds names, tells attributes, reads and
  * lists, and says how long the kernel may believe what it was told. Operations run on the mount's

@@ -21,8 +21,9 @@
 enum db_layout {
 	DB_LAYOUT_PLAIN, /* value */
 	DB_LAYOUT_SUMS,	 /* value | u64 LE, XXH3-64 of it, seeded by that of the key */
-	DB_LAYOUT_NOW,	 /* value | name of the table | u8 its length | u64 LE, XXH3-64 of all that,
-			  * seeded so: a record   says by itself what it is */
+	/* value | name of the table | u8 its length | u64 LE, XXH3-64 of all that, seeded as above.
+	 * So a record says by itself what it is. */
+	DB_LAYOUT_NOW,
 };
 #define DB_SUMS "sums"
 #define DB_LAYOUTS "layout-" /* of others this program knows nothing */

@@ -4,8 +4,8 @@
  *
  * In the directory of the db:
  *   suspect      a process died of the file, or a check found it damaged
- *   new/         the db being built. It takes the old one's place by one rename(): a crash leaves
- *   one or the other
+ *   new/         the db being built. It takes the old one's place by one rename(), so that a
+ *                crash leaves one or the other
  * and beside it DIR.damaged-N/, the file as it was, for its owner to look at.
  *
  * Meanwhile no other process, of whatever version, has the db open: the lock that LMDB holds

@@ -1,7 +1,7 @@
 /* The codec of identify messages and of signed peer records. Pure; any thread. */
-/* Identify:   1 publicKey, 2 listenAddrs*, 3 protocols*, 4 observedAddr, 5 protocolVersion, 6
- * agentVersion, 8 signedPeerRecord (envelope) PeerRecord: 1 peer id, 2 seq, 3 addresses* { 1
- * multiaddr } */
+/* Identify    1 publicKey  2 listenAddrs*  3 protocols*  4 observedAddr  5 protocolVersion
+ *             6 agentVersion  8 signedPeerRecord (envelope)
+ * PeerRecord  1 peer id  2 seq  3 addresses* { 1 multiaddr } */
 #include "net/identify/identify_msg.h"
 
 #include "net/base/alloc.h"

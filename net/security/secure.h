@@ -1,7 +1,7 @@
 /* The interface for securing connections: a security makes one secure channel for each connection.
  *
- *   struct security: a way to secure connections, with what it needs for life (identity,
- *   certificate) struct secure:   one connection's handshake, then its keys
+ *   struct security  a way to secure connections, with what it needs (identity, certificate)
+ *   struct secure    one connection's handshake, then its keys
  *
  * Sans-io: bytes in, bytes out. A security is used by one thread. After an error a secure channel
  * is dead: close the connection. wire/transport sections 2 and 3. */

@@ -1,13 +1,12 @@
 /* Reads the list of what is to be announced, in slices, and finds what is due.
  *
  *	"provide"        key multihash   value ignored
- *	"provided.NAME"  key multihash   value le64 milliseconds since 1970 when it was announced
- *last
+ *	"provided.NAME"  key multihash   value le64 ms since 1970, when it was last announced
  *
  * A full set stops the scan, which goes on when half of it is through. Behind the scan of the list
- *comes one of the times, which drops those of keys no more in the list. Keys that nobody took wait
- *in the set; those that left the list meanwhile are sifted out at the end of a scan. Loop thread.
- */
+ * comes one of the times, which drops those of keys no more in the list. Keys that nobody took wait
+ * in the set; those that left the list meanwhile are sifted out at the end of a scan. Loop
+ * thread. */
 #include "routing/announce/announcer.h"
 
 #include "net/base/wait.h"

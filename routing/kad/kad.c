@@ -14,10 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/*
- * Tables in db, with ".wan" or ".lan" behind: "kad_peers"      key peer id, value [uv(len) |
- * address]... "kad_providers"  see providers.c "kad_values"     see values.c
- */
+/* Tables in db, with ".wan" or ".lan" behind:
+ *   "kad_peers"      key peer id, value [uv(len) | address]...
+ *   "kad_providers"  see providers.c
+ *   "kad_values"     see values.c */
 
 static void on_first_peer(struct kad *kad)
 {

@@ -8,12 +8,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/*
- * Message { 1 type   2 key   3 Record   8 Peer closer, repeated   9 Peer provider, repeated   10
- * level } Peer    { 1 id     2 address, repeated (binary multiaddr)       3 connection } Record  {
- * 1 key    2 value   5 received } Type 0 (PUT_VALUE) and connection 0 are not written; level is 1
- * always, and ignored when read.
- */
+/* Message  1 type  2 key  3 Record  8 Peer closer, repeated  9 Peer provider, repeated  10 level
+ * Peer     1 id    2 address, repeated (binary multiaddr)    3 connection
+ * Record   1 key   2 value  5 received
+ *
+ * Type 0 (PUT_VALUE) and connection 0 are not written; level is always 1, and ignored when read. */
 
 #define LEVEL 1
 #define LEVEL_LEN 2

@@ -15,9 +15,10 @@
  * start -> walk to the key -> [gap? -> walk into it]* -> pass -> over
  *                                                        ^  |  more keys of the region
  *                                                        +--+
- * pass: for each peer of the region a telling: ADD_PROVIDER... -> GET_PROVIDERS -> its answer
- * confirms The question is about the key sent last: an answer without us is of a peer that takes no
- * more.
+ * pass: for each peer of the region a telling: ADD_PROVIDER... -> GET_PROVIDERS -> answer
+ *
+ * The question is about the key sent last. Any answer to it shows that the keys before it arrived.
+ * An answer without us is counted: that peer takes no more.
  *
  * What one lookup proves: when the k-th nearest to its target shares c bits with it, every peer
  * that shares c + 1 or more was nearer, so all of those are known. The other half of the prefix of

@@ -2,14 +2,12 @@
  * (wire/nat). Version 2 both ways, and version 1 with peers that know nothing newer. Here is what
  * its files share that know the swarm; the door is net.h. Loop thread only.
  *
- *   client  our public addresses (bound ones, and those that enough peers see us come from) are
- *   asked
- *           about, one question at a time, until three networks agree; then once an hour. Only
- *           servers that we reach over the public network are asked: a neighbour's word says
- *           nothing of the world
- *   server  dials for others: public addresses alone, by a swarm of its own with another identity,
- *   and
- *           within the limits of autonat_limit.h
+ *   client  asks about our public addresses (bound ones, and those that enough peers see us
+ *           come from), one question at a time, until three networks agree; then once an hour.
+ *           Only servers that we reach over the public network are asked: what a neighbour
+ *           reaches shows nothing about the world
+ *   server  dials for others: public addresses alone, by a swarm of its own with another
+ *           identity, and within the limits of autonat_limit.h
  *
  *   autonat.c         life; which address is asked about, when, and whom
  *   autonat_ask.c     one question on its stream; dial-backs

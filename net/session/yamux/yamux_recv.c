@@ -5,8 +5,8 @@
  *	head (12 bytes, may come in pieces) --data, length > 0--> body --all there--> head
  *
  * Every length is checked before a stream is made or a byte delivered; bodies are handed through in
- *the slices they come in. Frames of streams we do not know are read over: they race with our
- *resets. */
+ * the slices they come in. Frames of streams we do not know are read over: they race with our
+ * resets. */
 #include "net/session/yamux/yamux_private.h"
 
 #include "net/base/err.h"
