@@ -4,7 +4,7 @@
  * Rooms behind this door:
  *   dag/file.h    reading files            dag/import.h  making trees from files (CIDs as Kubo's)
  *   dag/dir.h     reading directories      dag/pin.h     what is kept
- *   dag/dagpb.h   dag/unixfs.h  dag/ipld.h (CBOR, JSON) the codecs
+ *   dag/dagpb.h   dag/unixfs.h  dag/ipld/ipld.h (CBOR, JSON) the codecs
  *   dag/car.h     archives of blocks             dag/scout.h   fetching ahead of a reader
  */
 #ifndef DAG_DAG_H
@@ -66,7 +66,7 @@ int dag_path_clean(const char *path, char out[static DAG_PATH_MAX + 8]);
 /* Walk down from root by names ('/'-separated, may be empty; at most DAG_PATH_PARTS_MAX of 255
  * bytes, else -ENAMETOOLONG). "." and ".." are names like others, which no directory has:
  * dag_path_parse() takes them out. Symlinks inside are not followed. -ENOENT the name is proven
- * absent; -ENOTDIR a middle part is a file. failed (may be NULL) gets how much of rest was
+ * absent; -ENOTDIR a middle part is a file. *resolved_len (may be NULL) is how much of rest was
  * resolved. Maps and lists of DAG-CBOR, DAG-JSON, CBOR and JSON blocks are walked through too;
  * -ENOTDIR when rest ends within such a block. */
 int dag_resolve(struct blocks *blocks, const struct cid *root, const char *rest, struct wait *wait,

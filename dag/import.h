@@ -46,7 +46,7 @@ struct import_config {
 	bool has_mtime;			    /* of everything; both turn raw_leaves off, too */
 	int64_t mtime;
 	uint32_t mtime_nanos;
-	struct db *seen;  /* where added files are remembered (below); borrowed; NULL: nowhere */
+	struct db *seen;  /* import_path() remembers added files there; borrowed; NULL: nowhere */
 	unsigned threads; /* for hashing; 0: as many as there are processors */
 	/* Called on the importing thread; may be NULL. on_done for every file, symlink and
 	 * directory of import_path(), in the order of names, children before their directory;
@@ -58,13 +58,7 @@ struct import_config {
 
 /* "unixfs-v1-2025" or "unixfs-v0-2015"; -ENOENT for another name. */
 int import_profile(struct import_config *config, const char *name);
-/* Checks the chunker and the numbers; *why is static text.
- *
- * With seen, import_path() remembers in table "added" what became of each file: by path and
- * settings, with device, inode, size, mtime and ctime. Such a file is not read again when all its
- * blocks are (still) stored. Files that changed within two seconds before they were read are not
- * remembered: a further change might not show in their times. Neither does a change through a
- * memory map that the kernel has not dated yet. */
+/* Checks the chunker and the numbers; *why is static text. */
 int import_config_check(const struct import_config *config, const char **why);
 
 /* All bytes of fd (a file, pipe...) up to its end. wait carries interruption (its deadline is not
@@ -78,7 +72,12 @@ int import_fd(struct blocks *blocks, int fd, const struct import_config *config,
  * symlink ("unrecognized file type"); -ESTALE its bytes changed while they were read; -E2BIG over
  * IMPORT_DEPTH_MAX directories within each other; -ELOOP followed symlinks in a circle; -EINTR;
  * blocks_put()'s. Nothing is recorded then.
- */
+ *
+ * If config->seen is set, table "added" remembers what became of each file: by path and settings,
+ * with device, inode, size, mtime and ctime. A file that is found there is not read again if all
+ * its blocks are still stored. Files that changed within two seconds before they were read are not
+ * remembered, because a further change might not show in their times. A change through a memory map
+ * shows only when the kernel has dated it. */
 int import_path(struct blocks *blocks, const char *path, const char *name,
 		const struct import_config *config, struct wait *wait, struct cid *root,
 		uint64_t *tree_size, char **failed_path);

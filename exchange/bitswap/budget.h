@@ -3,8 +3,8 @@
  * for the disk, and queued towards peers. What fills it waits; nothing fails.
  *
  * Fetching and serving have at least half each, so neither starves the other. At most a quarter may
- * wait for the disk (store_limit()), so that fetching goes on for a while when the disk is full or
- * slow. Unfinished messages may have a quarter, and at least two messages. Above the limit each
+ * wait for the disk (store_limit_add()), so that fetching goes on for a while when the disk is full
+ * or slow. Unfinished messages may have a quarter, and at least two messages. Above the limit each
  * peer that has nothing queued may still be sent one message; otherwise a few peers that do not
  * read would keep all others from being served. Loop thread. */
 #ifndef EXCHANGE_BITSWAP_BUDGET_H

@@ -109,11 +109,14 @@ void snapshot_give_idle(struct store_lmdb *lmdb, struct snapshot *snapshot);
 /* Lets go of kept snapshots, so that deleted generations are closed. */
 void snapshot_drop_idle(struct store_lmdb *lmdb);
 
-/* ---- store_dir.c: the set of generations ---- */
+/* ---- store_setup.c ---- */
 
 /* Opens or makes the directory's state, takes in a store of version 1, opens all generations. */
 int store_dir_open(struct store_lmdb *lmdb);
 void store_dir_close(struct store_lmdb *lmdb);
+
+/* ---- store_dir.c: the set of generations ---- */
+
 /* The list as it is now; one reference. */
 int store_dir_gens(struct store_lmdb *lmdb, struct gens **out);
 /* Makes a new generation, unless another process has made one after last, which is closed (NULL:

@@ -4,7 +4,7 @@
 
 #include "fs/api/api.h"
 
-/* api_net.c, api_stats.c, api_store.c, api_inner.c: the rows */
+/* api_net.c, api_stats.c, api_store.c, api_verify.c */
 extern const struct api_row api_id, api_swarm_connect, api_swarm_disconnect, api_swarm_peers,
 	api_swarm_addrs, api_ping;
 extern const struct api_row api_routing_findprovs, api_routing_findpeer, api_routing_provide;
@@ -22,19 +22,21 @@ extern const struct api_row api_dag_get, api_dag_put, api_dag_stat, api_dag_expo
 /* api_key.c */
 extern const struct api_row api_key_gen, api_key_list, api_key_rename, api_key_rm, api_key_import,
 	api_key_export;
-extern const struct api_row api_resolve_path; /* api_resolve.c */
+/* api_resolve.c */
+extern const struct api_row api_resolve_path;
+/* api_inner.c */
 extern const struct api_row api_mount, api_umount, api_mount_wait, api_mounts;
 extern const struct api_row api_name_value, api_provide_changed, api_shutdown, api_shutdown_idle;
 
-/* daemon/daemon_calls.c: answered at once */
+/* fs/daemon/daemon_calls.c: answered at once */
 api_run_fn daemon_run_id, daemon_run_disconnect, daemon_run_peers, daemon_run_addrs;
 api_run_fn daemon_run_bitswap_stat, daemon_run_wantlist, daemon_run_ledger, daemon_run_stats;
 api_run_fn daemon_run_log_level, daemon_run_provide_changed, daemon_run_shutdown,
 	daemon_run_shutdown_idle;
-/* daemon/daemon_ops.c: wait for the network */
+/* fs/daemon/daemon_ops.c: wait for the network */
 api_run_fn daemon_run_connect, daemon_run_ping, daemon_run_findprovs, daemon_run_findpeer,
 	daemon_run_provide, daemon_run_name_value;
-/* daemon/daemon_mounts.c */
+/* fs/daemon/daemon_mounts.c */
 api_run_fn daemon_run_mount, daemon_run_umount, daemon_run_mount_wait, daemon_run_mounts;
 
 #endif

@@ -50,21 +50,21 @@ void daemon_look_idle(void *daemon);
 /* daemon_net.c: swarm, routing, exchange from the configuration. -errno with *why. */
 int daemon_net_start(struct daemon *daemon, char **why);
 void daemon_net_stop(struct daemon *daemon, void (*done)(void *ctx));
+/* Publishes what the table "provide" says. */
+void daemon_provide_changed(struct daemon *daemon);
+/* Our addresses: those we listen on if listening is set, else those that others are told. Each has
+ * /p2p/ID if with_id is set. A new array. */
+json_t *daemon_addrs(const struct daemon *daemon, bool listening, bool with_id);
+
 /* daemon_limits.c: raises the soft limit of open files to what so many connections need, as far as
  * it may, and returns how many sockets to peers fit beside everything else. Warns when that is
  * less. */
 unsigned daemon_sockets_max(unsigned connections_max);
 
-/* Publishes what the table "provide" says. */
-void daemon_provide_changed(struct daemon *daemon);
-/* Our addresses, those that others are told or those we listen on, each with /p2p/ID when with_id.
- * A new array. */
-json_t *daemon_addrs(const struct daemon *daemon, bool listening, bool with_id);
-
 /* daemon_mounts.c */
 void daemon_mounts_stop(struct daemon *daemon);
 
-/* {"ID", "Addrs"} of a peer. */
+/* daemon_calls.c: {"ID", "Addrs"} of a peer. */
 json_t *daemon_peer_json(const struct peer_info *info);
 /* Addresses as texts, each with /p2p/ID when id is not NULL. A new array. */
 json_t *daemon_addrs_json(const struct multiaddr *addrs, size_t count, const struct peer_id *id);

@@ -1,4 +1,4 @@
-/* Inside of a mount. Private to fs/mount*.c and fs/ops*.c.
+/* The inside of a mount. Private to fs/mount/.
  *
  *   mount.c          starting and stopping
  *   mount_options.c  the words behind -o
@@ -7,7 +7,7 @@
  *   mount_watch.c    is it still in the mount table?
  *   mount_io.c       what the library leaves out of the first answer
  *   mount_threads.c  the threads that serve requests
- *   mount_fetch.c    waiting for blocks: deadlines, interrupts, and who else serves meanwhile
+ *   mount_fetch.c    waiting for blocks: deadlines, interrupts, and threads that serve meanwhile
  *   mount_ahead.c    directories: asking for blocks before they are needed
  *   mount_notify.c   telling the kernel of changes
  *   ops*.c           requests
@@ -31,8 +31,8 @@
 #define MOUNT_AHEAD_DIRS_MAX 4096
 #define MOUNT_AHEAD_PARTS 32
 
-/* A thread that may wait for blocks. Its wait is the only one it hands to dag/, so who holds the
- * wait finds it. */
+/* A thread that may wait for blocks. Its wait is the only one it hands to dag/, so the worker is
+ * found from the wait. */
 struct worker {
 	struct mount *mount;
 	pthread_t thread;

@@ -4,8 +4,8 @@
  * If rate_may() is true, the caller goes on and then spends what it used, even more than there was;
  * all others wait for that debt. If it is false, the caller joins the queue and is called in its
  * turn, for one quantum. Loop thread. */
-#ifndef NET_RATE_H
-#define NET_RATE_H
+#ifndef NET_BASE_RATE_H
+#define NET_BASE_RATE_H
 
 #include "net/base/list.h"
 #include "net/base/timer.h"

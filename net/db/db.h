@@ -6,8 +6,8 @@
  * processes), and a durable commit waits for the disk: never long work between begin and commit,
  * and on the loop thread only db_post() and short reads. One process opens a directory once, and
  * does not fork while it is open. One thread may hold several reads, and reads beside one write. */
-#ifndef NET_BASE_DB_H
-#define NET_BASE_DB_H
+#ifndef NET_DB_DB_H
+#define NET_DB_DB_H
 
 #include "net/base/bytes.h"
 

@@ -1,7 +1,7 @@
 /* Inside of a db: db.c; db_open.c; db_sum.c, which looks whether records are what was written;
  * db_repair.c, which builds it anew. */
-#ifndef NET_BASE_DB_PRIVATE_H
-#define NET_BASE_DB_PRIVATE_H
+#ifndef NET_DB_DB_PRIVATE_H
+#define NET_DB_DB_PRIVATE_H
 
 #include "net/db/db.h"
 #include "net/db/lmdb_map.h"

@@ -1,7 +1,7 @@
 /* The thread behind db_post(): private to db.c. Puts the posted records through db_begin(), many in
  * one commit. Any thread may post and flush. */
-#ifndef NET_BASE_DB_WRITER_H
-#define NET_BASE_DB_WRITER_H
+#ifndef NET_DB_DB_WRITER_H
+#define NET_DB_DB_WRITER_H
 
 #include "net/db/db.h"
 

@@ -1,6 +1,6 @@
 /* What LMDB leaves to its callers before they open an environment. Any thread. */
-#ifndef NET_BASE_LMDB_DIR_H
-#define NET_BASE_LMDB_DIR_H
+#ifndef NET_DB_LMDB_DIR_H
+#define NET_DB_LMDB_DIR_H
 
 #include <stdbool.h>
 

@@ -2,8 +2,8 @@
  * Facts of LMDB's format: version 1 (0.9.x), 64-bit, little-endian.
  *
  * Any thread. Nothing is mapped: a disk that fails is -EIO here. */
-#ifndef NET_BASE_LMDB_PAGES_H
-#define NET_BASE_LMDB_PAGES_H
+#ifndef NET_DB_LMDB_PAGES_H
+#define NET_DB_LMDB_PAGES_H
 
 #include "net/base/bytes.h"
 

@@ -1,4 +1,4 @@
-/* dag/chunker.c: names, and every cut of the vectors. */
+/* dag/import/chunker.c: names, and every cut of the vectors. */
 #include "dag/import/chunker.h"
 #include "dag/import/chunker_buzhash.h"
 #include "net/base/err.h"

@@ -1,4 +1,4 @@
-/* dag/dir_builder.c and hamt_write.c: directories as boxo makes them. */
+/* dag/import/dir_builder.c and hamt_write.c: directories as boxo makes them. */
 #include "dag/import.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"

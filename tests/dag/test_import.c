@@ -1,4 +1,4 @@
-/* dag/import.c, import_read.c, the layouts: CIDs as boxo and Kubo make them. Vectors of
+/* dag/import/import.c, import_read.c, the layouts: CIDs as boxo and Kubo make them. Vectors of
  * more than DATA_MAX bytes (two of unixfs-files.json, 1 GiB) are left out: `make bench` imports as
  * much. */
 #include "dag/import/chunker.h"

@@ -1,4 +1,4 @@
-/* dag/ignore.c: rules as `git check-ignore` takes them. */
+/* dag/import/ignore.c: rules as `git check-ignore` takes them. */
 #include "tests/dag/import_room.h"
 
 #include "net/base/err.h"

@@ -1,5 +1,5 @@
-/* dag/import_seen.c: files known from before are not read again, unless anything of theirs changed
- * or is missing. */
+/* dag/import/import_seen.c: files known from before are not read again, unless anything of theirs
+ * changed or is missing. */
 #include "dag/import/import_seen.h"
 #include "tests/dag/import_data.h"
 #include "tests/dag/import_room.h"

@@ -1,4 +1,5 @@
-/* dag/import_walk.c: trees of files as Kubo adds them, what is refused, what goes wrong on the way.
+/* dag/import/import_walk.c: trees of files as Kubo adds them, what is refused, what goes wrong on
+ * the way.
  */
 #include "net/base/err.h"
 #include "tests/dag/import_data.h"

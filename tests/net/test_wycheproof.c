@@ -1,6 +1,6 @@
 /* Ed25519 as Project Wycheproof tests it (tests/README.md, row 16): what is valid verifies, what is
  * not does not. None of its 151 cases is left out; keys of small order, which libsodium refuses
- * whatever they sign, are not among its valid ones (net/test_advisories.c has them). */
+ * whatever they sign, are not among its valid ones (tests/net/test_advisories.c has them). */
 #include "net/wire/key.h"
 #include "net/wire/pb.h"
 #include "tests/vector.h"
