@@ -1,4 +1,6 @@
-/* Which names a directory may show, and those that it leaves out. */
+/* Which names a directory may show, and the list of the entries that it leaves out, each with a
+ * reason. No entry is dropped without being listed there. Many threads; the directory's lock is
+ * held for the list. */
 #include "dag/dir_private.h"
 
 #include "net/base/alloc.h"

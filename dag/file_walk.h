@@ -12,7 +12,7 @@ struct file {
 	struct file_node *root; /* never leaves */
 	struct file_nodes nodes;
 
-	/* Who reads sequentially is read ahead for (file_ahead.c). */
+	/* Reading ahead for sequential readers (file_ahead.c). */
 	pthread_mutex_t ahead_lock;
 	unsigned ahead_streak; /* near reads in a row */
 	uint64_t ahead_seen;   /* the furthest byte read of this streak */

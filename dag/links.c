@@ -1,4 +1,5 @@
-/* The links of a block, of any codec that has some. Pure; any thread. */
+/* The links of a block, of any codec that has some. dag-pb is decoded here; the readers of DAG-CBOR
+ * and DAG-JSON find links without building a tree. Pure; any thread. */
 #include "dag/dag.h"
 
 #include "dag/dagpb.h"

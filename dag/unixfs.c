@@ -1,4 +1,5 @@
-/* The UnixFS codec: the message in the Data of a dag-pb node. Pure; any thread. */
+/* The UnixFS codec: the message in the Data of a dag-pb node. Unknown fields are ignored, sizes are
+ * checked when they are added up. Pure; any thread. */
 /* UnixFS Data message:
  *   1 Type enum         2 Data bytes      3 filesize uint64
  *   4 blocksizes repeated uint64 (written unpacked)

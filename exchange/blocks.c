@@ -1,5 +1,5 @@
 /* What holds for every source of blocks: which CIDs are allowed, and what needs no source at all.
- */
+ * The rest goes to the source's operations. Any thread but the loop's. */
 #include "exchange/blocks_ops.h"
 
 #include "net/base/alloc.h"

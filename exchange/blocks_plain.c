@@ -1,5 +1,5 @@
 /* The plain source: the store first, then the fetcher. Blocks are stored as they are, and views
- * lend the store's own memory. */
+ * lend the store's own memory. Any thread but the loop's. */
 #include "exchange/blocks_ops.h"
 
 #include "exchange/fetcher.h"

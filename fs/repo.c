@@ -1,4 +1,6 @@
-/* Repository layout:
+/* A repository and its parts: opened in order, and, when a part was lost or damaged, noted before
+ * anything can be collected. Any thread; one process opens a repository once.
+ *
  *   config.json    identity.key (PrivateKey protobuf, 0600)    keystore/
  *   store/         blocks (exchange/store)                     records/   small records (net/db/db)
  *   control.sock   while a daemon runs */

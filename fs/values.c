@@ -1,4 +1,5 @@
-/* What people write for sizes, times and words, read. Any thread. */
+/* Reads sizes and durations as people write them, and counts the edits between two words. Overflow
+ * is an error. Pure; any thread. */
 #include "fs/values.h"
 
 #include "net/base/alloc.h"

@@ -9,7 +9,7 @@
 
 struct leaf_pool;
 
-/* One leaf's bytes, owned by who took it, then by its block. */
+/* One leaf's bytes, owned by whoever took it, then by its block. */
 struct leaf {
 	struct leaf_pool *pool; /* NULL: of its own size, not to be kept */
 	struct leaf *next;

@@ -116,7 +116,7 @@ static int read_tag(struct decoder *d, const struct cbor_head *head)
 	return ipld_put_text(d->tree, IPLD_LINK, cid_bytes(&cid));
 }
 
-/* Every item needs a byte: a count beyond what is left is a lie. */
+/* Every item needs a byte: a count beyond what is left is false. */
 static int read_container(struct decoder *d, const struct cbor_head *head)
 {
 	bool map = head->major == CBOR_MAP;

@@ -47,7 +47,7 @@ int cbor_links(struct bytes block, int (*each)(void *ctx, const struct cid *cid)
 		if (depth)
 			stack[depth - 1].left--;
 		if (head.major == CBOR_ARRAY || head.major == CBOR_MAP) {
-			/* Every item needs a byte: a count beyond that is a lie. */
+			/* Every item needs a byte: a greater count is false. */
 			if (depth == CBOR_DEPTH_MAX || head.arg > cursor_left(&c))
 				return -EBADMSG;
 			stack[depth].map = head.major == CBOR_MAP;

@@ -7,7 +7,7 @@
  *	serve.c      what peers are sent: responses
  *	find.c       providers by routing, and connecting to them
  *	worth.c      which peers the swarm is to keep
- *	again.c      those who went away, dialled again
+ *	again.c      dials peers that went away again
  */
 #ifndef EXCHANGE_BITSWAP_ENGINE_H
 #define EXCHANGE_BITSWAP_ENGINE_H

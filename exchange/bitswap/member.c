@@ -1,4 +1,5 @@
-/* The peers of a session, and whether it has something to place. Loop thread. */
+/* The peers of a session, and the queue of sessions that have something to place. A change only
+ * puts the session into that queue; bitswap_client_run() does the work. Loop thread. */
 #include "exchange/bitswap/client.h"
 
 #include <stdlib.h>

@@ -220,7 +220,7 @@ static void give_up(struct bitswap_want *want, int err)
 }
 
 /* No peer at all: routing is asked at once, for each want. When it knows of none, or there is no
- * routing, the idle tick asks again, until the deadline: who is not there now may come. */
+ * routing, the idle tick asks again, until the deadline, because a provider may still come. */
 static void place_alone(struct bitswap_want *want)
 {
 	struct bitswap_client *client = want->client;

@@ -181,7 +181,7 @@ static void finish_batch(struct store_queue *queue, size_t at, size_t count)
 	for (size_t i = at; i < at + count; i++)
 		queue_finish(queue, queue->batch[i]);
 	if (list_empty(&queue->live))
-		queue->stuck = 0; /* who waits for a sync puts again before the pass is done */
+		queue->stuck = 0; /* a caller of sync puts again before the pass is done */
 	pthread_mutex_unlock(&queue->lock);
 }
 

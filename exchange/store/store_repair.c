@@ -270,7 +270,7 @@ static int salvage_one(struct store_lmdb *lmdb, unsigned number, uint64_t *saved
 
 void repair_salvage(struct store_lmdb *lmdb, uint64_t *saved)
 {
-	int lock = store_dir_janitor_lock(lmdb, false); /* who sweeps leaves it to the next */
+	int lock = store_dir_janitor_lock(lmdb, false); /* a sweep leaves it to the next opening */
 	DIR *dir = lock < 0 ? NULL : opendir(lmdb->path);
 	struct dirent *entry;
 	unsigned number;

@@ -90,7 +90,7 @@ int lmdb_sweep_begin(struct store *store)
 
 	if (fd < 0)
 		return fd;
-	if (atomic_load(&lmdb->shared->epoch) % 2) /* who swept died */
+	if (atomic_load(&lmdb->shared->epoch) % 2) /* the sweeping process died */
 		atomic_fetch_add(&lmdb->shared->epoch, 1);
 	err = set_floors(lmdb);
 	if (err == -ENOSPC && use_reserve(lmdb))

@@ -1,4 +1,5 @@
-/* Calls on their way: found in the table, run, given up, ended. All state is in the call. */
+/* Calls on their way: found in the table, run, given up, ended. All state is in the call, so calls
+ * know nothing of each other. The thread that runs the call. */
 #include "fs/api/api.h"
 
 #include "fs/repo.h"

@@ -200,7 +200,7 @@ struct api_host {
 	struct wait *(*wait)(struct api_host *host, uint64_t timeout_ms);
 	/* Gets blocks that are not stored. NULL: nobody does. */
 	struct fetcher *(*fetcher)(struct api_host *host);
-	bool own_files; /* words may name files of this machine: who asks may read them anyway */
+	bool own_files; /* words may name files of this machine: the caller may read them anyway */
 	/* Opens the input at: 0; -ENODATA: there are no more; -errno. NULL: there is none. */
 	int (*input)(struct api_host *host, size_t at, struct api_input *out);
 	/* What the name of a key leads to: *path is malloc'd, and a stranger's word. -ENOLINK: no

@@ -134,7 +134,7 @@ static void add_text(FILE *out, const json_t *args, const json_t *item)
 
 /* ---- adding ---- */
 
-/* Everything is on disk first, then the pin, then the world is told. */
+/* Makes everything durable, then records the pin, then announces the root. */
 static int keep(struct add *add, const struct cid *root, uint64_t size)
 {
 	const char *name = api_text(add->args, "pin-name");

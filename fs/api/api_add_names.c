@@ -1,4 +1,5 @@
-/* Names of what is added, and whether they can stand in one directory. */
+/* Names of what is added, and whether they can stand in one directory. They are checked before
+ * anything is read. The thread that runs the call. */
 #include "fs/api/api_add.h"
 
 #include "fs/cli_text.h"

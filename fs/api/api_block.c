@@ -1,4 +1,5 @@
-/* block get, put, stat, rm: single blocks. Blocking, on the thread that asks. */
+/* block get, put, stat, rm: single blocks. rm asks the pins first. Blocking, on the thread
+ * that asks. */
 #include "fs/api/api_runs.h"
 
 #include "fs/cli_text.h"

@@ -1,4 +1,5 @@
-/* dag export and import: whole trees as CAR archives. Blocking, on the thread that asks. */
+/* dag export and import: whole trees as CAR archives. An import is one batch: its roots are pinned
+ * after the last archive, when all blocks are durable. Blocking, on the thread that asks. */
 #include "fs/api/api_runs.h"
 
 #include "fs/repo.h"

@@ -1,4 +1,5 @@
-/* cat: bytes of files. Blocking, on the thread that asks. */
+/* cat: bytes of files. They are copied out of the store before the face gets them, so that a slow
+ * reader holds no snapshot. Blocking, on the thread that asks. */
 #include "fs/api/api_runs.h"
 
 #include "net/base/alloc.h"

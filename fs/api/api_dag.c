@@ -1,4 +1,5 @@
-/* dag get and put: blocks as values. Blocking, on the thread that asks. */
+/* dag get and put: blocks as values, converted between codecs through one tree. Blocking, on the
+ * thread that asks. */
 #include "fs/api/api_runs.h"
 
 #include "fs/cli_text.h"

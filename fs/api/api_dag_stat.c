@@ -1,4 +1,5 @@
-/* dag stat: what trees weigh. Blocking, on the thread that asks. */
+/* dag stat: how many blocks and bytes trees have, each alone and, when there are several, without
+ * what they share. Blocking, on the thread that asks. */
 #include "fs/api/api_runs.h"
 
 #include "fs/cli_text.h"

@@ -1,4 +1,5 @@
-/* pin add, update, rm: what is kept. Blocking, on the thread that asks. */
+/* pin add, update, rm: changes what is kept. A pin is told when it is on disk with all its blocks.
+ * Blocking, on the thread that asks. */
 #include "fs/api/api_runs.h"
 
 #include "fs/repo.h"

@@ -1,4 +1,5 @@
-/* pin ls: what is pinned. Blocking, on the thread that asks. */
+/* pin ls: what is pinned, directly, recursively or below a recursive pin. Only records and stored
+ * blocks are read. Blocking, on the thread that asks. */
 #include "fs/api/api_runs.h"
 
 #include "fs/cli_text.h"

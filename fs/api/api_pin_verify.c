@@ -1,4 +1,5 @@
-/* pin verify: is all of every pin stored and intact? Blocking, on the thread that asks. */
+/* pin verify: is all of every pin stored and intact? Nothing is fetched or repaired. Blocking, on
+ * the thread that asks. */
 #include "fs/api/api_runs.h"
 
 #include "fs/repo.h"

@@ -1,4 +1,5 @@
-/* version, repo stat, repo gc: what is asked of the repository alone. */
+/* version, repo stat, repo gc: what is asked of the repository alone. Collections of all processes
+ * take turns by a lock file. Blocking, on the thread that asks. */
 #include "fs/api/api_runs.h"
 
 #include "fs/cli_text.h"

@@ -1,4 +1,5 @@
-/* repo verify: the store as a whole. Blocking, on the thread that asks. */
+/* repo verify: the store as a whole, from the small records inward to every block, with repair.
+ * What cannot be repaired decides the error. Blocking, on the thread that asks. */
 #include "fs/api/api_runs.h"
 
 #include "fs/repo.h"

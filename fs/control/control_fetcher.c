@@ -1,6 +1,6 @@
 /* Blocks through the daemon: one connection of its own, shared by all threads; a reader thread
- * hands answers to who waits. What comes is not hashed again: the daemon did, and who could answer
- * on its socket could as well write to the store. */
+ * hands answers to those that wait. What comes is not hashed again: the daemon did, and whoever
+ * can answer on its socket can write to the store as well. */
 #include "fs/control/control_frame.h"
 #include "fs/control/control_socket.h"
 #include "net/base/alloc.h"

@@ -1,4 +1,5 @@
-/* The frames of the control socket, encoded and taken from pieces. Pure; any thread. */
+/* The frames of the control socket, encoded and taken from pieces. A bad head is refused before its
+ * body is awaited. Pure; any thread. */
 /* offset len
  *   0     4   length of the body, big-endian, at most CONTROL_FRAME_MAX
  *   4     4   request id

@@ -1,4 +1,5 @@
-/* What clients ask for: calls of commands, and blocks for trees they walk. Loop thread. */
+/* What clients ask for: calls of commands, and blocks for trees they walk. Each request is one
+ * struct in a list of its client, which gives all of them up when it goes. Loop thread. */
 #include "fs/control/control_private.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"

@@ -70,7 +70,7 @@ int control_socket_connect(const char *repo_path)
 }
 
 /* Of the whole file, and of the descriptor, not the process. Unlike flock(2) it can be asked for
- * without being taken: who only looks would keep a daemon that starts at that moment from it. */
+ * without being taken: a mere look would keep a daemon that starts at that moment from it. */
 static int lock_call(int fd, int command, short type, struct flock *lock)
 {
 	*lock = (struct flock){ .l_type = type, .l_whence = SEEK_SET };

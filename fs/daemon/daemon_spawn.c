@@ -38,7 +38,7 @@ static void run_child(const char *repo_path, bool offline, int log_fd, int ready
 	setsid();
 	signal(SIGINT, SIG_DFL);
 	signal(SIGTERM, SIG_DFL);
-	signal(SIGHUP, SIG_IGN); /* the terminal is none of its business */
+	signal(SIGHUP, SIG_IGN); /* it outlives the terminal */
 	dup2(null_fd, STDIN_FILENO);
 	dup2(log_fd, STDOUT_FILENO);
 	dup2(log_fd, STDERR_FILENO);

@@ -1,12 +1,12 @@
 /* Asking for blocks before a walk comes to them.
  *
- * Who lists a directory will soon look at its children: the first of them are asked for at once,
- * and the others as names are looked up, some way ahead. Who lists a directory that another listing
- * led to walks a tree: then a thread walks ahead of it, directory by directory in the walker's
- * order, as far as its credit goes. Every directory the walker lists gives new credit, so whoever
- * stops has fetched no more than that for nothing. While the next directory is under way the thread
- * looks into later ones that are here, so that the children of all are asked for in one round trip
- * and not in one each. */
+ * A program that lists a directory will soon look at its children. So the first of them are asked
+ * for at once, and the others as names are looked up, some way ahead. A program that lists a
+ * directory which another listing led to walks a tree: then a thread walks ahead of it, directory
+ * by directory in the walker's order, as far as its credit goes. Every directory the walker lists
+ * gives new credit, so whoever stops has fetched no more than that for nothing. While the next
+ * directory is under way the thread looks into later ones that are here, so that the children of
+ * all are asked for in one round trip and not in one each. */
 #include "fs/mount/mount_private.h"
 
 #include "net/base/alloc.h"

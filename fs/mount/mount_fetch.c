@@ -85,7 +85,7 @@ void mount_fetch_deafen(struct worker *worker)
 	pthread_mutex_unlock(&mount->lock);
 }
 
-/* Before a request waits for a block: notes who waits, so that an interrupt finds it, and has more
+/* Before a request waits for a block: notes the wait, so that an interrupt finds it, and has more
  * threads started when many wait. -EBUSY: it is to be parked. */
 static int begin(struct worker *worker)
 {

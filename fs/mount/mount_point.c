@@ -133,7 +133,8 @@ static int check_directory(const char *point, char **why)
 	struct stat st;
 	int err = stat(point, &st) ? -errno : 0;
 
-	/* The kernel may know the root of a dead mount by heart; this it has to ask. */
+	/* stat() of a dead mount may be answered from the kernel's cache; statvfs() asks the mount.
+	 */
 	if (!err && mount_is_at(point) && statvfs(point, &answer))
 		err = -errno;
 	if (err == -ENOTCONN || err == -ECONNABORTED) {

@@ -166,7 +166,8 @@ static void serve_requests(struct worker *worker)
 	}
 }
 
-/* When the device says that the mount is gone everybody may go. True for who is to tell on_end. */
+/* The device says that the mount is gone: all threads may end. True for the one thread that is to
+ * call on_end. */
 static bool note_end(struct mount *mount)
 {
 	uint64_t one = 1;

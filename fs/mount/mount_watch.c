@@ -1,7 +1,7 @@
 /* Is the mount still in the mount table? `umount -l` takes it out while something below it is in
  * use: nobody can reach it by name any more, another mount may be at its place, but the kernel does
- * not let go of it. The kernel wakes who polls mountinfo when the table changes; a thread that
- * waits for requests looks. */
+ * not let go of it. When the table changes the kernel wakes threads that poll mountinfo; a thread
+ * that waits for requests looks. */
 #include "fs/mount/mount_private.h"
 
 #include "net/base/err.h"

@@ -55,7 +55,7 @@ void wait_release(struct wait *wait)
 	wait->fd = -1;
 }
 
-/* Forget the wake-ups so far; whether there were any. */
+/* Forgets the wake-ups so far; true if there were any. */
 static int take_wakes(struct wait *wait)
 {
 	uint64_t count;

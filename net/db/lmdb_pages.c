@@ -1,4 +1,4 @@
-/* Reads an LMDB file page by page with pread() and believes nothing it finds. One half checks
+/* Reads an LMDB file page by page with pread() and trusts nothing in it. One half checks
  * that every page is what leads to it says; the other (salvage) collects all records that can
  * still be read. Depth and counts are bounded, so that a damaged file cannot loop. Any thread. */
 #include "net/db/lmdb_pages.h"

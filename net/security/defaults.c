@@ -1,4 +1,5 @@
-/* Which securities a swarm offers if its configuration does not say. Loop thread. */
+/* Which securities a swarm offers if its configuration does not say: all that can be made, in order
+ * of preference. Loop thread. */
 #include "net/base/log.h"
 #include "net/security/secure.h"
 

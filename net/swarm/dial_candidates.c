@@ -1,5 +1,5 @@
-/* The addresses of a dial, in the order in which they are tried, and what a person who waits hears
- * of each. Loop thread. */
+/* The addresses of a dial, in the order in which they are tried, and the result of each for a user
+ * who waits (swarm_connect_asked()). Loop thread. */
 #include "net/swarm/dial_private.h"
 
 #include "net/base/log.h"

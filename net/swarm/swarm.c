@@ -299,7 +299,7 @@ struct random *swarm_random(struct swarm *swarm)
 
 /* ---- our addresses ---- */
 
-/* Our addresses or protocols are others: peers are to hear of it. */
+/* Our addresses or protocols have changed: peers are told. */
 static void swarm_changed(struct swarm *swarm)
 {
 	if (swarm->inner.changed)

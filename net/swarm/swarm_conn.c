@@ -95,7 +95,7 @@ static void teardown(struct swarm_conn *conn)
 	rate_leave(&conn->down_turn);
 	conn->session->ops->fail(conn->session, conn->fail);
 	stream_abandon_all(conn, conn->fail);
-	list_remove(&conn->dirty_node); /* owners of streams may have written farewells */
+	list_remove(&conn->dirty_node); /* owners of streams may have written in on_close */
 	if (conn->ip_counted)
 		connmgr_ip_leave(swarm->connmgr, conn->session->remote);
 	session_free(conn->session);

@@ -1,4 +1,5 @@
-/* Which addresses and peers belong into the wide and into the local network. Pure; any thread. */
+/* Which addresses and peers belong to the wide and to the local network, by the scope of their
+ * addresses. Pure; any thread. */
 #include "routing/kad/filter.h"
 
 bool kad_filter_addr(const struct kad_filter *filter, const struct multiaddr *addr)

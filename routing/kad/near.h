@@ -17,7 +17,7 @@ struct kad_near {
 	struct timer look;
 };
 
-/* The table is another: looked at once for all changes of a second. */
+/* The table has changed: it is looked at once for all changes of a second. */
 void kad_near_changed(struct kad *kad);
 /* Nobody is tagged any more. */
 void kad_near_release(struct kad *kad);

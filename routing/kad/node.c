@@ -44,7 +44,7 @@ size_t kad_own_addrs(void *ctx, struct multiaddr *addrs, size_t max)
 	return count;
 }
 
-/* ---- the table and who is in it ---- */
+/* ---- the table, and which peers are in it ---- */
 
 static void save_peer(struct kad *kad, const struct peer_id *peer, const struct multiaddr *addrs,
 		      size_t count)

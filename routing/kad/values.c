@@ -36,7 +36,7 @@ static int pk_validate(struct bytes key, struct bytes value, uint64_t wallclock_
 	err = public_key_decode(&public, value);
 	if (err)
 		return err;
-	/* Else anybody could hang bytes of his own on a key that is good. */
+	/* Otherwise anybody could append bytes to a good key. */
 	if (!bytes_equal(public_key_proto(&public), value))
 		return -EBADMSG;
 	peer_id_of_key(&is, &public);

@@ -80,7 +80,7 @@ static void on_observed(void *ctx, const struct multiaddr *remote, const struct 
 	autonat_observed_note(&autonat->observed, remote, seen, autonat->config.local);
 }
 
-/* ---- who could tell ---- */
+/* ---- servers that can be asked ---- */
 
 static struct autonat_known *known_get(struct autonat *autonat, const struct peer_id *id)
 {

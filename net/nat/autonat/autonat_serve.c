@@ -1,6 +1,6 @@
 /* The server's side of AutoNAT v2 as a state machine, and the choice of addresses for v1. An
- * address that is not the asker's own costs him data first, so that he gains nothing by having us
- * dial a victim. Pure. */
+ * address that is not the asker's own costs the asker data first, so that having us dial a victim
+ * gains nothing. Pure. */
 #include "net/nat/autonat/autonat_serve.h"
 
 #include <errno.h>
@@ -26,7 +26,7 @@ static bool read_addr(struct multiaddr *addr, struct bytes bytes, const struct p
 	return multiaddr_is_public(addr, local);
 }
 
-/* Whether the dial costs the asker nothing: it goes to him. */
+/* Whether the dial goes to the asker, and so costs no data. */
 static bool is_his(const struct autonat_serve *serve)
 {
 	return !multiaddr_is_relayed(&serve->from) && multiaddr_same_ip(&serve->addr, &serve->from);
