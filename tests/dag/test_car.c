@@ -182,7 +182,7 @@ static void basic_fixtures_as_told(void **state)
 }
 
 /* Cut short anywhere, a fixture is refused, but for the ends of sections of a CARv1. */
-static void truncation(void **state)
+static void archive_cut_anywhere_is_refused(void **state)
 {
 	static const char *names[] = { "car/dir-v1.car", "car/dir-v1.carv2-mhindex.car",
 				       "spec-car/carv2-basic.car" };
@@ -214,7 +214,7 @@ static void truncation(void **state)
 }
 
 /* One bit flipped anywhere: refused, or some other archive, and never trouble. */
-static void mutations(void **state)
+static void flipped_bits_never_harm_the_reader(void **state)
 {
 	char names[ARCHIVES_MAX][300];
 	size_t count = archives(names);
@@ -311,7 +311,7 @@ static void sections_at_their_limits(void **state)
 	buf_release(&car);
 }
 
-static void malformed(void **state)
+static void malformed_archives_are_refused(void **state)
 {
 	static const char *bad[] = {
 		"",
@@ -606,7 +606,7 @@ static void hash_functions_are_judged(void **state)
 
 /* ---- scopes ---- */
 
-static void scopes(void **state)
+static void each_scope_exports_its_own_blocks(void **state)
 {
 	struct fake *fake = fake_new();
 
@@ -701,11 +701,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_fixture),
 		cmocka_unit_test(basic_fixtures_as_told),
-		cmocka_unit_test(truncation),
-		cmocka_unit_test(mutations),
+		cmocka_unit_test(archive_cut_anywhere_is_refused),
+		cmocka_unit_test(flipped_bits_never_harm_the_reader),
 		cmocka_unit_test(headers_at_their_limits),
 		cmocka_unit_test(sections_at_their_limits),
-		cmocka_unit_test(malformed),
+		cmocka_unit_test(malformed_archives_are_refused),
 		cmocka_unit_test(offsets_of_carv2_are_checked),
 		cmocka_unit_test(nonzero_from_an_event_stops_reading),
 		cmocka_unit_test(import_and_export),
@@ -713,7 +713,7 @@ int main(void)
 		cmocka_unit_test(sections_of_identity_cids_are_checked_and_counted),
 		cmocka_unit_test(large_blocks),
 		cmocka_unit_test(hash_functions_are_judged),
-		cmocka_unit_test(scopes),
+		cmocka_unit_test(each_scope_exports_its_own_blocks),
 		cmocka_unit_test(missing_block_ends_the_export),
 		cmocka_unit_test(paths_through_cbor),
 	};

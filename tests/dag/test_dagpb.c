@@ -95,7 +95,7 @@ static int decode_hex(const char *hex)
 	return err;
 }
 
-static void strictness(void **state)
+static void nodes_that_are_not_strict_are_refused(void **state)
 {
 	(void)state;
 	assert_int_equal(decode_hex(""), 0);
@@ -156,7 +156,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fixtures_round_trip),
 		cmocka_unit_test(negative_fixtures_are_refused),
-		cmocka_unit_test(strictness),
+		cmocka_unit_test(nodes_that_are_not_strict_are_refused),
 		cmocka_unit_test(truncation_is_refused),
 		cmocka_unit_test(links_are_limited),
 	};

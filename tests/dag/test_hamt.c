@@ -63,7 +63,7 @@ static void narrow_and_wide_levels_span_bytes(void **state)
 	assert_int_equal(hamt_index(&shape, hash, 6), -1);
 }
 
-static void prefixes(void **state)
+static void prefixes_name_their_bucket(void **state)
 {
 	struct hamt_shape shape;
 	char text[HAMT_PREFIX_MAX + 1];
@@ -89,7 +89,7 @@ static void prefixes(void **state)
 	assert_int_equal(hamt_prefix_index(&shape, bytes_str("8x")), -1);
 }
 
-static void bitmaps(void **state)
+static void bitmaps_round_trip(void **state)
 {
 	struct hamt_shape shape;
 	struct hamt_bitmap map = { 0 }, again;
@@ -222,8 +222,8 @@ int main(void)
 		cmocka_unit_test(shapes_follow_from_the_fanout),
 		cmocka_unit_test(hashes_lead_as_in_boxo),
 		cmocka_unit_test(narrow_and_wide_levels_span_bytes),
-		cmocka_unit_test(prefixes),
-		cmocka_unit_test(bitmaps),
+		cmocka_unit_test(prefixes_name_their_bucket),
+		cmocka_unit_test(bitmaps_round_trip),
 		cmocka_unit_test(roots_of_boxo_decode),
 		cmocka_unit_test(crafted_shards_are_refused),
 	};

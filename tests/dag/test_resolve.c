@@ -154,7 +154,7 @@ static void stat_of(struct fake *fake, const struct cid *cid, struct dag_stat *s
 	assert_int_equal(dag_stat(fake->blocks, cid, &fake->wait, stat), 0);
 }
 
-static void stats(void **state)
+static void stat_tells_type_and_sizes(void **state)
 {
 	struct fake *fake = fake_new();
 	struct cid sub, file, root = small_tree(fake, &sub, &file);
@@ -201,7 +201,7 @@ static void stats(void **state)
 	fake_free(fake);
 }
 
-static void symlinks(void **state)
+static void symlink_targets_are_read_up_to_the_limit(void **state)
 {
 	struct fake *fake = fake_new();
 	struct unixfs link = { .type = UNIXFS_SYMLINK,
@@ -264,9 +264,12 @@ static void conformance_trees(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(roots_of_paths),    cmocka_unit_test(names_lead_down),
-		cmocka_unit_test(paths_are_limited), cmocka_unit_test(stats),
-		cmocka_unit_test(symlinks),	     cmocka_unit_test(conformance_trees),
+		cmocka_unit_test(roots_of_paths),
+		cmocka_unit_test(names_lead_down),
+		cmocka_unit_test(paths_are_limited),
+		cmocka_unit_test(stat_tells_type_and_sizes),
+		cmocka_unit_test(symlink_targets_are_read_up_to_the_limit),
+		cmocka_unit_test(conformance_trees),
 	};
 	return cmocka_run_group_tests_name("dag/resolve", tests, NULL, NULL);
 }

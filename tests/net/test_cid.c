@@ -38,7 +38,7 @@ static void check_versions(const struct cid *cid, const json_t *vector)
 	}
 }
 
-static void vectors(void **state)
+static void vectors_round_trip(void **state)
 {
 	json_t *json = vector_json("formats.json"), *vector;
 	size_t i;
@@ -75,7 +75,7 @@ static void vectors(void **state)
 	json_decref(json);
 }
 
-static void edges(void **state)
+static void edge_cases_are_judged_as_go_does(void **state)
 {
 	json_t *json = vector_json("formats.json"), *vector;
 	size_t i;
@@ -93,7 +93,7 @@ static void edges(void **state)
 	json_decref(json);
 }
 
-static void empties(void **state)
+static void empty_data_has_known_cids(void **state)
 {
 	struct cid cid;
 
@@ -110,7 +110,7 @@ static void empties(void **state)
 	check_text(&cid, "QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn");
 }
 
-static void identity(void **state)
+static void identity_cids_carry_up_to_128_bytes(void **state)
 {
 	uint8_t data[MULTIHASH_DIGEST_MAX + 1] = { 1 };
 	char text[CID_TEXT_MAX];
@@ -147,7 +147,7 @@ static int binary(const char *hex)
 	return (int)used;
 }
 
-static void malformed(void **state)
+static void malformed_cids_are_refused(void **state)
 {
 	(void)state;
 	assert_int_equal(binary(""), 0);
@@ -161,7 +161,7 @@ static void malformed(void **state)
 	assert_int_equal(binary("01551200"), 4);	  /* parses, but: */
 }
 
-static void judged(void **state)
+static void hashes_not_allowed_are_refused(void **state)
 {
 	struct cid cid;
 
@@ -194,9 +194,12 @@ static void text_limits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(vectors),     cmocka_unit_test(edges),
-		cmocka_unit_test(empties),     cmocka_unit_test(identity),
-		cmocka_unit_test(malformed),   cmocka_unit_test(judged),
+		cmocka_unit_test(vectors_round_trip),
+		cmocka_unit_test(edge_cases_are_judged_as_go_does),
+		cmocka_unit_test(empty_data_has_known_cids),
+		cmocka_unit_test(identity_cids_carry_up_to_128_bytes),
+		cmocka_unit_test(malformed_cids_are_refused),
+		cmocka_unit_test(hashes_not_allowed_are_refused),
 		cmocka_unit_test(text_limits),
 	};
 

@@ -64,7 +64,7 @@ static void vectors(void **state)
 	check("relay_voucher", 2, VOUCHER_DOMAIN, bytes_of("\x03\x02", 2));
 }
 
-static void forged(void **state)
+static void forged_envelopes_are_refused(void **state)
 {
 	struct identity *good = identity_of(1), *bad = identity_of(2);
 	struct buf sealed = { 0 }, raw = { 0 };
@@ -119,7 +119,7 @@ static void envelope_of_another_peer_is_refused(void **state)
 }
 
 /* The largest envelope opens, one byte more does not. */
-static void limit(void **state)
+static void largest_envelope_opens_and_one_byte_more_does_not(void **state)
 {
 	struct identity *identity = identity_of(1);
 	uint8_t *big = calloc(1, ENVELOPE_MAX);
@@ -151,9 +151,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(vectors),
-		cmocka_unit_test(forged),
+		cmocka_unit_test(forged_envelopes_are_refused),
 		cmocka_unit_test(envelope_of_another_peer_is_refused),
-		cmocka_unit_test(limit),
+		cmocka_unit_test(largest_envelope_opens_and_one_byte_more_does_not),
 	};
 
 	return cmocka_run_group_tests_name("net/envelope", tests, NULL, NULL);

@@ -45,7 +45,7 @@ static void three(struct buf *out)
 	frame_add(out, bytes_of(big, sizeof big));
 }
 
-static void every_cut(void **state)
+static void messages_cut_anywhere_come_whole(void **state)
 {
 	struct buf in = { 0 };
 	struct seen whole = { 0 };
@@ -88,7 +88,7 @@ static void not_idle_inside(void **state)
 	assert_true(frame_reader_idle(&reader));
 }
 
-static void limit(void **state)
+static void message_over_the_limit_is_refused(void **state)
 {
 	uint8_t data[11] = { 10 };
 	struct frame_reader reader = { 0 };
@@ -104,7 +104,7 @@ static void limit(void **state)
 	frame_reader_release(&reader);
 }
 
-static void bad_prefix(void **state)
+static void malformed_prefix_is_refused(void **state)
 {
 	static const char *bad[] = { "\x80\x00", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01" };
 	static const size_t len[] = { 2, 10 };
@@ -136,7 +136,7 @@ static void memory_follows_data(void **state)
 	frame_reader_release(&reader);
 }
 
-static void callee_stops(void **state)
+static void nonzero_from_the_callee_ends_the_feed(void **state)
 {
 	struct buf in = { 0 };
 	struct frame_reader reader = { 0 };
@@ -152,7 +152,7 @@ static void callee_stops(void **state)
 	frame_reader_release(&reader);
 }
 
-static void random_cuts(void **state)
+static void messages_cut_at_random_come_whole(void **state)
 {
 	struct random random = random_seeded(4);
 	struct buf in = { 0 };
@@ -184,13 +184,13 @@ static void random_cuts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_cut),
+		cmocka_unit_test(messages_cut_anywhere_come_whole),
 		cmocka_unit_test(not_idle_inside),
-		cmocka_unit_test(limit),
-		cmocka_unit_test(bad_prefix),
+		cmocka_unit_test(message_over_the_limit_is_refused),
+		cmocka_unit_test(malformed_prefix_is_refused),
 		cmocka_unit_test(memory_follows_data),
-		cmocka_unit_test(callee_stops),
-		cmocka_unit_test(random_cuts),
+		cmocka_unit_test(nonzero_from_the_callee_ends_the_feed),
+		cmocka_unit_test(messages_cut_at_random_come_whole),
 	};
 
 	return cmocka_run_group_tests_name("net/frame", tests, NULL, NULL);

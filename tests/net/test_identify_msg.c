@@ -229,7 +229,7 @@ static void message_over_the_limit_is_not_encoded(void **state)
 }
 
 /* Thousands of names and addresses in chunks: what is over the limit is left out. */
-static void flood(void **state)
+static void names_and_addresses_over_the_limit_are_left_out(void **state)
 {
 	struct identify_msg msg = { 0 };
 	struct peer_id id = id_of(1);
@@ -400,7 +400,7 @@ int main(void)
 		cmocka_unit_test(kubo_message),
 		cmocka_unit_test(round_trip),
 		cmocka_unit_test(message_over_the_limit_is_not_encoded),
-		cmocka_unit_test(flood),
+		cmocka_unit_test(names_and_addresses_over_the_limit_are_left_out),
 		cmocka_unit_test(message_limit),
 		cmocka_unit_test(bad_fields),
 		cmocka_unit_test(stranger),

@@ -68,7 +68,7 @@ static void vectors(void **state)
 	json_decref(json);
 }
 
-static void refused(void **state)
+static void edge_cases_are_judged_as_go_does(void **state)
 {
 	json_t *json = vector_json("multiaddr.json"), *vector;
 	struct multiaddr addr;
@@ -169,7 +169,7 @@ static void garlic64(void **state)
 	assert_true(multiaddr_equal(&addr, &again));
 }
 
-static void limits(void **state)
+static void addresses_end_at_their_limits(void **state)
 {
 	struct multiaddr addr = { 0 };
 	uint8_t name[MULTIADDR_MAX];
@@ -206,7 +206,7 @@ static void limits(void **state)
 	assert_int_equal(multiaddr_from_text(&addr, text), -EBADMSG);
 }
 
-static void building(void **state)
+static void addresses_are_joined_and_split(void **state)
 {
 	struct multiaddr addr = addr_of("/ip4/1.2.3.4/tcp/1"), tail = addr_of("/p2p-circuit");
 	struct multiaddr_part part;
@@ -246,7 +246,7 @@ static void check_socket(const char *text, const char *back)
 	check_text(&addr, back);
 }
 
-static void sockets(void **state)
+static void tcp_addresses_become_socket_addresses(void **state)
 {
 	static const char *const other[] = {
 		"/ip4/1.2.3.4/udp/1",
@@ -270,7 +270,7 @@ static void sockets(void **state)
 	}
 }
 
-static void scopes(void **state)
+static void scope_follows_the_first_ip_address(void **state)
 {
 	static const struct {
 		const char *text;
@@ -316,10 +316,14 @@ static void scopes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(vectors),	   cmocka_unit_test(refused),
-		cmocka_unit_test(other_protocols), cmocka_unit_test(garlic64),
-		cmocka_unit_test(limits),	   cmocka_unit_test(building),
-		cmocka_unit_test(sockets),	   cmocka_unit_test(scopes),
+		cmocka_unit_test(vectors),
+		cmocka_unit_test(edge_cases_are_judged_as_go_does),
+		cmocka_unit_test(other_protocols),
+		cmocka_unit_test(garlic64),
+		cmocka_unit_test(addresses_end_at_their_limits),
+		cmocka_unit_test(addresses_are_joined_and_split),
+		cmocka_unit_test(tcp_addresses_become_socket_addresses),
+		cmocka_unit_test(scope_follows_the_first_ip_address),
 	};
 
 	return cmocka_run_group_tests_name("net/multiaddr", tests, NULL, NULL);

@@ -109,7 +109,7 @@ static int decode(const char *text)
 	return err;
 }
 
-static void refused(void **state)
+static void malformed_text_is_refused(void **state)
 {
 	(void)state;
 	assert_int_equal(decode(""), -EBADMSG);
@@ -145,7 +145,7 @@ static void nothing_left_behind(void **state)
 	buf_release(&raw);
 }
 
-static void limits(void **state)
+static void text_over_the_limit_is_refused(void **state)
 {
 	char text[MULTIBASE_TEXT_MAX + 2];
 	struct buf raw = { 0 }, again = { 0 };
@@ -177,9 +177,12 @@ static void limits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(go_vectors),	       cmocka_unit_test(project_vectors),
-		cmocka_unit_test(all_lengths),	       cmocka_unit_test(refused),
-		cmocka_unit_test(nothing_left_behind), cmocka_unit_test(limits),
+		cmocka_unit_test(go_vectors),
+		cmocka_unit_test(project_vectors),
+		cmocka_unit_test(all_lengths),
+		cmocka_unit_test(malformed_text_is_refused),
+		cmocka_unit_test(nothing_left_behind),
+		cmocka_unit_test(text_over_the_limit_is_refused),
 	};
 
 	return cmocka_run_group_tests_name("net/multibase", tests, NULL, NULL);

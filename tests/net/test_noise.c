@@ -310,7 +310,7 @@ static void muxers_max(void **state)
 	}
 }
 
-static void stranger(void **state)
+static void unexpected_identity_is_rejected(void **state)
 {
 	struct identity *id = seeded(9);
 	struct peer_id expected;
@@ -531,7 +531,7 @@ static void nonce_end(void **state)
 }
 
 /* Parts of any size come out as one text, in as few frames as fit. */
-static void parts(void **state)
+static void parts_of_any_size_come_out_as_one_text(void **state)
 {
 	struct random random = random_seeded(8);
 	struct buf text = { 0 };
@@ -578,13 +578,13 @@ int main(void)
 		cmocka_unit_test(handshake_works_however_it_is_cut),
 		cmocka_unit_test(muxer_left_open),
 		cmocka_unit_test(muxers_max),
-		cmocka_unit_test(stranger),
+		cmocka_unit_test(unexpected_identity_is_rejected),
 		cmocka_unit_test(forged_payloads),
 		cmocka_unit_test(handshake_garbage),
 		cmocka_unit_test(bad_tag_changes_nothing),
 		cmocka_unit_test(short_frames),
 		cmocka_unit_test(nonce_end),
-		cmocka_unit_test(parts),
+		cmocka_unit_test(parts_of_any_size_come_out_as_one_text),
 	};
 
 	return cmocka_run_group_tests_name("net/noise", tests, NULL, NULL);

@@ -50,7 +50,7 @@ static void round_trip(void **state)
 	buf_release(&expected);
 }
 
-static void lengths(void **state)
+static void lengths_told_are_those_written(void **state)
 {
 	struct buf raw = { 0 };
 
@@ -64,7 +64,7 @@ static void lengths(void **state)
 }
 
 /* A message cut anywhere is either whole fields only, or bad. */
-static void truncated(void **state)
+static void message_cut_within_a_field_is_bad(void **state)
 {
 	struct buf raw = { 0 };
 	unsigned whole = 0;
@@ -97,7 +97,7 @@ static bool is_bad(const char *hex)
 	return r.bad;
 }
 
-static void refused(void **state)
+static void groups_and_bad_lengths_are_refused(void **state)
 {
 	(void)state;
 	assert_true(is_bad("0b"));		       /* group start */
@@ -134,7 +134,7 @@ static bool add_up(void *ctx, uint64_t value)
 }
 
 /* Packed, unpacked, refused by the caller, cut inside. */
-static void repeated(void **state)
+static void repeated_integers_are_read_packed_or_not(void **state)
 {
 	static const char *const good = "0801 0a03029601 0a00 0802";
 	struct buf raw = { 0 };
@@ -162,9 +162,12 @@ static void repeated(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(round_trip), cmocka_unit_test(lengths),
-		cmocka_unit_test(truncated),  cmocka_unit_test(refused),
-		cmocka_unit_test(wrong_type), cmocka_unit_test(repeated),
+		cmocka_unit_test(round_trip),
+		cmocka_unit_test(lengths_told_are_those_written),
+		cmocka_unit_test(message_cut_within_a_field_is_bad),
+		cmocka_unit_test(groups_and_bad_lengths_are_refused),
+		cmocka_unit_test(wrong_type),
+		cmocka_unit_test(repeated_integers_are_read_packed_or_not),
 	};
 
 	return cmocka_run_group_tests_name("net/pb", tests, NULL, NULL);

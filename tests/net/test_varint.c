@@ -35,7 +35,7 @@ static void vectors(void **state)
 	json_decref(json);
 }
 
-static void refused(void **state)
+static void edge_cases_are_refused(void **state)
 {
 	json_t *json = vector_json("formats.json"), *vector;
 	size_t i;
@@ -53,7 +53,7 @@ static void refused(void **state)
 	json_decref(json);
 }
 
-static void frames(void **state)
+static void frame_is_read_when_whole(void **state)
 {
 	uint8_t raw[400] = { 0xac, 0x02 }; /* 300 */
 	struct bytes message;
@@ -75,8 +75,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(vectors),
-		cmocka_unit_test(refused),
-		cmocka_unit_test(frames),
+		cmocka_unit_test(edge_cases_are_refused),
+		cmocka_unit_test(frame_is_read_when_whole),
 	};
 
 	return cmocka_run_group_tests_name("net/varint", tests, NULL, NULL);

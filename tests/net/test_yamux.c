@@ -152,7 +152,7 @@ static void every_cut(void **state)
 
 /* ---- two sessions ---- */
 
-static void transfer(void **state)
+static void streams_of_both_sides_arrive_whole(void **state)
 {
 	struct random random = random_seeded(11);
 	struct side a, b;
@@ -420,7 +420,7 @@ static void reset_before_syn(void **state)
 	side_release(&side);
 }
 
-static void refused(void **state)
+static void refused_stream_is_reset(void **state)
 {
 	struct side side;
 
@@ -560,7 +560,7 @@ int main(void)
 		cmocka_unit_test(what_kubo_sent),
 		cmocka_unit_test(invalid_frames),
 		cmocka_unit_test(every_cut),
-		cmocka_unit_test(transfer),
+		cmocka_unit_test(streams_of_both_sides_arrive_whole),
 		cmocka_unit_test(stall_and_resume),
 		cmocka_unit_test(end_waits_for_resume),
 		cmocka_unit_test(window_grows),
@@ -570,7 +570,7 @@ int main(void)
 		cmocka_unit_test(go_away),
 		cmocka_unit_test(close_sends_what_is_queued),
 		cmocka_unit_test(reset_before_syn),
-		cmocka_unit_test(refused),
+		cmocka_unit_test(refused_stream_is_reset),
 		cmocka_unit_test(events_that_end_streams),
 		cmocka_unit_test(send_inside_event),
 		cmocka_unit_test(fail_inside_fail),

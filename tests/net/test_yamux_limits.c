@@ -247,7 +247,7 @@ static void keepalive(void **state)
 	side_release(&side);
 }
 
-static void lingering(void **state)
+static void closed_stream_lingers_no_longer_than_its_limit(void **state)
 {
 	struct yamux_stream *stream;
 	struct side side;
@@ -340,7 +340,7 @@ int main(void)
 		cmocka_unit_test(inbound_limit),
 		cmocka_unit_test(outbound_limits),
 		cmocka_unit_test(keepalive),
-		cmocka_unit_test(lingering),
+		cmocka_unit_test(closed_stream_lingers_no_longer_than_its_limit),
 		cmocka_unit_test(control_without_data),
 	};
 
