@@ -16,7 +16,7 @@ struct balanced {
 };
 
 void balanced_release(struct balanced *tree);
-/* As tree_add(), tree_finish(). */
+/* As file_tree_add(), file_tree_finish(). */
 int balanced_add(struct balanced *tree, const struct builder *builder, const struct child *leaf);
 int balanced_finish(struct balanced *tree, const struct builder *builder,
 		    const struct attributes *attributes, struct child *root);

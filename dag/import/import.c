@@ -130,7 +130,7 @@ struct import_entry *importer_entry(struct importer *importer, struct import_ent
 	entry->parent = parent;
 	entry->type = type;
 	if (type == ENTRY_FILE)
-		tree_init(&entry->tree, &importer->builder);
+		file_tree_init(&entry->tree, &importer->builder);
 	else if (type == ENTRY_DIRECTORY)
 		entry->dir = dir_builder_new(importer->builder.blocks, config);
 	entry_attributes(config, type, stat, &entry->attributes);
@@ -142,7 +142,7 @@ void importer_forget(struct import_entry *entry)
 {
 	list_remove(&entry->live);
 	if (entry->type == ENTRY_FILE)
-		tree_release(&entry->tree);
+		file_tree_release(&entry->tree);
 	else if (entry->type == ENTRY_DIRECTORY)
 		dir_builder_free(entry->dir);
 	else
@@ -224,7 +224,7 @@ static int collect_leaf(struct importer *importer, struct job *job)
 		block_unref(block);
 	}
 	if (!err)
-		err = tree_add(&job->entry->tree, &leaf);
+		err = file_tree_add(&job->entry->tree, &leaf);
 	return err;
 }
 
@@ -274,7 +274,7 @@ static int collect_done(struct importer *importer, struct import_entry *entry)
 	if (entry->is_known)
 		root = entry->seen.root;
 	else if (entry->type == ENTRY_FILE)
-		err = tree_finish(&entry->tree, attributes, &root);
+		err = file_tree_finish(&entry->tree, attributes, &root);
 	else if (entry->type == ENTRY_SYMLINK)
 		err = put_symlink(importer, entry, &root);
 	else

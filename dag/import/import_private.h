@@ -5,9 +5,9 @@
 #define DAG_IMPORT_PRIVATE_H
 
 #include "dag/import/chunker.h"
+#include "dag/import/file_tree.h"
 #include "dag/import/import_hash.h"
 #include "dag/import/import_seen.h"
-#include "dag/import/tree.h"
 #include "net/base/list.h"
 
 #include <sys/stat.h>
@@ -25,7 +25,7 @@ struct import_entry {
 	bool is_noted;	/* a file to be remembered with its root */
 	struct seen_file seen;
 	union {
-		struct tree tree;
+		struct file_tree tree;
 		struct dir_builder *dir;
 		char *target;
 	};

@@ -15,7 +15,7 @@ struct trickle {
 };
 
 void trickle_release(struct trickle *tree);
-/* As tree_add(), tree_finish(). */
+/* As file_tree_add(), file_tree_finish(). */
 int trickle_add(struct trickle *tree, const struct builder *builder, const struct child *leaf);
 int trickle_finish(struct trickle *tree, const struct builder *builder,
 		   const struct attributes *attributes, struct child *root);

@@ -1,13 +1,13 @@
 /* A file's tree in either layout: passes each call on to balanced.c or trickle.c. The importing
  * thread. */
-#include "dag/import/tree.h"
+#include "dag/import/file_tree.h"
 
-void tree_init(struct tree *tree, const struct builder *builder)
+void file_tree_init(struct file_tree *tree, const struct builder *builder)
 {
-	*tree = (struct tree){ .builder = builder };
+	*tree = (struct file_tree){ .builder = builder };
 }
 
-void tree_release(struct tree *tree)
+void file_tree_release(struct file_tree *tree)
 {
 	if (tree->builder->config.layout == LAYOUT_TRICKLE)
 		trickle_release(&tree->trickle);
@@ -15,14 +15,15 @@ void tree_release(struct tree *tree)
 		balanced_release(&tree->balanced);
 }
 
-int tree_add(struct tree *tree, const struct child *leaf)
+int file_tree_add(struct file_tree *tree, const struct child *leaf)
 {
 	if (tree->builder->config.layout == LAYOUT_TRICKLE)
 		return trickle_add(&tree->trickle, tree->builder, leaf);
 	return balanced_add(&tree->balanced, tree->builder, leaf);
 }
 
-int tree_finish(struct tree *tree, const struct attributes *attributes, struct child *root)
+int file_tree_finish(struct file_tree *tree, const struct attributes *attributes,
+		     struct child *root)
 {
 	if (tree->builder->config.layout == LAYOUT_TRICKLE)
 		return trickle_finish(&tree->trickle, tree->builder, attributes, root);
