@@ -1,0 +1,170 @@
+/* Names: what the owner of a key says that its name leads to, in signed records (wire/routing
+ * section 2). The names of own keys are kept, told to the network, and told again before their
+ * records expire. Names of others are resolved and followed.
+ *
+ * Own names live in the db table "names", which any process may write (the second part of this
+ * header): what is written while no daemon runs is told when one does. Sequences never go back. A
+ * record of an own name that somebody else has told, and that is better than ours, was made with
+ * our key elsewhere: it becomes ours, and the next one is above it.
+ *
+ * The service (struct names) is of the loop thread only. It holds no keys. Callbacks never run
+ * before the starting call returned. Called by fs and dag; calls net. */
+#ifndef ROUTING_NAMES_H
+#define ROUTING_NAMES_H
+
+#include "net/wire/private_key.h"
+#include "routing/routing.h"
+
+#define NAMES_FOLLOWS_MAX 1024 /* followed names */
+#define NAMES_OWN_MAX 4096     /* own names */
+#define NAMES_QUERIES_MAX 256  /* searches in flight */
+#define NAME_VALUE_MAX 2048    /* bytes of the path in a record of ours */
+#define NAME_COMMIT_MAX 128    /* bytes of the binary CID in "_dagfs" */
+#define NAME_LIFETIME_MS (48ull * 3600 * 1000)
+#define NAME_TTL_MS (5ull * 60 * 1000)
+#define NAME_REPUBLISH_MS (4ull * 3600 * 1000)
+#define NAME_POLL_MIN_MS (60ull * 1000)
+#define NAME_POLL_MAX_MS (3600ull * 1000)
+
+/* ---- records: pure, any thread ---- */
+
+/* What a record tells. Bytes are borrowed from it. */
+struct name_record {
+	struct bytes bytes; /* the record itself */
+	struct bytes value; /* a path as text, as its owner wrote it: not checked */
+	/* The field "_dagfs": a binary CID, as its owner wrote it: not checked. Empty: none. */
+	struct bytes commit;
+	uint64_t sequence;
+	uint64_t ttl_ns, eol_ns; /* eol_ns: the last moment it is good at, since 1970 */
+	bool expired;		 /* at the moment it was checked at */
+};
+
+/* Reads a record of name and verifies its signature. An expired one is good, too: out->expired.
+ * -EBADMSG; -EKEYREJECTED another key has signed it; -EMSGSIZE. */
+int name_record_check(struct name_record *out, const struct peer_id *name, struct bytes record,
+		      uint64_t now_ns);
+/* > 0 when a is better than b (higher sequence, later end, larger bytes), < 0 worse, 0 the same. */
+int name_record_compare(struct bytes a, struct bytes b);
+
+/* ---- own names: any thread but the loop's, any process ---- */
+
+/* A record that is to be made. */
+struct name_new {
+	struct bytes value;  /* a path as text, 1..NAME_VALUE_MAX bytes */
+	struct bytes commit; /* binary CID for "_dagfs", at most NAME_COMMIT_MAX; empty: none */
+	uint64_t lifetime_ms, ttl_ms;
+	/* 0: as Kubo: 0 for the first, the same while value and commit stay, else one more. Another
+	 * number: exactly that, which must be above what was. */
+	uint64_t sequence;
+	bool always_next; /* the sequence grows also if nothing changed */
+	bool without_v1;  /* leave out what only readers of the first signature want */
+};
+
+struct name_own {
+	struct peer_id name;
+	uint64_t lifetime_ms, ttl_ms;
+	uint64_t made_ms; /* wall clock */
+	uint64_t told_ms; /* when the network took this record last; 0: never */
+	bool without_v1;
+	struct bytes record; /* borrowed for the call, or from name_own_release()'s buffer */
+	struct buf kept;
+};
+
+/* Makes the next record of key's name, durable when it returns 0, and appends it to record.
+ * -ERANGE: new->sequence is not above the last one, or there is none above it; -EINVAL; -EMSGSIZE;
+ * db_put()'s and db_commit()'s errors. */
+int name_own_make(struct db *db, const struct private_key *key, const struct name_new *new,
+		  uint64_t now_ns, struct buf *record);
+/* Makes it again, with the same content and sequence and a new end of life. -ENOENT: never made. */
+int name_own_renew(struct db *db, const struct private_key *key, uint64_t now_ns,
+		   struct buf *record);
+/* Takes a record of an own name that was made elsewhere, if it is better than ours. 0; -ESTALE;
+ * as name_record_check(). */
+int name_own_take(struct db *db, const struct peer_id *name, struct bytes record, uint64_t now_ns);
+/* -ENOENT. After 0: name_own_release(). A read of the db: also on the loop thread. */
+int name_own_get(struct db *db, const struct peer_id *name, struct name_own *out);
+void name_own_release(struct name_own *own);
+/* What name leads to by records here alone: its own one, or the last of one that is followed, also
+ * an expired one. -ENOENT. *record is appended to. A read of the db: also on the loop thread. */
+int name_stored(struct db *db, const struct peer_id *name, struct buf *record);
+
+/* ---- the service ---- */
+
+struct names;
+struct names_query;  /* valid until its done runs */
+struct names_follow; /* valid until names_unfollow() */
+
+struct names_config {
+	uint64_t republish_ms; /* own records are told again after that; zero: NAME_REPUBLISH_MS */
+	uint64_t poll_min_ms;  /* zero: NAME_POLL_MIN_MS */
+	size_t cache_max;      /* records of others that are remembered; zero: 128 */
+	uint64_t cache_ms_max; /* the longest that one is believed; zero: as its TTL says */
+	/* The record of an own name is due to be told again. The callee makes it anew
+	 * (name_own_renew(), on another thread) and calls names_changed(); when it cannot, names
+	 * tells what there is as long as it is good, and asks again after the next period. NULL:
+	 * nobody does. Must not call the service. */
+	void (*renew)(void *ctx, const struct peer_id *name);
+	void *ctx;
+};
+
+/* Borrows swarm, router and db until names_free(). router NULL: nobody is asked or told; all else
+ * works. Never NULL. */
+struct names *names_new(struct swarm *swarm, struct router *router, struct db *db,
+			const struct names_config *config);
+/* Before router_close(). No callback runs any more; queries and follows are gone. NULL is ignored.
+ */
+void names_free(struct names *names);
+
+/* err 0: told is how many took the record (may be 0 for a search). -EHOSTUNREACH: there is nobody
+ * to tell or to ask; -ENOENT: no record; -ETIMEDOUT; -ENOTSUP: no router. */
+typedef void names_done_fn(void *ctx, int err, unsigned told);
+/* Each better record as it is found, borrowed for the call. May cancel. */
+typedef void names_found_fn(void *ctx, const struct name_record *record);
+
+/* A record of an own name was made (name_own_make() has stored it): it is told to the network, at
+ * once and until it was taken, also after a restart. done (may be NULL) runs when somebody took it
+ * or at deadline_ms (loop clock). NULL (and no done) at NAMES_QUERIES_MAX: it is told all the same.
+ * The commit is in the record, signed. */
+struct names_query *names_publish(struct names *names, const struct peer_id *name,
+				  uint64_t deadline_ms, names_done_fn *done, void *ctx);
+/* Another process, or thread, has written own names: all are looked at. */
+void names_changed(struct names *names);
+/* Tells a record of anybody's name, once. Errors as name_record_check(), told by done. */
+struct names_query *names_put(struct names *names, const struct peer_id *name, struct bytes record,
+			      uint64_t deadline_ms, names_done_fn *done, void *ctx);
+
+struct names_want {
+	bool no_cache;	  /* own records and remembered ones count as one answer among others */
+	unsigned records; /* that are enough; 0: 16 */
+	uint64_t deadline_ms;
+};
+
+/* Own names first, then what is remembered, then the router, which asks connected peers first.
+ * After found ran, done tells 0. NULL (and no callback) at NAMES_QUERIES_MAX. */
+struct names_query *names_resolve(struct names *names, const struct peer_id *name,
+				  const struct names_want *want, names_found_fn *found,
+				  names_done_fn *done, void *ctx);
+/* done and found will not run. What is to be told is told all the same. NULL is ignored. */
+void names_cancel(struct names_query *query);
+
+/* A better record of a followed name, borrowed for the call: the one stored here first (it may have
+ * expired), then newer ones; never an older one, also over restarts. May unfollow. */
+typedef void names_better_fn(void *ctx, const struct name_record *record);
+
+/* Follows a name: asks for it now and every TTL (within poll_min_ms and NAME_POLL_MAX_MS, a fifth
+ * earlier or later), sooner when a peer has come and nothing is known. What is found is kept in the
+ * db table "followed". A name may be followed several times. NULL at NAMES_FOLLOWS_MAX. */
+struct names_follow *names_follow(struct names *names, const struct peer_id *name,
+				  names_better_fn *better, void *ctx);
+/* Asks for it at once. */
+void names_follow_now(struct names_follow *follow);
+void names_unfollow(struct names_follow *follow); /* NULL is ignored */
+
+struct names_stats {
+	size_t own, untold, followed, cached; /* untold: own records that nobody took yet */
+	uint64_t told, polls;		      /* since the start */
+};
+
+void names_stats(const struct names *names, struct names_stats *stats);
+
+#endif
