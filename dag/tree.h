@@ -85,10 +85,11 @@ struct tree_config {
 	void *ctx;
 };
 
-/* Opens the share's tree as it was last cut. Borrows work and blocks until tree_close(). -ENOENT
- * no such share; -EBUSY it is open already. Starts the tree's thread. */
-int tree_open(struct db *work, struct blocks *blocks, const struct tree_config *config,
-	      struct tree **out);
+/* Opens the share's tree as it was last cut. Borrows work, store and fetcher (NULL: offline) until
+ * tree_close(). -ENOENT no such share; -EBUSY it is open already, here or in another process; -EIO
+ * its records are damaged. Starts the tree's thread. */
+int tree_open(struct db *work, struct store *store, struct fetcher *fetcher,
+	      const struct tree_config *config, struct tree **out);
 /* A last cut (its error is returned, and the tree is closed all the same). Nobody uses it any more,
  * and all opened files are closed. NULL is ignored. */
 int tree_close(struct tree *tree);
