@@ -1,8 +1,10 @@
-/* RFC 3339 times, read to the nanosecond and counted from 1970. Numbers that do not fit saturate
- * instead of wrapping. Pure; any thread. */
+/* RFC 3339 times, read and written to the nanosecond and counted from 1970. Numbers that do not fit
+ * saturate instead of wrapping. Pure; any thread. */
 #include "routing/record/eol.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 #define NS_PER_S 1000000000u
 #define DAYS_TO_1970 719468 /* from 0000-03-01, where years of this count begin */
@@ -107,6 +109,51 @@ int eol_parse(struct eol *eol, struct bytes text)
 	eol->s = days_since_1970(year, month, day) * 86400 + hour * 3600 + minute * 60 + second -
 		 offset(&c);
 	return c.bad || cursor_left(&c) > 0 ? -EBADMSG : 0;
+}
+
+/* The days of days_since_1970() turned around. */
+static void date_of(int64_t days, int64_t *year, unsigned *month, unsigned *day)
+{
+	int64_t from = days + DAYS_TO_1970;
+	int64_t era = (from >= 0 ? from : from - (DAYS_PER_ERA - 1)) / DAYS_PER_ERA;
+	int64_t of_era = from - era * DAYS_PER_ERA;
+	int64_t y = (of_era - of_era / 1460 + of_era / 36524 - of_era / (DAYS_PER_ERA - 1)) / 365;
+	int64_t of_year = of_era - (365 * y + y / 4 - y / 100), m = (5 * of_year + 2) / 153;
+
+	*day = (unsigned)(of_year - (153 * m + 2) / 5 + 1);
+	*month = (unsigned)(m < 10 ? m + 3 : m - 9);
+	*year = y + era * 400 + (*month <= 2);
+}
+
+const char *eol_text(const struct eol *eol, char out[static EOL_TEXT_MAX])
+{
+	int64_t days = eol->s / 86400, rest = eol->s % 86400, year;
+	unsigned month, day;
+	size_t len;
+
+	if (rest < 0) {
+		rest += 86400;
+		days--;
+	}
+	if (days < -DAYS_TO_1970 - 366 || days > (int64_t)DAYS_PER_ERA * 25)
+		return NULL;
+	date_of(days, &year, &month, &day);
+	if (year < 0 || year > 9999 || eol->ns >= NS_PER_S)
+		return NULL;
+	len = (size_t)snprintf(out, EOL_TEXT_MAX, "%04u-%02u-%02uT%02u:%02u:%02u.%09u",
+			       (unsigned)year, month, day, (unsigned)(rest / 3600),
+			       (unsigned)(rest / 60 % 60), (unsigned)(rest % 60), eol->ns);
+	while (out[len - 1] == '0')
+		len--;
+	if (out[len - 1] == '.')
+		len--;
+	memcpy(out + len, "Z", 2);
+	return out;
+}
+
+struct eol eol_of_ns(uint64_t ns)
+{
+	return (struct eol){ .s = (int64_t)(ns / NS_PER_S), .ns = (uint32_t)(ns % NS_PER_S) };
 }
 
 int eol_cmp(const struct eol *a, const struct eol *b)

@@ -27,13 +27,12 @@ enum field {
 	FIELDS_END
 };
 
-#define SIGNED_PREFIX "ipns-signature:"
-#define END_OF_LIFE 0
+#define COMMIT FIELDS_END /* of the document alone */
 
 /* A record as its protobuf tells it, or the document: the same fields. */
 struct told {
-	struct bytes bytes[FIELDS_END];
-	uint64_t number[FIELDS_END];
+	struct bytes bytes[FIELDS_END + 1];
+	uint64_t number[FIELDS_END + 1];
 	unsigned has; /* bit per field */
 };
 
@@ -72,6 +71,7 @@ static int take_field(void *ctx, struct bytes key, const struct document_value *
 		enum field field;
 	} known[] = { { "TTL", TTL },
 		      { "Value", VALUE },
+		      { IPNS_COMMIT_FIELD, COMMIT },
 		      { "Sequence", SEQUENCE },
 		      { "Validity", VALIDITY },
 		      { "ValidityType", VALIDITY_TYPE } };
@@ -81,6 +81,9 @@ static int take_field(void *ctx, struct bytes key, const struct document_value *
 		enum field field = known[i].field;
 
 		if (!bytes_equal(key, bytes_str(known[i].name)))
+			continue;
+		/* Others may use that name for something else. */
+		if (field == COMMIT && value->kind != DOCUMENT_BYTES)
 			continue;
 		/* A duration or count that Go cannot hold is none: it would turn negative there. */
 		if (is_number(field) ? value->kind != DOCUMENT_UINT || value->number > INT64_MAX
@@ -128,15 +131,17 @@ int ipns_decode(struct ipns_record *record, struct bytes in)
 		err = document_each(envelope.bytes[DATA], take_field, &document);
 	if (err)
 		return err;
-	if (document.has != needed || document.number[VALIDITY_TYPE] != END_OF_LIFE ||
-	    !agree(&envelope, &document))
+	if ((document.has & ~(1u << COMMIT)) != needed ||
+	    document.number[VALIDITY_TYPE] != IPNS_END_OF_LIFE || !agree(&envelope, &document))
 		return -EBADMSG;
 	*record = (struct ipns_record){ .value = document.bytes[VALUE],
 					.sequence = document.number[SEQUENCE],
 					.ttl_ns = document.number[TTL],
 					.signature = envelope.bytes[SIGNATURE_V2],
 					.document = envelope.bytes[DATA],
-					.public_key = envelope.bytes[PUBLIC_KEY] };
+					.public_key = envelope.bytes[PUBLIC_KEY],
+					.commit = document.bytes[COMMIT],
+					.has_v1 = has(&envelope, SIGNATURE_V1) };
 	return eol_parse(&record->eol, document.bytes[VALIDITY]);
 }
 
@@ -156,7 +161,7 @@ int ipns_verify(const struct ipns_record *record, const struct peer_id *name)
 	peer_id_of_key(&id, &key);
 	if (!peer_id_equal(&id, name))
 		return -EKEYREJECTED;
-	buf_add_str(&message, SIGNED_PREFIX);
+	buf_add_str(&message, IPNS_SIGNED_PREFIX);
 	buf_add(&message, record->document);
 	err = public_key_verify(&key, buf_bytes(&message), record->signature);
 	buf_release(&message);
@@ -183,7 +188,7 @@ static int validate(struct bytes key, struct bytes value, uint64_t wallclock_ns)
 	return ipns_verify(&record, &name);
 }
 
-static int compare(struct bytes a, struct bytes b)
+int ipns_compare(struct bytes a, struct bytes b)
 {
 	struct ipns_record one, other;
 	int by_eol;
@@ -204,7 +209,7 @@ static uint64_t expires_ns(struct bytes value)
 }
 
 const struct record_rules ipns_rules = {
-	.space = "ipns", .validate = validate, .compare = compare, .expires_ns = expires_ns
+	.space = "ipns", .validate = validate, .compare = ipns_compare, .expires_ns = expires_ns
 };
 
 int routing_name_value(struct bytes record, struct bytes *value)

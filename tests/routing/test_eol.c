@@ -91,12 +91,43 @@ static void times_out_of_range_saturate(void **state)
 	assert_int_equal(eol_cmp(&far, &far), 0);
 }
 
+static void times_are_written_as_go_writes_them(void **state)
+{
+	static const char *const cases[] = {
+		"2033-05-18T03:33:20Z",		  "2033-05-18T03:33:20.000000001Z",
+		"2100-06-15T12:30:45.120003Z",	  "0000-01-01T00:00:00Z",
+		"9999-12-31T23:59:59.999999999Z", "2000-02-29T00:00:00.1Z",
+		"1900-03-01T00:00:00Z",		  "1970-01-01T00:00:00Z",
+		"1969-12-31T23:59:59.5Z",
+	};
+	char text[EOL_TEXT_MAX];
+	struct eol eol;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		assert_int_equal(eol_parse(&eol, bytes_str(cases[i])), 0);
+		assert_string_equal(eol_text(&eol, text), cases[i]);
+	}
+	for (int64_t s = -62167219200; s < 253402300800; s += 86400 * 17 + 3601) {
+		assert_non_null(eol_text(&(struct eol){ .s = s }, text));
+		assert_int_equal(eol_parse(&eol, bytes_str(text)), 0);
+		assert_int_equal(eol.s, s);
+	}
+	assert_null(eol_text(&(struct eol){ .s = 253402300800 }, text));
+	assert_null(eol_text(&(struct eol){ .s = -62167219201 }, text));
+	assert_null(eol_text(&(struct eol){ .ns = 1000000000 }, text));
+	eol = eol_of_ns(1000000001);
+	assert_int_equal(eol.s, 1);
+	assert_int_equal(eol.ns, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(times_are_read),
 		cmocka_unit_test(malformed_times_are_refused),
 		cmocka_unit_test(times_out_of_range_saturate),
+		cmocka_unit_test(times_are_written_as_go_writes_them),
 	};
 
 	return cmocka_run_group_tests_name("routing/eol", tests, NULL, NULL);
