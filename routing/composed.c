@@ -420,18 +420,20 @@ static void on_part_value(void *ctx, struct bytes value)
 static struct routing_query *ask_value(struct part *part)
 {
 	return routing_get_value(part->config->router, buf_bytes(&part->query->key),
-				 part->query->deadline_ms, on_part_value, on_part_done, part);
+				 part->query->count_max, part->query->deadline_ms, on_part_value,
+				 on_part_done, part);
 }
 
 static struct routing_query *get_value(struct router *router, struct bytes key,
-				       uint64_t deadline_ms, routing_value_fn *found,
-				       routing_done_fn *done, void *ctx)
+				       unsigned records_max, uint64_t deadline_ms,
+				       routing_value_fn *found, routing_done_fn *done, void *ctx)
 {
 	struct query *query = query_new(router, key, deadline_ms, ctx);
 
 	if (!query)
 		return NULL;
 	query->on_value = found;
+	query->count_max = records_max;
 	query->on_done = done;
 	return query_start(query, ask_value);
 }

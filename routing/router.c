@@ -47,12 +47,12 @@ struct routing_query *routing_put_value(struct router *router, struct bytes key,
 }
 
 struct routing_query *routing_get_value(struct router *router, struct bytes key,
-					uint64_t deadline_ms, routing_value_fn *found,
-					routing_done_fn *done, void *ctx)
+					unsigned records_max, uint64_t deadline_ms,
+					routing_value_fn *found, routing_done_fn *done, void *ctx)
 {
 	if (!router->ops->get_value)
 		return NULL;
-	return router->ops->get_value(router, key, deadline_ms, found, done, ctx);
+	return router->ops->get_value(router, key, records_max, deadline_ms, found, done, ctx);
 }
 
 void routing_cancel(struct routing_query *query)

@@ -19,6 +19,7 @@ struct routing_finder;
 #define ROUTING_KEY_MAX 128
 #define ROUTING_VALUE_MAX 10240
 #define ROUTING_PROVIDERS_MAX 1000
+#define ROUTING_RECORDS 16
 
 /* done(ctx, 0, info): info borrowed for the call. -ENOENT: no one knows the peer. -ETIMEDOUT. */
 typedef void routing_peer_fn(void *ctx, int err, const struct peer_info *info);
@@ -60,8 +61,9 @@ struct router_ops {
 					   struct bytes value, uint64_t deadline_ms,
 					   routing_done_fn *done, void *ctx);
 	struct routing_query *(*get_value)(struct router *router, struct bytes key,
-					   uint64_t deadline_ms, routing_value_fn *found,
-					   routing_done_fn *done, void *ctx);
+					   unsigned records_max, uint64_t deadline_ms,
+					   routing_value_fn *found, routing_done_fn *done,
+					   void *ctx);
 	/* Cancels its queries and frees the router. done(ctx) runs once, before this returns or
 	 * later: when all that it used is let go. No other callback runs any more. */
 	void (*close)(struct router *router, void (*done)(void *ctx), void *ctx);
@@ -110,7 +112,8 @@ struct routing_query {
 
 /* The five operations on any router; NULL (and no callback) when it does not offer one, or when a
  * limit of searches in flight is reached. count_max 0: all there are (at most
- * ROUTING_PROVIDERS_MAX). */
+ * ROUTING_PROVIDERS_MAX). records_max: good records, equal or not, after which no more peers are
+ * asked; 0: ROUTING_RECORDS. */
 struct routing_query *routing_find_peer(struct router *router, const struct peer_id *peer,
 					uint64_t deadline_ms, routing_peer_fn *done, void *ctx);
 struct routing_query *routing_find_providers(struct router *router, struct bytes multihash,
@@ -122,8 +125,8 @@ struct routing_query *routing_provide(struct router *router, struct bytes multih
 struct routing_query *routing_put_value(struct router *router, struct bytes key, struct bytes value,
 					uint64_t deadline_ms, routing_done_fn *done, void *ctx);
 struct routing_query *routing_get_value(struct router *router, struct bytes key,
-					uint64_t deadline_ms, routing_value_fn *found,
-					routing_done_fn *done, void *ctx);
+					unsigned records_max, uint64_t deadline_ms,
+					routing_value_fn *found, routing_done_fn *done, void *ctx);
 void routing_cancel(struct routing_query *query); /* NULL is ignored */
 
 /* Blocks by Bitswap: the protocol of a peer_info. */

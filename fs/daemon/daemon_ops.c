@@ -433,8 +433,8 @@ void daemon_run_name_value(struct api_call *call)
 	op = op_new(call);
 	buf_add(&key, bytes_str("/ipns/"));
 	buf_add(&key, peer_id_bytes(&name));
-	op->query = routing_get_value(daemon->router, buf_bytes(&key), deadline_of(op), on_record,
-				      on_records_end, op);
+	op->query = routing_get_value(daemon->router, buf_bytes(&key), 0, deadline_of(op),
+				      on_record, on_records_end, op);
 	buf_release(&key);
 	check_query(op);
 }

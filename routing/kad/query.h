@@ -4,7 +4,7 @@
 
 #include "routing/routing.h"
 
-#define KAD_VALUE_QUORUM 16 /* records that are enough */
+#define KAD_VALUE_GOOD_MAX 16 /* peers remembered that have the best record */
 #define KAD_VALUE_CHECKS_MAX                                                                       \
 	64		  /* signatures checked for one search; what comes after is not taken */
 #define KAD_SEND_MS 30000 /* one ADD_PROVIDER or PUT_VALUE, dialling included */
@@ -25,8 +25,9 @@ struct routing_query *kad_query_put_value(struct router *router, struct bytes ke
 					  struct bytes value, uint64_t deadline_ms,
 					  routing_done_fn *done, void *ctx);
 struct routing_query *kad_query_get_value(struct router *router, struct bytes key,
-					  uint64_t deadline_ms, routing_value_fn *found,
-					  routing_done_fn *done, void *ctx);
+					  unsigned records_max, uint64_t deadline_ms,
+					  routing_value_fn *found, routing_done_fn *done,
+					  void *ctx);
 /* Cancels all. */
 void kad_query_stop_all(struct kad *kad);
 

@@ -34,7 +34,7 @@ struct kad_query {
 	struct list sends;
 	unsigned count, count_max;
 	int send_err;
-	struct peer_id good[KAD_VALUE_QUORUM]; /* peers that have the best value */
+	struct peer_id good[KAD_VALUE_GOOD_MAX]; /* peers that have the best value */
 	unsigned good_count, checks;
 	struct peer_id *late; /* peers that are to be told the best value */
 	size_t late_count;

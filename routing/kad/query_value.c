@@ -114,7 +114,7 @@ static void take_value(struct kad_query *query, const struct peer_id *from, stru
 		query->on_value(query->ctx, buf_bytes(&query->value));
 		query->busy = false;
 	}
-	if (from && query->good_count < KAD_VALUE_QUORUM && !has_best(query, from))
+	if (from && query->good_count < KAD_VALUE_GOOD_MAX && !has_best(query, from))
 		query->good[query->good_count++] = *from;
 }
 
@@ -125,7 +125,7 @@ static bool on_value_answer(void *ctx, const struct kad_walk_answer *answer)
 
 	if (msg->has_record && bytes_equal(msg->record.key, buf_bytes(&query->key)))
 		take_value(query, &answer->from, msg->record.value);
-	return !query->cancelled && query->count < KAD_VALUE_QUORUM;
+	return !query->cancelled && query->count < query->count_max;
 }
 
 static void correct_first(void *ctx)
@@ -221,8 +221,8 @@ static void get_first(void *ctx)
 }
 
 struct routing_query *kad_query_get_value(struct router *router, struct bytes key,
-					  uint64_t deadline_ms, routing_value_fn *found,
-					  routing_done_fn *done, void *ctx)
+					  unsigned records_max, uint64_t deadline_ms,
+					  routing_value_fn *found, routing_done_fn *done, void *ctx)
 {
 	struct kad_query *query =
 		kad_query_new(router, key, ROUTING_KEY_MAX, deadline_ms, get_first, ctx);
@@ -230,6 +230,7 @@ struct routing_query *kad_query_get_value(struct router *router, struct bytes ke
 	if (!query)
 		return NULL;
 	query->on_value = found;
+	query->count_max = records_max ? records_max : ROUTING_RECORDS;
 	query->on_done = done;
 	return &query->base;
 }

@@ -80,10 +80,12 @@ static struct routing_query *fake_provide(struct router *router, struct bytes mu
 	return fake_start(router, ctx);
 }
 
-static struct routing_query *fake_get(struct router *router, struct bytes key, uint64_t deadline_ms,
-				      routing_value_fn *found, routing_done_fn *done, void *ctx)
+static struct routing_query *fake_get(struct router *router, struct bytes key, unsigned records_max,
+				      uint64_t deadline_ms, routing_value_fn *found,
+				      routing_done_fn *done, void *ctx)
 {
 	(void)key;
+	(void)records_max;
 	(void)deadline_ms;
 	container_of(router, struct fake, router)->on_value = found;
 	container_of(router, struct fake, router)->on_done = done;
@@ -290,7 +292,7 @@ static void only_better_values_are_passed_on(void **state)
 
 	(void)state;
 	pair_init(&p);
-	routing_get_value(p.router, key, 1, on_value, on_done, &p.heard);
+	routing_get_value(p.router, key, 0, 1, on_value, on_done, &p.heard);
 	p.a.on_value(p.a.ctx, bytes_str("2"));
 	p.b.on_value(p.b.ctx, bytes_str("1"));
 	p.b.on_value(p.b.ctx, bytes_str("3"));
@@ -299,7 +301,7 @@ static void only_better_values_are_passed_on(void **state)
 	assert_int_equal(p.heard.found, 2);
 	assert_string_equal(p.heard.value, "3");
 	assert_int_equal(p.heard.err, 0);
-	routing_get_value(p.router, key, 1, on_value, on_done, &p.heard);
+	routing_get_value(p.router, key, 0, 1, on_value, on_done, &p.heard);
 	pair_free(&p);
 }
 
@@ -370,7 +372,7 @@ static void part_is_asked_after_its_delay(void **state)
 
 	(void)state;
 	pair_init_as(&p, side_by_side, (struct composed_part){ .delay_ms = 500 });
-	routing_get_value(p.router, key, 60000, on_value, on_done, &p.heard);
+	routing_get_value(p.router, key, 0, 60000, on_value, on_done, &p.heard);
 	assert_true(p.a.running);
 	loop_turn(p.loop, 1499);
 	assert_int_equal(p.b.asked, 0);
@@ -381,7 +383,7 @@ static void part_is_asked_after_its_delay(void **state)
 	assert_int_equal(p.heard.err, -ENOENT);
 	/* It is waited for when the other is over before; then it refuses. */
 	p.b.refuses = true;
-	routing_get_value(p.router, key, 60000, on_value, on_done, &p.heard);
+	routing_get_value(p.router, key, 0, 60000, on_value, on_done, &p.heard);
 	tell_done(&p.a, -ENOENT, 0);
 	assert_int_equal(p.heard.done, 1);
 	loop_turn(p.loop, 2000);
@@ -389,7 +391,7 @@ static void part_is_asked_after_its_delay(void **state)
 	assert_int_equal(p.heard.err, -ENOENT);
 	/* The deadline comes first. */
 	p.b.refuses = false;
-	routing_get_value(p.router, key, 2100, on_value, on_done, &p.heard);
+	routing_get_value(p.router, key, 0, 2100, on_value, on_done, &p.heard);
 	tell_done(&p.a, -ENOENT, 0);
 	loop_turn(p.loop, 2100);
 	assert_int_equal(p.heard.done, 3);
@@ -424,7 +426,7 @@ static void part_over_its_time_limit_is_given_up(void **state)
 
 	(void)state;
 	pair_init_as(&p, (struct composed_part){ .timeout_ms = 300 }, side_by_side);
-	routing_get_value(p.router, key, 60000, on_value, on_done, &p.heard);
+	routing_get_value(p.router, key, 0, 60000, on_value, on_done, &p.heard);
 	loop_turn(p.loop, 1300);
 	assert_true(p.a.cancelled && p.b.running);
 	assert_int_equal(p.heard.done, 0);
@@ -435,7 +437,7 @@ static void part_over_its_time_limit_is_given_up(void **state)
 	pair_free(&p);
 	pair_init_as(&p, (struct composed_part){ .delay_ms = 100, .timeout_ms = 300 },
 		     side_by_side);
-	routing_get_value(p.router, key, 60000, on_value, on_done, &p.heard);
+	routing_get_value(p.router, key, 0, 60000, on_value, on_done, &p.heard);
 	tell_done(&p.b, -ENOENT, 0);
 	loop_turn(p.loop, 1100);
 	assert_true(p.a.running);
@@ -457,7 +459,7 @@ static void next_rank_is_asked_when_the_first_found_too_little(void **state)
 	(void)state;
 	/* Not by their order in the list. */
 	pair_init_as(&p, second, side_by_side);
-	routing_get_value(p.router, key, 60000, on_value, on_done, &p.heard);
+	routing_get_value(p.router, key, 0, 60000, on_value, on_done, &p.heard);
 	assert_int_equal(p.a.asked, 0);
 	tell_done(&p.b, -ENOENT, 0);
 	assert_true(p.a.running);
@@ -465,7 +467,7 @@ static void next_rank_is_asked_when_the_first_found_too_little(void **state)
 	tell_done(&p.a, 0, 1);
 	assert_int_equal(p.heard.err, 0);
 	/* The first has a value: enough. */
-	routing_get_value(p.router, key, 60000, on_value, on_done, &p.heard);
+	routing_get_value(p.router, key, 0, 60000, on_value, on_done, &p.heard);
 	p.b.on_value(p.b.ctx, bytes_str("1"));
 	tell_done(&p.b, 0, 1);
 	assert_int_equal(p.heard.done, 2);
@@ -497,7 +499,7 @@ static void error_ends_the_ranks_unless_it_is_ignored(void **state)
 
 	(void)state;
 	pair_init_as(&p, side_by_side, second);
-	routing_get_value(p.router, key, 60000, on_value, on_done, &p.heard);
+	routing_get_value(p.router, key, 0, 60000, on_value, on_done, &p.heard);
 	tell_done(&p.a, -EHOSTUNREACH, 0);
 	assert_int_equal(p.heard.done, 1);
 	assert_int_equal(p.heard.err, -EHOSTUNREACH);
@@ -505,13 +507,13 @@ static void error_ends_the_ranks_unless_it_is_ignored(void **state)
 	pair_free(&p);
 
 	pair_init_as(&p, (struct composed_part){ .ignore_errors = true, .timeout_ms = 10 }, second);
-	routing_get_value(p.router, key, 60000, on_value, on_done, &p.heard);
+	routing_get_value(p.router, key, 0, 60000, on_value, on_done, &p.heard);
 	tell_done(&p.a, -EHOSTUNREACH, 0);
 	assert_true(p.b.running);
 	tell_done(&p.b, -ENOENT, 0);
 	assert_int_equal(p.heard.err, -ENOENT);
 	/* A time limit is an error like others. */
-	routing_get_value(p.router, key, 60000, on_value, on_done, &p.heard);
+	routing_get_value(p.router, key, 0, 60000, on_value, on_done, &p.heard);
 	loop_turn(p.loop, 1010);
 	assert_true(p.b.running);
 	pair_free(&p);

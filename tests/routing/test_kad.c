@@ -266,8 +266,8 @@ static void values_are_kept_and_strangers_refused(void **state)
 	assert_int_equal(lab_connect(t.lab, t.c, t.a), 0);
 	kad_lab_peers(t.lab, t.rc, 1);
 	heard = (struct heard){ 0 };
-	routing_get_value(t.rc, buf_bytes(&key), lab_deadline(t.lab, 5000), heard_value, heard_done,
-			  &heard);
+	routing_get_value(t.rc, buf_bytes(&key), 0, lab_deadline(t.lab, 5000), heard_value,
+			  heard_done, &heard);
 	lab_until(t.lab, &heard.done);
 	assert_int_equal(heard.err, 0);
 	assert_int_equal(heard.found, 1);
@@ -308,8 +308,9 @@ static void answered(void *ctx, int err, unsigned count)
 }
 
 /* Three nodes keep a value each; a fourth, which may check so many more signatures, asks. Returns
- * how many it checked. */
-static unsigned ask_three(const char *const values[3], unsigned checks_left, struct heard *heard)
+ * how many it checked. records_max is given on. */
+static unsigned ask_three(const char *const values[3], unsigned checks_left, unsigned records_max,
+			  struct heard *heard)
 {
 	struct kad_config config = kad_lab_config();
 	struct lab *lab = lab_new();
@@ -332,7 +333,7 @@ static unsigned ask_three(const char *const values[3], unsigned checks_left, str
 		assert_int_equal(lab_connect(lab, swarms[3], swarms[i]), 0);
 	kad_lab_peers(lab, routers[3], 3);
 	checks = 0;
-	query = (struct kad_query *)routing_get_value(routers[3], bytes_str("/n/1"),
+	query = (struct kad_query *)routing_get_value(routers[3], bytes_str("/n/1"), records_max,
 						      lab_deadline(lab, 5000), heard_value,
 						      answered, heard);
 	query->checks = KAD_VALUE_CHECKS_MAX - checks_left;
@@ -349,18 +350,33 @@ static void value_told_by_many_is_checked_once(void **state)
 	struct heard heard = { 0 };
 
 	(void)state;
-	assert_int_equal(ask_three(same, KAD_VALUE_CHECKS_MAX, &heard), 1);
+	assert_int_equal(ask_three(same, KAD_VALUE_CHECKS_MAX, 0, &heard), 1);
 	assert_int_equal(heard.count, 3);
 	buf_release(&heard.value);
 	/* Whatever is told: so many and no more. What was checked is the answer. */
 	heard = (struct heard){ 0 };
-	assert_int_equal(ask_three(others, 2, &heard), 2);
+	assert_int_equal(ask_three(others, 2, 0, &heard), 2);
 	assert_int_equal(heard.err, 0);
 	assert_int_equal(heard.count, 2);
 	buf_release(&heard.value);
 	heard = (struct heard){ 0 };
-	assert_int_equal(ask_three(others, 0, &heard), 0);
+	assert_int_equal(ask_three(others, 0, 0, &heard), 0);
 	assert_int_equal(heard.err, -ENOENT);
+}
+
+static void search_ends_after_as_many_records_as_are_enough(void **state)
+{
+	const char *const same[] = { "5", "5", "5" };
+
+	(void)state;
+	for (unsigned enough = 1; enough <= 3; enough++) {
+		struct heard heard = { 0 };
+
+		ask_three(same, KAD_VALUE_CHECKS_MAX, enough, &heard);
+		assert_int_equal(heard.err, 0);
+		assert_int_equal(heard.count, enough);
+		buf_release(&heard.value);
+	}
 }
 
 static void the_table_survives_a_restart(void **state)
@@ -504,6 +520,7 @@ int main(void)
 		cmocka_unit_test(cancelling_is_silent_even_from_a_callback),
 		cmocka_unit_test(values_are_kept_and_strangers_refused),
 		cmocka_unit_test(value_told_by_many_is_checked_once),
+		cmocka_unit_test(search_ends_after_as_many_records_as_are_enough),
 		cmocka_unit_test(the_table_survives_a_restart),
 		cmocka_unit_test(client_does_not_enter_the_table_of_others),
 		cmocka_unit_test(the_bootstrap_list_is_dialled),

@@ -244,7 +244,7 @@ static bool seek(const struct hidden *hidden, struct node *node)
 
 	if (hidden->how != AS_VALUE)
 		return find(node, &hidden->block->cid);
-	routing_get_value(node->kad, buf_bytes(&hidden->key), node->world->now_ms + FIND_MS,
+	routing_get_value(node->kad, buf_bytes(&hidden->key), 0, node->world->now_ms + FIND_MS,
 			  on_value, on_found_all, &finding);
 	world_until(node->world, &finding.done, 2 * FIND_MS);
 	return finding.count > 0;
