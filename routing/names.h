@@ -3,9 +3,9 @@
  * records expire. Names of others are resolved and followed.
  *
  * Own names live in the db table "names", which any process may write (the second part of this
- * header): what is written while no daemon runs is told when one does. Sequences never go back. A
- * record of an own name that somebody else has told, and that is better than ours, was made with
- * our key elsewhere: it becomes ours, and the next one is above it.
+ * header): what is written while no daemon runs is told when one does. Sequences never go back: a
+ * record of an own name that the network has, and that is better than ours, was made with our key
+ * elsewhere, and what we make next goes on from there.
  *
  * The service (struct names) is of the loop thread only. It holds no keys. Callbacks never run
  * before the starting call returned. Called by fs and dag; calls net. */
@@ -53,8 +53,9 @@ struct name_new {
 	struct bytes value;  /* a path as text, 1..NAME_VALUE_MAX bytes */
 	struct bytes commit; /* binary CID for "_dagfs", at most NAME_COMMIT_MAX; empty: none */
 	uint64_t lifetime_ms, ttl_ms;
-	/* 0: as Kubo: 0 for the first, the same while value and commit stay, else one more. Another
-	 * number: exactly that, which must be above what was. */
+	/* sequence_given: exactly this one, which must be above what was. Else as Kubo: 0 for the
+	 * first, the same while value and commit stay and the life gets longer, else one more. */
+	bool sequence_given;
 	uint64_t sequence;
 	bool always_next; /* the sequence grows also if nothing changed */
 	bool without_v1;  /* leave out what only readers of the first signature want */
@@ -66,27 +67,31 @@ struct name_own {
 	uint64_t made_ms; /* wall clock */
 	uint64_t told_ms; /* when the network took this record last; 0: never */
 	bool without_v1;
-	struct bytes record; /* borrowed for the call, or from name_own_release()'s buffer */
-	struct buf kept;
+	struct buf record;
 };
 
-/* Makes the next record of key's name, durable when it returns 0, and appends it to record.
- * -ERANGE: new->sequence is not above the last one, or there is none above it; -EINVAL; -EMSGSIZE;
- * db_put()'s and db_commit()'s errors. */
+/* Makes the next record of key's name, durable when it returns 0, and appends it to record (which
+ * may be NULL). The sequence is above those of all records of the name that are known here.
+ * -ERANGE: the given one is not, or none is left; -EINVAL; -EMSGSIZE; errors of the db. */
 int name_own_make(struct db *db, const struct private_key *key, const struct name_new *new,
 		  uint64_t now_ns, struct buf *record);
-/* Makes it again, with the same content and sequence and a new end of life. -ENOENT: never made. */
-int name_own_renew(struct db *db, const struct private_key *key, uint64_t now_ns,
-		   struct buf *record);
-/* Takes a record of an own name that was made elsewhere, if it is better than ours. 0; -ESTALE;
- * as name_record_check(). */
-int name_own_take(struct db *db, const struct peer_id *name, struct bytes record, uint64_t now_ns);
-/* -ENOENT. After 0: name_own_release(). A read of the db: also on the loop thread. */
+/* Makes it again, with a new end of life. If another record of the name is known that is better (it
+ * was made elsewhere with this key), it goes on from there: with the other's content when ours was
+ * told before that, with ours, above the other's sequence, when it never was. -ENOENT: nothing is
+ * known of the name. */
+int name_own_renew(struct db *db, const struct private_key *key, uint64_t now_ns);
+/* -ENOENT. out->record: name_own_release(). A read of the db: also on the loop thread. */
 int name_own_get(struct db *db, const struct peer_id *name, struct name_own *out);
 void name_own_release(struct name_own *own);
-/* What name leads to by records here alone: its own one, or the last of one that is followed, also
- * an expired one. -ENOENT. *record is appended to. A read of the db: also on the loop thread. */
+/* For each own name; own is borrowed for the call. Non-zero stops and is returned. A read of the
+ * db. */
+typedef int name_own_fn(void *ctx, const struct name_own *own);
+int name_own_each(struct db *db, name_own_fn *each, void *ctx);
+/* The best record of name that is known here, its own one or one of a followed name, appended to
+ * record; it may have expired. -ENOENT. A read of the db. */
 int name_stored(struct db *db, const struct peer_id *name, struct buf *record);
+/* What is known of a name that is not ours is dropped. 0 also when there was nothing. */
+int name_forget(struct db *db, const struct peer_id *name);
 
 /* ---- the service ---- */
 
@@ -153,7 +158,7 @@ typedef void names_better_fn(void *ctx, const struct name_record *record);
 
 /* Follows a name: asks for it now and every TTL (within poll_min_ms and NAME_POLL_MAX_MS, a fifth
  * earlier or later), sooner when a peer has come and nothing is known. What is found is kept in the
- * db table "followed". A name may be followed several times. NULL at NAMES_FOLLOWS_MAX. */
+ * db table "names_seen". A name may be followed several times. NULL at NAMES_FOLLOWS_MAX. */
 struct names_follow *names_follow(struct names *names, const struct peer_id *name,
 				  names_better_fn *better, void *ctx);
 /* Asks for it at once. */
