@@ -32,6 +32,27 @@ static bool all_addrs(const json_t *list)
 	return true;
 }
 
+/* As Kubo has them: "Addrs" may be missing, and each may end with /p2p/ and that ID. */
+static bool all_peers(const json_t *list)
+{
+	json_t *item;
+	size_t i;
+
+	if (!json_is_array(list) || json_array_size(list) > PEERING_PEERS_MAX)
+		return false;
+	json_array_foreach(list, i, item) {
+		const char *text = json_string_value(json_object_get(item, "ID"));
+		const json_t *addrs = json_object_get(item, "Addrs");
+		size_t known = 1 + (addrs != NULL);
+		struct peer_id id;
+
+		if (!text || peer_id_from_text(&id, text) || json_object_size(item) != known ||
+		    (addrs && !json_is_null(addrs) && !all_addrs(addrs)))
+			return false;
+	}
+	return true;
+}
+
 /* "1.2.3.4", "1.2.3.4:53", "::1" or "[::1]:53". */
 static bool is_server(const char *text, size_t len)
 {
@@ -131,6 +152,8 @@ static bool is_right(const struct config_key *key, const json_t *value)
 			json_integer_value(value) <= CONFIG_COUNT_MOST);
 	case CONFIG_ADDRS:
 		return all_addrs(value);
+	case CONFIG_PEERS:
+		return all_peers(value);
 	case CONFIG_RESOLVERS:
 		return all_resolvers(value);
 	}

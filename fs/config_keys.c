@@ -171,6 +171,12 @@ const struct config_key config_keys[] = {
 	  .written = true,
 	  .meaning = "how long readers of a mount wait for a missing block, where `mount` is not "
 		     "told; 0: without end" },
+	{ .key = "Peering.Peers",
+	  .type = CONFIG_PEERS,
+	  .fallback = "[]",
+	  .meaning =
+		  "peers that the daemon stays connected to: dialled at its start and after each "
+		  "loss, for ever, and never trimmed" },
 	{ .key = "Reprovider.Interval",
 	  .type = CONFIG_DURATION,
 	  .fallback = "\"22h\"",
@@ -371,6 +377,9 @@ const char *config_type_text(const struct config_key *key, char out[static 128])
 		return "text";
 	case CONFIG_ADDRS:
 		return "a list of multiaddresses";
+	case CONFIG_PEERS:
+		return "a list of peers: [{\"ID\": \"12D3...\", \"Addrs\": [\"/ip4/...\"]}], at "
+		       "most 256";
 	case CONFIG_RESOLVERS:
 		return "domains with a dot at the end, each with servers as \"IP:PORT,...\" or "
 		       "\"auto\" (DNS over HTTPS is not built in)";

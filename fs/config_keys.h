@@ -16,6 +16,7 @@ enum config_type {
 	CONFIG_CHOICE,	 /* one of choices */
 	CONFIG_TEXT,
 	CONFIG_ADDRS,	  /* a list of multiaddresses */
+	CONFIG_PEERS,	  /* a list of { "ID": "12D3...", "Addrs": ["/ip4/..."] } */
 	CONFIG_RESOLVERS, /* DNS servers by domain: { "eth.": "127.0.0.1:53" } */
 	CONFIG_PRIORITY,  /* a whole number from 1 on, the least is preferred; or false: not used */
 };

@@ -302,6 +302,55 @@ struct autonat_stats {
 
 void autonat_stats(const struct autonat *autonat, struct autonat_stats *stats);
 
+/* ---- peers that stay ---- */
+
+/* Keeps connections to chosen peers: dials them at the start and after each loss, for ever, with
+ * delays that grow to some minutes and a share of chance. Such peers are protected from trimming.
+ * What the user gave is dialled as it is; then the addresses that the peer told or that answered;
+ * then routing is asked. Also remembers the peers that stayed connected lately and dials the last
+ * of them once at the start.
+ *
+ * Table "peering" of db holds them over restarts. At most PEERING_PEERS_MAX peers of the
+ * configuration and of PEERING_ADDED, and PEERING_ASKED_MAX of PEERING_ASKED alone. */
+#define PEERING_PEERS_MAX 256
+#define PEERING_ASKED_MAX 64
+enum {
+	PEERING_CONFIG = 1, /* not stored: told again at each start */
+	PEERING_ADDED = 2,  /* until it is removed */
+	/* Until it is removed, or 30 days after its last connection. The one that was connected
+	 * longest ago makes room for a new one. */
+	PEERING_ASKED = 4,
+};
+
+/* Borrows swarm and db (may be NULL). Dials begin with peering_start(). */
+struct peering;
+struct peering *peering_new(struct swarm *swarm, struct db *db);
+void peering_start(struct peering *peering);
+/* Before swarm_close(). NULL is ignored. */
+void peering_free(struct peering *peering);
+/* Keeps peer from now on, for one more reason. Addresses (without /p2p) replace those given before;
+ * with PEERING_ASKED they are added to them, and none are needed. The first 16 count. -EINVAL: peer
+ * is ourselves; -EAGAIN: there are too many. */
+int peering_add(struct peering *peering, const struct peer_id *peer, const struct multiaddr *addrs,
+		size_t count, unsigned why);
+/* Takes reasons away; without any left the peer is forgotten and its connection stays. True if it
+ * was kept for one of them. */
+bool peering_remove(struct peering *peering, const struct peer_id *peer, unsigned why);
+
+struct peering_peer {
+	struct peer_id id;
+	const struct multiaddr *addrs; /* as given */
+	size_t addr_count;
+	unsigned why;
+	bool connected;
+	unsigned attempts; /* dials in vain since the last connection */
+	uint64_t next_ms;  /* until the next dial; 0: connected, or being dialled */
+};
+
+/* Calls each() for every peer that is kept, oldest first, with what is borrowed for the call. */
+void peering_each(const struct peering *peering,
+		  void (*each)(void *ctx, const struct peering_peer *peer), void *ctx);
+
 /* ---- names ---- */
 
 /* Looks up the TXT records of a domain name, each joined to one string. Servers: the system's, or

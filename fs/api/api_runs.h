@@ -7,6 +7,8 @@
 /* api_net.c, api_stats.c, api_store.c, api_verify.c */
 extern const struct api_row api_id, api_swarm_connect, api_swarm_disconnect, api_swarm_peers,
 	api_swarm_addrs, api_ping;
+/* api_peering.c */
+extern const struct api_row api_swarm_peering_add, api_swarm_peering_ls, api_swarm_peering_rm;
 extern const struct api_row api_routing_findprovs, api_routing_findpeer, api_routing_provide;
 extern const struct api_row api_bitswap_stat, api_bitswap_wantlist, api_bitswap_ledger, api_stats,
 	api_log_level;
@@ -29,13 +31,16 @@ extern const struct api_row api_mount, api_umount, api_mount_wait, api_mounts;
 extern const struct api_row api_name_value, api_provide_changed, api_shutdown, api_shutdown_idle;
 
 /* fs/daemon/daemon_calls.c: answered at once */
-api_run_fn daemon_run_id, daemon_run_disconnect, daemon_run_peers, daemon_run_addrs;
+api_run_fn daemon_run_id, daemon_run_peers, daemon_run_addrs;
 api_run_fn daemon_run_bitswap_stat, daemon_run_wantlist, daemon_run_ledger, daemon_run_stats;
 api_run_fn daemon_run_log_level, daemon_run_provide_changed, daemon_run_shutdown,
 	daemon_run_shutdown_idle;
 /* fs/daemon/daemon_ops.c: wait for the network */
 api_run_fn daemon_run_connect, daemon_run_ping, daemon_run_findprovs, daemon_run_findpeer,
 	daemon_run_provide, daemon_run_name_value;
+/* fs/daemon/daemon_peers.c */
+api_run_fn daemon_run_disconnect, daemon_run_peering_add, daemon_run_peering_ls,
+	daemon_run_peering_rm;
 /* fs/daemon/daemon_mounts.c */
 api_run_fn daemon_run_mount, daemon_run_umount, daemon_run_mount_wait, daemon_run_mounts;
 

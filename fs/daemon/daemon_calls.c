@@ -204,23 +204,6 @@ void daemon_run_addrs(struct api_call *call)
 	api_end(call, 0, NULL);
 }
 
-void daemon_run_disconnect(struct api_call *call)
-{
-	struct daemon *daemon = call->host;
-
-	for (size_t i = 0; i < api_word_count(call->args); i++) {
-		struct peer_id id = api_peer(call->args, i);
-
-		if (swarm_disconnect(daemon->swarm, &id)) {
-			api_end(call, -ENOTCONN, "that peer is not connected");
-			return;
-		}
-		api_item(call, json_sprintf("disconnect %s success",
-					    api_peer_text(api_word(call->args, i))));
-	}
-	api_end(call, 0, NULL);
-}
-
 /* ---- bitswap ---- */
 
 static int add_partner(void *ctx, const struct exchange_ledger *ledger)

@@ -273,6 +273,7 @@ int daemon_net_start(struct daemon *daemon, char **why)
 			return err;
 		start_routing(daemon);
 		start_autonat(daemon);
+		daemon_peers_start(daemon);
 	}
 	daemon->exchange =
 		exchange_new(daemon->swarm, daemon->router, daemon->repo->store, &config);
@@ -304,6 +305,7 @@ static void on_router_closed(void *ctx)
 
 void daemon_net_stop(struct daemon *daemon, void (*done)(void *ctx))
 {
+	daemon_peers_stop(daemon);
 	fetcher_free(daemon->fetcher);
 	if (daemon->exchange)
 		exchange_free(daemon->exchange);

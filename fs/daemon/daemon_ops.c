@@ -176,6 +176,17 @@ static void connect_next(struct op *op)
 	op_end(op, op->troubled ? API_SOME_FAILED : 0, "not all peers could be connected to");
 }
 
+/* The word that is next was connected to: it stays so. */
+static void note_asked(struct op *op)
+{
+	struct multiaddr addr;
+	struct peer_id peer;
+
+	if (multiaddr_from_text(&addr, api_word(op->call->args, op->next)) == 0 &&
+	    multiaddr_split_peer(&addr, &peer))
+		daemon_peer_asked(op->daemon, &peer, &addr);
+}
+
 static void on_connected(void *ctx, int err, const struct swarm_tried *tried, size_t count)
 {
 	struct op *op = ctx;
@@ -190,6 +201,8 @@ static void on_connected(void *ctx, int err, const struct swarm_tried *tried, si
 			list, json_sprintf("[%s] %s", multiaddr_text(&tried[i].addr, addr), why));
 		free(why);
 	}
+	if (!err)
+		note_asked(op);
 	connect_told(op, list, err ? connect_why(err, count) : NULL);
 	connect_next(op);
 }

@@ -19,6 +19,7 @@ struct daemon {
 	struct repo *repo;
 	struct swarm *swarm;
 	struct autonat *autonat;
+	struct peering *peering; /* NULL: --offline */
 	void (*net_stopped)(void *ctx);
 	struct router *wan, *lan; /* parts of router; NULL: not used */
 	struct router *router;	  /* NULL: no routing at all */
@@ -60,6 +61,13 @@ json_t *daemon_addrs(const struct daemon *daemon, bool listening, bool with_id);
  * it may, and returns how many sockets to peers fit beside everything else. Warns when that is
  * less. */
 unsigned daemon_sockets_max(unsigned connections_max);
+
+/* daemon_peers.c: keeps the peers of the configuration and those of before. */
+void daemon_peers_start(struct daemon *daemon);
+void daemon_peers_stop(struct daemon *daemon);
+/* A person connected to it. */
+void daemon_peer_asked(struct daemon *daemon, const struct peer_id *peer,
+		       const struct multiaddr *addr);
 
 /* daemon_mounts.c */
 void daemon_mounts_stop(struct daemon *daemon);
