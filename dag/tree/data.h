@@ -48,11 +48,12 @@ struct data_config {
 	struct data_budget *budget; /* borrowed */
 	struct file_edit_config edit;
 	uint32_t grain; /* [DATA_GRAIN]; edit.chunk is a multiple of it, at most 64 grains */
-	/* Reads a stretch that a cut wrote under this generation and that data_shed() or
-	 * data_load_span() left on disk: exactly len bytes to at. -ENOENT: it is not there any
-	 * more, because a later cut dropped it. Called without a lock. NULL: nothing is left on
-	 * disk, data_shed() does nothing. */
-	int (*load)(void *ctx, uint64_t generation, uint32_t grain, uint8_t *at, size_t len);
+	/* Reads bytes [from, from + len) of a grain that a cut wrote under this generation and that
+	 * data_shed() or data_load_span() left on disk. -ENOENT: that record is not there any more,
+	 * or has not all of them, because a later cut changed it. Called without a lock. NULL:
+	 * nothing is left on disk, data_shed() does nothing. */
+	int (*load)(void *ctx, uint64_t generation, uint32_t grain, uint32_t from, uint8_t *at,
+		    size_t len);
 	void *ctx;
 };
 
@@ -151,12 +152,13 @@ bool data_filled(struct data *data, uint64_t chunk, uint64_t mark, struct block 
  *	DATA_ZERO	"leaves"[chunk] = a run of `count` chunks of zeros
  *	DATA_SPAN	"spans"[grain] = from, bytes
  * A cut is written so, all in the given generation:
- *	1. if drop_from is not UINT64_MAX: remove leaves of chunks >= drop_from / chunk rounded up,
- *	   and spans of grains >= drop_from / grain rounded up;
+ *	1. if drop_from is not UINT64_MAX, all bytes from there on go: leaves of chunks and spans of
+ *	   grains that begin at or behind it are removed; of the leaf and the span before it (if
+ *	   they reach over it) len becomes smaller, and a span without bytes is removed;
  *	2. items in their order: a LEAF or ZERO first removes all leaves and spans of its chunks;
  *each is then put, in place of what is there. Loading is the same in the other direction: for each
  *generation, oldest first, data_load_size(), then all its leaves in the order of keys, then all its
- *spans. */
+ *spans. A generation of which only size and floor were written counts, too. */
 
 enum data_kind { DATA_LEAF, DATA_ZERO, DATA_SPAN };
 
@@ -168,15 +170,20 @@ struct data_item {
 	struct bytes bytes;  /* SPAN: 1..grain bytes, borrowed until data_cut_done() */
 	struct cid cid;	     /* LEAF */
 	uint32_t len;	     /* LEAF: bytes of the block that count; behind them is a hole */
-	struct block *block; /* LEAF: to be put again if a collection ran; NULL: it is known to be
-				kept since an earlier cut. Borrowed until data_cut_done() */
+	struct block *block; /* LEAF: to be put again if a collection ran; borrowed until
+				data_cut_done(). NULL: data_copy() took it from another file, and
+				blocks_keep() tells whether it is still there */
 	void *ref;	     /* private */
 	uint64_t mark;	     /* private */
 };
 
 struct data_cut {
 	uint64_t generation;
-	uint64_t size, floor, drop_from;
+	uint64_t size;
+	uint64_t floor;	    /* the least size since this generation began: what older ones have
+			       behind it is gone */
+	uint64_t drop_from; /* the least size since the last cut that was written; UINT64_MAX: it
+			       did not become smaller */
 	struct data_item *items; /* in the order of the file; a chunk before its spans */
 	size_t count;
 	size_t bytes; /* of all spans */
@@ -186,8 +193,9 @@ struct data_cut {
  * copied, and do not change. Afterwards nothing is dirty. generation: under which the records will
  * stand; it grows. If snapshot is not NULL, a commit begins: *snapshot is the file as it is in this
  * moment, and what comes later belongs to higher generations; at most one snapshot that is to be
- * rebased to is open at a time. Never waits. False: there is nothing to be written (then cut is
- * empty, and done need not be called; the snapshot is made all the same). */
+ * rebased to is open at a time. At most one cut of a file is open at a time. Never waits. False:
+ * there is nothing to be written (then cut is empty, and done need not be called; the snapshot is
+ * made all the same). */
 bool data_cut(struct data *data, uint64_t generation, struct data_snapshot **snapshot,
 	      struct data_cut *cut);
 /* written: the transaction is on disk. Else all of it is dirty again, as far as it was not changed
@@ -199,7 +207,7 @@ uint64_t data_shed(struct data *data, uint64_t bytes);
 
 /* After data_new(), before any other use: what cuts wrote. -EBADMSG: it cannot be so (the record is
  * damaged; nothing changed). */
-int data_load_size(struct data *data, uint64_t floor, uint64_t size);
+int data_load_size(struct data *data, uint64_t generation, uint64_t floor, uint64_t size);
 /* cid NULL: a run of count chunks of zeros; else count is 1. */
 int data_load_leaf(struct data *data, uint32_t chunk, uint32_t count, const struct cid *cid,
 		   uint32_t len);
@@ -219,8 +227,9 @@ int data_snapshot_root(struct data_snapshot *snapshot, struct wait *wait, struct
 ssize_t data_snapshot_read(struct data_snapshot *snapshot, uint64_t at, void *to, size_t len,
 			   struct wait *wait);
 uint64_t data_snapshot_size(const struct data_snapshot *snapshot);
-/* root is the new base: what did not change since the snapshot is read from there, and its memory
- * is free. Generations up to the snapshot's may be removed from disk. Never waits. */
+/* root (data_snapshot_root()'s) is the new base: what did not change since the snapshot is read
+ * from there, and its memory is free. Generations up to the snapshot's may be removed from disk. No
+ * cut is open. Never waits. */
 void data_rebase(struct data *data, struct data_snapshot *snapshot, const struct cid *root);
 /* NULL is ignored. */
 void data_snapshot_free(struct data_snapshot *snapshot);
