@@ -134,7 +134,8 @@ struct names_query *names_publish(struct names *names, const struct peer_id *nam
 				  uint64_t deadline_ms, names_done_fn *done, void *ctx);
 /* Another process, or thread, has written own names: all are looked at. */
 void names_changed(struct names *names);
-/* Tells a record of anybody's name, once. Errors as name_record_check(), told by done. */
+/* Tells a record of anybody's name, once, and remembers it here. done tells also -ETIME: it has
+ * expired, and the errors of name_record_check(). */
 struct names_query *names_put(struct names *names, const struct peer_id *name, struct bytes record,
 			      uint64_t deadline_ms, names_done_fn *done, void *ctx);
 
