@@ -42,6 +42,7 @@ void daemon_stop(struct daemon *daemon)
 	if (daemon->stopping)
 		return;
 	daemon->stopping = true;
+	daemon_notify(daemon, "STOPPING=1\nSTATUS=Ending");
 	timer_stop(loop_timers(daemon->loop), &daemon->idle);
 	timer_start(loop_timers(daemon->loop), &daemon->deadline, STOP_MS, on_stop_deadline,
 		    daemon);
@@ -203,6 +204,7 @@ static int run_parts(struct daemon *daemon, char **why)
 		control_server_on_idle(daemon->control, daemon_look_idle);
 		daemon_look_idle(daemon);
 		tell_ready(daemon);
+		daemon_notify(daemon, "READY=1\nSTATUS=Ready");
 	}
 	if (cli_interrupted()) /* before the loop took the signals over */
 		daemon_stop(daemon);
@@ -216,10 +218,12 @@ static int run_locked(const struct daemon_options *options, char **why)
 {
 	struct daemon daemon = { .options = options };
 	struct trim trim = { 0 };
-	int err = repo_open(options->repo_path, &daemon.repo, why);
+	int err;
 
+	daemon_notify_take(&daemon);
+	err = repo_open(options->repo_path, &daemon.repo, why);
 	if (err)
-		return err;
+		goto out;
 	err = check(&daemon, why);
 	if (!err) {
 		list_init(&daemon.mounts);
@@ -236,6 +240,8 @@ static int run_locked(const struct daemon_options *options, char **why)
 		loop_free(daemon.loop);
 	}
 	repo_close(daemon.repo);
+out:
+	free(daemon.notify);
 	return err;
 }
 

@@ -33,6 +33,7 @@ struct daemon {
 	struct timer deadline;	  /* of stopping */
 	struct timer idle;	  /* with_mounts: nobody needs it */
 	struct list mounts;	  /* struct daemon_mount */
+	char *notify;		  /* the socket of the manager of services; NULL: none */
 	struct daemon_pins *pins; /* NULL: not started, or ended */
 	bool stopping, had_mount; /* had_mount: or `mount` gave up: it may end at once */
 };
@@ -71,6 +72,13 @@ void daemon_peer_asked(struct daemon *daemon, const struct peer_id *peer,
 
 /* daemon_mounts.c */
 void daemon_mounts_stop(struct daemon *daemon);
+
+/* daemon_notify.c: to the manager of services, if there is one: assignments like READY=1, by lines.
+ * daemon_notify_take() comes first, before other programs are run. */
+void daemon_notify_take(struct daemon *daemon);
+void daemon_notify(struct daemon *daemon, const char *text);
+void daemon_notify_status(struct daemon *daemon, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* daemon_calls.c: {"ID", "Addrs"} of a peer. */
 json_t *daemon_peer_json(const struct peer_info *info);
