@@ -2,6 +2,10 @@
  * the call. */
 #include "fs/api/api_runs.h"
 
+#include "fs/saved_mounts.h"
+
+#include <stdlib.h>
+
 static const struct option_spec mount_options[] = {
 	{ "mountpoint", 0, OPTION_TEXT, "DIR", "its whole path", NULL },
 	{ "root", 0, OPTION_TEXT, "CID", "the tree; without it every tree is found below ipfs/",
@@ -70,6 +74,56 @@ const struct api_row api_mounts = {
 	.text = mount_text,
 	.run = run_mounts,
 	.run_daemon = daemon_run_mounts,
+};
+
+static void saved_text(FILE *out, const json_t *args, const json_t *item)
+{
+	const char *options = api_member(item, "Options"), *reason = api_member(item, "Reason");
+	bool offline = json_is_true(json_object_get(item, "Offline"));
+
+	(void)args;
+	fprintf(out, "%s on %s%s%s%s: %s", api_member(item, "Source"),
+		api_member(item, "Mountpoint"), *options ? " -o " : "", options,
+		offline ? " --offline" : "", api_member(item, "State"));
+	if (*reason)
+		fprintf(out,
+			", tried %" JSON_INTEGER_FORMAT " times, next in %" JSON_INTEGER_FORMAT
+			"s: %s",
+			api_number(item, "Attempts"), api_number(item, "NextSeconds"), reason);
+	putc('\n', out);
+}
+
+/* Without a daemon none is mounted. */
+static void run_saved_mounts(struct api_call *call)
+{
+	const struct api_host *host = call->host;
+	struct saved_mounts list;
+	char *why = NULL;
+	int err = saved_mounts_read(host->repo_path, &list, &why);
+
+	for (size_t i = 0; i < list.count; i++) {
+		const struct saved_mount *mount = &list.at[i];
+
+		api_item(call, json_pack("{s:s, s:s, s:s, s:b, s:s, s:s}", "Mountpoint",
+					 mount->mountpoint, "Source",
+					 mount->source ? mount->source : "dagfs", "Options",
+					 mount->options, "Offline", (int)mount->offline, "State",
+					 "unmounted", "Reason", ""));
+	}
+	saved_mounts_release(&list);
+	api_end(call, err, why);
+	free(why);
+}
+
+/* `mount --list`. */
+const struct api_row api_saved_mounts = {
+	.command = { .name = "mounts-saved", .args = "", .summary = "list saved mounts" },
+	.flags = API_UNOPENED,
+	.head = "{\"Mounts\":[",
+	.tail = "]}",
+	.text = saved_text,
+	.run = run_saved_mounts,
+	.run_daemon = daemon_run_saved_mounts,
 };
 
 /* {"Value"}: the path in the best record that the network has. */

@@ -27,7 +27,7 @@ extern const struct api_row api_key_gen, api_key_list, api_key_rename, api_key_r
 /* api_resolve.c */
 extern const struct api_row api_resolve_path;
 /* api_inner.c */
-extern const struct api_row api_mount, api_umount, api_mount_wait, api_mounts;
+extern const struct api_row api_mount, api_umount, api_mount_wait, api_mounts, api_saved_mounts;
 extern const struct api_row api_name_value, api_provide_changed, api_shutdown, api_shutdown_idle;
 
 /* fs/daemon/daemon_calls.c: answered at once */
@@ -43,5 +43,7 @@ api_run_fn daemon_run_disconnect, daemon_run_peering_add, daemon_run_peering_ls,
 	daemon_run_peering_rm;
 /* fs/daemon/daemon_mounts.c */
 api_run_fn daemon_run_mount, daemon_run_umount, daemon_run_mount_wait, daemon_run_mounts;
+/* fs/daemon/daemon_saved.c */
+api_run_fn daemon_run_saved_mounts;
 
 #endif

@@ -53,6 +53,7 @@ const struct api_row *const api_rows[] = {
 	&api_umount,
 	&api_mount_wait,
 	&api_mounts,
+	&api_saved_mounts,
 	&api_name_value,
 	&api_provide_changed,
 	&api_shutdown,

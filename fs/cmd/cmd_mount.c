@@ -2,6 +2,7 @@
  * a daemon if none runs, forks, and waits until the mount answers. The main thread. */
 #include "fs/daemon/daemon.h"
 
+#include "fs/cmd/mount_saved.h"
 #include "fs/mount.h"
 #include "fs/values.h"
 #include "net/base/alloc.h"
@@ -136,6 +137,10 @@ static const struct option_spec mount_options[] = {
 	{ "foreground", 'f', OPTION_FLAG, NULL,
 	  "stay until it is unmounted; Ctrl-C and SIGTERM unmount", NULL },
 	{ "options", 'o', OPTION_TEXT, "LIST", "mount options, separated by commas", NULL },
+	{ "save", 0, OPTION_FLAG, NULL, "mount it again at each start of the daemon", NULL },
+	{ "unsave", 0, OPTION_FLAG, NULL, "do not mount it again; what is mounted stays", NULL },
+	{ "list", 'l', OPTION_FLAG, NULL, "list the saved mounts, and how each stands", NULL },
+	{ "running", 0, OPTION_FLAG, NULL, "fail when no daemon runs (used by the daemon)", NULL },
 	{ 0 },
 };
 
@@ -219,6 +224,8 @@ static int need_mount_daemon(struct invocation *in, bool *started)
 		err = cli_interrupted() ? -EINTR
 					: control_reach(in->repo_path, &in->wait, &in->control);
 		in->control_tried = true;
+		if (err == -ENOENT && cli_flag(in, "running"))
+			return cli_fail(in, 0, "no daemon runs for %s", in->repo_path);
 		if (err != -ENOENT)
 			return err ? cli_fail(in, err, "cannot reach the daemon of %s",
 					      in->repo_path)
@@ -353,6 +360,8 @@ static int mount_it(struct invocation *in, const char *point, bool *started)
 		code = take_source(in, source, args);
 	if (!code)
 		code = call_mount(in, args, started);
+	if (!code && cli_flag(in, "save"))
+		code = mount_save(in, point);
 	if (!code && cli_flag(in, "foreground"))
 		code = stay(in, point);
 	json_decref(args);
@@ -365,8 +374,14 @@ static int run_mount(struct invocation *in)
 	char *why = NULL, *point = NULL;
 	int code;
 
+	if (cli_flag(in, "list"))
+		return mount_list_saved(in);
+	if (cli_flag(in, "unsave"))
+		return mount_unsave(in);
 	if (!in->argc)
-		return cli_run_call(in, api_row("mounts"), json_object());
+		return cli_flag(in, "save")
+			       ? cli_usage(in, "mount --save takes what is to be mounted")
+			       : cli_run_call(in, api_row("mounts"), json_object());
 	code = cli_need_path(in);
 	if (!code)
 		code = find_point(in, &point);
@@ -397,6 +412,10 @@ const struct command cmd_mount = {
 	"daemon in the background when none runs, which ends with its last mount. Without "
 	"arguments the\n"
 	"mounts are listed. With --offline nothing is fetched.\n"
+	"\n"
+	"With --save the daemon mounts it at each start, and tries again and again as long as "
+	"SOURCE is not\n"
+	"found; --list tells which are saved and how each stands; --unsave MOUNTPOINT ends it.\n"
 	"\n"
 	"Mount options: timeout=30s waits so long for a block, allow_other and allow_root let "
 	"others "

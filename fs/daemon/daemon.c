@@ -49,13 +49,15 @@ void daemon_stop(struct daemon *daemon)
 	control_server_stop(daemon->control);
 	daemon->control = NULL;
 	daemon_pins_stop(daemon);
+	daemon_saved_stop(daemon);
 	daemon_mounts_stop(daemon);
 	daemon_part_gone(daemon);
 }
 
 void daemon_part_gone(struct daemon *daemon)
 {
-	if (daemon->stopping && list_empty(&daemon->mounts) && !daemon->pins)
+	if (daemon->stopping && list_empty(&daemon->mounts) && !daemon->pins &&
+	    daemon_saved_gone(daemon))
 		daemon_net_stop(daemon, on_swarm_closed);
 }
 
@@ -205,6 +207,7 @@ static int run_parts(struct daemon *daemon, char **why)
 		daemon_look_idle(daemon);
 		tell_ready(daemon);
 		daemon_notify(daemon, "READY=1\nSTATUS=Ready");
+		daemon_saved_start(daemon);
 	}
 	if (cli_interrupted()) /* before the loop took the signals over */
 		daemon_stop(daemon);

@@ -423,6 +423,13 @@ void daemon_run_mount_wait(struct api_call *call)
 		api_on_cancel(call, on_wait_cancelled, waiter_add(mount, call, false));
 }
 
+bool daemon_mount_runs(const struct daemon *daemon, const char *mountpoint)
+{
+	struct daemon_mount *mount = find_mount((struct daemon *)daemon, mountpoint, false);
+
+	return mount && is_in_place(mount);
+}
+
 void daemon_run_mounts(struct api_call *call)
 {
 	struct daemon *daemon = call->host;

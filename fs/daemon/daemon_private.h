@@ -30,12 +30,13 @@ struct daemon {
 	struct control_server *control;
 	uv_signal_t signals[3];
 	unsigned signal_count;
-	struct timer deadline;	  /* of stopping */
-	struct timer idle;	  /* with_mounts: nobody needs it */
-	struct list mounts;	  /* struct daemon_mount */
-	char *notify;		  /* the socket of the manager of services; NULL: none */
-	struct daemon_pins *pins; /* NULL: not started, or ended */
-	bool stopping, had_mount; /* had_mount: or `mount` gave up: it may end at once */
+	struct timer deadline;	    /* of stopping */
+	struct timer idle;	    /* with_mounts: nobody needs it */
+	struct list mounts;	    /* struct daemon_mount */
+	struct daemon_saved *saved; /* NULL: not started, or ended */
+	char *notify;		    /* the socket of the manager of services; NULL: none */
+	struct daemon_pins *pins;   /* NULL: not started, or ended */
+	bool stopping, had_mount;   /* had_mount: or `mount` gave up: it may end at once */
 };
 
 /* daemon.c */
@@ -72,6 +73,14 @@ void daemon_peer_asked(struct daemon *daemon, const struct peer_id *peer,
 
 /* daemon_mounts.c */
 void daemon_mounts_stop(struct daemon *daemon);
+/* Does this daemon show something there, under its name? */
+bool daemon_mount_runs(const struct daemon *daemon, const char *mountpoint);
+
+/* daemon_saved.c: mounts what is saved, on and on until it is mounted. After a stop
+ * daemon_part_gone() runs when the last process is gone; daemon_saved_gone(): is it so? */
+void daemon_saved_start(struct daemon *daemon);
+void daemon_saved_stop(struct daemon *daemon);
+bool daemon_saved_gone(struct daemon *daemon);
 
 /* daemon_notify.c: to the manager of services, if there is one: assignments like READY=1, by lines.
  * daemon_notify_take() comes first, before other programs are run. */
