@@ -184,28 +184,6 @@ int cbor_decode(struct ipld *tree, struct bytes block, unsigned flags)
 
 /* ---- encoding ---- */
 
-static void put_head(struct buf *out, enum cbor_major major, uint64_t arg)
-{
-	uint8_t top = (uint8_t)(major << 5);
-
-	if (arg < 24) {
-		buf_add_u8(out, (uint8_t)(top | arg));
-	} else if (arg <= UINT8_MAX) {
-		buf_add_u8(out, top | 24);
-		buf_add_u8(out, (uint8_t)arg);
-	} else if (arg <= UINT16_MAX) {
-		buf_add_u8(out, top | 25);
-		buf_add_be16(out, (uint16_t)arg);
-	} else if (arg <= UINT32_MAX) {
-		buf_add_u8(out, top | 26);
-		buf_add_be32(out, (uint32_t)arg);
-	} else {
-		buf_add_u8(out, top | 27);
-		buf_add_be32(out, (uint32_t)(arg >> 32));
-		buf_add_be32(out, (uint32_t)arg);
-	}
-}
-
 static void put_float(struct buf *out, double value)
 {
 	uint64_t bits;
@@ -221,12 +199,10 @@ static void put_string(struct buf *out, const struct ipld *tree, const struct ip
 	struct bytes text = ipld_text(tree, node);
 
 	if (node->kind == IPLD_LINK) {
-		put_head(out, CBOR_TAG, CBOR_TAG_CID);
-		put_head(out, CBOR_BYTES, text.len + 1);
-		buf_add_u8(out, 0);
-	} else {
-		put_head(out, node->kind == IPLD_TEXT ? CBOR_TEXT : CBOR_BYTES, text.len);
+		cbor_link_put(out, text);
+		return;
 	}
+	cbor_head_put(out, node->kind == IPLD_TEXT ? CBOR_TEXT : CBOR_BYTES, text.len);
 	buf_add(out, text);
 }
 
@@ -234,13 +210,13 @@ static void put_node(struct buf *out, const struct ipld *tree, const struct ipld
 {
 	switch ((enum ipld_kind)node->kind) {
 	case IPLD_NULL:
-		put_head(out, CBOR_SIMPLE, CBOR_NULL);
+		cbor_head_put(out, CBOR_SIMPLE, CBOR_NULL);
 		break;
 	case IPLD_BOOL:
-		put_head(out, CBOR_SIMPLE, node->yes ? CBOR_TRUE : CBOR_FALSE);
+		cbor_head_put(out, CBOR_SIMPLE, node->yes ? CBOR_TRUE : CBOR_FALSE);
 		break;
 	case IPLD_INT:
-		put_head(out, node->negative ? CBOR_NEGATIVE : CBOR_UINT, node->number);
+		cbor_head_put(out, node->negative ? CBOR_NEGATIVE : CBOR_UINT, node->number);
 		break;
 	case IPLD_FLOAT:
 		put_float(out, node->real);
@@ -251,10 +227,10 @@ static void put_node(struct buf *out, const struct ipld *tree, const struct ipld
 		put_string(out, tree, node);
 		break;
 	case IPLD_LIST:
-		put_head(out, CBOR_ARRAY, node->count);
+		cbor_head_put(out, CBOR_ARRAY, node->count);
 		break;
 	case IPLD_MAP:
-		put_head(out, CBOR_MAP, node->count);
+		cbor_head_put(out, CBOR_MAP, node->count);
 		break;
 	}
 }

@@ -60,3 +60,33 @@ int cbor_link_read(struct cursor *c, bool shortest, struct cid *cid)
 		return -EBADMSG;
 	return cid_from_bytes(cid, bytes_skip(in, 1));
 }
+
+void cbor_head_put(struct buf *out, enum cbor_major major, uint64_t arg)
+{
+	uint8_t top = (uint8_t)(major << 5);
+
+	if (arg < 24) {
+		buf_add_u8(out, (uint8_t)(top | arg));
+	} else if (arg <= UINT8_MAX) {
+		buf_add_u8(out, top | 24);
+		buf_add_u8(out, (uint8_t)arg);
+	} else if (arg <= UINT16_MAX) {
+		buf_add_u8(out, top | 25);
+		buf_add_be16(out, (uint16_t)arg);
+	} else if (arg <= UINT32_MAX) {
+		buf_add_u8(out, top | 26);
+		buf_add_be32(out, (uint32_t)arg);
+	} else {
+		buf_add_u8(out, top | 27);
+		buf_add_be32(out, (uint32_t)(arg >> 32));
+		buf_add_be32(out, (uint32_t)arg);
+	}
+}
+
+void cbor_link_put(struct buf *out, struct bytes cid)
+{
+	cbor_head_put(out, CBOR_TAG, CBOR_TAG_CID);
+	cbor_head_put(out, CBOR_BYTES, cid.len + 1);
+	buf_add_u8(out, 0);
+	buf_add(out, cid);
+}

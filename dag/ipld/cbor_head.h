@@ -1,4 +1,4 @@
-/* The head of a CBOR item, which both readers of DAG-CBOR begin with. Pure. */
+/* The head of a CBOR item, which all readers and writers of DAG-CBOR begin with. Pure. */
 #ifndef DAG_CBOR_HEAD_H
 #define DAG_CBOR_HEAD_H
 
@@ -39,5 +39,9 @@ bool cbor_head_read(struct cursor *c, struct cbor_head *head);
 bool cbor_simple_allowed(const struct cbor_head *head);
 /* What follows tag 42: a byte string of 00 and the CID. 0 or -EBADMSG. */
 int cbor_link_read(struct cursor *c, bool shortest, struct cid *cid);
+/* Appends the shortest head that says arg. */
+void cbor_head_put(struct buf *out, enum cbor_major major, uint64_t arg);
+/* Appends tag 42 and the byte string of a link. */
+void cbor_link_put(struct buf *out, struct bytes cid);
 
 #endif
