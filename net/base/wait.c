@@ -44,6 +44,7 @@ int wait_init(struct wait *wait)
 	wait->fd = fd;
 	wait->deadline_ms = UINT64_MAX;
 	wait->tried = (struct wait_tried){ 0 };
+	wait->on_sleep = NULL;
 	atomic_init(&wait->cancelled, false);
 	return 0;
 }
@@ -94,7 +95,7 @@ static int poll_timeout(const struct wait *wait)
 	return left_ms < INT_MAX ? (int)left_ms : INT_MAX;
 }
 
-int wait_sleep(struct wait *wait)
+static int sleep_until_woken(struct wait *wait)
 {
 	for (;;) {
 		struct pollfd ready = { .fd = wait->fd, .events = POLLIN };
@@ -113,6 +114,17 @@ int wait_sleep(struct wait *wait)
 		if (err)
 			return err;
 	}
+}
+
+int wait_sleep(struct wait *wait)
+{
+	if (!wait->on_sleep)
+		return sleep_until_woken(wait);
+	wait->on_sleep(wait, true);
+	int err = sleep_until_woken(wait);
+
+	wait->on_sleep(wait, false);
+	return err;
 }
 
 int wait_sleep_longer(struct wait *wait, uint64_t more_ms)

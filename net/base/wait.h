@@ -30,6 +30,9 @@ struct wait {
 	uint64_t deadline_ms; /* monotonic_ms(); UINT64_MAX for none */
 	atomic_bool cancelled;
 	struct wait_tried tried; /* of the last failure; written by the waiting thread alone */
+	/* Around each sleep, on the thread that waits: before it (begins), and after it. Set after
+	 * wait_init(); may be NULL, may cancel. */
+	void (*on_sleep)(struct wait *wait, bool begins);
 };
 
 /* 0 or -errno. wait_release() closes the descriptor. */
