@@ -1,6 +1,7 @@
-/* One FUSE mount read-only: a tree, or the namespace with ipfs/ below the mountpoint. It has its
- * own threads (grown on demand up to MOUNT_THREADS_MAX); they run dag/ straight through and wait
- * for missing blocks with the mount's deadline, interruptibly. */
+/* One FUSE mount: a tree, or the namespace with ipfs/ below the mountpoint. It can be written if
+ * its tree can, unless the option `ro` says otherwise. It has its own threads (grown on demand up
+ * to MOUNT_THREADS_MAX); they run dag/ straight through and wait for missing blocks with the
+ * mount's deadline, interruptibly. */
 #ifndef FS_MOUNT_H
 #define FS_MOUNT_H
 

@@ -62,10 +62,15 @@ void inodes_init(struct inodes *inodes, uint32_t uid, uint32_t gid, bool set_id)
 
 static void inode_free(struct inode *inode)
 {
-	if (inode->tree->ops->forget)
-		inode->tree->ops->forget(inode->tree, inode->ino);
 	mount_tree_unref(inode->tree);
 	free(inode);
+}
+
+/* Lookups went back to a changing tree. */
+static void tell_forgotten(struct mount_tree *tree, uint64_t ino, uint64_t lookups)
+{
+	if (tree->ops->forget && (ino & INODE_NODE))
+		tree->ops->forget(tree, ino, lookups);
 }
 
 static void view_free(struct view *view)
@@ -88,6 +93,7 @@ void inodes_release(struct inodes *inodes)
 			struct inode *inode = inodes->slots[i];
 
 			inodes->slots[i] = inode->next;
+			tell_forgotten(inode->tree, inode->ino, inode->lookups);
 			inode_free(inode);
 		}
 	}
@@ -346,8 +352,24 @@ static void free_all(struct list *views)
 		view_free(view);
 }
 
+/* Under the lock: the inode that nobody knows any more leaves the table. *view is to be freed. */
+static void take_out(struct inodes *inodes, struct inode **slot, struct view **view)
+{
+	struct inode *inode = *slot;
+
+	*slot = inode->next;
+	inodes->count--;
+	*view = inode->view;
+	if (!*view)
+		return;
+	view_detach(inodes, *view);
+	if ((*view)->users)
+		*view = NULL; /* its last user frees it */
+}
+
 void inode_forget(struct inodes *inodes, uint64_t ino, uint64_t lookups)
 {
+	struct mount_tree *tree = NULL;
 	struct view *view = NULL;
 
 	if (ino < INODE_FIRST)
@@ -358,24 +380,20 @@ void inode_forget(struct inodes *inodes, uint64_t ino, uint64_t lookups)
 	if (inode) {
 		assert(inode->lookups >= lookups);
 		inode->lookups -= lookups;
+		tree = mount_tree_ref(inode->tree);
 		if (inode->lookups)
 			inode = NULL;
-	}
-	if (inode) {
-		*slot = inode->next;
-		inodes->count--;
-		view = inode->view;
-		if (view) {
-			view_detach(inodes, view);
-			if (view->users)
-				view = NULL; /* its last user frees it */
-		}
+		else
+			take_out(inodes, slot, &view);
 	}
 	pthread_mutex_unlock(&inodes->lock);
 	if (view)
 		view_free(view);
 	if (inode)
 		inode_free(inode);
+	if (tree)
+		tell_forgotten(tree, ino, lookups);
+	mount_tree_unref(tree);
 }
 
 static struct view *take_open(struct inodes *inodes, struct inode *inode)

@@ -13,7 +13,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define OPTIONS "ro,nodev,noatime,default_permissions,subtype=dagfs"
+#define OPTIONS "nodev,noatime,default_permissions,subtype=dagfs"
 
 /* ---- the roots ---- */
 
@@ -70,8 +70,9 @@ static int make_root(struct mount *mount, char **why)
 static char *option_text(const struct mount *mount, const struct mount_config *config)
 {
 	const struct mount_options *options = &mount->options;
-	char *text = xasprintf(OPTIONS ",%s,max_read=%u%s", options->suid ? "suid" : "nosuid",
-			       options->max_read, config->allow_other ? ",allow_other" : "");
+	char *text = xasprintf(OPTIONS ",%s,%s,max_read=%u%s", mount->writable ? "rw" : "ro",
+			       options->suid ? "suid" : "nosuid", options->max_read,
+			       config->allow_other ? ",allow_other" : "");
 	char *source = xasprintf("fsname=%s", mount->source);
 
 	if (fuse_opt_add_opt_escaped(&text, source))
@@ -91,7 +92,8 @@ static int open_session(struct mount *mount, const struct mount_config *config, 
 	char *reason = NULL;
 	int err = 0;
 
-	mount->session = fuse_session_new(&args, &mount_ops, sizeof mount_ops, mount);
+	mount->session = fuse_session_new(&args, mount->writable ? &mount_ops_writable : &mount_ops,
+					  sizeof mount_ops, mount);
 	if (!mount->session) {
 		*why = xasprintf("mount options not understood: %s",
 				 config->options ? config->options : "");
@@ -181,6 +183,18 @@ static void shut(struct mount *mount)
 	mount_free(mount);
 }
 
+/* Whether the kernel is to ask for changes. */
+static int decide_writable(struct mount *mount, char **why)
+{
+	const struct mount_options *options = &mount->options;
+
+	mount->writable = mount->tree->ops->writable && !options->read;
+	if (mount->writable || !options->write)
+		return 0;
+	*why = xstrdup("mount option rw: a tree can only be read");
+	return -EROFS;
+}
+
 static int start_threads(struct mount *mount, char **why)
 {
 	int err;
@@ -226,6 +240,8 @@ int mount_start(const struct mount_config *config, struct store *store, struct f
 		err = make_root(mount, why);
 	else
 		make_namespace(mount);
+	if (!err)
+		err = decide_writable(mount, why);
 	if (!err)
 		err = -pthread_key_create(&mount->self, NULL);
 	if (!err) {

@@ -2,6 +2,9 @@
  * network, so here its deadline begins, its interrupt is listened to, and another thread takes over
  * what it leaves undone. Requests for local blocks never come by.
  *
+ * Trees that change wait elsewhere too: for room, or by a fetcher of their own. Those waits are
+ * found when they go to sleep; they have no deadline of the mount's.
+ *
  * The deadline is per block, begun anew with each that comes. Once a wait of a request timed out or
  * was interrupted its further ones fail at once. */
 #include "fs/mount/mount_private.h"
@@ -50,9 +53,9 @@ static bool must_park(struct worker *worker)
 	struct mount *mount = worker->mount;
 
 	if (!worker->req || mount->blocked < MOUNT_BLOCKED_MAX ||
-	    mount->parked_count >= MOUNT_PARKED_MAX)
+	    mount->parked_count >= MOUNT_PARKED_MAX ||
+	    mount->parked_bytes + worker->request->size > MOUNT_PARKED_BYTES_MAX)
 		return false;
-	mount->parked_count++;
 	worker->park = true;
 	return true;
 }
@@ -123,6 +126,36 @@ static void end(struct worker *worker)
 	if (worker->req)
 		mount->blocked--;
 	pthread_mutex_unlock(&mount->lock);
+}
+
+void mount_fetch_sleep(struct wait *wait, bool begins)
+{
+	struct worker *worker = container_of(wait, struct worker, wait);
+	struct mount *mount = worker->mount;
+	bool ends = false;
+
+	if (!begins) {
+		if (worker->asleep)
+			end(worker);
+		worker->asleep = false;
+		return;
+	}
+	if (worker->wait_id || !worker->req)
+		return;
+	worker->waited = true;
+	pthread_mutex_lock(&mount->lock);
+	ends = mount->stopping || must_park(worker);
+	if (!ends) {
+		worker->wait_id = ++mount->last_wait_id;
+		worker->asleep = true;
+		mount->blocked++;
+		mount_threads_grow(mount);
+	}
+	pthread_mutex_unlock(&mount->lock);
+	if (ends)
+		wait_cancel(wait);
+	else
+		hear_interrupt(worker);
 }
 
 static int fetch_fetch(struct fetcher *fetcher, void *session, const struct cid *cid,

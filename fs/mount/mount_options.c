@@ -17,7 +17,9 @@ enum option_use {
 	OPTION_NOSUID,
 	OPTION_SUID,
 	OPTION_MAX_READ,
-	OPTION_WRITABLE,
+	OPTION_READ,
+	OPTION_WRITE,
+	OPTION_QUIET,
 };
 
 /* A name that ends with '=' has a value. */
@@ -25,19 +27,32 @@ static const struct {
 	const char *name;
 	enum option_use use;
 } known[] = {
-	{ "ro", OPTION_ALWAYS },	   { "nodev", OPTION_ALWAYS },
-	{ "noatime", OPTION_ALWAYS },	   { "default_permissions", OPTION_ALWAYS },
-	{ "nonempty", OPTION_NONEMPTY },   { "nosuid", OPTION_NOSUID },
-	{ "suid", OPTION_SUID },	   { "max_read=", OPTION_MAX_READ },
-	{ "rw", OPTION_WRITABLE },	   { "exec", OPTION_PASSED },
-	{ "noexec", OPTION_PASSED },	   { "dev", OPTION_PASSED },
-	{ "atime", OPTION_PASSED },	   { "async", OPTION_PASSED },
-	{ "sync", OPTION_PASSED },	   { "dirsync", OPTION_PASSED },
-	{ "allow_root", OPTION_PASSED },   { "auto_unmount", OPTION_PASSED },
-	{ "debug", OPTION_PASSED },	   { "fsname=", OPTION_PASSED },
-	{ "subtype=", OPTION_PASSED },	   { "context=", OPTION_PASSED },
-	{ "fscontext=", OPTION_PASSED },   { "defcontext=", OPTION_PASSED },
+	{ "ro", OPTION_READ },
+	{ "nodev", OPTION_ALWAYS },
+	{ "noatime", OPTION_ALWAYS },
+	{ "default_permissions", OPTION_ALWAYS },
+	{ "nonempty", OPTION_NONEMPTY },
+	{ "nosuid", OPTION_NOSUID },
+	{ "suid", OPTION_SUID },
+	{ "max_read=", OPTION_MAX_READ },
+	{ "rw", OPTION_WRITE },
+	{ "exec", OPTION_PASSED },
+	{ "noexec", OPTION_PASSED },
+	{ "dev", OPTION_PASSED },
+	{ "atime", OPTION_PASSED },
+	{ "async", OPTION_PASSED },
+	{ "sync", OPTION_PASSED },
+	{ "dirsync", OPTION_PASSED },
+	{ "allow_root", OPTION_PASSED },
+	{ "auto_unmount", OPTION_PASSED },
+	{ "debug", OPTION_PASSED },
+	{ "fsname=", OPTION_PASSED },
+	{ "subtype=", OPTION_PASSED },
+	{ "context=", OPTION_PASSED },
+	{ "fscontext=", OPTION_PASSED },
+	{ "defcontext=", OPTION_PASSED },
 	{ "rootcontext=", OPTION_PASSED },
+	{ "quiet", OPTION_QUIET },
 };
 
 /* Of known[], or ARRAY_LEN(known). */
@@ -96,9 +111,14 @@ static int read_option(struct mount_options *options, struct buf *passed, const 
 		return 0;
 	case OPTION_MAX_READ:
 		return read_max_read(options, option + strlen(known[found].name), why);
-	case OPTION_WRITABLE:
-		*why = xstrdup("mount option rw: a tree can only be read");
-		return -EROFS;
+	case OPTION_READ: /* the last of the two counts */
+	case OPTION_WRITE:
+		options->read = known[found].use == OPTION_READ;
+		options->write = !options->read;
+		return 0;
+	case OPTION_QUIET:
+		options->quiet = true;
+		return 0;
 	case OPTION_PASSED:
 		break;
 	}

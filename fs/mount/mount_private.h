@@ -5,7 +5,7 @@
  *   mount_point.c    is the mountpoint fit?
  *   mount_reason.c   why it could not be mounted
  *   mount_watch.c    is it still in the mount table?
- *   mount_io.c       what the library leaves out of the first answer
+ *   mount_io.c       what the library leaves out: of the first answer, and of requests
  *   mount_threads.c  the threads that serve requests
  *   mount_fetch.c    waiting for blocks: deadlines, interrupts, and threads that serve meanwhile
  *   mount_ahead.c    directories: asking for blocks before they are needed
@@ -23,11 +23,13 @@
 
 #include <fuse_lowlevel.h>
 
-#define MOUNT_REQUEST_MAX (1u << 20) /* bytes of one read */
+#define MOUNT_REQUEST_MAX (1u << 20) /* bytes of one read or write */
+#define NAME_LEN_MAX 255
 #define MOUNT_BACKGROUND_MAX 64
 #define MOUNT_BLOCKED_MAX                                                                          \
 	(MOUNT_THREADS_MAX - 8) /* requests that wait for blocks at once; the rest serves */
 #define MOUNT_PARKED_MAX 4096
+#define MOUNT_PARKED_BYTES_MAX ((size_t)64 << 20) /* of their requests: writes carry data */
 #define MOUNT_AHEAD_DIRS_MAX 4096
 #define MOUNT_AHEAD_PARTS 32
 
@@ -41,8 +43,11 @@ struct worker {
 	bool waited;	     /* in this request */
 	bool listening;	     /* between mount_fetch_listen() and mount_fetch_deafen() */
 	int gave_up;	     /* -ETIMEDOUT or -EINTR, in this request: no further waiting */
-	bool park;	/* this request cannot be served now: ops_fail() leaves it unanswered */
-	fuse_req_t req; /* being served; NULL: none that the kernel waits for */
+	bool asleep;	     /* in a wait that mount_fetch_sleep() counted */
+	bool park;	 /* this request cannot be served now: ops_fail() leaves it unanswered */
+	bool unanswered; /* which it did */
+	fuse_req_t req;	 /* being served; NULL: none that the kernel waits for */
+	const struct fuse_buf *request; /* the same, as it came */
 	/* Under mount->lock. */
 	bool started, ended; /* thread runs; is to be joined */
 	uint64_t wait_id;    /* of the fetch that runs, 0: none */
@@ -78,8 +83,10 @@ struct ahead {
 };
 
 struct mount_options {
-	bool nonempty; /* entries below the mountpoint may be covered */
-	bool suid;     /* show set-user-id and set-group-id bits, and let the kernel heed them */
+	bool read, write; /* ro or rw was asked for */
+	bool quiet;	  /* changing owners does nothing, instead of failing */
+	bool nonempty;	  /* entries below the mountpoint may be covered */
+	bool suid;	  /* show set-user-id and set-group-id bits, and let the kernel heed them */
 	unsigned max_read; /* bytes of one read */
 	char *passed;	   /* further ones, each with a comma before it */
 };
@@ -102,6 +109,7 @@ struct mount {
 	struct mount_tree *tree; /* at the mountpoint; one reference */
 	/* The kernel opens files, or directories, without asking, for as long as it is mounted. */
 	bool files_unasked, dirs_unasked;
+	bool writable; /* the kernel asks for changes; each tree says which it takes */
 
 	pthread_mutex_t lock; /* guards what follows */
 	struct worker workers[MOUNT_THREADS_MAX];
@@ -109,6 +117,7 @@ struct mount {
 	uint64_t last_wait_id;
 	struct parked *parked, **parked_end;
 	atomic_uint parked_count;
+	size_t parked_bytes;
 	bool stopping;	 /* mount_stop() goes on: no thread starts, no wait begins */
 	bool unmounting; /* by ourselves: on_end is not told */
 	bool ended;	 /* the kernel let go of the mount */
@@ -179,6 +188,10 @@ void mount_fetch_cancel(struct mount *mount, uint64_t wait_id);
 void mount_fetch_listen(struct worker *worker);
 void mount_fetch_deafen(struct worker *worker);
 
+/* Around each sleep of a worker's wait: counts and hears those that did not come by
+ * mount->fetcher, as of trees that change. */
+void mount_fetch_sleep(struct wait *wait, bool begins);
+
 /* ---- mount_ahead.c ---- */
 
 int mount_ahead_start(struct mount *mount);
@@ -194,7 +207,8 @@ struct mount_tree *tree_names_new(void);
 
 /* ---- ops*.c ---- */
 
-extern const struct fuse_lowlevel_ops mount_ops;
+/* For mounts that are read-only, and for others. */
+extern const struct fuse_lowlevel_ops mount_ops, mount_ops_writable;
 
 struct mount *ops_mount(fuse_req_t req);
 /* Answers with an error of dag/ or exchange/ as errno for applications; logs what is corrupt. cid
@@ -206,6 +220,12 @@ struct tree_call ops_call(fuse_req_t req);
 /* The same after an operation of a tree on inode failed. */
 void ops_fail_call(fuse_req_t req, int err, const struct tree_call *call,
 		   const struct inode *inode);
+/* The same of a change: more errors are told as they are. */
+void ops_fail_change(fuse_req_t req, int err);
+/* ... or that it was made. */
+void ops_answer_change(fuse_req_t req, int err);
+/* False, and answered: it is too long. */
+bool ops_name_fits(fuse_req_t req, const char *name);
 static inline struct tree_validity ops_validity(const struct inode *inode)
 {
 	return inode->tree->ops->validity(inode->tree, inode);
@@ -214,6 +234,8 @@ int ops_stat(struct tree_call *call, struct inode *inode, struct stat *st);
 /* What the kernel is told of an inode whose name may be believed for entry_s. */
 int ops_entry(struct tree_call *call, double entry_s, struct inode *inode,
 	      struct fuse_entry_param *entry);
+/* Answers with an inode that has a lookup more. */
+void ops_reply_inode(fuse_req_t req, struct tree_call *call, double entry_s, struct inode *inode);
 void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t from,
 		 struct fuse_file_info *fi);
@@ -222,10 +244,47 @@ void ops_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t from,
 void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);
+/* Opens for these flags. -EROFS: the tree is not written. */
+int ops_open_file(struct tree_call *call, struct inode *inode, int flags, void **file);
 void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
 void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+void ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+		  int flags);
+void ops_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
+
+/* ops_names.c */
+void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+		struct fuse_file_info *fi);
+void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
+void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
+void ops_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name);
+void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to, const char *as,
+		unsigned flags);
+
+/* ops_write.c */
+void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+		 struct fuse_file_info *fi);
+void ops_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t at,
+	       struct fuse_file_info *fi);
+void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *fi);
+void ops_fsyncdir(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *fi);
+void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t at, off_t len,
+		   struct fuse_file_info *fi);
+void ops_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t at, struct fuse_file_info *from_fi,
+			 fuse_ino_t to, off_t to_at, struct fuse_file_info *to_fi, size_t len,
+			 int flags);
+void ops_lseek(fuse_req_t req, fuse_ino_t ino, off_t at, int whence, struct fuse_file_info *fi);
+/* The set-user-id and set-group-id bits go, if the request is one that takes them. */
+int ops_drop_set_id(fuse_req_t req, struct tree_call *call, struct inode *inode);
 
 /* mount_io.c: after fuse_session_mount(). 0 or -errno. */
 int mount_io_set(struct mount *mount);
+/* Whether the kernel leaves it to us to take the set-user-id and set-group-id bits of the file that
+ * this request is about. */
+bool mount_io_drops_set_id(const struct fuse_buf *request);
 
 #endif

@@ -28,12 +28,15 @@ int worker_init(struct worker *worker, struct mount *mount)
 	worker->waited = false;
 	worker->gave_up = 0;
 	worker->req = NULL;
-	worker->park = false;
+	worker->park = worker->unanswered = worker->asleep = false;
+	worker->request = NULL;
 	worker->wait_id = 0;
 	int err = wait_init(&worker->wait);
 
-	if (!err)
+	if (!err) {
+		worker->wait.on_sleep = mount_fetch_sleep;
 		wait_start(&worker->wait, 0);
+	}
 	return err;
 }
 
@@ -60,6 +63,8 @@ static void park(struct mount *mount, const struct fuse_buf *buf)
 	pthread_mutex_lock(&mount->lock);
 	*mount->parked_end = parked;
 	mount->parked_end = &parked->next;
+	mount->parked_count++;
+	mount->parked_bytes += buf->size;
 	pthread_mutex_unlock(&mount->lock);
 }
 
@@ -73,6 +78,7 @@ static struct parked *unpark(struct mount *mount)
 		if (!mount->parked)
 			mount->parked_end = &mount->parked;
 		mount->parked_count--;
+		mount->parked_bytes -= parked->buf.size;
 	}
 	pthread_mutex_unlock(&mount->lock);
 	return parked;
@@ -82,11 +88,13 @@ static void serve(struct worker *worker, const struct fuse_buf *buf)
 {
 	struct mount *mount = worker->mount;
 
+	worker->request = buf;
 	fuse_session_process_buf(mount->session, buf);
-	if (worker->park)
+	if (worker->unanswered)
 		park(mount, buf);
-	worker->park = false;
+	worker->park = worker->unanswered = false;
 	worker->req = NULL;
+	worker->request = NULL;
 	worker->gave_up = 0;
 	worker->timeout_ms = mount->timeout_ms;
 	/* What the last request left of deadline and cancellation is not the next one's. */

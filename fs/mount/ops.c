@@ -8,21 +8,6 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-#define NAME_LEN_MAX 255
-
-/* The lookup was counted; a caller that was interrupted does not know of it. */
-static void reply_inode(fuse_req_t req, struct tree_call *call, double entry_s, struct inode *inode)
-{
-	struct fuse_entry_param entry;
-	uint64_t ino = inode->ino;
-	int err = ops_entry(call, entry_s, inode, &entry);
-
-	if (err)
-		ops_fail_call(req, err, call, inode);
-	if (err || fuse_reply_entry(req, &entry))
-		inode_forget(call->inodes, ino, 1);
-}
-
 /* Proven absent, and for how long. */
 static void reply_absent(fuse_req_t req, double absent_s)
 {
@@ -38,18 +23,14 @@ static void op_lookup(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
 	struct inode *dir = ops_inode(req, ino), *inode;
 
-	if (!dir)
+	if (!dir || !ops_name_fits(req, name))
 		return;
-	if (strlen(name) > NAME_LEN_MAX) {
-		fuse_reply_err(req, ENAMETOOLONG);
-		return;
-	}
 	struct tree_call call = ops_call(req);
 	struct tree_validity valid = ops_validity(dir);
 	int err = dir->tree->ops->lookup(dir->tree, &call, dir, name, &inode);
 
 	if (!err)
-		reply_inode(req, &call, valid.entry_s, inode);
+		ops_reply_inode(req, &call, valid.entry_s, inode);
 	else if (err == -ENOENT)
 		reply_absent(req, valid.absent_s);
 	else
@@ -108,32 +89,39 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 	buf_release(&target);
 }
 
-/* The size of what is stored here: of trees elsewhere nobody knows it. */
+/* Of a mount that is written: the disk of the store. Else the size of what is stored here: of trees
+ * elsewhere nobody knows it. */
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 {
 	struct mount *mount = ops_mount(req);
 	struct store_stat stat = { 0 };
 	struct statvfs out = { .f_bsize = MOUNT_REQUEST_MAX, .f_frsize = 4096 };
+	int err = store_stat(mount->store, &stat);
 
 	(void)ino;
-	if (!store_stat(mount->store, &stat)) {
+	if (mount->writable && !err && *stat.path && !statvfs(stat.path, &out)) {
+		out.f_flag = 0;
+	} else if (!err) {
 		out.f_blocks = stat.bytes / out.f_frsize;
 		out.f_files = stat.blocks;
 	}
 	out.f_namemax = NAME_LEN_MAX;
-	out.f_flag = ST_RDONLY | ST_NOSUID | ST_NODEV | ST_NOATIME;
+	out.f_flag |= ST_NOSUID | ST_NODEV | ST_NOATIME | (mount->writable ? 0 : ST_RDONLY);
 	fuse_reply_statfs(req, &out);
 }
 
+/* No writeback cache: with it a size that another changed is never shown, and a rename overtakes
+ * what was written before. */
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
 	const unsigned wanted = FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
 				FUSE_CAP_READDIRPLUS | FUSE_CAP_CACHE_SYMLINKS |
-				FUSE_CAP_NO_OPEN_SUPPORT;
+				FUSE_CAP_NO_OPEN_SUPPORT | FUSE_CAP_ATOMIC_O_TRUNC;
 	const unsigned unwanted = FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_SPLICE_READ |
 				  FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
-				  FUSE_CAP_AUTO_INVAL_DATA |
-				  FUSE_CAP_ASYNC_DIO; /* no signal would end a direct read */
+				  FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_WRITEBACK_CACHE |
+				  FUSE_CAP_HANDLE_KILLPRIV | /* its second version: mount_io.c */
+				  FUSE_CAP_ASYNC_DIO;	     /* no signal would end a direct read */
 	struct mount *mount = userdata;
 
 	const struct mount_tree_ops *ops = mount->tree->ops;
@@ -148,21 +136,34 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	conn->congestion_threshold = MOUNT_BACKGROUND_MAX * 3 / 4;
 }
 
+#define READING_OPS                                                                                \
+	.init = op_init, .lookup = op_lookup, .forget = op_forget,                                 \
+	.forget_multi = op_forget_multi, .getattr = op_getattr, .readlink = op_readlink,           \
+	.statfs = op_statfs, .open = ops_open, .release = ops_release, .read = ops_read,           \
+	.opendir = ops_opendir, .readdir = ops_readdir, .readdirplus = ops_readdirplus,            \
+	.getxattr = ops_getxattr, .listxattr = ops_listxattr
+
 /* No write operations: the kernel answers EROFS by itself. */
-const struct fuse_lowlevel_ops mount_ops = {
-	.init = op_init,
-	.lookup = op_lookup,
-	.forget = op_forget,
-	.forget_multi = op_forget_multi,
-	.getattr = op_getattr,
-	.readlink = op_readlink,
-	.statfs = op_statfs,
-	.open = ops_open,
-	.release = ops_release,
-	.read = ops_read,
-	.opendir = ops_opendir,
-	.readdir = ops_readdir,
-	.readdirplus = ops_readdirplus,
-	.getxattr = ops_getxattr,
-	.listxattr = ops_listxattr,
+const struct fuse_lowlevel_ops mount_ops = { READING_OPS };
+
+const struct fuse_lowlevel_ops mount_ops_writable = {
+	READING_OPS,
+	.create = ops_create,
+	.mknod = ops_mknod,
+	.mkdir = ops_mkdir,
+	.symlink = ops_symlink,
+	.link = ops_link,
+	.unlink = ops_unlink,
+	.rmdir = ops_rmdir,
+	.rename = ops_rename,
+	.setattr = ops_setattr,
+	.write = ops_write,
+	.flush = ops_flush,
+	.fsync = ops_fsync,
+	.fsyncdir = ops_fsyncdir,
+	.fallocate = ops_fallocate,
+	.copy_file_range = ops_copy_file_range,
+	.lseek = ops_lseek,
+	.setxattr = ops_setxattr,
+	.removexattr = ops_removexattr,
 };

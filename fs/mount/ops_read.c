@@ -3,6 +3,18 @@
 #include "fs/mount/mount_private.h"
 
 #include <errno.h>
+#include <fcntl.h>
+
+int ops_open_file(struct tree_call *call, struct inode *inode, int flags, void **file)
+{
+	const struct mount_tree_ops *ops = inode->tree->ops;
+	bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+
+	*file = NULL;
+	if (writes && !ops->write)
+		return -EROFS;
+	return ops->open ? ops->open(inode->tree, call, inode, flags, file) : 0;
+}
 
 /* Where no tree needs to know of open files ENOSYS tells the kernel not to ask again, and to keep
  * its page cache. A kernel that cannot do so opens each file. */
@@ -10,7 +22,7 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct inode *inode;
 	void *file = NULL;
-	int err = 0;
+	int err;
 
 	if (ops_mount(req)->files_unasked) {
 		fuse_reply_err(req, ENOSYS);
@@ -22,11 +34,17 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct tree_call call = ops_call(req);
 	struct mount_tree *tree = mount_tree_ref(inode->tree);
 
-	if (tree->ops->open)
-		err = tree->ops->open(tree, &call, inode, &file);
+	err = ops_open_file(&call, inode, fi->flags, &file);
+	if (!err && (fi->flags & O_TRUNC)) {
+		err = ops_drop_set_id(req, &call, inode);
+		if (err && tree->ops->close)
+			tree->ops->close(tree, file);
+	}
 	fi->keep_cache = ops_validity(inode).keep_pages;
 	fi->fh = (uintptr_t)file;
-	if (err)
+	if (err == -EROFS)
+		fuse_reply_err(req, EROFS);
+	else if (err)
 		ops_fail_call(req, err, &call, inode);
 	else if (fuse_reply_open(req, fi) && tree->ops->close)
 		tree->ops->close(tree, file); /* the caller was interrupted: no release comes, and

@@ -1,6 +1,6 @@
 /* Extended attributes: what a file is in the world of blocks. Each is read by its name; the list is
  * in fs/README.md. They are not listed, as they cannot be set elsewhere: programs that copy what is
- * listed would fail. */
+ * listed would fail. Trees that change tell their own. */
 #include "fs/mount/mount_private.h"
 
 #include "net/base/alloc.h"
@@ -177,6 +177,21 @@ static bool is_foreign(const char *name)
 	return strncmp(name, "user.", 5) != 0;
 }
 
+static void get_of_tree(fuse_req_t req, struct inode *inode, const char *name, size_t size)
+{
+	struct tree_call call = ops_call(req);
+	struct buf value = { 0 };
+	int err = is_foreign(name)
+			  ? -EOPNOTSUPP
+			  : inode->tree->ops->xattr_get(inode->tree, &call, inode, name, &value);
+
+	if (err)
+		ops_fail_change(req, err);
+	else
+		reply(req, &value, size);
+	buf_release(&value);
+}
+
 void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	struct inode *inode = ops_inode(req, ino);
@@ -186,6 +201,10 @@ void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 
 	if (!inode)
 		return;
+	if (inode->tree->ops->xattr_get) {
+		get_of_tree(req, inode, name, size);
+		return;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(attributes); i++)
 		if (strcmp(name, attributes[i].name) == 0)
 			found = &attributes[i];
@@ -206,8 +225,46 @@ void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
  * complain of that. */
 void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
-	const struct buf names = { 0 };
+	struct inode *inode = ops_inode(req, ino);
+	struct buf names = { 0 };
 
-	(void)ino;
-	reply(req, &names, size);
+	if (!inode)
+		return;
+	struct tree_call call = ops_call(req);
+	const struct mount_tree_ops *ops = inode->tree->ops;
+	int err = ops->xattr_list ? ops->xattr_list(inode->tree, &call, inode, &names) : 0;
+
+	if (err)
+		ops_fail_change(req, err);
+	else
+		reply(req, &names, size);
+	buf_release(&names);
+}
+
+static void set(fuse_req_t req, fuse_ino_t ino, const char *name, struct bytes value, int flags)
+{
+	struct inode *inode = ops_inode(req, ino);
+
+	if (!inode)
+		return;
+	struct tree_call call = ops_call(req);
+	const struct mount_tree_ops *ops = inode->tree->ops;
+	int err = -EROFS;
+
+	if (ops->xattr_set && is_foreign(name))
+		err = -EOPNOTSUPP;
+	else if (ops->xattr_set)
+		err = ops->xattr_set(inode->tree, &call, inode, name, value, flags);
+	ops_answer_change(req, err);
+}
+
+void ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+		  int flags)
+{
+	set(req, ino, name, bytes_of(value, size), flags);
+}
+
+void ops_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	set(req, ino, name, bytes_of(NULL, 0), 0);
 }

@@ -4,7 +4,8 @@
  *   tree_dag.c     content named by a CID: fixed, so all that the kernel was told stays true
  *   tree_names.c   the namespace: ipfs/, and the roots below it
  *
- * A tree in memory that changes is in tests/fs/test_mount_tree.c.
+ * Trees in memory that change, and that are written, are in tests/fs/test_mount_tree.c and
+ * tests/fs/written_tree.h.
  *
  * The table of what the kernel knows is inode.h's. A tree finds names, tells attributes, reads and
  * lists, and says how long the kernel may believe what it was told. Operations run on the mount's
@@ -13,6 +14,7 @@
 #ifndef FS_TREE_H
 #define FS_TREE_H
 
+#include "dag/tree.h"
 #include "net/base/wait.h"
 #include "net/wire/cid.h"
 
@@ -72,20 +74,23 @@ struct mount_tree_ops {
 	 * kernel keeps what it read. That is for the whole mount: only if nothing that can ever be
 	 * below it needs open(), or changes. */
 	bool files_unasked, dirs_unasked;
+	/* Of the tree at the mountpoint: something below it can be written. The mount is read-only
+	 * unless this is set. */
+	bool writable;
 
 	struct tree_validity (*validity)(const struct mount_tree *tree, const struct inode *inode);
 	/* *out has one lookup more. -ENOENT: it is not there, for as long as absent_s says. */
 	int (*lookup)(struct mount_tree *tree, struct tree_call *call, struct inode *dir,
 		      const char *name, struct inode **out);
-	/* All but st_ino. */
+	/* st_ino 0: the number of the inode. */
 	int (*stat)(struct mount_tree *tree, struct tree_call *call, struct inode *inode,
 		    struct stat *st);
 	/* Appends the target. NULL: there are no symlinks. */
 	int (*readlink)(struct mount_tree *tree, struct tree_call *call, struct inode *inode,
 			struct buf *target);
-	/* What one opened file keeps until close(); read() gets it. NULL: nothing, and file is
-	 * NULL. */
-	int (*open)(struct mount_tree *tree, struct tree_call *call, struct inode *inode,
+	/* What one opened file keeps until close(); read() gets it. flags: as open(2)'s, with
+	 * O_TRUNC. NULL: nothing, and file is NULL. */
+	int (*open)(struct mount_tree *tree, struct tree_call *call, struct inode *inode, int flags,
 		    void **file);
 	void (*close)(struct mount_tree *tree, void *file);
 	/* Hands the bytes to bytes, once, unless it fails: as many as asked for unless the file
@@ -96,9 +101,52 @@ struct mount_tree_ops {
 	 * inodes where that needs no waiting. */
 	int (*list)(struct mount_tree *tree, struct tree_call *call, struct inode *dir,
 		    uint64_t from, bool plus, tree_entry_fn *entry, void *ctx);
-	/* The kernel does not know this inode any more; it may have been looked up again since. No
-	 * lock is held. May be NULL. */
-	void (*forget)(struct mount_tree *tree, uint64_t ino);
+
+	/* Changes. NULL: -EROFS. Errors as of the system calls that they serve. */
+
+	/* A file, directory or symlink; *out has one lookup more. -EEXIST. */
+	int (*create)(struct mount_tree *tree, struct tree_call *call, struct inode *dir,
+		      const char *name, const struct tree_new *how, struct inode **out);
+	/* dir_wanted: rmdir(), else unlink(). What is open lives on. */
+	int (*unlink)(struct mount_tree *tree, struct tree_call *call, struct inode *dir,
+		      const char *name, bool dir_wanted);
+	/* Within this tree. flags: RENAME_*. */
+	int (*rename)(struct mount_tree *tree, struct tree_call *call, struct inode *from,
+		      const char *name, struct inode *to, const char *as, unsigned flags);
+	int (*set)(struct mount_tree *tree, struct tree_call *call, struct inode *inode,
+		   const struct tree_set *set);
+	/* All of data or nothing. append: at the end, whatever at says. */
+	int (*write)(struct mount_tree *tree, struct tree_call *call, struct inode *inode,
+		     void *file, uint64_t at, bool append, struct bytes data);
+	/* fallocate(). NULL: -EOPNOTSUPP. */
+	int (*allocate)(struct mount_tree *tree, struct tree_call *call, struct inode *inode,
+			void *file, int mode, uint64_t at, uint64_t len);
+	/* copy_file_range() within this tree: how many. NULL: -EOPNOTSUPP, the kernel copies. */
+	ssize_t (*copy)(struct mount_tree *tree, struct tree_call *call, void *from, uint64_t at,
+			struct inode *inode, void *to, uint64_t to_at, uint64_t len);
+
+	/* Further ones that may be NULL. */
+
+	/* All that changed before lasts. file NULL: asked of a directory. NULL: it does. */
+	int (*sync)(struct mount_tree *tree, struct tree_call *call, struct inode *inode,
+		    void *file);
+	/* A descriptor of file is closed: an earlier error, once. */
+	int (*flush)(struct mount_tree *tree, struct tree_call *call, void *file);
+	/* SEEK_DATA, SEEK_HOLE. NULL: no holes. */
+	int64_t (*seek)(struct mount_tree *tree, struct tree_call *call, struct inode *inode,
+			void *file, uint64_t at, int whence);
+	/* value.at NULL removes; flags: XATTR_*. NULL: -EROFS. */
+	int (*xattr_set)(struct mount_tree *tree, struct tree_call *call, struct inode *inode,
+			 const char *name, struct bytes value, int flags);
+	/* Appends the value; the names, each with a NUL behind it. NULL: ops_xattr.c's alone. */
+	int (*xattr_get)(struct mount_tree *tree, struct tree_call *call, struct inode *inode,
+			 const char *name, struct buf *value);
+	int (*xattr_list)(struct mount_tree *tree, struct tree_call *call, struct inode *inode,
+			  struct buf *names);
+
+	/* The kernel took back lookups of this number, which has INODE_NODE set: each that
+	 * inode_enter_node() counted goes back once. No lock is held. May be NULL. */
+	void (*forget)(struct mount_tree *tree, uint64_t ino, uint64_t lookups);
 	void (*free)(struct mount_tree *tree);
 };
 
