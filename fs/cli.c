@@ -426,53 +426,59 @@ struct blocks *cli_blocks(struct invocation *in)
 	return blocks_new(in->repo->store, cli_fetcher(in));
 }
 
-static int take_value(void *ctx, enum control_kind kind, json_t *value)
-{
-	char **path = ctx;
-	const char *text = json_string_value(json_object_get(value, "Value"));
+struct asked {
+	api_asked_fn *item;
+	void *ctx;
+};
 
-	if (kind == CONTROL_ITEM && text && !*path)
-		*path = xstrdup(text);
+static int take_asked(void *ctx, enum control_kind kind, json_t *value)
+{
+	struct asked *asked = ctx;
+
+	if (kind == CONTROL_ITEM && asked->item)
+		asked->item(asked->ctx, value);
 	return 0;
 }
 
-int cli_name(struct invocation *in, const char *name, char **path, char **why)
+int cli_ask(struct invocation *in, const char *call, json_t *args, struct wait *wait,
+	    api_asked_fn *item, void *ctx, char **why)
 {
-	json_t *args;
-	int err;
+	struct asked asked = { .item = item, .ctx = ctx };
+	uint64_t now_ms = monotonic_ms(), left_ms = 0;
 
-	*path = NULL;
-	if (!cli_daemon(in))
-		return -ENOLINK;
-	args = json_pack("{s:[s], s:I}", "arg", name, "timeout", (json_int_t)in->timeout_ms);
-	err = args ? control_call(in->control, "name-value", args, cli_wait_call(in), take_value,
-				  path, why)
-		   : -EINVAL;
-	if (!err && !*path)
-		err = -EBADMSG;
-	if (err) {
-		free(*path);
-		*path = NULL;
+	if (!args || !cli_daemon(in)) {
+		json_decref(args);
+		return args ? -ENOLINK : -EINVAL;
 	}
-	return err;
+	if (wait->deadline_ms != UINT64_MAX)
+		left_ms = wait->deadline_ms > now_ms ? wait->deadline_ms - now_ms : 1;
+	json_object_set_new(args, "timeout", json_integer((json_int_t)left_ms));
+	return control_call(in->control, call, args,
+			    cli_wait_ms(in, left_ms ? left_ms + CLI_GRACE_MS : 0), take_asked,
+			    &asked, why);
 }
 
-struct namer {
+struct asker {
 	struct api_host host;
 	struct invocation *in;
 };
 
-static int namer_name(struct api_host *host, const char *name, char **path, char **why)
+static int asker_ask(struct api_host *host, const char *call, json_t *args, struct wait *wait,
+		     api_asked_fn *item, void *ctx, char **why)
 {
-	return cli_name(container_of(host, struct namer, host)->in, name, path, why);
+	return cli_ask(container_of(host, struct asker, host)->in, call, args, wait, item, ctx,
+		       why);
 }
 
 int cli_resolve(struct invocation *in, struct blocks *blocks, const char *path, struct cid *out)
 {
 	char *why = NULL;
-	struct namer namer = { .host = { .repo = in->repo, .name = namer_name }, .in = in };
+	struct asker asker = {
+		.host = { .repo = in->repo, .repo_path = in->repo_path, .ask = asker_ask },
+		.in = in,
+	};
 	int err =
-		api_path_resolve(&namer.host, blocks, path, cli_wait(in), in->cid_base, out, &why);
+		api_path_resolve(&asker.host, blocks, path, cli_wait(in), in->cid_base, out, &why);
 	int code = err ? cli_fail_as(in, err, why) : EXIT_OK;
 
 	free(why);

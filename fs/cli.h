@@ -140,8 +140,9 @@ struct fetcher *cli_fetcher(struct invocation *in);
 /* Store plus, when a daemon runs, its network. Needs the repo. blocks_free() before the command
  * returns. */
 struct blocks *cli_blocks(struct invocation *in);
-/* What the name of a key leads to, by the daemon: as the name() of struct api_host. */
-int cli_name(struct invocation *in, const char *name, char **path, char **why);
+/* Has the daemon run a call: as the ask() of struct api_host. */
+int cli_ask(struct invocation *in, const char *call, json_t *args, struct wait *wait,
+	    api_asked_fn *item, void *ctx, char **why);
 /* A path argument to a CID; tells which part is missing. 0 or an exit code. */
 int cli_resolve(struct invocation *in, struct blocks *blocks, const char *path, struct cid *out);
 /* The last part of a path argument, cleaned: what it is called on a disk when nothing else is said.

@@ -235,9 +235,10 @@ static void host_provided(struct api_host *host, const struct cid *cid)
 	cli_provided(container_of(host, struct face, host)->in, cid);
 }
 
-static int host_name(struct api_host *host, const char *name, char **path, char **why)
+static int host_ask(struct api_host *host, const char *call, json_t *args, struct wait *wait,
+		    api_asked_fn *item, void *ctx, char **why)
 {
-	return cli_name(container_of(host, struct face, host)->in, name, path, why);
+	return cli_ask(container_of(host, struct face, host)->in, call, args, wait, item, ctx, why);
 }
 
 static struct wait *host_wait(struct api_host *host, uint64_t timeout_ms)
@@ -262,7 +263,7 @@ static int run_here(struct face *face)
 		.repo_path = in->repo_path,
 		.wait = host_wait,
 		.fetcher = host_fetcher,
-		.name = host_name,
+		.ask = host_ask,
 		.own_files = true,
 		.input = host_input,
 		.provided = host_provided,

@@ -201,3 +201,45 @@ void keystore_list_free(struct keystore_entry *entries, size_t count)
 		free(entries[i].name);
 	free(entries);
 }
+
+/* ---- by id ---- */
+
+struct private_key *keystore_self(const struct identity *self)
+{
+	struct buf proto = { 0 };
+	struct private_key *key;
+	int err;
+
+	identity_encode(self, &proto);
+	key = private_key_decode(buf_bytes(&proto), &err);
+	private_wipe(&proto);
+	return key;
+}
+
+int keystore_find(const char *repo_path, const struct identity *self, const struct peer_id *id,
+		  struct private_key **out)
+{
+	struct keystore_entry *entries;
+	struct peer_id is;
+	size_t count;
+	int err;
+
+	peer_id_of_identity(&is, self);
+	if (peer_id_equal(&is, id)) {
+		*out = keystore_self(self);
+		return *out ? 0 : -ENOMEM;
+	}
+	err = keystore_list(repo_path, &entries, &count);
+	if (err)
+		return err;
+	err = -ENOENT;
+	for (size_t i = 0; i < count && err == -ENOENT; i++) {
+		if (entries[i].err)
+			continue;
+		peer_id_of_key(&is, &entries[i].public);
+		if (peer_id_equal(&is, id))
+			err = keystore_get(repo_path, entries[i].name, out);
+	}
+	keystore_list_free(entries, count);
+	return err;
+}

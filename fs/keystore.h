@@ -31,4 +31,10 @@ int keystore_rename(const char *repo_path, const char *from, const char *to, boo
 		    bool *replaced);
 int keystore_rm(const char *repo_path, const char *name); /* -ENOENT */
 
+/* The key with this id, the repository's own identity included. -ENOENT; -errno. */
+int keystore_find(const char *repo_path, const struct identity *self, const struct peer_id *id,
+		  struct private_key **out);
+/* The identity as a key. NULL when memory is lacking. */
+struct private_key *keystore_self(const struct identity *self);
+
 #endif

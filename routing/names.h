@@ -36,8 +36,16 @@ struct name_record {
 	struct bytes commit;
 	uint64_t sequence;
 	uint64_t ttl_ns, eol_ns; /* eol_ns: the last moment it is good at, since 1970 */
-	bool expired;		 /* at the moment it was checked at */
+	bool expired;		 /* at the moment it was read at */
+	bool has_v1;		 /* readers of the first signature are served too */
 };
+
+#define NAME_EOL_TEXT_MAX 40
+
+/* Reads a record without verifying it. -EBADMSG, -EMSGSIZE. */
+int name_record_read(struct name_record *out, struct bytes record, uint64_t now_ns);
+/* The end of life of a record that was read, as RFC 3339. Returns out. */
+const char *name_record_eol(const struct name_record *record, char out[static NAME_EOL_TEXT_MAX]);
 
 /* Reads a record of name and verifies its signature. An expired one is good, too: out->expired.
  * -EBADMSG; -EKEYREJECTED another key has signed it; -EMSGSIZE. */
@@ -57,8 +65,9 @@ struct name_new {
 	 * first, the same while value and commit stay and the life gets longer, else one more. */
 	bool sequence_given;
 	uint64_t sequence;
-	bool always_next; /* the sequence grows also if nothing changed */
-	bool without_v1;  /* leave out what only readers of the first signature want */
+	struct bytes known; /* a checked record of the name that others have; empty: none */
+	bool always_next;   /* the sequence grows also if nothing changed */
+	bool without_v1;    /* leave out what only readers of the first signature want */
 };
 
 struct name_own {
@@ -90,6 +99,9 @@ int name_own_each(struct db *db, name_own_fn *each, void *ctx);
 /* The best record of name that is known here, its own one or one of a followed name, appended to
  * record; it may have expired. -ENOENT. A read of the db. */
 int name_stored(struct db *db, const struct peer_id *name, struct buf *record);
+/* Keeps a checked record of any name, if none that is stored is better. For when no service runs.
+ * 0, also for the same again; -ESTALE; errors of the db. */
+int name_keep(struct db *db, const struct peer_id *name, struct bytes record);
 /* What is known of a name that is not ours is dropped. 0 also when there was nothing. */
 int name_forget(struct db *db, const struct peer_id *name);
 

@@ -190,6 +190,9 @@ struct api_input {
 	bool close;	    /* by api_input_close() */
 };
 
+/* An item that a call of the daemon yielded. */
+typedef void api_asked_fn(void *ctx, const json_t *item);
+
 /* What a blocking row works with. To give up a blocking call, cancel the wait that wait() returned,
  * and have wait() cancel each later one. */
 struct api_host {
@@ -203,10 +206,12 @@ struct api_host {
 	bool own_files; /* words may name files of this machine: the caller may read them anyway */
 	/* Opens the input at: 0; -ENODATA: there are no more; -errno. NULL: there is none. */
 	int (*input)(struct api_host *host, size_t at, struct api_input *out);
-	/* What the name of a key leads to: *path is malloc'd, and a stranger's word. -ENOLINK: no
-	 * daemon runs, which alone can tell; -errno; *why (malloc'd, may be NULL) tells more. NULL:
-	 * as -ENOLINK. */
-	int (*name)(struct api_host *host, const char *name, char **path, char **why);
+	/* Has the daemon run a call (a row with a run_daemon) and waits for its end, as long as
+	 * wait says. args is taken, and gets the "timeout"; item (may be NULL) is given what the
+	 * call yields. 0; -ENOLINK: no daemon runs; -errno, of which *why (malloc'd, may be NULL)
+	 * tells more. NULL: as -ENOLINK. */
+	int (*ask)(struct api_host *host, const char *call, json_t *args, struct wait *wait,
+		   api_asked_fn *item, void *ctx, char **why);
 	/* What this node announces has changed: cid came (NULL: one went). NULL: nobody to tell. */
 	void (*provided)(struct api_host *host, const struct cid *cid);
 };
@@ -277,8 +282,8 @@ int api_resolve(struct api_call *call, struct blocks *blocks, const char *path, 
 int api_find(struct api_call *call, struct blocks *blocks, const char *path, struct cid *out);
 /* The path with its name resolved (api_names.h), malloc'd. 0; -errno after the end of the call. */
 int api_unname(struct api_call *call, const char *path, char **out);
-/* The same without a call: of host, repo and name are used. *why (malloc'd) has the whole message
- * when it fails; base as in "cid-base", 0 for none. */
+/* The same without a call: of host, repo, repo_path and ask are used. *why (malloc'd) has the whole
+ * message when it fails; base as in "cid-base", 0 for none. */
 int api_path_resolve(struct api_host *host, struct blocks *blocks, const char *path,
 		     struct wait *wait, char base, struct cid *out, char **why);
 

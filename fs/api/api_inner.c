@@ -3,6 +3,7 @@
 #include "fs/api/api_runs.h"
 
 #include "fs/saved_mounts.h"
+#include "net/base/alloc.h"
 
 #include <stdlib.h>
 
@@ -126,15 +127,61 @@ const struct api_row api_saved_mounts = {
 	.run_daemon = daemon_run_saved_mounts,
 };
 
-/* {"Value"}: the path in the best record that the network has. */
-const struct api_row api_name_value = {
-	.command = { .name = "name-value",
+static const struct option_spec find_options[] = {
+	{ "no-cache", 0, OPTION_FLAG, NULL, "remembered records do not count", "false" },
+	{ "records", 0, OPTION_INT, "COUNT", "that are enough; -1: all", "0" },
+	{ "search-time", 0, OPTION_DURATION, "TIME", "the longest search; 0: the timeout", "0" },
+	{ "stream", 0, OPTION_FLAG, NULL, "each better one, as it is found", "false" },
+	{ 0 },
+};
+
+/* {"Value", "Record"}: the path in the best record that is known of a name, if it is text; the
+ * record in base64. */
+const struct api_row api_name_find = {
+	.command = { .name = "name-find",
 		     .args = "NAME",
 		     .args_min = 1,
 		     .args_max = 1,
-		     .summary = "what the name of a key leads to" },
+		     .summary = "the record of a name",
+		     .options = find_options },
 	.words = API_PEERS,
-	.run_daemon = daemon_run_name_value,
+	.flags = API_STREAMS,
+	.run_daemon = daemon_run_name_find,
+};
+
+/* {"Told"}: the network took the record of our own name, which is stored. -ENOTSUP: there is none.
+ */
+const struct api_row api_name_tell = {
+	.command = { .name = "name-tell",
+		     .args = "NAME",
+		     .args_min = 1,
+		     .args_max = 1,
+		     .summary = "tell the network of an own name" },
+	.words = API_PEERS,
+	.run_daemon = daemon_run_name_tell,
+};
+
+static const struct option_spec put_options[] = {
+	{ "record", 0, OPTION_TEXT, "BASE64", "the record", NULL },
+	{ 0 },
+};
+
+static char *check_put(const json_t *args)
+{
+	return api_text(args, "record") ? NULL : xstrdup("there is no record");
+}
+
+/* {"Told"}: how many took somebody's record. */
+const struct api_row api_name_give = {
+	.command = { .name = "name-give",
+		     .args = "NAME",
+		     .args_min = 1,
+		     .args_max = 1,
+		     .summary = "tell the network of a name",
+		     .options = put_options },
+	.words = API_PEERS,
+	.check = check_put,
+	.run_daemon = daemon_run_name_give,
 };
 
 const struct api_row api_provide_changed = {

@@ -1,5 +1,6 @@
 /* key gen, list, rename, import, export, rm: the keys of names, in Kubo's words. The keystore alone
  * is asked, so no daemon is needed. Blocking, on the thread that asks. */
+#include "fs/api/api_ipns.h"
 #include "fs/api/api_runs.h"
 
 #include "fs/cli_text.h"
@@ -7,7 +8,6 @@
 #include "fs/repo.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
-#include "net/wire/multibase.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -18,11 +18,6 @@
 #define FORMAT_PEM "pem-pkcs8-cleartext"
 #define RSA_BITS 2048
 
-#define IPNS_BASE                                                                                  \
-	{                                                                                          \
-		"ipns-base", 0, OPTION_TEXT, "BASE", "how keys are shown: base36, b58mh...",       \
-			"base36"                                                                   \
-	}
 #define LONG_FORM                                                                                  \
 	{                                                                                          \
 		"long", 'l', OPTION_FLAG, NULL, "the key as well as its name", NULL                \
@@ -30,34 +25,13 @@
 
 /* ---- names and ids ---- */
 
-static char *check_base(const json_t *args)
-{
-	const char *base = api_text(args, "ipns-base");
-
-	if (strcmp(base, "b58mh") && !multibase_by_name(base))
-		return xasprintf("--ipns-base: unknown encoding '%s'", base);
-	return NULL;
-}
-
 /* As --ipns-base wants it. */
 static json_t *id_of(const json_t *args, const struct public_key *key)
 {
-	const char *base = api_text(args, "ipns-base");
-	char text[PEER_ID_TEXT_MAX];
 	struct peer_id id;
-	struct buf cid = { 0 }, out = { 0 };
-	json_t *json;
 
 	peer_id_of_key(&id, key);
-	if (strcmp(base, "b58mh") == 0)
-		return json_string(peer_id_text(&id, text));
-	buf_add(&cid, bytes_of((const uint8_t[]){ 1, CODEC_LIBP2P_KEY }, 2));
-	buf_add(&cid, peer_id_bytes(&id));
-	multibase_encode(&out, multibase_by_name(base), buf_bytes(&cid));
-	json = json_stringn((const char *)out.at, out.len);
-	buf_release(&cid);
-	buf_release(&out);
-	return json;
+	return api_ipns_id(args, &id);
 }
 
 static const char *repo_path(const struct api_call *call)
@@ -164,7 +138,7 @@ static void rename_text(FILE *out, const json_t *args, const json_t *item)
 static const struct option_spec gen_options[] = {
 	{ "type", 't', OPTION_TEXT, "TYPE", "ed25519 or rsa", "ed25519" },
 	{ "size", 's', OPTION_INT, "BITS", "of an RSA key, 2048 to 8192", "2048" },
-	IPNS_BASE,
+	API_IPNS_BASE,
 	{ 0 },
 };
 
@@ -177,7 +151,7 @@ static char *check_gen(const json_t *args)
 		return xasprintf("unrecognized key type: %s", type);
 	if (strcmp(type, "rsa") == 0 && (bits < 2048 || bits > 8192))
 		return xstrdup("--size is not within 2048..8192");
-	return check_base(args);
+	return api_ipns_base_check(args);
 }
 
 /* Ends the call; takes key. */
@@ -223,7 +197,7 @@ const struct api_row api_key_gen = {
 
 /* ---- list ---- */
 
-static const struct option_spec list_options[] = { LONG_FORM, IPNS_BASE, { 0 } };
+static const struct option_spec list_options[] = { LONG_FORM, API_IPNS_BASE, { 0 } };
 
 static void run_list(struct api_call *call)
 {
@@ -260,7 +234,7 @@ static void run_list(struct api_call *call)
 
 const struct api_row api_key_list = {
 	.command = { "key list", "", 0, 0, "list the keys", NULL, list_options, NULL },
-	.check = check_base,
+	.check = api_ipns_base_check,
 	.text = keys_text,
 	.run = run_list,
 };
@@ -269,7 +243,7 @@ const struct api_row api_key_list = {
 
 static const struct option_spec rename_options[] = {
 	{ "force", 'f', OPTION_FLAG, NULL, "in the place of a key that is named so", NULL },
-	IPNS_BASE,
+	API_IPNS_BASE,
 	{ 0 },
 };
 
@@ -313,12 +287,12 @@ static void run_rename(struct api_call *call)
 const struct api_row api_key_rename = {
 	.command = { "key rename", "OLD NEW", 2, 2, "give a key another name", NULL, rename_options,
 		     NULL },
-	.check = check_base,
+	.check = api_ipns_base_check,
 	.text = rename_text,
 	.run = run_rename,
 };
 
-static const struct option_spec rm_options[] = { LONG_FORM, IPNS_BASE, { 0 } };
+static const struct option_spec rm_options[] = { LONG_FORM, API_IPNS_BASE, { 0 } };
 
 /* All or none: first every name is looked at. A key whose file is damaged can be removed too. */
 static void run_rm(struct api_call *call)
@@ -366,7 +340,7 @@ const struct api_row api_key_rm = {
 	.command = { "key rm", "NAME...", 1, -1, "remove keys",
 		     "A key that is removed is lost, unless it was exported before.", rm_options,
 		     NULL },
-	.check = check_base,
+	.check = api_ipns_base_check,
 	.text = keys_text,
 	.run = run_rm,
 };
@@ -383,7 +357,7 @@ static const struct option_spec import_options[] = {
 	FORMAT,
 	{ "allow-any-key-type", 0, OPTION_FLAG, NULL,
 	  "taken and without effect: Ed25519 and RSA are what is read", NULL },
-	IPNS_BASE,
+	API_IPNS_BASE,
 	{ 0 },
 };
 
@@ -399,7 +373,7 @@ static char *check_format(const json_t *args)
 	if (!is_pem(args) && strcmp(format, FORMAT_PROTOBUF))
 		return xasprintf("unrecognized %s format: %s",
 				 api_word_count(args) > 1 ? "import" : "export", format);
-	return check_base(args);
+	return api_ipns_base_check(args);
 }
 
 static void run_import(struct api_call *call)
@@ -446,7 +420,7 @@ static const struct option_spec export_options[] = {
 	FORMAT,
 	{ "output", 'o', OPTION_TEXT, "FILE",
 	  "where it is written, - for the output; else NAME.key", NULL },
-	IPNS_BASE,
+	API_IPNS_BASE,
 	{ 0 },
 };
 

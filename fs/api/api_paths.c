@@ -71,7 +71,7 @@ int api_path_resolve(struct api_host *host, struct blocks *blocks, const char *p
 		     struct wait *wait, char base, struct cid *out, char **why)
 {
 	char *fixed;
-	int err = api_name_resolve(host, path, API_NAME_STEPS_MAX, wait, &fixed, why);
+	int err = api_name_resolve(host, path, API_NAME_STEPS_MAX, NULL, wait, &fixed, NULL, why);
 
 	if (!err)
 		err = fixed_resolve(blocks, fixed, wait, base, out, why);
@@ -135,7 +135,8 @@ int api_unname(struct api_call *call, const char *path, char **out)
 {
 	struct api_host *host = call->host;
 	char *why = NULL;
-	int err = api_name_resolve(host, path, API_NAME_STEPS_MAX, api_wait(call), out, &why);
+	int err = api_name_resolve(host, path, API_NAME_STEPS_MAX, NULL, api_wait(call), out, NULL,
+				   &why);
 
 	return told(call, err, why);
 }

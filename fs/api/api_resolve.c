@@ -9,13 +9,15 @@
 static const struct option_spec resolve_options[] = {
 	{ "recursive", 'r', OPTION_FLAG, NULL, "until it is a CID; false: one name, one step",
 	  "true" },
+	API_NAME_SEARCH_OPTIONS,
 	{ 0 },
 };
 
 static void run_step(struct api_call *call, const char *path)
 {
+	const struct api_name_want want = api_name_want_of(call->args);
 	char *out, *why = NULL;
-	int err = api_name_resolve(call->host, path, 1, api_wait(call), &out, &why);
+	int err = api_name_resolve(call->host, path, 1, &want, api_wait(call), &out, NULL, &why);
 
 	if (!err)
 		api_item(call, json_pack("{s:o}", "Path", json_string_nocheck(out)));
@@ -51,15 +53,23 @@ static void run_fixed(struct api_call *call, const char *path)
 
 static void run_resolve(struct api_call *call)
 {
+	const struct api_name_want want = api_name_want_of(call->args);
 	const char *path = api_word(call->args, 0);
-	char *fixed;
+	char *fixed, *why = NULL;
 
 	if (api_is_name(path) && !api_flag(call->args, "recursive")) {
 		run_step(call, path);
-	} else if (api_unname(call, path, &fixed) == 0) {
-		run_fixed(call, fixed);
-		free(fixed);
+		return;
 	}
+	int err = api_name_resolve(call->host, path, API_NAME_STEPS_MAX, &want, api_wait(call),
+				   &fixed, NULL, &why);
+
+	if (err)
+		api_end(call, err, why);
+	else
+		run_fixed(call, fixed);
+	free(fixed);
+	free(why);
 }
 
 static void resolve_text(FILE *out, const json_t *args, const json_t *item)
@@ -75,6 +85,7 @@ const struct api_row api_resolve_path = {
 		     "What a domain leads to is the TXT record of _dnslink.DOMAIN. DNS is asked "
 		     "with --offline too. The name of a key is looked up by the daemon.",
 		     resolve_options, NULL },
+	.check = api_name_search_check,
 	.text = resolve_text,
 	.run = run_resolve,
 };

@@ -24,11 +24,14 @@ extern const struct api_row api_dag_get, api_dag_put, api_dag_stat, api_dag_expo
 /* api_key.c */
 extern const struct api_row api_key_gen, api_key_list, api_key_rename, api_key_rm, api_key_import,
 	api_key_export;
-/* api_resolve.c */
+/* api_resolve.c, api_name.c, api_name_record.c */
 extern const struct api_row api_resolve_path;
+extern const struct api_row api_name_publish, api_name_resolve_row, api_name_inspect, api_name_get,
+	api_name_put;
 /* api_inner.c */
 extern const struct api_row api_mount, api_umount, api_mount_wait, api_mounts, api_saved_mounts;
-extern const struct api_row api_name_value, api_provide_changed, api_shutdown, api_shutdown_idle;
+extern const struct api_row api_name_find, api_name_tell, api_name_give, api_provide_changed,
+	api_shutdown, api_shutdown_idle;
 
 /* fs/daemon/daemon_calls.c: answered at once */
 api_run_fn daemon_run_id, daemon_run_peers, daemon_run_addrs;
@@ -37,7 +40,9 @@ api_run_fn daemon_run_log_level, daemon_run_provide_changed, daemon_run_shutdown
 	daemon_run_shutdown_idle;
 /* fs/daemon/daemon_ops.c: wait for the network */
 api_run_fn daemon_run_connect, daemon_run_ping, daemon_run_findprovs, daemon_run_findpeer,
-	daemon_run_provide, daemon_run_name_value;
+	daemon_run_provide;
+/* fs/daemon/daemon_names.c */
+api_run_fn daemon_run_name_find, daemon_run_name_tell, daemon_run_name_give;
 /* fs/daemon/daemon_peers.c */
 api_run_fn daemon_run_disconnect, daemon_run_peering_add, daemon_run_peering_ls,
 	daemon_run_peering_rm;

@@ -241,6 +241,7 @@ static int run_locked(const struct daemon_options *options, char **why)
 			swarm_free(daemon.swarm);
 		stop_signals(&daemon);
 		loop_free(daemon.loop);
+		daemon_names_free(&daemon);
 	}
 	repo_close(daemon.repo);
 out:

@@ -278,6 +278,7 @@ int daemon_net_start(struct daemon *daemon, char **why)
 	daemon->exchange =
 		exchange_new(daemon->swarm, daemon->router, daemon->repo->store, &config);
 	daemon->fetcher = fetcher_of_exchange(daemon->exchange, daemon->loop);
+	daemon_names_start(daemon);
 	return 0;
 }
 
@@ -305,6 +306,7 @@ static void on_router_closed(void *ctx)
 
 void daemon_net_stop(struct daemon *daemon, void (*done)(void *ctx))
 {
+	daemon_names_stop(daemon);
 	daemon_peers_stop(daemon);
 	fetcher_free(daemon->fetcher);
 	if (daemon->exchange)

@@ -12,7 +12,6 @@
 #define OP_MS 30000
 #define FINDPROVS_MAX 20
 #define PING_PAUSE_MS 1000
-#define ROUTING_OFF "routing is off (Routing.Type is none, or --offline)"
 
 struct op {
 	struct daemon *daemon;
@@ -21,7 +20,6 @@ struct op {
 	struct routing_query *query;
 	size_t next; /* of the words; ping: how many were sent */
 	bool troubled;
-	struct buf record; /* the best so far */
 	/* ping */
 	struct timer pause;
 	json_int_t answered;
@@ -34,7 +32,6 @@ static void op_end(struct op *op, int err, const char *message)
 	struct api_call *call = op->call;
 
 	timer_stop(loop_timers(op->daemon->loop), &op->pause);
-	buf_release(&op->record);
 	free(op);
 	api_end(call, err, message);
 }
@@ -82,7 +79,7 @@ static bool need_router(struct api_call *call)
 	struct daemon *daemon = call->host;
 
 	if (!daemon->router)
-		api_end(call, -ENOTSUP, ROUTING_OFF);
+		api_end(call, -ENOTSUP, DAEMON_ROUTING_OFF);
 	return daemon->router != NULL;
 }
 
@@ -399,55 +396,9 @@ void daemon_run_findpeer(struct api_call *call)
 	if (known_peer(op, &peer))
 		return;
 	if (!daemon->router) {
-		op_end(op, -ENOTSUP, ROUTING_OFF);
+		op_end(op, -ENOTSUP, DAEMON_ROUTING_OFF);
 		return;
 	}
 	op->query = routing_find_peer(daemon->router, &peer, deadline_of(op), on_peer, op);
-	check_query(op);
-}
-
-/* ---- names of keys ---- */
-
-static void on_record(void *ctx, struct bytes value)
-{
-	struct op *op = ctx;
-
-	op->record.len = 0;
-	buf_add(&op->record, value);
-}
-
-static void on_records_end(void *ctx, int err, unsigned count)
-{
-	struct op *op = ctx;
-	struct bytes value;
-
-	(void)count;
-	op->query = NULL;
-	if (op->record.len == 0) {
-		op_end(op, err ? err : -ENOENT, err ? NULL : "no record of it was found");
-		return;
-	}
-	err = routing_name_value(buf_bytes(&op->record), &value);
-	if (!err)
-		api_item(op->call, json_pack("{s:o}", "Value",
-					     json_stringn((const char *)value.at, value.len)));
-	op_end(op, err, NULL);
-}
-
-void daemon_run_name_value(struct api_call *call)
-{
-	struct daemon *daemon = call->host;
-	struct peer_id name = api_peer(call->args, 0);
-	struct buf key = { 0 };
-	struct op *op;
-
-	if (!need_router(call))
-		return;
-	op = op_new(call);
-	buf_add(&key, bytes_str("/ipns/"));
-	buf_add(&key, peer_id_bytes(&name));
-	op->query = routing_get_value(daemon->router, buf_bytes(&key), 0, deadline_of(op),
-				      on_record, on_records_end, op);
-	buf_release(&key);
 	check_query(op);
 }

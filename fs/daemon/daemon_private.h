@@ -10,6 +10,7 @@
 
 #define DAEMON_BOOTSTRAP_MAX 64
 #define DAEMON_LISTEN_MAX 256
+#define DAEMON_ROUTING_OFF "routing is off (Routing.Type is none, or --offline)"
 #define DAEMON_ANNOUNCE_MAX 64 /* as many as identify tells */
 
 struct daemon {
@@ -25,6 +26,8 @@ struct daemon {
 	struct router *router;	  /* NULL: no routing at all */
 	struct announcer *wan_announcer,
 		*lan_announcer; /* of what the repository provides; or NULL */
+	struct names *names;
+	struct daemon_names *names_work; /* what names has others do; NULL: not started */
 	struct exchange *exchange;
 	struct fetcher *fetcher; /* for mounts and pins */
 	struct control_server *control;
@@ -70,6 +73,12 @@ void daemon_peers_stop(struct daemon *daemon);
 /* A person connected to it. */
 void daemon_peer_asked(struct daemon *daemon, const struct peer_id *peer,
 		       const struct multiaddr *addr);
+
+/* daemon_names.c: after the router, and before it is closed. */
+void daemon_names_start(struct daemon *daemon);
+void daemon_names_stop(struct daemon *daemon);
+/* After the loop has run all that was posted. */
+void daemon_names_free(struct daemon *daemon);
 
 /* daemon_mounts.c */
 void daemon_mounts_stop(struct daemon *daemon);

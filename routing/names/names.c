@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #define CACHE_DEFAULT 128
+#define LOOK_MS 60000
 #define PEERS_MS 300 /* until a peer that identified is in the routing table */
 
 uint64_t names_now(const struct names *names)
@@ -26,6 +27,11 @@ struct bytes names_key(const struct peer_id *name, struct buf *out)
 
 static void on_peers(void *ctx)
 {
+	struct names *names = ctx;
+
+	/* What was made with --offline beside us, nobody told us of. */
+	if (names_now(names) - names->looked_ms >= LOOK_MS)
+		names_changed(names);
 	names_own_hurry(ctx);
 	names_watched_hurry(ctx);
 }

@@ -34,6 +34,7 @@ struct names {
 	uint64_t cache_uses;
 	struct list queries;
 	unsigned query_count, follow_count, active; /* active: own names being asked for or told */
+	uint64_t looked_ms;			    /* when own names were read last */
 	uint64_t told, polls;
 };
 

@@ -28,6 +28,24 @@
 
 /* ---- records ---- */
 
+int name_record_read(struct name_record *out, struct bytes record, uint64_t now_ns)
+{
+	struct ipns_record decoded;
+	int err = ipns_decode(&decoded, record);
+
+	if (err)
+		return err;
+	*out = (struct name_record){ .bytes = record,
+				     .value = decoded.value,
+				     .commit = decoded.commit,
+				     .sequence = decoded.sequence,
+				     .ttl_ns = decoded.ttl_ns,
+				     .eol_ns = eol_ns(&decoded.eol),
+				     .has_v1 = decoded.has_v1 };
+	out->expired = now_ns > out->eol_ns;
+	return 0;
+}
+
 int name_record_check(struct name_record *out, const struct peer_id *name, struct bytes record,
 		      uint64_t now_ns)
 {
@@ -36,16 +54,17 @@ int name_record_check(struct name_record *out, const struct peer_id *name, struc
 
 	if (!err)
 		err = ipns_verify(&decoded, name);
-	if (err)
-		return err;
-	*out = (struct name_record){ .bytes = record,
-				     .value = decoded.value,
-				     .commit = decoded.commit,
-				     .sequence = decoded.sequence,
-				     .ttl_ns = decoded.ttl_ns,
-				     .eol_ns = eol_ns(&decoded.eol) };
-	out->expired = now_ns > out->eol_ns;
-	return 0;
+	return err ? err : name_record_read(out, record, now_ns);
+}
+
+const char *name_record_eol(const struct name_record *record, char out[static NAME_EOL_TEXT_MAX])
+{
+	struct ipns_record decoded;
+
+	_Static_assert(NAME_EOL_TEXT_MAX == EOL_TEXT_MAX, "one is the other");
+	if (ipns_decode(&decoded, record->bytes) || !eol_text(&decoded.eol, out))
+		*out = 0;
+	return out;
 }
 
 int name_record_compare(struct bytes a, struct bytes b)
@@ -206,10 +225,18 @@ struct known {
 	bool has_best, seen_best;
 };
 
-static void known_read(struct known *known, struct db_txn *txn, const struct peer_id *name)
+static void known_read(struct known *known, struct db_txn *txn, const struct peer_id *name,
+		       struct bytes told)
 {
+	struct ipns_record decoded;
 	bool has_seen = seen_read(txn, name, &known->seen) == 0;
 
+	if (told.len > 0 && ipns_decode(&decoded, told) == 0 &&
+	    (!has_seen || ipns_compare(told, buf_bytes(&known->seen)) > 0)) {
+		buf_clear(&known->seen);
+		buf_add(&known->seen, told);
+		has_seen = true;
+	}
 	known->has_own = own_read(txn, name, &known->own) == 0 &&
 			 ipns_decode(&known->best, buf_bytes(&known->own.record)) == 0;
 	known->seen_best =
@@ -311,7 +338,7 @@ int name_own_make(struct db *db, const struct private_key *key, const struct nam
 		err = db_begin(db, true, &txn);
 	if (err)
 		return err;
-	known_read(&known, txn, &how.name);
+	known_read(&known, txn, &how.name, new->known);
 	err = pick_sequence(&known, new, &content);
 	if (!err)
 		err = own_write(txn, key, &content, &how, record);
@@ -351,7 +378,7 @@ int name_own_renew(struct db *db, const struct private_key *key, uint64_t now_ns
 	if (err)
 		return err;
 	peer_id_of_key(&name, private_key_public(key));
-	known_read(&known, txn, &name);
+	known_read(&known, txn, &name, bytes_of(NULL, 0));
 	known.own.name = name;
 	if (!known.has_own) {
 		known.own.lifetime_ms = NAME_LIFETIME_MS;
@@ -378,6 +405,29 @@ int name_own_renew(struct db *db, const struct private_key *key, uint64_t now_ns
 	if (err)
 		db_abort(txn);
 	return err ? err : db_commit(txn);
+}
+
+int name_keep(struct db *db, const struct peer_id *name, struct bytes record)
+{
+	struct buf stored = { 0 };
+	struct db_txn *txn;
+	int order = 1, err = db_flush(db);
+
+	if (!err && name_stored(db, name, &stored) == 0)
+		order = ipns_compare(record, buf_bytes(&stored));
+	buf_release(&stored);
+	if (!err && order < 0)
+		err = -ESTALE;
+	if (err || order == 0)
+		return err;
+	err = db_begin(db, true, &txn);
+	if (err)
+		return err;
+	err = db_put(txn, SEEN, peer_id_bytes(name), record);
+	if (!err)
+		return db_commit(txn);
+	db_abort(txn);
+	return err;
 }
 
 int name_forget(struct db *db, const struct peer_id *name)

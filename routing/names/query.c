@@ -8,25 +8,13 @@
 
 #include "net/base/alloc.h"
 #include "net/base/wait.h"
-#include "routing/record/ipns.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 bool names_read(struct name_record *out, struct bytes record)
 {
-	struct ipns_record decoded;
-
-	if (ipns_decode(&decoded, record))
-		return false;
-	*out = (struct name_record){ .bytes = record,
-				     .value = decoded.value,
-				     .commit = decoded.commit,
-				     .sequence = decoded.sequence,
-				     .ttl_ns = decoded.ttl_ns,
-				     .eol_ns = eol_ns(&decoded.eol) };
-	out->expired = wallclock_ns() > out->eol_ns;
-	return true;
+	return name_record_read(out, record, wallclock_ns()) == 0;
 }
 
 struct names_query *names_query_new(struct names *names, const struct peer_id *name,

@@ -298,6 +298,7 @@ void names_changed(struct names *names)
 	if (err)
 		log_warn("names", "not all own names are read err=%s",
 			 err < 0 ? err_text(err) : "too many");
+	names->looked_ms = names_now(names);
 	for (size_t i = 0; i < reading.count; i++)
 		own_set(names, &reading.found[i]);
 	free(reading.found);
