@@ -211,7 +211,8 @@ int data_load_size(struct data *data, uint64_t generation, uint64_t floor, uint6
 /* cid NULL: a run of count chunks of zeros; else count is 1. */
 int data_load_leaf(struct data *data, uint32_t chunk, uint32_t count, const struct cid *cid,
 		   uint32_t len);
-/* The bytes stay on disk until they are asked for by config.load. */
+/* The bytes stay on disk until they are asked for by config.load. Those in a run of zeros are
+ * loaded at once: its errors. */
 int data_load_span(struct data *data, uint64_t generation, uint32_t grain, uint32_t from,
 		   uint32_t len);
 
@@ -229,7 +230,8 @@ ssize_t data_snapshot_read(struct data_snapshot *snapshot, uint64_t at, void *to
 uint64_t data_snapshot_size(const struct data_snapshot *snapshot);
 /* root (data_snapshot_root()'s) is the new base: what did not change since the snapshot is read
  * from there, and its memory is free. Generations up to the snapshot's may be removed from disk. No
- * cut is open. Never waits. */
+ * cut is open, and the one that made the snapshot was written; else the commit is to be given up by
+ * data_snapshot_free(). Never waits. */
 void data_rebase(struct data *data, struct data_snapshot *snapshot, const struct cid *root);
 /* NULL is ignored. */
 void data_snapshot_free(struct data_snapshot *snapshot);
