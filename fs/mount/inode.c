@@ -285,6 +285,20 @@ struct inode *inode_fixed(struct inodes *inodes, uint64_t ino, struct mount_tree
 	return inode;
 }
 
+size_t inode_numbers(struct inodes *inodes, uint64_t **out)
+{
+	size_t count = 0;
+
+	pthread_mutex_lock(&inodes->lock);
+	*out = xcalloc(inodes->count + 1, sizeof **out);
+	for (size_t i = 0; i < inodes->cap; i++)
+		for (const struct inode *at = inodes->slots[i]; at; at = at->next)
+			if ((at->ino & INODE_NODE) || at->ino == INODE_ROOT)
+				(*out)[count++] = at->ino;
+	pthread_mutex_unlock(&inodes->lock);
+	return count;
+}
+
 bool inode_cid(const struct inode *inode, struct cid *cid)
 {
 	return inode->cid_len && !cid_from_bytes(cid, bytes_of(inode->cid, inode->cid_len));

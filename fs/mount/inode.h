@@ -111,6 +111,8 @@ struct inode *inode_enter(struct inodes *inodes, struct root *root, const struct
  * was first. parent: for "..". */
 struct inode *inode_enter_node(struct inodes *inodes, struct mount_tree *tree, uint64_t ino,
 			       uint64_t parent, enum dag_type type);
+/* The numbers of the top and of all nodes of changing trees: *out is malloc'd; how many. */
+size_t inode_numbers(struct inodes *inodes, uint64_t **out);
 /* A directory with a number below INODE_FIRST. cid NULL: no content. Never forgotten. */
 struct inode *inode_fixed(struct inodes *inodes, uint64_t ino, struct mount_tree *tree,
 			  const struct cid *cid, const struct dag_stat *stat);

@@ -150,12 +150,14 @@ static struct mount *mount_new(const struct mount_config *config,
 	mount->on_detached = config->on_detached;
 	pthread_mutex_init(&mount->lock, NULL);
 	mount_fetch_init(mount);
+	mount_notifier_init(mount);
 	inodes_init(&mount->inodes, getuid(), getgid(), options->suid);
 	return mount;
 }
 
 static void mount_free(struct mount *mount)
 {
+	mount_notifier_release(mount);
 	inodes_release(&mount->inodes);
 	mount_tree_unref(mount->tree);
 	pthread_mutex_destroy(&mount->lock);
@@ -174,6 +176,8 @@ static void mount_free(struct mount *mount)
 static void shut(struct mount *mount)
 {
 	mount_ahead_stop(mount);
+	mount_threads_hurry(mount);
+	mount_notifier_stop(mount);
 	mount_threads_stop(mount);
 	if (mount->detached)
 		mount_watch_let_go(mount);

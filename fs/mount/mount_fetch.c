@@ -97,7 +97,7 @@ static int begin(struct worker *worker)
 	wait_start(&worker->wait, worker->timeout_ms);
 	worker->waited = true;
 	pthread_mutex_lock(&mount->lock);
-	int err = mount->stopping ? -EINTR : must_park(worker) ? -EBUSY : 0;
+	int err = mount->hurrying ? -EINTR : must_park(worker) ? -EBUSY : 0;
 
 	if (!err) {
 		worker->wait_id = ++mount->last_wait_id;
@@ -144,7 +144,7 @@ void mount_fetch_sleep(struct wait *wait, bool begins)
 		return;
 	worker->waited = true;
 	pthread_mutex_lock(&mount->lock);
-	ends = mount->stopping || must_park(worker);
+	ends = mount->hurrying || must_park(worker);
 	if (!ends) {
 		worker->wait_id = ++mount->last_wait_id;
 		worker->asleep = true;

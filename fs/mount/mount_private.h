@@ -10,6 +10,7 @@
  *   mount_fetch.c    waiting for blocks: deadlines, interrupts, and threads that serve meanwhile
  *   mount_ahead.c    directories: asking for blocks before they are needed
  *   mount_notify.c   telling the kernel of changes
+ *   mount_notifier.c a thread that does
  *   ops*.c           requests
  *   tree_*.c         what is shown
  */
@@ -20,6 +21,8 @@
 
 #include "fs/mount.h"
 #include "fs/mount/inode.h"
+
+#include "net/base/map.h"
 
 #include <fuse_lowlevel.h>
 
@@ -82,6 +85,19 @@ struct ahead {
 	bool running;
 };
 
+/* Changes of trees that the kernel is still to be told of. */
+struct notifier {
+	pthread_mutex_t lock; /* below any other */
+	pthread_cond_t wake;
+	struct change *first, **last;
+	struct map pending; /* what is queued, to be queued once */
+	bool all;	    /* too much was: the kernel forgets all instead */
+	bool running, stopping;
+	pthread_t thread;
+	struct mount_tree **trees; /* that joined; a reference each; only grows */
+	size_t tree_count;
+};
+
 struct mount_options {
 	bool read, write; /* ro or rw was asked for */
 	bool quiet;	  /* changing owners does nothing, instead of failing */
@@ -118,12 +134,14 @@ struct mount {
 	struct parked *parked, **parked_end;
 	atomic_uint parked_count;
 	size_t parked_bytes;
+	bool hurrying;	 /* waits of requests end at once */
 	bool stopping;	 /* mount_stop() goes on: no thread starts, no wait begins */
 	bool unmounting; /* by ourselves: on_end is not told */
 	bool ended;	 /* the kernel let go of the mount */
 	bool detached;	 /* it is not in the mount table: not to be unmounted by name */
 	dev_t dev;	 /* 0: not known yet */
 	struct ahead ahead;
+	struct notifier notifier;
 
 	void (*on_end)(void *ctx), (*on_detached)(void *ctx);
 	void *ctx;
@@ -174,6 +192,8 @@ struct worker *worker_self(struct mount *mount);
 int mount_threads_start(struct mount *mount);
 /* Ends waits with -EINTR, then joins all. */
 void mount_threads_stop(struct mount *mount);
+/* Before that: waits end with -EINTR, now and from now on, and requests are served. */
+void mount_threads_hurry(struct mount *mount);
 /* One more thread when none is free to take requests. lock is held. */
 void mount_threads_grow(struct mount *mount);
 
@@ -191,6 +211,15 @@ void mount_fetch_deafen(struct worker *worker);
 /* Around each sleep of a worker's wait: counts and hears those that did not come by
  * mount->fetcher, as of trees that change. */
 void mount_fetch_sleep(struct wait *wait, bool begins);
+
+/* ---- mount_notifier.c ---- */
+
+void mount_notifier_init(struct mount *mount);
+/* While requests are still served, as the kernel may make it wait for some; their waits end
+ * already. */
+void mount_notifier_stop(struct mount *mount);
+/* After mount_notifier_stop(), or where nothing was mounted. No thread of the mount runs. */
+void mount_notifier_release(struct mount *mount);
 
 /* ---- mount_ahead.c ---- */
 

@@ -269,15 +269,23 @@ int mount_threads_start(struct mount *mount)
 	return err;
 }
 
+void mount_threads_hurry(struct mount *mount)
+{
+	pthread_mutex_lock(&mount->lock);
+	mount->hurrying = true;
+	for (unsigned i = 0; i < MOUNT_THREADS_MAX; i++)
+		if (mount->workers[i].started)
+			wait_cancel(&mount->workers[i].wait);
+	pthread_mutex_unlock(&mount->lock);
+}
+
 void mount_threads_stop(struct mount *mount)
 {
 	uint64_t one = 1;
 
+	mount_threads_hurry(mount);
 	pthread_mutex_lock(&mount->lock);
 	mount->stopping = true;
-	for (unsigned i = 0; i < MOUNT_THREADS_MAX; i++)
-		if (mount->workers[i].started)
-			wait_cancel(&mount->workers[i].wait);
 	pthread_mutex_unlock(&mount->lock);
 	if (write(mount->stop_fd, &one, sizeof one) < 0)
 		log_error("mount", "cannot stop threads: %s", err_text(errno));

@@ -147,6 +147,9 @@ struct mount_tree_ops {
 	/* The kernel took back lookups of this number, which has INODE_NODE set: each that
 	 * inode_enter_node() counted goes back once. No lock is held. May be NULL. */
 	void (*forget)(struct mount_tree *tree, uint64_t ino, uint64_t lookups);
+	/* The mount, which the tree joined, ends: nothing is told to it any more. May come twice.
+	 * NULL: it joins none. */
+	void (*leave)(struct mount_tree *tree, struct mount *mount);
 	void (*free)(struct mount_tree *tree);
 };
 
@@ -175,5 +178,15 @@ int mount_notify_entry(struct mount *mount, uint64_t dir, const char *name);
 int mount_notify_gone(struct mount *mount, uint64_t dir, uint64_t node, const char *name);
 /* The attributes of node changed; content: also its bytes, or the entries of a directory. */
 int mount_notify_node(struct mount *mount, uint64_t node, bool content);
+
+/* ---- mount_notifier.c: the same, by a thread of the mount ---- */
+
+/* The tree will call mount_tell() until its leave(). *number: 1.., the tree's own among those of
+ * the mount, the same each time. Threads of the mount. -EINTR: the mount ends; -ENFILE. */
+int mount_join(struct mount *mount, struct mount_tree *tree, uint64_t *number);
+/* Queues a change; numbers are inodes'. TREE_GONE and TREE_ENTRY: of name in dir; node may be 0.
+ * TREE_ATTR and TREE_CONTENT: of node. Any thread, with any lock held. */
+void mount_tell(struct mount *mount, enum tree_change what, uint64_t dir, struct bytes name,
+		uint64_t node);
 
 #endif

@@ -22,6 +22,7 @@ struct memory {
 	struct memory_node nodes[NODES_MAX];
 	struct root *fixed; /* below "fixed"; may be NULL */
 	struct tree_validity validity;
+	atomic_bool held; /* lookups of "slow" wait */
 	atomic_uint lookups, stats, lists, opened, closed, counted, forgotten, freed;
 };
 
@@ -56,6 +57,8 @@ static int memory_lookup(struct mount_tree *tree, struct tree_call *call, struct
 	int err = -ENOENT;
 
 	atomic_fetch_add(&memory->lookups, 1);
+	while (atomic_load(&memory->held) && strcmp(name, "slow") == 0)
+		usleep(1000);
 	if (memory->fixed && strcmp(name, "fixed") == 0)
 		return tree_dag_enter(call, memory->fixed, &memory->fixed->cid,
 				      place_of(dir, bytes_str(name)), out);
@@ -161,6 +164,13 @@ static void memory_forget(struct mount_tree *tree, uint64_t ino, uint64_t lookup
 	atomic_fetch_add(&memory_of(tree)->forgotten, (unsigned)lookups);
 }
 
+/* The kernel is told by the tests. */
+static void memory_leave(struct mount_tree *tree, struct mount *mount)
+{
+	(void)tree;
+	assert_non_null(mount);
+}
+
 static void memory_free(struct mount_tree *tree)
 {
 	atomic_fetch_add(&memory_of(tree)->freed, 1);
@@ -175,6 +185,7 @@ static const struct mount_tree_ops memory_ops = {
 	.read = memory_read,
 	.list = memory_list,
 	.forget = memory_forget,
+	.leave = memory_leave,
 	.free = memory_free,
 };
 
@@ -370,6 +381,82 @@ static void changes_are_seen_when_the_kernel_is_told(void **state)
 	assert_int_equal(mount_notify_entry(f->m->mount, INODE_ROOT, "never heard of"), 0);
 }
 
+static void join(struct fixture *f)
+{
+	uint64_t number, again;
+
+	assert_int_equal(mount_join(f->m->mount, &f->memory.tree, &number), 0);
+	assert_int_equal(mount_join(f->m->mount, &f->memory.tree, &again), 0);
+	assert_int_equal(number, 1);
+	assert_int_equal(again, 1);
+}
+
+static void changes_that_are_queued_are_told(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t ino = put_new(&f->memory, "a", "first");
+	char names[256];
+
+	start(f, TREE_FOREVER);
+	join(f);
+	assert_text(f->m, "a", "first");
+	assert_string_equal(names_of(f, names), "a ");
+	assert_int_equal(stat_errno(f->m, "b"), ENOENT);
+	write_into(&f->memory, ino, "the same, longer");
+	mount_tell(f->m->mount, TREE_CONTENT, 0, bytes_str(""), ino);
+	await_text(f, "a", "the same, longer");
+	put_new(&f->memory, "b", "new");
+	mount_tell(f->m->mount, TREE_ENTRY, INODE_ROOT, bytes_str("b"), 0);
+	await_text(f, "b", "new");
+	ino = drop(&f->memory, "a");
+	mount_tell(f->m->mount, TREE_GONE, INODE_ROOT, bytes_str("a"), ino);
+	await_text(f, "a", "");
+	for (uint64_t end_ms = monotonic_ms() + WAIT_S * 1000;
+	     monotonic_ms() < end_ms && strcmp(names_of(f, names), "b ") != 0;)
+		usleep(5000);
+	assert_string_equal(names, "b ");
+}
+
+static void *look_for_slow(void *ctx)
+{
+	struct fixture *f = ctx;
+
+	stat_errno(f->m, "slow");
+	return NULL;
+}
+
+/* The thread that tells waits for a lookup in the same directory; all others are served, and what
+ * is too much to be told later makes the kernel forget all. */
+static void flood_of_changes_makes_the_kernel_forget_all(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t thread;
+	char name[16];
+
+	put_new(&f->memory, "a", "first");
+	start(f, TREE_FOREVER);
+	join(f);
+	assert_text(f->m, "a", "first");
+	assert_int_equal(stat_errno(f->m, "b"), ENOENT);
+	unsigned lookups = f->memory.lookups;
+
+	atomic_store(&f->memory.held, true);
+	assert_int_equal(pthread_create(&thread, NULL, look_for_slow, f), 0);
+	while (f->memory.lookups == lookups)
+		usleep(1000);
+	for (unsigned i = 0; i < 70000; i++) {
+		snprintf(name, sizeof name, "n%u", i);
+		mount_tell(f->m->mount, TREE_ENTRY, INODE_ROOT, bytes_str(name), 0);
+	}
+	assert_text(f->m, "a", "first");
+	put_new(&f->memory, "a", "second");
+	put_new(&f->memory, "b", "new");
+	atomic_store(&f->memory.held, false);
+	pthread_join(thread, NULL);
+	await_text(f, "a", "second");
+	await_text(f, "b", "new");
+}
+
 static void listings_show_changes_of_which_the_kernel_was_told(void **state)
 {
 	struct fixture *f = *state;
@@ -465,6 +552,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH(changes_are_seen_when_their_time_has_passed),
 		WITH(changes_are_seen_when_the_kernel_is_told),
+		WITH(changes_that_are_queued_are_told),
+		WITH(flood_of_changes_makes_the_kernel_forget_all),
 		WITH(listings_show_changes_of_which_the_kernel_was_told),
 		WITH(descriptors_go_on_reading_what_they_opened),
 		WITH(fixed_tree_stands_below_one_that_changes),
