@@ -132,7 +132,7 @@ enum data_seal { DATA_SEAL_FULL, DATA_SEAL_ALL };
  * cut has written the block's CID. A chunk that is written meanwhile stays as it is. Chunks of
  * nothing but zeros become holes. */
 int data_seal(struct data *data, enum data_seal which, struct wait *wait);
-/* Does DATA_SEAL_FULL find anything? Cheap: for asking after each write. */
+/* May DATA_SEAL_FULL find anything? Cheap: for asking after each write. */
 bool data_has_full(struct data *data);
 
 /* The same for one chunk in steps, for hashing elsewhere: the bytes of the chunk as they are now,
@@ -140,7 +140,8 @@ bool data_has_full(struct data *data);
  * dirty. *mark tells data_filled() what was seen. */
 ssize_t data_fill(struct data *data, uint64_t chunk, uint8_t *at, struct wait *wait,
 		  uint64_t *mark);
-/* The next chunk at or behind *chunk that data_seal() would take. */
+/* The next chunk at or behind *chunk that data_seal() would take. From 0 on a look at all begins:
+ * data_has_full() is false until another chunk becomes full. */
 bool data_next(struct data *data, enum data_seal which, uint64_t *chunk);
 /* The chunk is this block, which was put; keeps a reference. False: it was written meanwhile. */
 bool data_filled(struct data *data, uint64_t chunk, uint64_t mark, struct block *block);

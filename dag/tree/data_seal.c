@@ -31,15 +31,15 @@ bool data_next(struct data *data, enum data_seal which, uint64_t *chunk)
 	if (*chunk >= UINT32_MAX)
 		return false;
 	pthread_mutex_lock(&data->lock);
-	size_t from = image_find(&data->now, (uint32_t)*chunk);
-
-	for (size_t i = from; !found && i < data->now.count; i++) {
+	/* A look at all of them begins: what is written from now on tells by itself. */
+	if (*chunk == 0)
+		data->full_hint = false;
+	for (size_t i = image_find(&data->now, (uint32_t)*chunk); !found && i < data->now.count;
+	     i++) {
 		found = is_wanted(data, &data->now.runs[i], which);
 		if (found)
 			*chunk = data->now.runs[i].first;
 	}
-	if (!found && from == 0)
-		data->full_hint = false;
 	pthread_mutex_unlock(&data->lock);
 	return found;
 }
@@ -179,6 +179,11 @@ int data_seal(struct data *data, enum data_seal which, struct wait *wait)
 		err = seal_chunk(data, chunk, wait);
 		if (!err && wait_check(wait) == -EINTR)
 			err = -EINTR;
+	}
+	if (err) {
+		pthread_mutex_lock(&data->lock);
+		data->full_hint = true;
+		pthread_mutex_unlock(&data->lock);
 	}
 	return err;
 }
