@@ -110,7 +110,7 @@ check-built: layers format-check headers $(OUT)/dagfs $(TESTS:%.c=$(OUT)/%) $(FU
 check-tsan: setup
 	@$(MAKE) --no-print-directory V=tsan check-tsan-built
 TSAN_TESTS := $(foreach t,exchange/test_store_lmdb exchange/test_store_generations exchange/test_blocks exchange/test_fetcher net/test_loop \
-	net/test_db net/test_wait dag/test_import dag/test_file,$(wildcard tests/$(t).c))
+	net/test_db net/test_wait dag/test_import dag/test_file dag/test_data_threads,$(wildcard tests/$(t).c))
 TSAN_SCENARIOS := together many-small pins
 check-tsan-built: $(TSAN_TESTS:%.c=$(OUT)/%) $(OUT)/dagfs
 	@TSAN_OPTIONS="halt_on_error=1 suppressions=$(CURDIR)/tests/e2e/tsan.supp" scripts/run-tests -t 1500 \

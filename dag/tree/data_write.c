@@ -165,14 +165,20 @@ static bool find_lack(const struct data *data, uint64_t grain_at, uint32_t from,
 	return false;
 }
 
-/* Reads what a grain lacks, with the lock given up; it becomes part of the stretch if nothing
- * changed meanwhile. Lock held, before and after. */
+/* Reads what a grain lacks, with the lock given up; it becomes part of the stretch if meanwhile
+ * neither the grain nor what is under it changed. The reference keeps others from changing it in
+ * place, and its bytes in memory. Lock held, before and after. */
 static int fill_lack(struct data *data, uint64_t grain_at, uint32_t from, uint32_t end,
 		     struct wait *wait)
 {
-	uint64_t start = grain_at * data->config.grain;
+	uint64_t start = grain_at * data->config.grain, limit = data->now.limit;
 	uint32_t index = (uint32_t)(grain_at / data->per_chunk);
-	uint64_t mark = image_run(&data->now, index)->chunk->mark;
+	uint32_t i = (uint32_t)(grain_at % data->per_chunk);
+	const struct chunk *chunk = image_run(&data->now, index)->chunk;
+	uint64_t under_mark = chunk->under_mark;
+	uint32_t under_len = chunk->under_len;
+	struct file_shared *base = data->now.base;
+	struct grain *grain = grain_ref(chunk->grains[i]);
 	uint8_t *bytes = xcalloc(1, data->config.grain);
 	struct pieces pieces = { 0 };
 
@@ -180,14 +186,18 @@ static int fill_lack(struct data *data, uint64_t grain_at, uint32_t from, uint32
 	pthread_mutex_unlock(&data->lock);
 	int err = pieces_read(&pieces, bytes, wait);
 
-	pieces_release(&pieces);
 	pthread_mutex_lock(&data->lock);
-
 	const struct run *run = image_run(&data->now, index);
 
-	if (!err && run && run->chunk && run->chunk->mark == mark)
-		write_grain(data, data_own_chunk(data, index),
-			    (uint32_t)(grain_at % data->per_chunk), from, bytes, end - from);
+	chunk = run ? run->chunk : NULL;
+	bool same = chunk && chunk->grains[i] == grain && chunk->under_mark == under_mark &&
+		    chunk->under_len == under_len && data->now.limit == limit &&
+		    data->now.base == base;
+
+	pieces_release(&pieces);
+	grain_unref(grain);
+	if (!err && same)
+		write_grain(data, data_own_chunk(data, index), i, from, bytes, end - from);
 	free(bytes);
 	return err == -EAGAIN ? 0 : err;
 }
