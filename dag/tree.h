@@ -13,6 +13,7 @@
 #ifndef DAG_TREE_H
 #define DAG_TREE_H
 
+#include "dag/sweep.h"
 #include "exchange/exchange.h"
 #include "net/db/db.h"
 #include "net/wire/private_key.h"
@@ -66,17 +67,28 @@ int share_remove(struct db *work, uint32_t id);
 int share_each(struct db *work, int (*each)(void *ctx, const struct share_record *share),
 	       void *ctx);
 
-/* ---- opening ---- */
-
+/* A version of a share, as the commit of it says, and beside it what became of the one before. */
 struct tree_version {
 	uint64_t no, stamp, pen;
 	struct cid commit, root, state;
 	uint64_t files, size;			     /* in the whole version */
-	uint64_t added, changed, removed, new_bytes; /* against the one before */
+	uint64_t added, changed, removed, new_bytes; /* against the one before; entries, bytes */
 };
+
+/* The versions that this repository keeps, oldest first. Non-zero of each() stops and is
+ * returned. */
+int share_each_version(struct db *work, uint32_t id,
+		       int (*each)(void *ctx, const struct tree_version *version), void *ctx);
+
+/* The blocks that the shares of this repository need: bases and versions (recursive), and content
+ * that is in no commit yet. Borrows work. */
+struct sweep_source sweep_shares(struct db *work);
+
+/* ---- opening ---- */
 
 struct tree_config {
 	uint32_t share;			  /* id of its record */
+	const char *dir;		  /* "ID.lock" in it is held while the tree is open */
 	const struct private_key *writer; /* Ed25519; borrowed; NULL: the tree only follows */
 	uint64_t quiet_ms;		  /* [TREE_QUIET_MS] */
 	bool commit_by_itself;		  /* when quiet; else only tree_commit() */
@@ -127,6 +139,23 @@ int tree_unlink(struct tree *tree, uint64_t dir, struct bytes name, bool dir_wan
 /* flags: RENAME_NOREPLACE, RENAME_EXCHANGE or 0; else -EINVAL. */
 int tree_rename(struct tree *tree, uint64_t from, struct bytes name, uint64_t to, struct bytes as,
 		unsigned flags, struct wait *wait);
+/* A file that is there already: root is UnixFS or raw, of size bytes, and becomes the content
+ * without being read; its blocks are kept from the next cut on. It replaces a file or symlink of
+ * that name, else it is new. -EISDIR. attr counts a reference. */
+struct tree_graft {
+	struct cid root;
+	uint64_t size;
+	mode_t mode; /* permissions alone */
+	struct timespec mtime;
+};
+int tree_graft(struct tree *tree, uint64_t dir, struct bytes name, const struct tree_graft *graft,
+	       struct wait *wait, struct tree_attr *attr);
+/* Follows path ("a/b", "/a/b"; empty: the top) without following symlinks. -ENOENT, -ENOTDIR. attr
+ * counts a reference. */
+int tree_find(struct tree *tree, const char *path, struct wait *wait, struct tree_attr *attr);
+/* The root of a file's content as `add` makes it, all its blocks stored (but not kept by
+ * anything new). -EISDIR, -EINVAL for other types. */
+int tree_file_root(struct tree *tree, uint64_t node, struct wait *wait, struct cid *root);
 /* Appends the target. -EINVAL for another type. */
 int tree_readlink(struct tree *tree, uint64_t node, struct buf *target);
 
@@ -230,9 +259,22 @@ struct tree_watch {
 void tree_watch(struct tree *tree, struct tree_watch *watch);
 void tree_unwatch(struct tree *tree, struct tree_watch *watch);
 
-/* Every block that the shares of this repository need: bases and versions (recursive), and content
- * that is in no commit yet. For dag_sweep(). root()'s non-zero return ends it and is returned. */
-int tree_each_root(struct db *work, int (*root)(void *ctx, const struct cid *cid, bool recursive),
-		   void *ctx);
+/* ---- what differs between two versions ---- */
+
+enum tree_difference { TREE_ADDED, TREE_CHANGED, TREE_REMOVED };
+
+struct tree_diff_item {
+	enum tree_difference what;
+	const char *path;	/* from the top, without a '/' before it; borrowed for the call */
+	mode_t type;		/* S_IFMT: of what is there now; of what was removed */
+	uint64_t before, after; /* bytes of a file */
+};
+/* Entries that differ, a directory before what is in it; of one that came or went as a whole,
+ * everything below. before may be not set: an empty tree. States are those of tree_version. A
+ * directory whose own mode or times alone differ is not told. Non-zero of each() stops and is
+ * returned; blocks_get()'s errors; -EBADMSG. Any thread but the loop's. */
+int tree_diff(struct blocks *blocks, const struct cid *before, const struct cid *after,
+	      struct wait *wait, int (*each)(void *ctx, const struct tree_diff_item *item),
+	      void *ctx);
 
 #endif

@@ -10,8 +10,10 @@
  *	data_load_size(), _leaf(), _span()	what cuts wrote, after a restart
  *	data_write() ... data_view()		any number, on any threads
  *	data_seal()				chunks become blocks: at close, or when wholly
- *written data_cut()  ... data_cut_done()		what is to be written to disk data_cut(,
- *&snapshot) ... data_snapshot_root() ... data_rebase()	a commit
+ *written data_cut() ... data_cut_done()		what is to be written to disk data_cut(,
+ *&snapshot)			a commit begins
+ *	... data_snapshot_root()
+ *	... data_rebase()			and ends
  *
  * Any thread but the loop's. One lock a file; it is never held while waiting, hashing or reading. A
  * wait ends what waits for blocks or for room. Where a base or a block must be read, errors are
@@ -21,6 +23,8 @@
 
 #include "dag/file.h"
 #include "dag/tree/file_edit.h"
+
+#include <pthread.h>
 
 #define DATA_GRAIN 65536u
 #define DATA_SIZE_MAX (UINT64_C(1) << 43) /* bytes of a file: 8 TiB; more is -EFBIG */
@@ -55,6 +59,10 @@ struct data_config {
 	int (*load)(void *ctx, uint64_t generation, uint32_t grain, uint32_t from, uint8_t *at,
 		    size_t len);
 	void *ctx;
+	/* Held for reading at each step that changes the file's bytes or size, below which only
+	 * the file's own lock is taken. Whoever holds it for writing takes cuts of several files at
+	 * one moment. Borrowed; NULL: none. */
+	pthread_rwlock_t *moment;
 };
 
 /* Fills in the layout that `dagfs add` has by default, and grains of DATA_GRAIN; the rest is the
@@ -222,9 +230,10 @@ int data_load_span(struct data *data, uint64_t generation, uint32_t grain, uint3
 /* The root of the file as it was: makes blocks of what is not one yet, without changing the data,
  * and the nodes above. A base of another layout is cut anew, whole. An empty file gives the empty
  * raw block. Also *size, the file's bytes, and *tree_size, cumulative as `add` prints; either may
- * be NULL. What it puts is not recorded anywhere: the caller holds it by a batch of blocks. */
-int data_snapshot_root(struct data_snapshot *snapshot, struct wait *wait, struct cid *root,
-		       uint64_t *size, uint64_t *tree_size);
+ * be NULL. What it puts goes through blocks, which outlives the snapshot and is not recorded
+ * anywhere: the caller holds it by a batch. */
+int data_snapshot_root(struct data_snapshot *snapshot, struct blocks *blocks, struct wait *wait,
+		       struct cid *root, uint64_t *size, uint64_t *tree_size);
 /* Bytes as they were; as data_read(). */
 ssize_t data_snapshot_read(struct data_snapshot *snapshot, uint64_t at, void *to, size_t len,
 			   struct wait *wait);

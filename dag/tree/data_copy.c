@@ -90,7 +90,7 @@ static void put(struct data *to, uint64_t at, const struct known *known, uint64_
 {
 	uint32_t chunk = to->config.edit.chunk, index = (uint32_t)(at / chunk);
 
-	pthread_mutex_lock(&to->lock);
+	data_change_lock(to);
 	/* A part of a chunk becomes a chunk only if nothing is behind it. */
 	if (len % chunk && at + len < to->now.size)
 		len -= len % chunk;
@@ -100,7 +100,7 @@ static void put(struct data *to, uint64_t at, const struct known *known, uint64_
 		data_set_block(to, index, &known->cid, known->len, known->len, known->block);
 	if (len && at + len > to->now.size)
 		data_set_size(to, at + len);
-	pthread_mutex_unlock(&to->lock);
+	data_change_unlock(to);
 	*done = len;
 }
 

@@ -185,6 +185,21 @@ struct data_snapshot {
 	uint64_t root_size;  /* of the root that was made */
 };
 
+/* The lock, for a step that changes bytes or size: within the moment of whoever cuts several. */
+static inline void data_change_lock(struct data *data)
+{
+	if (data->config.moment)
+		pthread_rwlock_rdlock(data->config.moment);
+	pthread_mutex_lock(&data->lock);
+}
+
+static inline void data_change_unlock(struct data *data)
+{
+	pthread_mutex_unlock(&data->lock);
+	if (data->config.moment)
+		pthread_rwlock_unlock(data->config.moment);
+}
+
 /* All with the lock held. */
 /* The chunk for changing: nobody else refers to it; mark and dirty are set. */
 struct chunk *data_own_chunk(struct data *data, uint32_t chunk);

@@ -346,12 +346,14 @@ static int make_root(const struct data_snapshot *snapshot, struct wait *wait, st
 	return err;
 }
 
-int data_snapshot_root(struct data_snapshot *snapshot, struct wait *wait, struct cid *root,
-		       uint64_t *size, uint64_t *tree_size)
+int data_snapshot_root(struct data_snapshot *snapshot, struct blocks *blocks, struct wait *wait,
+		       struct cid *root, uint64_t *size, uint64_t *tree_size)
 {
 	const struct image *image = &snapshot->image;
 	uint64_t cumulative = 0;
 	int err;
+
+	snapshot->config.blocks = blocks;
 
 	if (image->base && !image->count && image->limit == image->size &&
 	    image->limit == image->base->size) {

@@ -183,10 +183,10 @@ static int fill_lack(struct data *data, uint64_t grain_at, uint32_t from, uint32
 	struct pieces pieces = { 0 };
 
 	pieces_collect(&pieces, &data->config, &data->now, start + from, start + end);
-	pthread_mutex_unlock(&data->lock);
+	data_change_unlock(data);
 	int err = pieces_read(&pieces, bytes, wait);
 
-	pthread_mutex_lock(&data->lock);
+	data_change_lock(data);
 	const struct run *run = image_run(&data->now, index);
 
 	chunk = run ? run->chunk : NULL;
@@ -264,7 +264,7 @@ static int write_at(struct data *data, struct place *place, struct bytes bytes, 
 	err = data_budget_reserve(data->config.budget, room, wait);
 	if (err)
 		return err;
-	pthread_mutex_lock(&data->lock);
+	data_change_lock(data);
 	for (unsigned round = 0; !err && again; round++) {
 		part = place_bytes(data, place, bytes);
 		if (place->at > data_size_max(data) || part.len > data_size_max(data) - place->at)
@@ -276,7 +276,7 @@ static int write_at(struct data *data, struct place *place, struct bytes bytes, 
 	}
 	if (!err)
 		apply(data, place->at, part);
-	pthread_mutex_unlock(&data->lock);
+	data_change_unlock(data);
 	data_budget_drop(data->config.budget, room);
 	return err;
 }
@@ -354,12 +354,12 @@ int data_truncate(struct data *data, uint64_t size)
 {
 	if (size > data_size_max(data))
 		return -EFBIG;
-	pthread_mutex_lock(&data->lock);
+	data_change_lock(data);
 	if (size < data->now.size)
 		shrink(data, size);
 	if (size != data->now.size)
 		data_set_size(data, size);
-	pthread_mutex_unlock(&data->lock);
+	data_change_unlock(data);
 	return 0;
 }
 
@@ -412,7 +412,7 @@ int data_punch(struct data *data, uint64_t at, uint64_t len, struct wait *wait)
 		err = write_zeros(data, stop * chunk, end, wait);
 	if (err)
 		return err;
-	pthread_mutex_lock(&data->lock);
+	data_change_lock(data);
 	/* The file may have become smaller meanwhile, or larger: then a chunk that reached over its
 	 * end has bytes that stay. */
 	uint64_t now = data->now.size;
@@ -423,7 +423,7 @@ int data_punch(struct data *data, uint64_t at, uint64_t len, struct wait *wait)
 		stop = (now + chunk - 1) / chunk;
 	if (first < stop)
 		data_set_zero(data, (uint32_t)first, (uint32_t)(stop - first));
-	pthread_mutex_unlock(&data->lock);
+	data_change_unlock(data);
 	return rest ? write_zeros(data, end / chunk * chunk, end, wait) : 0;
 }
 
@@ -436,9 +436,9 @@ int data_zero(struct data *data, uint64_t at, uint64_t len, struct wait *wait)
 
 	if (err)
 		return err;
-	pthread_mutex_lock(&data->lock);
+	data_change_lock(data);
 	if (at + len > data->now.size && len)
 		data_set_size(data, at + len);
-	pthread_mutex_unlock(&data->lock);
+	data_change_unlock(data);
 	return 0;
 }

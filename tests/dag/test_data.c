@@ -277,7 +277,8 @@ static void commit_end(struct room *room, struct file_under_test *file)
 
 	assert_true(read == (ssize_t)file->snapshot_bytes.size);
 	assert_memory_equal(got, file->snapshot_bytes.at, file->snapshot_bytes.size);
-	assert_int_equal(data_snapshot_root(file->snapshot, &room->wait, &root, &size, &tree_size),
+	assert_int_equal(data_snapshot_root(file->snapshot, room->blocks, &room->wait, &root, &size,
+					    &tree_size),
 			 0);
 	assert_true(cid_equal(&root, &expected));
 	assert_int_equal(size, file->snapshot_bytes.size);
@@ -369,7 +370,9 @@ static void file_close_under_test(struct room *room, struct file_under_test *fil
 
 	struct cid root, base;
 
-	assert_int_equal(data_snapshot_root(file->snapshot, &room->wait, &root, NULL, NULL), 0);
+	assert_int_equal(
+		data_snapshot_root(file->snapshot, room->blocks, &room->wait, &root, NULL, NULL),
+		0);
 	data_rebase(file->data, file->snapshot, &root);
 	assert_true(data_is_base(file->data, &base));
 	assert_true(cid_equal(&base, &root));

@@ -42,7 +42,8 @@ static struct cid committed(struct room *room, struct data *data, uint64_t gener
 
 	if (data_cut(data, generation, &snapshot, &cut))
 		data_cut_done(data, &cut, true);
-	assert_int_equal(data_snapshot_root(snapshot, &room->wait, &root, NULL, NULL), 0);
+	assert_int_equal(data_snapshot_root(snapshot, room->blocks, &room->wait, &root, NULL, NULL),
+			 0);
 	data_rebase(data, snapshot, &root);
 	data_snapshot_free(snapshot);
 	return root;

@@ -4,8 +4,9 @@
 #include "tests/dag/import_room.h"
 
 #define SIZE 100000u
-#define STRIPE 700u /* in turn of one writer and the other; grains and chunks hold parts of both   \
-		     */
+#define STRIPE                                                                                     \
+	700u /* in turn of one writer and the other; grains and chunks hold parts of both          \
+	      */
 #define WRITES 20000
 
 struct writer {
@@ -84,7 +85,8 @@ static void commit(struct room *room, struct data *data, struct disk *disk, uint
 	uint64_t size;
 
 	assert_int_equal(data_snapshot_read(snapshot, 0, before, SIZE, &room->wait), SIZE);
-	assert_int_equal(data_snapshot_root(snapshot, &room->wait, &root, &size, NULL), 0);
+	assert_int_equal(
+		data_snapshot_root(snapshot, room->blocks, &room->wait, &root, &size, NULL), 0);
 	assert_int_equal(file_open(room->blocks, &root, &room->wait, &file), 0);
 	assert_int_equal(file_read(file, 0, after, SIZE, &room->wait), SIZE);
 	file_close(file);
