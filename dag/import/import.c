@@ -158,7 +158,7 @@ void importer_release(struct importer *importer)
 		importer_forget(entry);
 	leaf_pool_free(importer->leaves);
 	buf_release(&importer->window);
-	seen_close(importer->seen);
+	import_seen_close(importer->seen);
 	free(importer->real_path);
 	free(importer->failed_path);
 }
@@ -283,7 +283,7 @@ static int collect_done(struct importer *importer, struct import_entry *entry)
 					 &root.tsize);
 	if (!err && entry->is_noted) {
 		entry->seen.root = root;
-		seen_note(importer->seen, &entry->seen);
+		import_seen_note(importer->seen, &entry->seen);
 	}
 	if (!err && parent)
 		err = dir_builder_add(parent->dir, bytes_str(entry->name), &root.cid, root.tsize);
@@ -394,7 +394,7 @@ int import_path(struct blocks *blocks, const char *path, const char *name,
 	importer.path = path;
 	importer.name = name;
 	if (!err)
-		importer.seen = seen_open(blocks, &importer.builder.config);
+		importer.seen = import_seen_open(blocks, &importer.builder.config);
 	if (importer.seen)
 		importer.real_path = realpath(path, NULL);
 	if (!err)

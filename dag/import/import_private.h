@@ -23,7 +23,7 @@ struct import_entry {
 	uint64_t bytes; /* of files, so far */
 	bool is_known;	/* a file not read again: seen.root is its root */
 	bool is_noted;	/* a file to be remembered with its root */
-	struct seen_file seen;
+	struct import_seen_file seen;
 	union {
 		struct file_tree tree;
 		struct dir_builder *dir;
@@ -37,8 +37,8 @@ struct importer {
 	struct chunker chunker;
 	struct leaf_pool *leaves;
 	struct hash_pool *hash;
-	struct seen *seen; /* NULL: nothing is remembered */
-	char *real_path;   /* of the top, when something is */
+	struct import_seen *seen; /* NULL: nothing is remembered */
+	char *real_path;	  /* of the top, when something is */
 	struct wait *wait;
 	const char *path;  /* of the top, to open it; NULL: a descriptor is read */
 	const char *name;  /* of the top, in events */

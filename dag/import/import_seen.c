@@ -29,7 +29,7 @@ struct note {
 	uint8_t value[ENTRY_MAX];
 };
 
-struct seen {
+struct import_seen {
 	struct blocks *blocks;
 	struct db *db;
 	uint8_t settings[32];
@@ -64,8 +64,8 @@ static void settings_digest(const struct import_config *config, uint8_t out[stat
 	buf_release(&text);
 }
 
-void seen_name(const struct seen *seen, const char *path, const struct stat *stat,
-	       struct seen_file *file)
+void import_seen_name(const struct import_seen *seen, const char *path, const struct stat *stat,
+		      struct import_seen_file *file)
 {
 	struct buf text = { 0 };
 
@@ -80,7 +80,7 @@ void seen_name(const struct seen *seen, const char *path, const struct stat *sta
 	buf_release(&text);
 }
 
-bool seen_settled(const struct stat *stat, int64_t now_s)
+bool import_seen_settled(const struct stat *stat, int64_t now_s)
 {
 	return stat->st_mtim.tv_sec < now_s - SETTLED_S && stat->st_ctim.tv_sec < now_s - SETTLED_S;
 }
@@ -136,7 +136,7 @@ static int look_below(struct below *below, const struct node *node, bool is_bala
 /* And stays: blocks that are only cached, or that a collection under way would take, are kept from
  * now on, as if they were put again. Raw leaves are not read, nor are wrapped ones of a balanced
  * tree, but for the first: all have its depth. */
-static int keep_all(const struct seen *seen, const struct cid *root, struct wait *wait)
+static int keep_all(const struct import_seen *seen, const struct cid *root, struct wait *wait)
 {
 	struct below below = { .blocks = seen->blocks, .leaf_depth = UINT_MAX };
 	int err = push(&below, root);
@@ -156,13 +156,13 @@ static int keep_all(const struct seen *seen, const struct cid *root, struct wait
 
 /* ---- finding ---- */
 
-struct seen *seen_open(struct blocks *blocks, const struct import_config *config)
+struct import_seen *import_seen_open(struct blocks *blocks, const struct import_config *config)
 {
-	struct seen *seen;
+	struct import_seen *seen;
 
 	if (!config->seen || config->only_hash)
 		return NULL;
-	seen = xnew(struct seen);
+	seen = xnew(struct import_seen);
 	seen->blocks = blocks;
 	seen->db = config->seen;
 	seen->now_s = (uint32_t)time(NULL);
@@ -171,7 +171,7 @@ struct seen *seen_open(struct blocks *blocks, const struct import_config *config
 	return seen;
 }
 
-static int parse(struct bytes value, struct seen_file *file, uint32_t *when_s)
+static int parse(struct bytes value, struct import_seen_file *file, uint32_t *when_s)
 {
 	struct cursor c = cursor_over(value);
 	uint8_t version = cursor_u8(&c);
@@ -187,15 +187,15 @@ static int parse(struct bytes value, struct seen_file *file, uint32_t *when_s)
 	return cid_from_bytes(&file->root.cid, cursor_take(&c, cursor_left(&c))) ? -ENOENT : 0;
 }
 
-int seen_find(struct seen *seen, const char *path, const struct stat *stat, struct wait *wait,
-	      struct seen_file *file)
+int import_seen_find(struct import_seen *seen, const char *path, const struct stat *stat,
+		     struct wait *wait, struct import_seen_file *file)
 {
 	struct db_txn *txn;
 	struct bytes value;
 	uint32_t when_s;
 	int err;
 
-	seen_name(seen, path, stat, file);
+	import_seen_name(seen, path, stat, file);
 	err = db_begin(seen->db, false, &txn);
 	if (err)
 		return -ENOENT;
@@ -206,14 +206,14 @@ int seen_find(struct seen *seen, const char *path, const struct stat *stat, stru
 	if (!err)
 		err = keep_all(seen, &file->root.cid, wait);
 	if (!err && when_s + RENEW_S < seen->now_s)
-		seen_note(seen, file);
+		import_seen_note(seen, file);
 	return err == -EINTR ? err : err ? -ENOENT : 0;
 }
 
 /* ---- noting ---- */
 
 /* What cannot be queued is forgotten: the file is read once more. */
-static void write_notes(struct seen *seen)
+static void write_notes(struct import_seen *seen)
 {
 	for (size_t i = 0; i < seen->count; i++) {
 		struct note *note = &seen->notes[i];
@@ -226,7 +226,7 @@ static void write_notes(struct seen *seen)
 	seen->count = 0;
 }
 
-void seen_note(struct seen *seen, const struct seen_file *file)
+void import_seen_note(struct import_seen *seen, const struct import_seen_file *file)
 {
 	struct buf value = { 0 };
 	struct note *note;
@@ -249,12 +249,12 @@ void seen_note(struct seen *seen, const struct seen_file *file)
 	buf_release(&value);
 }
 
-void seen_close(struct seen *seen)
+void import_seen_close(struct import_seen *seen)
 {
 	if (!seen)
 		return;
 	write_notes(seen);
-	if (seen->wrote && seen_prune(seen->db, SEEN_MAX, SEEN_KEPT))
+	if (seen->wrote && import_seen_prune(seen->db, SEEN_MAX, SEEN_KEPT))
 		log_warn("import", "cannot drop old entries of table " TABLE);
 	free(seen->notes);
 	free(seen);
@@ -340,7 +340,7 @@ static int find_until(struct db *db, struct prune *prune, uint64_t max, uint64_t
 	return 0;
 }
 
-int seen_prune(struct db *db, uint64_t max, uint64_t kept)
+int import_seen_prune(struct db *db, uint64_t max, uint64_t kept)
 {
 	struct prune prune = { 0 };
 	struct bytes from = { 0 };

@@ -20,34 +20,34 @@
 #define SEEN_MAX (1u << 20)
 #define SEEN_KEPT (SEEN_MAX / 4 * 3) /* after old ones went */
 
-struct seen;
+struct import_seen;
 
 /* What became of a file, and when that may be said of it again. */
-struct seen_file {
+struct import_seen_file {
 	uint8_t key[16], state[16];
 	struct child root;
 };
 
 /* NULL when config says so: no table, or nothing is stored. Borrows what config points to. */
-struct seen *seen_open(struct blocks *blocks, const struct import_config *config);
+struct import_seen *import_seen_open(struct blocks *blocks, const struct import_config *config);
 /* Writes what was noted (soon), drops old entries. NULL is ignored. */
-void seen_close(struct seen *seen);
+void import_seen_close(struct import_seen *seen);
 
 /* path: absolute. Was it added as it is now, and is all of it stored? Then all is kept
  * (blocks_keep()) and file->root is filled in. -ENOENT; -EINTR. */
-int seen_find(struct seen *seen, const char *path, const struct stat *stat, struct wait *wait,
-	      struct seen_file *file);
-/* Fills in key and state, for seen_note(). */
-void seen_name(const struct seen *seen, const char *path, const struct stat *stat,
-	       struct seen_file *file);
+int import_seen_find(struct import_seen *seen, const char *path, const struct stat *stat,
+		     struct wait *wait, struct import_seen_file *file);
+/* Fills in key and state, for import_seen_note(). */
+void import_seen_name(const struct import_seen *seen, const char *path, const struct stat *stat,
+		      struct import_seen_file *file);
 /* May its times be trusted to show a later change? now_s: the wall clock before the file was read.
  */
-bool seen_settled(const struct stat *stat, int64_t now_s);
+bool import_seen_settled(const struct stat *stat, int64_t now_s);
 /* file->root was made of what was found there. */
-void seen_note(struct seen *seen, const struct seen_file *file);
+void import_seen_note(struct import_seen *seen, const struct import_seen_file *file);
 
-/* When there are more than max entries: drops the oldest until kept are left. For seen_close() and
- * tests. */
-int seen_prune(struct db *db, uint64_t max, uint64_t kept);
+/* When there are more than max entries: drops the oldest until kept are left. For
+ * import_seen_close() and tests. */
+int import_seen_prune(struct db *db, uint64_t max, uint64_t kept);
 
 #endif

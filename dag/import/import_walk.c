@@ -226,7 +226,7 @@ static bool add_known(struct walk *walk, struct import_entry *parent, int dir, c
 	struct importer *importer = walk->importer;
 	const struct import_config *config = &importer->builder.config;
 	struct import_entry *entry;
-	struct seen_file seen;
+	struct import_seen_file seen;
 	struct buf whole = { 0 };
 	struct stat stat;
 
@@ -236,7 +236,8 @@ static bool add_known(struct walk *walk, struct import_entry *parent, int dir, c
 		return false;
 	importer_path(&whole, parent, importer->real_path, name);
 	buf_add_u8(&whole, '\0');
-	*err = seen_find(importer->seen, (const char *)whole.at, &stat, importer->wait, &seen);
+	*err = import_seen_find(importer->seen, (const char *)whole.at, &stat, importer->wait,
+				&seen);
 	buf_release(&whole);
 	if (*err)
 		return *err == -EINTR;
@@ -256,11 +257,11 @@ static void note(const struct importer *importer, struct import_entry *entry,
 {
 	struct buf whole = { 0 };
 
-	if (!importer->real_path || !seen_settled(stat, now_s))
+	if (!importer->real_path || !import_seen_settled(stat, now_s))
 		return;
 	importer_path(&whole, entry, importer->real_path, NULL);
 	buf_add_u8(&whole, '\0');
-	seen_name(importer->seen, (const char *)whole.at, stat, &entry->seen);
+	import_seen_name(importer->seen, (const char *)whole.at, stat, &entry->seen);
 	buf_release(&whole);
 	entry->is_noted = true;
 }

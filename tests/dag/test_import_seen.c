@@ -30,23 +30,23 @@ static struct cid lie(struct room *room, struct db *db)
 	const struct import_config *config = &room->config;
 	struct import_config made = *config;
 	char *path = xasprintf("%s/f", room->dir);
-	struct seen_file file = { 0 };
+	struct import_seen_file file = { 0 };
 	struct block *block;
-	struct seen *seen;
+	struct import_seen *seen;
 	struct stat stat_now;
 
 	made.seen = db;
-	seen = seen_open(room->blocks, &made);
+	seen = import_seen_open(room->blocks, &made);
 	assert_int_equal(stat(path, &stat_now), 0);
-	seen_name(seen, path, &stat_now, &file);
+	import_seen_name(seen, path, &stat_now, &file);
 	assert_int_equal(cid_of_data(&file.root.cid, 1, CODEC_RAW, HASH_SHA2_256, bytes_str("lie")),
 			 0);
 	file.root.file_size = file.root.tsize = 3;
 	block = block_copy(&file.root.cid, bytes_str("lie"));
 	assert_int_equal(blocks_put(room->blocks, block), 0);
 	block_unref(block);
-	seen_note(seen, &file);
-	seen_close(seen);
+	import_seen_note(seen, &file);
+	import_seen_close(seen);
 	assert_int_equal(db_flush(db), 0);
 	free(path);
 	return file.root.cid;
@@ -233,14 +233,14 @@ static void fresh_times_are_not_trusted(void **state)
 	struct stat stat = { .st_mtim = { 100, 0 }, .st_ctim = { 100, 0 } };
 
 	(void)state;
-	assert_false(seen_settled(&stat, 99));
-	assert_false(seen_settled(&stat, 102));
-	assert_true(seen_settled(&stat, 103));
+	assert_false(import_seen_settled(&stat, 99));
+	assert_false(import_seen_settled(&stat, 102));
+	assert_true(import_seen_settled(&stat, 103));
 	stat.st_ctim.tv_sec = 101;
-	assert_false(seen_settled(&stat, 103));
+	assert_false(import_seen_settled(&stat, 103));
 	stat.st_ctim.tv_sec = 100;
 	stat.st_mtim.tv_sec = 1000; /* the future */
-	assert_false(seen_settled(&stat, 103));
+	assert_false(import_seen_settled(&stat, 103));
 }
 
 static void put_entry(struct db_txn *txn, unsigned i, uint8_t when)
@@ -272,14 +272,14 @@ static void old_entries_go(void **state)
 
 	(void)state;
 	assert_int_equal(db_open_temp(&db), 0);
-	assert_int_equal(seen_prune(db, 10, 5), 0); /* no table */
+	assert_int_equal(import_seen_prune(db, 10, 5), 0); /* no table */
 	assert_int_equal(db_begin(db, true, &txn), 0);
 	for (unsigned i = 0; i < 30000; i++)
 		put_entry(txn, i, (uint8_t)(i % 3));
 	assert_int_equal(db_commit(txn), 0);
-	assert_int_equal(seen_prune(db, 30000, 5), 0);
+	assert_int_equal(import_seen_prune(db, 30000, 5), 0);
 	assert_int_equal(remembered(db), 30000);
-	assert_int_equal(seen_prune(db, 29999, 15000), 0);
+	assert_int_equal(import_seen_prune(db, 29999, 15000), 0);
 	assert_int_equal(db_begin(db, false, &txn), 0);
 	db_each(txn, "added", bytes_of(NULL, 0), bytes_of(NULL, 0), count_old, counts);
 	db_abort(txn);
