@@ -140,7 +140,8 @@ int tree_unlink(struct tree *tree, uint64_t dir, struct bytes name, bool dir_wan
 int tree_rename(struct tree *tree, uint64_t from, struct bytes name, uint64_t to, struct bytes as,
 		unsigned flags, struct wait *wait);
 /* A file that is there already: root is UnixFS or raw, of size bytes, and becomes the content
- * without being read; its blocks are kept from the next cut on. It replaces a file or symlink of
+ * without being read. Its blocks are kept from the next cut on: until tree_sync() the caller holds
+ * them, by a batch. It replaces a file or symlink of
  * that name, else it is new. -EISDIR. attr counts a reference. */
 struct tree_graft {
 	struct cid root;
@@ -153,9 +154,9 @@ int tree_graft(struct tree *tree, uint64_t dir, struct bytes name, const struct 
 /* Follows path ("a/b", "/a/b"; empty: the top) without following symlinks. -ENOENT, -ENOTDIR. attr
  * counts a reference. */
 int tree_find(struct tree *tree, const char *path, struct wait *wait, struct tree_attr *attr);
-/* The root of a file's content as `add` makes it, all its blocks stored (but not kept by
- * anything new). -EISDIR, -EINVAL for other types. */
-int tree_file_root(struct tree *tree, uint64_t node, struct wait *wait, struct cid *root);
+/* The plain UnixFS root of a file or directory as the last commit has it. -EBUSY: it, or something
+ * below it, changed since. -EINVAL: a symlink. */
+int tree_committed_root(struct tree *tree, uint64_t node, struct wait *wait, struct cid *root);
 /* Appends the target. -EINVAL for another type. */
 int tree_readlink(struct tree *tree, uint64_t node, struct buf *target);
 
@@ -233,9 +234,6 @@ int tree_sync(struct tree *tree, struct wait *wait);
 /* Cuts, and commits what changed: *version is the newest. 0 also when nothing was to be done. */
 int tree_commit(struct tree *tree, const char *note, struct wait *wait,
 		struct tree_version *version);
-/* Replaces the tree by another version of the same share, in one step. -EBUSY: changes here are
- * not committed. */
-int tree_take(struct tree *tree, const struct tree_version *version, struct wait *wait);
 
 struct tree_status {
 	struct tree_version base;
@@ -249,7 +247,7 @@ void tree_status(struct tree *tree, struct tree_status *status);
 /* ---- watching ---- */
 
 enum tree_change { TREE_GONE, TREE_ENTRY, TREE_ATTR, TREE_CONTENT };
-/* Told of changes that did not come through the calls of a mount (tree_take()). With the tree's
+/* Told of changes that did not come through the calls of a mount. With the tree's
  * lock held: it may only queue. node: that the name led to, if known, else 0. */
 struct tree_watch {
 	struct tree_watch *next;

@@ -120,6 +120,8 @@ int data_write(struct data *data, uint64_t at, struct bytes bytes, struct wait *
 int data_append(struct data *data, struct bytes bytes, struct wait *wait, uint64_t *at);
 /* Never waits and reads nothing; longer: a hole. -EFBIG. */
 int data_truncate(struct data *data, uint64_t size);
+/* At least so long: what is new is a hole. As data_truncate(). */
+int data_extend(struct data *data, uint64_t size);
 /* Zeros; the size stays. What is behind the end is left out. Whole chunks become holes. (One step
  * for each of both edges and the middle.) */
 int data_punch(struct data *data, uint64_t at, uint64_t len, struct wait *wait);

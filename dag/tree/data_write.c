@@ -363,6 +363,17 @@ int data_truncate(struct data *data, uint64_t size)
 	return 0;
 }
 
+int data_extend(struct data *data, uint64_t size)
+{
+	if (size > data_size_max(data))
+		return -EFBIG;
+	data_change_lock(data);
+	if (size > data->now.size)
+		data_set_size(data, size);
+	data_change_unlock(data);
+	return 0;
+}
+
 /* ---- holes ---- */
 
 /* Is all of it a hole already? */

@@ -8,6 +8,8 @@
 
 /* -ENOENT; -EIO: it cannot be read. */
 int share_record_get(struct db_txn *txn, uint32_t id, struct share_record *out);
+int share_records_each(struct db_txn *txn, int (*each)(void *ctx, const struct share_record *share),
+		       void *ctx);
 int share_record_put(struct db_txn *txn, const struct share_record *share);
 int version_put(struct db_txn *txn, uint32_t id, const struct tree_version *version);
 /* Non-zero of each() stops and is returned. Oldest first. In a write transaction each() may delete
