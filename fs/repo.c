@@ -3,11 +3,13 @@
  *
  *   config.json    identity.key (PrivateKey protobuf, 0600)    keystore/
  *   store/         blocks (exchange/store)                     records/   small records (net/db/db)
- *   control.sock   while a daemon runs */
+ *   work/          shares and their changes (dag/tree.h)       control.sock   while a daemon runs
+ */
 #include "fs/repo.h"
 #include "fs/repo_place.h"
 
 #include "dag/dag.h"
+#include "dag/tree.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/base/log.h"
@@ -308,6 +310,22 @@ out:
 	return err;
 }
 
+int repo_work(struct repo *repo, bool make, struct db **out)
+{
+	char *dir = repo_file(repo->path, "work");
+	int err = 0;
+
+	pthread_mutex_lock(&repo->work_lock);
+	if (!repo->work && !make && is_missing(repo->path, "work/data.mdb"))
+		err = -ENOENT;
+	else if (!repo->work)
+		err = db_open(dir, TREE_MAP_BYTES, &repo->work);
+	*out = repo->work;
+	pthread_mutex_unlock(&repo->work_lock);
+	free(dir);
+	return err;
+}
+
 int repo_make_parts(const char *path, struct config *config, char **why)
 {
 	struct repo repo = { .path = (char *)path, .config = config };
@@ -328,6 +346,7 @@ int repo_open(const char *path, struct repo **out, char **why)
 	char *file = repo_file(path, "config.json"), *wrong = NULL;
 
 	repo->path = xstrdup(path);
+	pthread_mutex_init(&repo->work_lock, NULL);
 	if (access(file, F_OK)) {
 		err = errno == ENOENT ? -ENOENT : -errno;
 		*why = errno == ENOENT
@@ -358,6 +377,8 @@ void repo_close(struct repo *repo)
 		return;
 	store_close(repo->store);
 	db_close(repo->db);
+	db_close(repo->work);
+	pthread_mutex_destroy(&repo->work_lock);
 	identity_free(repo->identity);
 	config_free(repo->config);
 	free(repo->path);

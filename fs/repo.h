@@ -1,4 +1,4 @@
-/* A repository on disk (config.json, identity.key, keystore/, store/, records/,
+/* A repository on disk (config.json, identity.key, keystore/, store/, records/, work/,
  * control.sock) and its parts opened. One process opens one repository once; several processes may
  * share it. */
 #ifndef FS_REPO_H
@@ -8,12 +8,16 @@
 #include "fs/config.h"
 #include "net/db/db.h"
 
+#include <pthread.h>
+
 struct repo {
 	char *path;
 	struct config *config;
 	struct identity *identity;
 	struct db *db;	     /* records/: pins, providers, peers, names, journal */
 	struct store *store; /* store/: blocks */
+	pthread_mutex_t work_lock;
+	struct db *work; /* work/: shares, and what changed in them; NULL: not opened yet */
 };
 
 /* dir given with --repo, else $DAGFS_PATH, else $XDG_DATA_HOME/dagfs, else ~/.local/share/dagfs.
@@ -30,6 +34,10 @@ int repo_make_parts(const char *path, struct config *config, char **why);
  * repo_place_check(), -errno. */
 int repo_open(const char *path, struct repo **out, char **why);
 void repo_close(struct repo *repo); /* waits for queued writes; NULL is ignored */
+/* The records of shares and of their changes (dag/tree.h), opened when they are first asked for;
+ * the repository closes them. make: they are made when there are none, else -ENOENT. Errors of
+ * db_open(). Any thread. */
+int repo_work(struct repo *repo, bool make, struct db **out);
 /* When kept blocks were lost (store_lost()): pins are to be completed again. Done by repo_open(),
  * and after store_check(). */
 void repo_mind_losses(struct repo *repo);
