@@ -13,6 +13,7 @@
 
 struct mount;
 struct mount_tree;
+struct wait;
 
 struct mount_config {
 	const char *mountpoint;	 /* absolute */
@@ -20,7 +21,11 @@ struct mount_config {
 	struct cid root;	 /* not set: the namespace (ipfs/) */
 	struct mount_tree *tree; /* what is shown instead (fs/mount/tree.h), its root is asked for
 				  * as INODE_ROOT; takes a reference of its own; may be NULL */
-	uint64_t timeout_ms;	 /* longest wait for one block [MOUNT_TIMEOUT_MS] */
+	/* What my/ of the namespace shows: gives a reference. Asked by each lookup until it gave
+	 * one, on threads of the mount. NULL: there is no my/. */
+	int (*my)(void *my_ctx, struct wait *wait, struct mount_tree **out);
+	void *my_ctx;
+	uint64_t timeout_ms; /* longest wait for one block [MOUNT_TIMEOUT_MS] */
 	bool allow_other;
 	bool offline; /* never ask the network: EHOSTUNREACH */
 	/* Runs once on a thread of the mount when the mount has left the mount table (umount -l):

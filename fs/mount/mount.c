@@ -25,11 +25,11 @@ static void make_fixed(struct mount *mount)
 	inode_fixed(&mount->inodes, INODE_ROOT, mount->tree, NULL, &stat);
 }
 
-static void make_namespace(struct mount *mount)
+static void make_namespace(struct mount *mount, const struct mount_config *config)
 {
 	const struct dag_stat stat = { .type = DAG_DIRECTORY };
 
-	mount->tree = tree_names_new();
+	mount->tree = tree_names_new(config);
 	make_fixed(mount);
 	inode_fixed(&mount->inodes, INODE_IPFS, mount->tree, NULL, &stat);
 }
@@ -243,7 +243,7 @@ int mount_start(const struct mount_config *config, struct store *store, struct f
 	else if (cid_is_set(&mount->root))
 		err = make_root(mount, why);
 	else
-		make_namespace(mount);
+		make_namespace(mount, config);
 	if (!err)
 		err = decide_writable(mount, why);
 	if (!err)

@@ -152,7 +152,7 @@ static void drop_top_names(struct mount *mount)
 
 	if (worker_init(&worker, mount))
 		return;
-	struct tree_call call = { mount, &mount->inodes, &worker.wait, { 0 } };
+	struct tree_call call = { .mount = mount, .inodes = &mount->inodes, .wait = &worker.wait };
 
 	for (uint64_t ino = INODE_ROOT; ino < INODE_FIRST; ino++) {
 		struct top top = { mount, ino };

@@ -232,7 +232,7 @@ void mount_ahead_looked_up(struct view *view, struct wait *wait, bool missing);
 
 /* ---- tree_names.c ---- */
 
-struct mount_tree *tree_names_new(void);
+struct mount_tree *tree_names_new(const struct mount_config *config);
 
 /* ---- ops*.c ---- */
 

@@ -29,6 +29,8 @@ static void op_lookup(fuse_req_t req, fuse_ino_t ino, const char *name)
 	struct tree_validity valid = ops_validity(dir);
 	int err = dir->tree->ops->lookup(dir->tree, &call, dir, name, &inode);
 
+	if (call.believed_s > 0)
+		valid.entry_s = valid.absent_s = call.believed_s;
 	if (!err)
 		ops_reply_inode(req, &call, valid.entry_s, inode);
 	else if (err == -ENOENT)

@@ -41,8 +41,10 @@ struct tree_call {
 	struct mount *mount;
 	struct inodes *inodes; /* the mount's */
 	struct wait *wait;
-	struct cid about; /* set by an operation that fails: which content, for the log. Not set:
-			     the inode's */
+	struct cid about;  /* set by an operation that fails: which content, for the log. Not set:
+			      the inode's */
+	double believed_s; /* set by lookup(): how long its answer is believed; 0: as validity()
+			      says */
 };
 
 /* How long, in seconds, the kernel may believe without asking. */

@@ -5,6 +5,7 @@
 #include "fs/mount/tree_share_private.h"
 
 #include "fs/mount/mount_private.h"
+#include "fs/mount/past.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 
@@ -14,6 +15,7 @@
 
 #define NUMBER_SHIFT 46 /* of the tree's number in an inode's */
 #define BLOCK_SIZE (1u << 20)
+#define PAST_NODE (TREE_NODE_MAX - 1) /* for the inode of '@'; no node of a tree comes so far */
 
 _Static_assert(TREE_NODE_MAX == UINT64_C(1) << NUMBER_SHIFT, "numbers of nodes fill the rest");
 
@@ -164,6 +166,9 @@ static int share_lookup(struct mount_tree *tree, struct tree_call *call, struct 
 				  &attr);
 	if (!err)
 		*out = enter(share, call, number, dir, &attr);
+	else if (err == -ENOENT && *name == '@' && share->past && share_node(dir) == TREE_ROOT)
+		err = past_find(share->past, call, dir, name + 1,
+				INODE_NODE | number << NUMBER_SHIFT | PAST_NODE, out);
 	return err;
 }
 
@@ -342,6 +347,7 @@ static void share_free(struct mount_tree *tree)
 
 	assert(!share->seat_count);
 	tree_unwatch(share->nodes, &share->watch);
+	mount_tree_unref(share->past);
 	pthread_mutex_destroy(&share->lock);
 	free(share->seats);
 	free(share);
@@ -374,4 +380,9 @@ struct mount_tree *tree_share_new(struct tree *tree, bool readonly)
 	pthread_mutex_init(&share->lock, NULL);
 	tree_watch(tree, &share->watch);
 	return &share->tree;
+}
+
+void tree_share_with_past(struct mount_tree *tree, struct db *work, uint32_t id)
+{
+	share_of(tree)->past = past_new(work, id);
 }

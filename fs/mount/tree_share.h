@@ -15,6 +15,9 @@ struct fetcher;
  * showed it. readonly: the tree only follows, so a mount of it is read-only; where it stands beside
  * writable ones its changes fail with EROFS. One reference. */
 struct mount_tree *tree_share_new(struct tree *tree, bool readonly);
+/* Its versions are found below the top as names that begin with '@' (past.h), unless a file has
+ * that very name. Borrows work as long as tree. Before it is shown. */
+void tree_share_with_past(struct mount_tree *share, struct db *work, uint32_t id);
 /* The inode of the share's top directory, with one lookup more, for a lookup of another tree in its
  * directory parent. Threads of the mount. */
 int tree_share_enter(struct mount_tree *share, struct tree_call *call, struct inode *parent,

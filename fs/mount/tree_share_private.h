@@ -14,7 +14,8 @@ struct seat {
 
 struct share_tree {
 	struct mount_tree tree;
-	struct tree *nodes; /* borrowed */
+	struct tree *nodes;	 /* borrowed */
+	struct mount_tree *past; /* its versions; NULL: they are not shown */
 	struct tree_watch watch;
 	pthread_mutex_t lock; /* of seats; nothing but a notifier's is taken below it */
 	struct seat *seats;
