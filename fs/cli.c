@@ -34,7 +34,7 @@ static void on_signal(int number)
 		wait_cancel(wait);
 }
 
-static char *suspect_files[2]; /* made by on_bad_file() */
+static char *suspect_files[3]; /* made by on_bad_file() */
 
 /* Files of the store are read as memory: a disk that fails comes as SIGBUS, and LMDB follows a
  * damaged page anywhere. */
@@ -75,6 +75,7 @@ static void catch_bad_files(const char *repo_path)
 
 	suspect_files[0] = repo_file(repo_path, "store/" STORE_SUSPECT);
 	suspect_files[1] = repo_file(repo_path, "records/" DB_SUSPECT);
+	suspect_files[2] = repo_file(repo_path, "work/" DB_SUSPECT);
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
 		signal(signals[i], on_bad_file);
 }
@@ -154,6 +155,9 @@ static int run(struct invocation *in)
 	err = fflush(stdout) ? -errno : ferror(stdout) ? -EIO : 0; /* written in vain before */
 	if (err && code == EXIT_OK)
 		code = cli_fail_file(in, err, "cannot write the output");
+	err = shares_close(in->shares);
+	if (err)
+		code = cli_fail(in, err, "the last changes of a share are not on disk");
 	fetcher_free(in->fetcher);
 	control_close(in->control);
 	repo_close(in->repo);
@@ -419,6 +423,14 @@ struct fetcher *cli_fetcher(struct invocation *in)
 	if (!in->offline && !in->fetcher && cli_daemon(in))
 		in->fetcher = fetcher_of_control(in->repo_path);
 	return in->fetcher;
+}
+
+struct shares *cli_shares(struct invocation *in)
+{
+	if (!in->shares)
+		in->shares = shares_new(
+			&(struct shares_config){ .repo = in->repo, .fetcher = cli_fetcher(in) });
+	return in->shares;
 }
 
 struct blocks *cli_blocks(struct invocation *in)

@@ -9,6 +9,7 @@
 #include "fs/cli_text.h"
 #include "fs/control.h"
 #include "fs/repo.h"
+#include "fs/shares.h"
 
 #include <stdio.h>
 
@@ -54,6 +55,7 @@ struct invocation {
 	bool control_tried;
 	int control_err; /* why there is no control: -ENOENT when no daemon runs */
 	struct fetcher *fetcher;
+	struct shares *shares;
 	struct wait wait; /* cancelled by SIGINT, SIGTERM and SIGHUP */
 };
 
@@ -140,6 +142,9 @@ struct fetcher *cli_fetcher(struct invocation *in);
 /* Store plus, when a daemon runs, its network. Needs the repo. blocks_free() before the command
  * returns. */
 struct blocks *cli_blocks(struct invocation *in);
+/* The shares of the repository, for a process without a daemon. Needs the repo. Closed by the
+ * dispatcher. */
+struct shares *cli_shares(struct invocation *in);
 /* Has the daemon run a call: as the ask() of struct api_host. */
 int cli_ask(struct invocation *in, const char *call, json_t *args, struct wait *wait,
 	    api_asked_fn *item, void *ctx, char **why);

@@ -251,6 +251,11 @@ static struct fetcher *host_fetcher(struct api_host *host)
 	return cli_fetcher(container_of(host, struct face, host)->in);
 }
 
+static struct shares *host_shares(struct api_host *host)
+{
+	return cli_shares(container_of(host, struct face, host)->in);
+}
+
 static int run_here(struct face *face)
 {
 	struct invocation *in = face->in;
@@ -267,6 +272,7 @@ static int run_here(struct face *face)
 		.own_files = true,
 		.input = host_input,
 		.provided = host_provided,
+		.shares = host_shares,
 	};
 	face->whole = face->row->flags & API_WHOLE ? json_array() : NULL;
 	face->call = (struct api_call){
@@ -285,6 +291,8 @@ static struct wait *wait_for_daemon(struct face *face)
 {
 	uint64_t words = api_word_count(face->args), timeout_ms = face->in->timeout_ms;
 
+	if (face->row->flags & API_LONG)
+		return cli_wait_long(face->in);
 	return cli_wait_ms(face->in,
 			   timeout_ms ? timeout_ms * (words ? words : 1) + CLI_GRACE_MS : 0);
 }

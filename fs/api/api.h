@@ -32,6 +32,7 @@
 struct repo;
 struct invocation;
 struct api_call;
+struct shares;
 
 /* ---- what a call is named, and what it takes ---- */
 
@@ -81,6 +82,7 @@ enum {
 			      done until then */
 	API_WHOLE = 8, /* as JSON, the list is shown only when the call ended without an error */
 	API_UNOPENED = 32, /* run has the path of a repository alone, which may be damaged */
+	API_LONG = 64,	   /* takes as long as it takes: "timeout" is of single waits within it */
 	API_BYTES = 16,	   /* yields bytes; with API_STREAMS each piece goes out at once */
 };
 
@@ -214,6 +216,9 @@ struct api_host {
 		   api_asked_fn *item, void *ctx, char **why);
 	/* What this node announces has changed: cid came (NULL: one went). NULL: nobody to tell. */
 	void (*provided)(struct api_host *host, const struct cid *cid);
+	/* The shares whose trees this process may open: of a daemon that runs they are its own.
+	 * NULL: none. */
+	struct shares *(*shares)(struct api_host *host);
 };
 
 struct api_call {

@@ -11,6 +11,7 @@ static const struct option_spec mount_options[] = {
 	{ "mountpoint", 0, OPTION_TEXT, "DIR", "its whole path", NULL },
 	{ "root", 0, OPTION_TEXT, "CID", "the tree; without it every tree is found below ipfs/",
 	  NULL },
+	{ "share", 0, OPTION_INT, "ID", "the share whose tree is shown instead; 0: none", "0" },
 	{ "source", 0, OPTION_TEXT, "TEXT", "what the mount table tells", NULL },
 	{ "options", 0, OPTION_TEXT, "LIST", "options for the kernel", NULL },
 	{ "allow_other", 0, OPTION_FLAG, NULL, "other users may read", "false" },

@@ -28,6 +28,11 @@ extern const struct api_row api_key_gen, api_key_list, api_key_rename, api_key_r
 extern const struct api_row api_resolve_path;
 extern const struct api_row api_name_publish, api_name_resolve_row, api_name_inspect, api_name_get,
 	api_name_put;
+/* api_share.c, api_share_work.c */
+extern const struct api_row api_share_create, api_share_ls, api_share_info, api_share_status,
+	api_share_sync, api_share_set, api_share_rm;
+/* api_history.c */
+extern const struct api_row api_log, api_diff, api_restore;
 /* api_inner.c */
 extern const struct api_row api_mount, api_umount, api_mount_wait, api_mounts, api_saved_mounts;
 extern const struct api_row api_name_find, api_name_tell, api_name_give, api_provide_changed,
@@ -48,6 +53,9 @@ api_run_fn daemon_run_disconnect, daemon_run_peering_add, daemon_run_peering_ls,
 	daemon_run_peering_rm;
 /* fs/daemon/daemon_mounts.c */
 api_run_fn daemon_run_mount, daemon_run_umount, daemon_run_mount_wait, daemon_run_mounts;
+/* fs/daemon/daemon_jobs.c: the row's run, on a thread of the daemon: for calls that work on the
+ * trees that it has open. */
+api_run_fn daemon_run_job;
 /* fs/daemon/daemon_saved.c */
 api_run_fn daemon_run_saved_mounts;
 

@@ -161,7 +161,7 @@ static int take_options(struct invocation *in, json_t *args)
 				code = cli_usage(in, "timeout= must be a time like 30s");
 		} else if (strcmp(option, "allow_other") == 0) {
 			json_object_set_new(args, "allow_other", json_true());
-		} else if (*option && strcmp(option, "ro")) {
+		} else if (*option) {
 			buf_printf(&others, "%s%s", others.len ? "," : "", option);
 		}
 	}
@@ -182,6 +182,21 @@ static char *source_path(const char *source)
 	if (strchr(source, '.') && net_is_domain(source) && dag_path_parse(source, &parsed, &why))
 		return xasprintf("/ipns/%s", source);
 	return xstrdup(source);
+}
+
+/* A share of this repository, by its short name or its key: its tree is shown, and changes. 0: it
+ * is; 1: it is none. */
+static int take_share(struct invocation *in, const char *source, json_t *args)
+{
+	const char *name = strncmp(source, "/ipns/", 6) ? source : source + 6;
+	struct share_record record;
+	int err = strchr(name, '/') ? -ENOENT : shares_find(in->repo, name, &record);
+
+	if (err)
+		return 1;
+	json_object_set_new(args, "share", json_integer(record.id));
+	json_object_set_new(args, "source", json_string(source));
+	return 0;
 }
 
 /* SOURCE to the CID of a tree, through the daemon's network. */
@@ -356,7 +371,7 @@ static int mount_it(struct invocation *in, const char *point, bool *started)
 
 	if (!code)
 		code = take_options(in, args);
-	if (!code && source)
+	if (!code && source && take_share(in, source, args))
 		code = take_source(in, source, args);
 	if (!code)
 		code = call_mount(in, args, started);
@@ -404,9 +419,9 @@ const struct command cmd_mount = {
 	0,
 	2,
 	"show a tree as files and directories",
-	"SOURCE is a path in the network, or a domain; where it begins with a name, what that "
-	"leads to now "
-	"stays mounted.\n"
+	"SOURCE is a share of this repository, which can be written (-o ro: only read), a path in "
+	"the network,\nor a domain; where a path begins with a name, what that leads to now stays "
+	"mounted.\n"
 	"Without it every tree is found below "
 	"MOUNTPOINT/ipfs/CID. Starts a\n"
 	"daemon in the background when none runs, which ends with its last mount. Without "

@@ -1,6 +1,6 @@
-/* Start: lock, repository, loop, network, control socket, pins, "Daemon is ready". Stop: control
- * socket, mounts and pins (on threads of their own, while the loop still runs for them), network,
- * loop, repository, lock. */
+/* Start: lock, repository, loop, network, control socket, shares, pins, "Daemon is ready". Stop:
+ * control socket, mounts, pins and calls, then shares (on threads of their own, while the loop
+ * still runs for them), network, loop, repository, lock. */
 #include "fs/daemon/daemon_pins.h"
 #include "fs/daemon/daemon_private.h"
 #include "fs/repo_place.h"
@@ -17,7 +17,8 @@
 #include <unistd.h>
 
 #define STOP_MS 5000
-#define UNUSED_MS 2000 /* a command that started it for a mount connects within this time */
+#define SHARES_STOP_MS 60000 /* for changes to be written */
+#define UNUSED_MS 2000	     /* a command that started it for a mount connects within this time */
 
 /* ---- stopping ---- */
 
@@ -56,9 +57,16 @@ void daemon_stop(struct daemon *daemon)
 
 void daemon_part_gone(struct daemon *daemon)
 {
-	if (daemon->stopping && list_empty(&daemon->mounts) && !daemon->pins &&
-	    daemon_saved_gone(daemon))
-		daemon_net_stop(daemon, on_swarm_closed);
+	if (!daemon->stopping || !list_empty(&daemon->mounts) || daemon->pins ||
+	    !daemon_saved_gone(daemon) || !list_empty(&daemon->jobs))
+		return;
+	timer_start(loop_timers(daemon->loop), &daemon->deadline, SHARES_STOP_MS, on_stop_deadline,
+		    daemon);
+	if (!daemon_shares_stop(daemon))
+		return;
+	timer_start(loop_timers(daemon->loop), &daemon->deadline, STOP_MS, on_stop_deadline,
+		    daemon);
+	daemon_net_stop(daemon, on_swarm_closed);
 }
 
 void daemon_mounts_gone(struct daemon *daemon)
@@ -198,6 +206,8 @@ static int run_parts(struct daemon *daemon, char **why)
 		if (err)
 			*why = xasprintf("cannot make the control socket: %s", err_file_text(err));
 	}
+	if (daemon->exchange)
+		daemon_shares_start(daemon);
 	if (!err && !daemon->options->offline)
 		daemon_pins_start(daemon);
 	if (err)
@@ -230,6 +240,7 @@ static int run_locked(const struct daemon_options *options, char **why)
 	err = check(&daemon, why);
 	if (!err) {
 		list_init(&daemon.mounts);
+		list_init(&daemon.jobs);
 		daemon.loop = loop_new();
 		daemon.random = random_system();
 		start_signals(&daemon);
@@ -242,6 +253,7 @@ static int run_locked(const struct daemon_options *options, char **why)
 		stop_signals(&daemon);
 		loop_free(daemon.loop);
 		daemon_names_free(&daemon);
+		daemon_shares_free(&daemon);
 	}
 	repo_close(daemon.repo);
 out:

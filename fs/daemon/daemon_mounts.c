@@ -8,15 +8,19 @@
  */
 #include "fs/daemon/daemon_private.h"
 #include "fs/mount.h"
+#include "fs/mount/tree.h"
+#include "fs/shares.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/base/log.h"
 #include "net/base/thread.h"
+#include "net/base/wait.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define MOUNTS_MAX 64
+#define SHARE_WAIT_MS 30000 /* for its tree to open */
 
 enum mount_state { MOUNT_WAITING, MOUNT_STARTING, MOUNT_RUNNING, MOUNT_STOPPING };
 
@@ -26,6 +30,8 @@ struct daemon_mount {
 	enum mount_state state;
 	char *mountpoint, *source, *options;
 	struct mount_config config;
+	uint32_t share_id;   /* 0: none */
+	struct share *share; /* used while it is shown */
 	struct mount *mount;
 	bool ended;	       /* unmounted from outside */
 	bool detached;	       /* nobody reaches it by name: served on, but not told of */
@@ -105,6 +111,7 @@ static void mount_drop(struct daemon_mount *mount, int umount_err)
 	list_remove(&mount->node);
 	end_waiting(mount);
 	refuse_umounts(mount, umount_err, NULL);
+	shares_release(mount->share);
 	free(mount->mountpoint);
 	free(mount->source);
 	free(mount->options);
@@ -280,14 +287,50 @@ static void on_started(struct inbox_item *item)
 		refuse_waiting(daemon, mount->mountpoint);
 }
 
+/* The tree that is to be shown. */
+static int open_share(struct daemon_mount *mount)
+{
+	struct wait wait;
+	int err = wait_init(&wait);
+
+	if (err)
+		return err;
+	wait_start(&wait, SHARE_WAIT_MS);
+	err = shares_open(mount->daemon->shares, mount->share_id, &wait, &mount->share);
+	wait_release(&wait);
+	if (!err)
+		mount->config.tree = share_shown(mount->share);
+	else
+		mount->why = xasprintf("cannot open share %s: %s", mount->config.source,
+				       err == -EBUSY	? "another process has it open"
+				       : err == -ENOKEY ? "its key is not in the keystore"
+							: err_text(err));
+	return err;
+}
+
+/* A thread of the mount, one at a time: the namespace asks until it has it. */
+static int give_my(void *ctx, struct wait *wait, struct mount_tree **out)
+{
+	struct daemon_mount *mount = ctx;
+	int err = mount->share ? 0 : shares_my(mount->daemon->shares, wait, &mount->share);
+
+	if (!err)
+		*out = mount_tree_ref(share_shown(mount->share));
+	return err;
+}
+
 static void *run_start(void *ctx)
 {
 	struct daemon_mount *mount = ctx;
 	struct daemon *daemon = mount->daemon;
 
-	mount->err = mount_start(&mount->config, daemon->repo->store,
-				 mount->config.offline ? NULL : daemon->fetcher, daemon->repo->db,
-				 on_end, mount, &mount->mount, &mount->why);
+	if (mount->share_id)
+		mount->err = open_share(mount);
+	if (!mount->err)
+		mount->err =
+			mount_start(&mount->config, daemon->repo->store,
+				    mount->config.offline ? NULL : daemon->fetcher,
+				    daemon->repo->db, on_end, mount, &mount->mount, &mount->why);
 	mount->step.run = on_started;
 	loop_post(daemon->loop, &mount->step);
 	return NULL;
@@ -353,6 +396,11 @@ static struct daemon_mount *mount_new(struct daemon *daemon, const json_t *args)
 	config->allow_other = api_flag(args, "allow_other");
 	config->offline = api_flag(args, "offline");
 	config->on_detached = on_detached;
+	mount->share_id = (uint32_t)api_int(args, "share");
+	if (!root && !mount->share_id) {
+		config->my = give_my;
+		config->my_ctx = mount;
+	}
 	if (root && cid_from_text(&config->root, root))
 		config->root.len = 0;
 	list_init(&mount->waiters);
@@ -369,7 +417,8 @@ void daemon_run_mount(struct api_call *call)
 	struct daemon_mount *mount, *before;
 	struct cid cid;
 
-	if (!mountpoint || mountpoint[0] != '/' || (root && cid_from_text(&cid, root))) {
+	if (!mountpoint || mountpoint[0] != '/' || (root && cid_from_text(&cid, root)) ||
+	    api_int(args, "share") < 0 || api_int(args, "share") > UINT32_MAX) {
 		api_end(call, -EINVAL, "mount: bad arguments");
 		return;
 	}

@@ -38,8 +38,11 @@ struct daemon {
 	struct list mounts;	    /* struct daemon_mount */
 	struct daemon_saved *saved; /* NULL: not started, or ended */
 	char *notify;		    /* the socket of the manager of services; NULL: none */
-	struct daemon_pins *pins;   /* NULL: not started, or ended */
-	bool stopping, had_mount;   /* had_mount: or `mount` gave up: it may end at once */
+	struct list jobs;	    /* calls on threads of their own */
+	struct shares *shares;	    /* NULL: not started, or closed */
+	struct daemon_shares *shares_work;
+	struct daemon_pins *pins; /* NULL: not started, or ended */
+	bool stopping, had_mount; /* had_mount: or `mount` gave up: it may end at once */
 };
 
 /* daemon.c */
@@ -79,6 +82,16 @@ void daemon_names_start(struct daemon *daemon);
 void daemon_names_stop(struct daemon *daemon);
 /* After the loop has run all that was posted. */
 void daemon_names_free(struct daemon *daemon);
+
+/* daemon_shares.c: after the network has started. */
+void daemon_shares_start(struct daemon *daemon);
+/* Closes them on a thread, when nobody uses them any more; daemon_part_gone() runs then. True: they
+ * are closed. Any number of times. */
+bool daemon_shares_stop(struct daemon *daemon);
+/* After the loop has run all that was posted. */
+void daemon_shares_free(struct daemon *daemon);
+/* Records of names were made, or what is provided changed. Any thread but the loop's. */
+void daemon_shares_told(struct daemon *daemon);
 
 /* daemon_mounts.c */
 void daemon_mounts_stop(struct daemon *daemon);
