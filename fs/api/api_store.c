@@ -2,6 +2,7 @@
  * take turns by a lock file. Blocking, on the thread that asks. */
 #include "fs/api/api_runs.h"
 
+#include "dag/tree.h"
 #include "fs/cli_text.h"
 #include "fs/repo.h"
 #include "fs/repo_place.h"
@@ -168,10 +169,18 @@ static void on_gone(void *ctx, struct bytes multihash, size_t len)
 
 static void run_gc(struct api_call *call)
 {
-	const struct sweep_source pins = sweep_pins(api_repo(call)->db);
+	struct sweep_source sources[2] = { sweep_pins(api_repo(call)->db) };
 	struct db_salvage salvage;
 	uint64_t removed, freed;
-	int err, turn;
+	struct db *work;
+	int err, turn, shares = repo_work(api_repo(call), false, &work);
+
+	if (shares && shares != -ENOENT) {
+		api_fail(call, shares, "cannot read what shares keep");
+		return;
+	}
+	if (!shares)
+		sources[1] = sweep_shares(work);
 
 	if (repo_salvaged(api_repo(call), &salvage) && repo_salvage_lost(&salvage)) {
 		api_refuse(call, -EIO,
@@ -182,8 +191,8 @@ static void run_gc(struct api_call *call)
 	turn = gc_turn(call);
 	if (turn < 0)
 		return;
-	err = dag_sweep(api_repo(call)->store, &pins, 1, api_wait_long(call), on_gone, call,
-			&removed, &freed);
+	err = dag_sweep(api_repo(call)->store, sources, shares ? 1 : 2, api_wait_long(call),
+			on_gone, call, &removed, &freed);
 	close(turn);
 	if (err)
 		api_fail(call, err, "collection stopped");
@@ -198,7 +207,7 @@ static void gc_text(FILE *out, const json_t *args, const json_t *item)
 }
 
 const struct api_row api_repo_gc = {
-	.command = { "repo gc", "", 0, 0, "remove blocks that no pin keeps",
+	.command = { "repo gc", "", 0, 0, "remove blocks that no pin and no share keeps",
 		     "Nothing waits for it but another one: what an `add`, `pin add` or import "
 		     "that is running "
 		     "has stored stays.\n"
