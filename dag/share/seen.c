@@ -166,7 +166,7 @@ static struct seen_pen *pen_insert(struct seen *seen, const struct pen *pen)
 	memset(&seen->pens[i], 0, sizeof(seen->pens[i]));
 	seen->pens[i].pen.id = pen->id;
 	memcpy(seen->pens[i].pen.key, pen->key, sizeof(pen->key));
-	strncpy(seen->pens[i].pen.label, pen->label, PEN_LABEL_MAX);
+	memcpy(seen->pens[i].pen.label, pen->label, strlen(pen->label));
 	return &seen->pens[i];
 }
 
@@ -191,7 +191,7 @@ int seen_write(struct seen *seen, const struct pen *pen, uint64_t stamp, uint64_
 	struct seen_pen *at = known ? (struct seen_pen *)known : pen_insert(seen, pen);
 
 	memset(at->pen.label, 0, sizeof(at->pen.label));
-	strncpy(at->pen.label, pen->label, PEN_LABEL_MAX);
+	memcpy(at->pen.label, pen->label, strlen(pen->label));
 	const struct seen_run one = { stamp, stamp };
 
 	if (at->run_count && (touch(&at->runs[last], &one) ||

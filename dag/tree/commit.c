@@ -52,7 +52,7 @@ static void own_pen(const struct tree *tree, struct pen *pen)
 static void set_note(struct commit *commit, const char *note)
 {
 	if (note)
-		strncpy(commit->note, note, sizeof(commit->note) - 1);
+		memcpy(commit->note, note, strlen(note));
 }
 
 /* The commit's block, put. seen: as it is after it. */
@@ -216,7 +216,8 @@ static void commit_now(struct tree *tree)
 	list_move_all(&waiters, &tree->commit_waiters);
 	list_for_each(waiter, &waiters, struct tree_waiter, link) {
 		if (waiter->note && !*note)
-			strncpy(note, waiter->note, sizeof(note) - 1);
+			memcpy(note, waiter->note,
+			       strlen(waiter->note)); /* tree_commit() bounds it */
 	}
 	if (tree->changed || !tree->share.no)
 		err = commit_changes(tree, note);

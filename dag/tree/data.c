@@ -165,7 +165,7 @@ ssize_t data_read(struct data *data, uint64_t at, void *to, size_t len, struct w
 ssize_t image_read(const struct image *image, const struct data_config *config, uint64_t at,
 		   uint8_t *to, size_t len, struct wait *wait)
 {
-	struct pieces pieces = { 0 };
+	struct pieces pieces = { .is_snapshot = true };
 
 	len = within(image, at, len);
 	pieces_collect(&pieces, config, image, at, at + len);

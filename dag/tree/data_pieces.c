@@ -128,7 +128,12 @@ static void add_under(struct pieces *pieces, const struct image *image, struct c
 	if (chunk->under == UNDER_BLOCK && from < chunk->under_len) {
 		uint32_t stop = end < chunk->under_len ? end : chunk->under_len;
 
-		add(pieces, PIECE_BLOCK, from, stop - from)->chunk = chunk_ref(chunk);
+		struct piece *piece = add(pieces, PIECE_BLOCK, from, stop - from);
+
+		piece->chunk = chunk_ref(chunk);
+		/* Before its record is there, a collection may take it from the store. */
+		if (!pieces->is_snapshot && chunk->block)
+			piece->block = block_ref(chunk->block);
 		from = stop;
 	}
 	if (from < end)
@@ -200,6 +205,7 @@ void pieces_release(struct pieces *pieces)
 {
 	for (size_t i = 0; i < pieces->count; i++) {
 		chunk_unref(pieces->at[i].chunk);
+		block_unref(pieces->at[i].block);
 		grain_unref(pieces->at[i].grain);
 	}
 	free(pieces->at);
@@ -241,6 +247,8 @@ static int read_block(struct blocks *blocks, const struct piece *piece, uint8_t 
 	struct cid cid;
 	int err;
 
+	if (piece->block)
+		return copy_part(piece->block->data, piece, to);
 	chunk_cid(piece->chunk, &cid);
 	err = blocks_read_begin(blocks, &read);
 	if (!err) {

@@ -142,6 +142,7 @@ struct piece {
 	size_t len;
 	uint64_t from;	     /* in the base, block, or grain */
 	struct chunk *chunk; /* BLOCK: one reference */
+	struct block *block; /* BLOCK: one reference; NULL: it is in the store, and stays */
 	struct grain *grain; /* GRAIN, DISK: one reference */
 	uint32_t grain_at;   /* DISK: number of the grain */
 };
@@ -151,6 +152,7 @@ struct pieces {
 	struct piece *at;
 	size_t count, cap;
 	size_t len;
+	bool is_snapshot; /* whose blocks all have records: only the store has them */
 };
 /* Appends the pieces of [at, end), which may reach over the end of the file: zeros. */
 void pieces_collect(struct pieces *pieces, const struct data_config *config,

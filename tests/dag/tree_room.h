@@ -267,9 +267,18 @@ static inline int room_see(void *ctx, const struct tree_item *item)
 		if (mirrored)
 			assert_int_equal(mkdir(mirrored, 0755), 0);
 	} else {
-		room_read_node(lines->room, item->attr.node, &bytes);
+		if (S_ISLNK(item->type))
+			assert_int_equal(tree_readlink(lines->room->tree, item->attr.node, &bytes),
+					 0);
+		else
+			room_read_node(lines->room, item->attr.node, &bytes);
 		assert_int_equal(bytes.len, item->attr.size);
-		if (mirrored) {
+		if (mirrored && S_ISLNK(item->type)) {
+			char *target = strndup((char *)bytes.at, bytes.len);
+
+			assert_int_equal(symlink(target, mirrored), 0);
+			free(target);
+		} else if (mirrored) {
 			FILE *file = fopen(mirrored, "w");
 
 			assert_non_null(file);
