@@ -212,13 +212,15 @@ static void on_progress(struct api_call *call, const struct api_progress *now)
 
 static const struct api_sink sink = { on_item, on_trouble, on_end, on_bytes, on_progress };
 
-/* What the words name; the standard input without a word, and for "-". */
+/* What the words name; the standard input for "-", and in the place of a last word that may be left
+ * out. */
 static int host_input(struct api_host *host, size_t at, struct api_input *out)
 {
 	struct face *face = container_of(host, struct face, host);
 	const char *word = api_word(face->args, at);
 
-	if (at >= api_word_count(face->args) && at)
+	if (at >= api_word_count(face->args) && at &&
+	    (int)at != face->row->command.args_max - 1)
 		return -ENODATA;
 	out->name = word ? word : "-";
 	if (strcmp(out->name, "-") == 0) {

@@ -33,6 +33,10 @@ extern const struct api_row api_share_create, api_share_ls, api_share_info, api_
 	api_share_sync, api_share_set, api_share_rm;
 /* api_history.c */
 extern const struct api_row api_log, api_diff, api_restore;
+/* api_files.c, api_files_names.c, api_files_show.c, api_files_data.c, api_files_write.c */
+extern const struct api_row api_files_cp, api_files_mkdir, api_files_stat, api_files_rm,
+	api_files_ls, api_files_read, api_files_write, api_files_mv, api_files_flush,
+	api_files_chcid, api_files_touch, api_files_chmod, api_files_put;
 /* api_inner.c */
 extern const struct api_row api_mount, api_umount, api_mount_wait, api_mounts, api_saved_mounts;
 extern const struct api_row api_name_find, api_name_tell, api_name_give, api_provide_changed,
