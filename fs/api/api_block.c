@@ -2,10 +2,12 @@
  * that asks. */
 #include "fs/api/api_runs.h"
 
+#include "dag/tree.h"
 #include "fs/cli_text.h"
 #include "fs/repo.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
+#include "net/base/map.h"
 #include "net/base/wait.h"
 
 #include <string.h>
@@ -199,17 +201,71 @@ static int same_hash(void *ctx, const struct cid *cid)
 	return bytes_equal(cid_hash_bytes(ctx), cid_hash_bytes(cid)) ? 1 : 0;
 }
 
+/* A walk over what shares keep. */
+struct share_search {
+	struct blocks *blocks;
+	struct wait *wait;
+	struct cid *cid; /* that is looked for */
+	struct map seen; /* multihashes of blocks that were looked at */
+};
+
+/* Looked at before, or not here: then there is nothing below it that it could keep. */
+static bool leave_out(void *ctx, const struct cid *cid)
+{
+	struct share_search *search = ctx;
+
+	return map_get(&search->seen, cid_hash_bytes(cid)) || !blocks_has(search->blocks, cid);
+}
+
+static int look_at(void *ctx, const struct block *block, unsigned depth)
+{
+	struct share_search *search = ctx;
+
+	(void)depth;
+	map_set(&search->seen, cid_hash_bytes(&block->cid), search);
+	return same_hash(search->cid, &block->cid);
+}
+
+static int search_root(void *ctx, const struct cid *cid, bool recursive)
+{
+	const struct dag_walk_config config = { .stored_only = true };
+	struct share_search *search = ctx;
+	int err = same_hash(search->cid, cid);
+
+	if (err || !recursive || leave_out(search, cid))
+		return err;
+	return dag_walk(search->blocks, cid, &config, search->wait, 0, look_at, leave_out, search);
+}
+
+/* 1: a share keeps it; 0: none does; -errno: it is not known. */
+static int kept_by_share(struct api_call *call, struct blocks *blocks, struct cid *cid)
+{
+	struct share_search search = { blocks, api_wait_long(call), cid, { 0 } };
+	struct sweep_source source;
+	struct db *work;
+	int err = repo_work(api_repo(call), false, &work);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	source = sweep_shares(work);
+	err = source.each(source.ctx, search_root, &search);
+	map_release(&search.seen);
+	return err;
+}
+
 /* NULL, or why the block must stay. */
 static const char *kept_by(struct api_call *call, struct blocks *blocks, struct cid *cid)
 {
 	struct db *db = api_repo(call)->db;
 	struct pin pin;
+	int shared;
 
 	if (pin_get(db, cid, &pin) == 0)
 		return pin.kind == PIN_RECURSIVE ? "pinned: recursive" : "pinned: direct";
 	if (pin_each_indirect(db, blocks, api_wait_long(call), same_hash, cid) == 1)
 		return "pinned: indirect";
-	return NULL;
+	shared = kept_by_share(call, blocks, cid);
+	return !shared ? NULL : shared == 1 ? "needed by a share" : err_text(shared);
 }
 
 /* Was it removed, or not there and no error? Tells of it. */
@@ -262,8 +318,8 @@ static void block_rm_text(FILE *out, const json_t *args, const json_t *item)
 }
 
 const struct api_row api_block_rm = {
-	.command = { "block rm", "CID...", 1, -1, "remove blocks that no pin keeps", NULL,
-		     block_rm_options, NULL },
+	.command = { "block rm", "CID...", 1, -1, "remove blocks that no pin and no share keeps",
+		     NULL, block_rm_options, NULL },
 	.text = block_rm_text,
 	.run = run_block_rm,
 };

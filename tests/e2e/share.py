@@ -128,6 +128,40 @@ def killed(lab, node, point):
     return point
 
 
+def kept(lab, node, point):
+    """Blocks that the share needs are not removed, one by one either."""
+    told = sync(node, "plans")
+    leaf = node.must("resolve", "/ipfs/%s/one" % told["Tree"]).out.replace("/ipfs/", "")
+    for what, cid in (("root", told["Tree"]), ("commit", told["Commit"]), ("file", leaf)):
+        done = node.call("block", "rm", cid)
+        lab.check("block rm of its %s is refused" % what, done.code == 1 and "needed by a share" in done.err, done)
+    lost = lab.path("lost")
+    write(lost, b"nobody keeps this")
+    cid = node.must("add", "-Q", "--pin=false", lost).out
+    lab.check("block rm of another is not", node.call("block", "rm", cid))
+
+
+def mounts(lab, node, point):
+    """By its key, twice, only read, and again after a restart."""
+    name = "/ipns/" + json.loads(node.must("--enc=json", "share", "info", "plans").out)["Id"]
+    other, third = node.mount(name, "--save"), node.mount("plans", "-o", "ro")
+    lab.run(["ls", "-l", other, third])
+    lab.shell("echo seen >%s/both" % point)
+    lab.check("a change is shown by the other mounts", lab.run(["cat", other + "/both", third + "/both"]).out == "seen\nseen")
+    lab.shell("echo more >>%s/both; rm -r %s/tar" % (other, other))
+    lab.check("and the other way", lab.run(["cat", point + "/both", third + "/both"]).out == "seen\nmore\nseen\nmore")
+    lab.check("what went is gone", lab.run(["ls", third + "/tar"]).code != 0)
+    lab.check("-o ro is only read", lab.shell("echo x >%s/both" % third).code != 0)
+    for one in (point, third):
+        lab.check("umount", node.umount(one))
+    node.stop()
+    node.start()
+    lab.check("a saved mount comes back", until(lambda: lab.is_mounted(other), 60, 0.1))
+    lab.check("and is written", lab.shell("echo again >%s/both && cat %s/both" % (other, other)).out == "again")
+    node.must("mount", "--unsave", other)
+    return other
+
+
 def mine(lab, node):
     """my/ in the namespace: a share that nobody is told of."""
     point = lab.mountpoint()
@@ -160,6 +194,8 @@ def scenario(lab):
     history(lab, node, point)
     published(lab, node, other)
     point = killed(lab, node, point)
+    kept(lab, node, point)
+    point = mounts(lab, node, point)
     mine(lab, node)
     ended(lab, node, point)
     node.stop()
