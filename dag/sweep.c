@@ -29,7 +29,8 @@ struct sweep {
 	sweep_gone_fn *gone;
 	void *ctx;
 	struct marks marks;
-	struct buf stack; /* CIDs to look at, each before its length */
+	struct marks only; /* if there are any: no other block goes */
+	struct buf stack;  /* CIDs to look at, each before its length */
 };
 
 static bool is_free(const XXH128_hash_t *mark)
@@ -165,6 +166,8 @@ static int keep(void *ctx, struct bytes multihash)
 
 	if (wait_check(sweep->wait) == -EINTR)
 		return -EINTR;
+	if (sweep->only.count && !marks_has(&sweep->only, multihash))
+		return 1;
 	return marks_has(&sweep->marks, multihash);
 }
 
@@ -218,27 +221,52 @@ struct sweep_source sweep_pins(struct db *db)
 
 /* ---- the whole ---- */
 
-int dag_sweep(struct store *store, const struct sweep_source *sources, size_t count,
-	      struct wait *wait, sweep_gone_fn *on_gone, void *ctx, uint64_t *removed,
-	      uint64_t *freed)
+static int run(struct sweep *sweep, const struct sweep_source *sources, size_t count,
+	       uint64_t *removed, uint64_t *freed)
 {
 	static const struct store_sweep_fns store_fns = { .keep = keep, .gone = gone };
-	struct sweep sweep = { .store = store, .wait = wait, .gone = on_gone, .ctx = ctx };
-	int err = store_sweep_begin(store);
+	int err = store_sweep_begin(sweep->store);
 
 	*removed = *freed = 0;
 	if (err)
 		return err;
 	struct random random = random_system();
 
-	sweep.marks.seed = random_u64(&random);
+	sweep->marks.seed = random_u64(&random);
 	/* After the beginning: the blocks of a root that is not listed yet are held by a batch, or
 	 * stored anew. */
-	err = mark_all(&sweep, sources, count);
+	err = mark_all(sweep, sources, count);
 	if (!err)
-		err = store_sweep(store, &store_fns, &sweep, removed, freed);
-	store_sweep_end(store);
-	free(sweep.marks.at);
-	buf_release(&sweep.stack);
+		err = store_sweep(sweep->store, &store_fns, sweep, removed, freed);
+	store_sweep_end(sweep->store);
+	free(sweep->marks.at);
+	buf_release(&sweep->stack);
+	return err;
+}
+
+int dag_sweep(struct store *store, const struct sweep_source *sources, size_t count,
+	      struct wait *wait, sweep_gone_fn *on_gone, void *ctx, uint64_t *removed,
+	      uint64_t *freed)
+{
+	struct sweep sweep = { .store = store, .wait = wait, .gone = on_gone, .ctx = ctx };
+
+	return run(&sweep, sources, count, removed, freed);
+}
+
+int dag_sweep_only(struct store *store, const struct sweep_source *sources, size_t count,
+		   const struct cid *cids, size_t cid_count, struct wait *wait,
+		   sweep_gone_fn *on_gone, void *ctx)
+{
+	struct sweep sweep = { .store = store, .wait = wait, .gone = on_gone, .ctx = ctx };
+	uint64_t removed, freed;
+	int err;
+
+	for (size_t i = 0; i < cid_count; i++)
+		if (!cid_is_identity(&cids[i]))
+			marks_add(&sweep.only, cid_hash_bytes(&cids[i]), 0);
+	if (!sweep.only.count)
+		return 0;
+	err = run(&sweep, sources, count, &removed, &freed);
+	free(sweep.only.at);
 	return err;
 }

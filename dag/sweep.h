@@ -37,5 +37,10 @@ typedef void sweep_gone_fn(void *ctx, struct bytes multihash, size_t len);
 int dag_sweep(struct store *store, const struct sweep_source *sources, size_t count,
 	      struct wait *wait, sweep_gone_fn *gone, void *ctx, uint64_t *removed,
 	      uint64_t *freed);
+/* The same for these blocks alone: of them, those go that are stored, no root keeps and no batch
+ * holds; gone tells which. The order is that of the store. */
+int dag_sweep_only(struct store *store, const struct sweep_source *sources, size_t count,
+		   const struct cid *cids, size_t cid_count, struct wait *wait, sweep_gone_fn *gone,
+		   void *ctx);
 
 #endif

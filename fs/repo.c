@@ -326,6 +326,19 @@ int repo_work(struct repo *repo, bool make, struct db **out)
 	return err;
 }
 
+int repo_sweep_sources(struct repo *repo, struct sweep_source sources[static REPO_SOURCES_MAX],
+		       size_t *count)
+{
+	struct db *work;
+	int err = repo_work(repo, false, &work);
+
+	*count = 0;
+	sources[(*count)++] = sweep_pins(repo->db);
+	if (!err)
+		sources[(*count)++] = sweep_shares(work);
+	return err == -ENOENT ? 0 : err;
+}
+
 int repo_make_parts(const char *path, struct config *config, char **why)
 {
 	struct repo repo = { .path = (char *)path, .config = config };

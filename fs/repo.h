@@ -4,6 +4,7 @@
 #ifndef FS_REPO_H
 #define FS_REPO_H
 
+#include "dag/dag.h"
 #include "exchange/exchange.h"
 #include "fs/config.h"
 #include "net/db/db.h"
@@ -38,6 +39,10 @@ void repo_close(struct repo *repo); /* waits for queued writes; NULL is ignored 
  * the repository closes them. make: they are made when there are none, else -ENOENT. Errors of
  * db_open(). Any thread. */
 int repo_work(struct repo *repo, bool make, struct db **out);
+/* Who names blocks that must stay: pins, and shares if there are any. As repo_work(). */
+#define REPO_SOURCES_MAX 2
+int repo_sweep_sources(struct repo *repo, struct sweep_source sources[static REPO_SOURCES_MAX],
+		       size_t *count);
 /* When kept blocks were lost (store_lost()): pins are to be completed again. Done by repo_open(),
  * and after store_check(). */
 void repo_mind_losses(struct repo *repo);

@@ -54,11 +54,25 @@ static int leaf_root(void *ctx, struct bytes key, struct bytes value)
 	return err ? 0 : tell(ctx, &cid, false);
 }
 
+/* What a process wrote that was killed as it committed is seen only when the next writer has taken
+ * over its lock. */
+static int see_all_commits(struct db *work)
+{
+	struct db_txn *txn;
+	int err = db_begin(work, true, &txn);
+
+	if (!err)
+		db_abort(txn);
+	return err;
+}
+
 static int each_root(void *ctx, sweep_root_fn *root, void *sweep)
 {
 	struct rooting rooting = { .root = root, .sweep = sweep };
-	int err = db_begin(ctx, false, &rooting.txn);
+	int err = see_all_commits(ctx);
 
+	if (!err)
+		err = db_begin(ctx, false, &rooting.txn);
 	if (err)
 		return err;
 	err = share_records_each(rooting.txn, share_root, &rooting);

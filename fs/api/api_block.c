@@ -1,15 +1,14 @@
-/* block get, put, stat, rm: single blocks. rm asks the pins first. Blocking, on the thread
- * that asks. */
+/* block get, put, stat, rm: single blocks. rm is a collection of the blocks named. Blocking, on the
+ * thread that asks. */
 #include "fs/api/api_runs.h"
 
-#include "dag/tree.h"
 #include "fs/cli_text.h"
 #include "fs/repo.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
-#include "net/base/map.h"
 #include "net/base/wait.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* The block that the word names, one reference; NULL after the end of the call. */
@@ -196,98 +195,76 @@ static const struct option_spec block_rm_options[] = {
 	{ 0 },
 };
 
-static int same_hash(void *ctx, const struct cid *cid)
-{
-	return bytes_equal(cid_hash_bytes(ctx), cid_hash_bytes(cid)) ? 1 : 0;
-}
-
-/* A walk over what shares keep. */
-struct share_search {
-	struct blocks *blocks;
-	struct wait *wait;
-	struct cid *cid; /* that is looked for */
-	struct map seen; /* multihashes of blocks that were looked at */
+/* The blocks that were named, and what became of them. */
+struct removing {
+	struct api_call *call;
+	struct cid *cids;
+	bool *stored, *gone;
+	size_t count;
 };
 
-/* Looked at before, or not here: then there is nothing below it that it could keep. */
-static bool leave_out(void *ctx, const struct cid *cid)
+static void on_gone(void *ctx, struct bytes multihash, size_t len)
 {
-	struct share_search *search = ctx;
+	struct removing *removing = ctx;
 
-	return map_get(&search->seen, cid_hash_bytes(cid)) || !blocks_has(search->blocks, cid);
+	(void)len;
+	for (size_t i = 0; i < removing->count; i++)
+		if (bytes_equal(cid_hash_bytes(&removing->cids[i]), multihash))
+			removing->gone[i] = true;
 }
 
-static int look_at(void *ctx, const struct block *block, unsigned depth)
-{
-	struct share_search *search = ctx;
-
-	(void)depth;
-	map_set(&search->seen, cid_hash_bytes(&block->cid), search);
-	return same_hash(search->cid, &block->cid);
-}
-
-static int search_root(void *ctx, const struct cid *cid, bool recursive)
-{
-	const struct dag_walk_config config = { .stored_only = true };
-	struct share_search *search = ctx;
-	int err = same_hash(search->cid, cid);
-
-	if (err || !recursive || leave_out(search, cid))
-		return err;
-	return dag_walk(search->blocks, cid, &config, search->wait, 0, look_at, leave_out, search);
-}
-
-/* 1: a share keeps it; 0: none does; -errno: it is not known. */
-static int kept_by_share(struct api_call *call, struct blocks *blocks, struct cid *cid)
-{
-	struct share_search search = { blocks, api_wait_long(call), cid, { 0 } };
-	struct sweep_source source;
-	struct db *work;
-	int err = repo_work(api_repo(call), false, &work);
-
-	if (err)
-		return err == -ENOENT ? 0 : err;
-	source = sweep_shares(work);
-	err = source.each(source.ctx, search_root, &search);
-	map_release(&search.seen);
-	return err;
-}
-
-/* NULL, or why the block must stay. */
-static const char *kept_by(struct api_call *call, struct blocks *blocks, struct cid *cid)
-{
-	struct db *db = api_repo(call)->db;
-	struct pin pin;
-	int shared;
-
-	if (pin_get(db, cid, &pin) == 0)
-		return pin.kind == PIN_RECURSIVE ? "pinned: recursive" : "pinned: direct";
-	if (pin_each_indirect(db, blocks, api_wait_long(call), same_hash, cid) == 1)
-		return "pinned: indirect";
-	shared = kept_by_share(call, blocks, cid);
-	return !shared ? NULL : shared == 1 ? "needed by a share" : err_text(shared);
-}
-
-/* Was it removed, or not there and no error? Tells of it. */
-static bool block_rm(struct api_call *call, struct blocks *blocks, const char *word)
-{
-	char text[CID_TEXT_MAX];
+struct keeper {
+	const struct cid *cid;
 	const char *why;
-	struct cid cid;
-	int err = 0;
+};
 
-	if (cid_from_text(&cid, strncmp(word, "/ipfs/", 6) ? word : word + 6)) {
-		api_trouble(call, NULL, "'%s' is not a CID",
-			    cli_safe(text, sizeof(text), word, strlen(word)));
-		return false;
+static int pin_keeps(void *ctx, const struct pin *pin)
+{
+	struct keeper *keeper = ctx;
+
+	/* Blocks are stored by their hashes, whatever else a CID says. */
+	if (!bytes_equal(cid_hash_bytes(keeper->cid), cid_hash_bytes(&pin->cid)))
+		return 0;
+	keeper->why = pin->kind == PIN_RECURSIVE ? "pinned: recursive" : "pinned: direct";
+	return 1;
+}
+
+static int same_hash(void *ctx, const struct cid *cid)
+{
+	const struct keeper *keeper = ctx;
+
+	return bytes_equal(cid_hash_bytes(keeper->cid), cid_hash_bytes(cid)) ? 1 : 0;
+}
+
+/* Why a block stayed. */
+static const char *kept_by(struct api_call *call, struct blocks *blocks, const struct cid *cid)
+{
+	struct keeper keeper = { .cid = cid };
+	struct db *db = api_repo(call)->db;
+
+	if (pin_each(db, pin_keeps, &keeper) == 1)
+		return keeper.why;
+	if (pin_each_indirect(db, blocks, api_wait_long(call), same_hash, &keeper) == 1)
+		return "pinned: indirect";
+	return "needed by a share, or by what is being stored";
+}
+
+/* Tells what became of a block. False: it is still there, or never was and is an error. */
+static bool tell_removed(const struct removing *removing, struct blocks *blocks, size_t i)
+{
+	struct api_call *call = removing->call;
+	const struct cid *cid = &removing->cids[i];
+	char text[CID_TEXT_MAX];
+	const char *why = NULL;
+
+	if (!removing->stored[i] && !removing->gone[i]) {
+		if (api_flag(call->args, "force"))
+			return true;
+		why = err_text(-ENOENT);
+	} else if (!removing->gone[i]) {
+		why = kept_by(call, blocks, cid);
 	}
-	why = kept_by(call, blocks, &cid);
-	if (!why)
-		err = store_delete(api_repo(call)->store, cid_hash_bytes(&cid));
-	if (err == -ENOENT && api_flag(call->args, "force"))
-		return true;
-	why = err ? err_text(err) : why;
-	api_cid_text(call->args, &cid, text);
+	api_cid_text(call->args, cid, text);
 	if (why) {
 		api_item(call, json_pack("{s:s, s:s}", "Hash", text, "Error", why));
 		api_trouble(call, NULL, "cannot remove %s: %s", text, why);
@@ -297,16 +274,58 @@ static bool block_rm(struct api_call *call, struct blocks *blocks, const char *w
 	return !why;
 }
 
+/* All words that are CIDs. False: some are not, which was told. */
+static bool take_words(struct removing *removing)
+{
+	struct api_call *call = removing->call;
+	size_t count = api_word_count(call->args);
+	char text[CID_TEXT_MAX];
+	bool all = true;
+
+	removing->cids = xcalloc(count + 1, sizeof(*removing->cids));
+	for (size_t i = 0; i < count; i++) {
+		const char *word = api_word(call->args, i);
+
+		if (cid_from_text(&removing->cids[removing->count],
+				  strncmp(word, "/ipfs/", 6) ? word : word + 6)) {
+			api_trouble(call, NULL, "'%s' is not a CID",
+				    cli_safe(text, sizeof(text), word, strlen(word)));
+			all = false;
+			continue;
+		}
+		removing->count++;
+	}
+	return all;
+}
+
+/* As a collection of these blocks alone: whoever pins or stores one meanwhile keeps it. */
 static void run_block_rm(struct api_call *call)
 {
-	struct blocks *blocks;
-	bool failed = false;
+	struct removing removing = { .call = call };
+	struct sweep_source sources[REPO_SOURCES_MAX];
+	bool all = take_words(&removing);
+	struct blocks *blocks = api_blocks(call, false);
+	struct store *store = api_repo(call)->store;
+	size_t count;
+	int err = repo_sweep_sources(api_repo(call), sources, &count);
 
-	blocks = api_blocks(call, false);
-	for (size_t i = 0; i < api_word_count(call->args); i++)
-		failed |= !block_rm(call, blocks, api_word(call->args, i));
+	removing.stored = xcalloc(removing.count + 1, sizeof(bool));
+	removing.gone = xcalloc(removing.count + 1, sizeof(bool));
+	for (size_t i = 0; i < removing.count; i++)
+		removing.stored[i] = store_has(store, cid_hash_bytes(&removing.cids[i]));
+	if (!err)
+		err = dag_sweep_only(store, sources, count, removing.cids, removing.count,
+				     api_wait_long(call), on_gone, &removing);
+	for (size_t i = 0; !err && i < removing.count; i++)
+		all &= tell_removed(&removing, blocks, i);
 	blocks_free(blocks);
-	api_end(call, failed ? API_SOME_FAILED : 0, "not all blocks could be removed");
+	free(removing.cids);
+	free(removing.stored);
+	free(removing.gone);
+	if (err)
+		api_fail(call, err, "cannot tell which blocks are kept, so none was removed");
+	else
+		api_end(call, all ? 0 : API_SOME_FAILED, "not all blocks could be removed");
 }
 
 /* What failed is told as a trouble. */

@@ -169,19 +169,16 @@ static void on_gone(void *ctx, struct bytes multihash, size_t len)
 
 static void run_gc(struct api_call *call)
 {
-	struct sweep_source sources[2] = { sweep_pins(api_repo(call)->db) };
+	struct sweep_source sources[REPO_SOURCES_MAX];
 	struct db_salvage salvage;
 	uint64_t removed, freed;
-	struct db *work;
-	int err, turn, shares = repo_work(api_repo(call), false, &work);
+	size_t count;
+	int turn, err = repo_sweep_sources(api_repo(call), sources, &count);
 
-	if (shares && shares != -ENOENT) {
-		api_fail(call, shares, "cannot read what shares keep");
+	if (err) {
+		api_fail(call, err, "cannot read what shares keep");
 		return;
 	}
-	if (!shares)
-		sources[1] = sweep_shares(work);
-
 	if (repo_salvaged(api_repo(call), &salvage) && repo_salvage_lost(&salvage)) {
 		api_refuse(call, -EIO,
 			   "pins may have been lost: `dagfs repo verify` tells more, then "
@@ -191,8 +188,8 @@ static void run_gc(struct api_call *call)
 	turn = gc_turn(call);
 	if (turn < 0)
 		return;
-	err = dag_sweep(api_repo(call)->store, sources, shares ? 1 : 2, api_wait_long(call),
-			on_gone, call, &removed, &freed);
+	err = dag_sweep(api_repo(call)->store, sources, count, api_wait_long(call), on_gone, call,
+			&removed, &freed);
 	close(turn);
 	if (err)
 		api_fail(call, err, "collection stopped");

@@ -109,6 +109,7 @@ static struct cid store_text(struct repo *repo, const char *text)
 	block = block_take(&cid, &data);
 	assert_int_equal(store_put(repo->store, block, STORE_KEEP | STORE_WAIT, NULL, NULL), 0);
 	block_unref(block);
+	assert_int_equal(store_sync(repo->store), 0);
 	return cid;
 }
 
@@ -175,6 +176,50 @@ static void some_may_fail_and_the_call_goes_on(void **state)
 	assert_false(store_has(face->host.repo->store, cid_hash_bytes(&cid)));
 }
 
+/* A block has one place, whatever CIDs name it. */
+static void pinned_blocks_are_not_removed_by_another_cid(void **state)
+{
+	struct face *face = *state;
+	struct repo *repo = face->host.repo;
+	struct blocks *blocks = blocks_new(repo->store, NULL);
+	struct dir_builder *dir;
+	struct import_config config;
+	char raw_text[CID_TEXT_MAX], leaf_text[CID_TEXT_MAX];
+	struct cid leaf = store_text(repo, "a leaf"), top, raw;
+	uint64_t size;
+
+	assert_int_equal(import_profile(&config, "unixfs-v0-2015"), 0);
+	dir = dir_builder_new(blocks, &config);
+	assert_int_equal(dir_builder_add(dir, bytes_str("leaf"), &leaf, 6), 0);
+	assert_int_equal(dir_builder_finish(dir, 0, false, 0, 0, &top, &size), 0);
+	dir_builder_free(dir);
+	assert_int_equal(blocks_sync(blocks), 0);
+	assert_int_equal(top.version, 0);
+	assert_int_equal(pin_add(repo->db, blocks, &top, PIN_RECURSIVE, "",
+				 begin_wait(&face->host, 0), 0, NULL, NULL),
+			 0);
+	assert_int_equal(cid_make(&raw, 1, CODEC_RAW, cid_hash_bytes(&top)), 0);
+	cid_text(&raw, raw_text);
+	cid_text(&leaf, leaf_text);
+	assert_int_equal(run(face, "block rm", json_pack("{s:[s, s]}", "arg", raw_text, leaf_text)),
+			 API_SOME_FAILED);
+	assert_int_equal(face->troubles, 2);
+	assert_string_equal(
+		json_string_value(json_object_get(json_array_get(face->items, 0), "Error")),
+		"pinned: recursive");
+	assert_string_equal(
+		json_string_value(json_object_get(json_array_get(face->items, 1), "Error")),
+		"pinned: indirect");
+	assert_true(store_has(repo->store, cid_hash_bytes(&top)));
+	assert_true(store_has(repo->store, cid_hash_bytes(&leaf)));
+	assert_int_equal(pin_rm(repo->db, &top, PIN_RECURSIVE), 0);
+	assert_int_equal(run(face, "block rm", json_pack("{s:[s, s]}", "arg", raw_text, leaf_text)),
+			 0);
+	assert_false(store_has(repo->store, cid_hash_bytes(&top)));
+	assert_false(store_has(repo->store, cid_hash_bytes(&leaf)));
+	blocks_free(blocks);
+}
+
 static void failed_calls_tell_why(void **state)
 {
 	static const char peer[] = "12D3KooWRw8bXmn2pJNp3qpUSFv9E6h4zRVHds1ehidR57M22pcF";
@@ -205,6 +250,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(items_of_a_list_become_one_object, setup, teardown),
 		cmocka_unit_test_setup_teardown(some_may_fail_and_the_call_goes_on, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(pinned_blocks_are_not_removed_by_another_cid, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(failed_calls_tell_why, setup, teardown),
 	};
