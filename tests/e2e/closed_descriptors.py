@@ -18,6 +18,12 @@ COMMANDS = {
     "init": [], "version": [], "help": [], "completion": [], "config": [], "id": [],
     "add": ["FILE"], "add ": [], "cat": ["CID"], "cat ": ["CID/nothere"], "get": ["CID", "-o", "OUT"], "ls": ["CID"], "resolve": ["CID"],
     "key gen": ["a"], "key list": [], "key rename": ["-f", "a", "b"], "key export": ["-o", "-", "b"], "key import": ["c", "-"], "key rm": ["b"],
+    "name publish": ["--allow-offline", "CID"], "name resolve": [], "name get": ["self"], "name inspect": ["-"], "name put": ["self", "-"],
+    "share create": ["s"], "share ls": [], "share info": ["s"], "share status": [], "share sync": ["s"], "share set": ["s", "publish=off"],
+    "log": ["s"], "diff": ["s"], "restore": ["s@1"], "share rm": ["--key", "s"],
+    "files mkdir": ["-p", "/d"], "files write": ["-e", "/f", "FILE"], "files cp": ["--force", "/f", "/d/"], "files mv": ["/f", "/g"],
+    "files touch": ["/g"], "files chmod": ["644", "/g"], "files stat": ["/"], "files ls": ["/"], "files read": ["/g"],
+    "files flush": [], "files chcid": [], "files rm": ["-r", "/d", "/g"],
     "pin update": ["CID", "CID"], "pin rm": ["CID"], "pin add": ["CID"], "pin ls": [], "pin verify": [],
     "repo stat": [], "repo verify": [], "repo gc": [],
     "block get": ["CID"], "block put": [], "block stat": ["CID"], "block rm": ["CID"],
@@ -28,8 +34,8 @@ COMMANDS = {
     "stats": [], "log level": ["all", "warn"],
     "mount": ["CID", "POINT"], "mount ": [], "umount": ["POINT"], "daemon": [], "shutdown": [],
 }
-TELLING = {"id", "cat", "ls", "pin ls", "repo stat", "version", "help", "block get"}  # they write to the output
-READING = {"add ", "block put", "dag put", "dag import"}                              # they read the input
+TELLING = {"id", "cat", "ls", "pin ls", "repo stat", "version", "help", "block get", "share ls", "share info", "files read"}  # they write to the output
+READING = {"add ", "block put", "dag put", "dag import", "name inspect"}                              # they read the input
 
 
 def closing(fds):
