@@ -70,10 +70,8 @@ int tree_file_open(struct tree *tree, uint64_t number, bool write, bool truncate
 static void seal(struct tree *tree, struct node *node, struct data *data, enum data_seal which,
 		 struct wait *wait)
 {
-	seal_begin(tree);
 	int err = data_seal(data, which, wait);
 
-	seal_end(tree);
 	if (err && err != -EINTR && err != -ETIMEDOUT && err != -EHOSTUNREACH)
 		log_warn("tree", "a file of share %s is kept as bytes: %s", tree->share.name,
 			 err_text(err));
@@ -244,10 +242,8 @@ ssize_t tree_file_copy(struct tree_file *from, uint64_t at, struct tree_file *to
 
 	if (copied)
 		return copied;
-	seal_begin(to->tree);
 	copied = data_copy(from->data, at, to->data, to_at, len, wait);
 	if (copied > 0)
 		write_end(to, 0);
-	seal_end(to->tree);
 	return copied;
 }

@@ -39,7 +39,6 @@ struct cut {
 	struct share_record share;
 	struct tree_version version; /* commit not set: no row */
 	struct freeze *freeze, *based;
-	uint64_t epoch;
 	bool leaves;
 };
 
@@ -136,39 +135,6 @@ int tree_space(struct tree *tree, size_t bytes)
 	return 0;
 }
 
-/* ---- blocks that a collection might take before their record is there ---- */
-
-void seal_begin(struct tree *tree)
-{
-	pthread_mutex_lock(&tree->epoch_lock);
-	if (!tree->epoch_known) {
-		tree->epoch = blocks_epoch(tree->blocks);
-		tree->epoch_known = true;
-	}
-	tree->sealing++;
-	pthread_mutex_unlock(&tree->epoch_lock);
-}
-
-void seal_end(struct tree *tree)
-{
-	pthread_mutex_lock(&tree->epoch_lock);
-	tree->sealing--;
-	pthread_mutex_unlock(&tree->epoch_lock);
-}
-
-/* The epoch before the first put of what a cut takes now. Blocks that are being put belong to a
- * later cut, for which it stays. */
-static uint64_t take_epoch(struct tree *tree)
-{
-	pthread_mutex_lock(&tree->epoch_lock);
-	uint64_t epoch = tree->epoch_known ? tree->epoch : blocks_epoch(tree->blocks);
-
-	tree->epoch_known = tree->sealing;
-	tree->epoch = epoch;
-	pthread_mutex_unlock(&tree->epoch_lock);
-	return epoch;
-}
-
 /* ---- taking; with the lock held ---- */
 
 static void take_node(struct tree *tree, struct cut *cut, struct node *node)
@@ -246,7 +212,6 @@ static void take(struct tree *tree, struct cut *cut)
 	take_names(tree, cut);
 	if (cut->freeze)
 		tree->generation++;
-	cut->epoch = take_epoch(tree);
 	cut->base = tree->base_dirty;
 	cut->share = tree->share;
 	if (cut->based)
@@ -341,37 +306,41 @@ static int write_all(struct tree *tree, const struct cut *cut)
 	return err;
 }
 
-/* A collection ran since the first block of the cut was put: it may have taken some, so all of them
- * are put again. */
-static int put_again(struct tree *tree, const struct cut *cut)
+/* Blocks that the records will name are held against collections of all processes, until they do:
+ * were one put again afterwards, a crash between would leave a file without it. What was taken
+ * since it was put is put again. */
+static int hold_leaves(struct blocks *blocks, const struct cut *cut)
 {
 	int err = 0;
 
 	for (size_t i = 0; !err && i < cut->node_count; i++) {
 		const struct data_cut *data = &cut->nodes[i].data;
 
-		for (size_t k = 0; !err && k < data->count; k++)
-			if (data->items[k].kind == DATA_LEAF)
-				err = blocks_keep(tree->blocks, &data->items[k].cid,
-						  data->items[k].block);
+		for (size_t k = 0; !err && k < data->count; k++) {
+			const struct data_item *item = &data->items[k];
+
+			if (item->kind == DATA_LEAF)
+				err = blocks_keep(blocks, &item->cid, item->block);
+			if (err == -ENOENT && !item->block)
+				err = 0; /* lost before: its file alone is damaged */
+		}
 	}
-	return err ? err : blocks_sync(tree->blocks);
+	return err ? err : blocks_sync(blocks);
 }
 
 static int write_cut(struct tree *tree, struct cut *cut)
 {
-	int err = cut->leaves ? blocks_sync(tree->blocks) : 0;
+	if (!cut->leaves)
+		return write_all(tree, cut);
+	struct blocks *blocks = blocks_new(tree->store, NULL);
+
+	blocks_batch_begin(blocks);
+	int err = hold_leaves(blocks, cut);
 
 	if (!err)
 		err = write_all(tree, cut);
-	while (!err && cut->leaves) {
-		uint64_t epoch = blocks_epoch(tree->blocks);
-
-		if (epoch == cut->epoch)
-			break;
-		err = put_again(tree, cut);
-		cut->epoch = epoch;
-	}
+	blocks_batch_end(blocks);
+	blocks_free(blocks);
 	return err;
 }
 

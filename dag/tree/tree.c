@@ -102,7 +102,6 @@ static struct tree *tree_new(struct db *work, struct store *store, struct fetche
 	tree->radix = radix_new(tree->blocks);
 	tree->budget = data_budget_new(DATA_OPEN_MAX, tree_full, tree);
 	pthread_mutex_init(&tree->lock, NULL);
-	pthread_mutex_init(&tree->epoch_lock, NULL);
 	/* A cut is not kept waiting by a stream of writers. */
 	pthread_rwlockattr_init(&attr);
 	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
@@ -129,7 +128,6 @@ static void tree_free(struct tree *tree)
 	pthread_cond_destroy(&tree->cut_wake);
 	pthread_cond_destroy(&tree->commit_wake);
 	pthread_rwlock_destroy(&tree->moment);
-	pthread_mutex_destroy(&tree->epoch_lock);
 	pthread_mutex_destroy(&tree->lock);
 	if (tree->lock_fd >= 0)
 		close(tree->lock_fd);

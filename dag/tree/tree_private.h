@@ -163,12 +163,6 @@ struct tree {
 	size_t rows_gone_count, rows_gone_cap;
 	struct list lost_dirs; /* were removed while a cut or commit names their entries */
 
-	/* Of content that was put and is in no cut yet. */
-	pthread_mutex_t epoch_lock;
-	bool epoch_known;
-	uint64_t epoch;
-	unsigned sealing;
-
 	/* Of commits. */
 	pthread_t committer;
 	pthread_cond_t commit_wake;
@@ -350,9 +344,6 @@ void tree_full(void *tree);
 void waiters_wake(struct list *waiters, int err);
 /* Sleeps until the waiter is done, or its wait ends. With the lock held. */
 int waiter_sleep(struct tree *tree, struct tree_waiter *waiter);
-/* Around blocks that are put for a file: nothing that a collection takes is forgotten. */
-void seal_begin(struct tree *tree);
-void seal_end(struct tree *tree);
 
 /* ---- freeze.c; with the lock held ---- */
 

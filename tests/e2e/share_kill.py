@@ -104,10 +104,11 @@ def one_round(lab, node, point, number):
     end = time.monotonic() + lab.random.uniform(0.2, DONE_MAX)
     beside = []
     while time.monotonic() < end:
-        if not beside and lab.random.random() < 0.3:
-            beside.append(node.begin(*lab.random.choice((("share", "sync", "s"), ("repo", "gc"), ("share", "status")))))
-        elif beside and beside[0].poll() is not None:
-            lab.finish(beside.pop())
+        for process in [one for one in beside if one.poll() is not None]:
+            lab.finish(process)
+            beside.remove(process)
+        if len(beside) < 2:
+            beside.append(node.begin(*lab.random.choice((("share", "sync", "s"), ("repo", "gc"), ("repo", "gc"), ("share", "status")))))
         time.sleep(0.02)
     node.kill()
     for writer in writers:
