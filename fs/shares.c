@@ -19,6 +19,7 @@
 #include <string.h>
 
 #define BUSY_LOOK_MS 50
+#define LAST_COMMIT_MS 20000
 
 struct shares {
 	struct shares_config config;
@@ -73,6 +74,7 @@ static int open_waiting(struct share *share, struct db *work, struct wait *wait)
 		.share = share->id,
 		.dir = shares->dir,
 		.writer = share->key,
+		.quiet_ms = shares_quiet_ms(work, share->id),
 		.commit_by_itself = shares->config.stays,
 		.on_commit = on_commit,
 		.ctx = share,
@@ -189,11 +191,30 @@ int shares_my(struct shares *shares, struct wait *wait, struct share **out)
 
 /* ---- closing ---- */
 
+/* What changed since the last version becomes one, if there is time. */
+static void commit_last(struct share *share)
+{
+	struct tree_version version;
+	struct wait wait;
+	int err = wait_init(&wait);
+
+	if (err)
+		return;
+	wait_start(&wait, LAST_COMMIT_MS);
+	err = tree_commit(share->tree, "", &wait, &version);
+	wait_release(&wait);
+	if (err)
+		log_warn("shares", "the last changes are in no version yet share=%u err=%s",
+			 share->id, err_text(err));
+}
+
 /* The lock is held. */
 static int share_close(struct share *share)
 {
 	int err;
 
+	if (share->shares->config.stays && share->key)
+		commit_last(share);
 	list_remove(&share->node);
 	mount_tree_unref(share->shown); /* it watches the tree */
 	share->shown = NULL;

@@ -27,6 +27,11 @@ int shares_newest(struct repo *repo, uint32_t id, struct tree_version *out);
  * SHARES_MAX; -EINVAL: not a name or label; -errno. */
 int shares_make(struct repo *repo, struct share_record *record);
 
+/* How long a share must be quiet before its changes become a version by themselves: 0 as
+ * TREE_QUIET_MS. Holds from the next opening on. shares_quiet_set(): durable; 0 or -errno. */
+uint64_t shares_quiet_ms(struct db *work, uint32_t id);
+int shares_quiet_set(struct db *work, uint32_t id, uint64_t ms);
+
 /* ---- open trees ---- */
 
 struct shares;
@@ -46,8 +51,9 @@ struct shares_config {
 
 /* Opens nothing yet. Never NULL. */
 struct shares *shares_new(const struct shares_config *config);
-/* Cuts and closes all trees. Nobody uses one any more. The first error of a cut; what was lost by
- * it is in the log. NULL is ignored. */
+/* Cuts and closes all trees; if the process stays, what changed becomes versions before. Nobody
+ * uses one any more. The first error of a cut; what was lost by it is in the log. NULL is ignored.
+ */
 int shares_close(struct shares *shares);
 
 /* Opens the tree of a share, or uses it once more: shares_release(). It stays open until

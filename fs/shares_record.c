@@ -8,7 +8,9 @@
 #include "net/base/err.h"
 #include "net/base/random.h"
 
+#include <inttypes.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -82,6 +84,51 @@ int shares_newest(struct repo *repo, uint32_t id, struct tree_version *out)
 
 	*out = (struct tree_version){ 0 };
 	return err ? err : share_each_version(work, id, take_newest, out);
+}
+
+/* ---- settings ----
+ *
+ * Table "quiet": share -> milliseconds, both as text. */
+
+static struct bytes quiet_key(uint32_t id, char text[static 16])
+{
+	snprintf(text, 16, "%" PRIu32, id);
+	return bytes_str(text);
+}
+
+uint64_t shares_quiet_ms(struct db *work, uint32_t id)
+{
+	char key[16], number[24];
+	struct db_txn *txn;
+	struct bytes value;
+	uint64_t ms = 0;
+
+	if (db_begin(work, false, &txn))
+		return 0;
+	if (db_get(txn, "quiet", quiet_key(id, key), &value) == 0 && value.len < sizeof(number)) {
+		memcpy(number, value.at, value.len);
+		number[value.len] = 0;
+		ms = strtoull(number, NULL, 10);
+	}
+	db_abort(txn);
+	return ms;
+}
+
+int shares_quiet_set(struct db *work, uint32_t id, uint64_t ms)
+{
+	char key[16], number[24];
+	struct db_txn *txn;
+	int err = db_begin(work, true, &txn);
+
+	if (err)
+		return err;
+	snprintf(number, sizeof(number), "%" PRIu64, ms);
+	err = ms ? db_put(txn, "quiet", quiet_key(id, key), bytes_str(number))
+		 : db_del(txn, "quiet", quiet_key(id, key));
+	if (!err || err == -ENOENT)
+		return db_commit(txn);
+	db_abort(txn);
+	return err;
 }
 
 /* ---- making ---- */

@@ -6,6 +6,7 @@
 #include "fs/api/api_runs.h"
 #include "fs/cli_text.h"
 #include "fs/keystore.h"
+#include "fs/values.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/base/wait.h"
@@ -240,29 +241,50 @@ const struct api_row api_share_status = {
 
 /* ---- set ---- */
 
-/* NULL, or what is wrong: malloc'd. */
-static char *apply(struct share_record *record, const char *assignment)
-{
-	const char *value = strchr(assignment, '=');
-	size_t len = value ? (size_t)(value - assignment) : 0;
+struct settings {
+	bool publish, publish_given;
+	uint64_t quiet_ms; /* 0: the default */
+	bool quiet_given;
+};
 
-	if (len == strlen("publish") && !strncmp(assignment, "publish", len)) {
-		record->publish = !strcmp(value + 1, "on");
-		return !record->publish && strcmp(value + 1, "off")
-			       ? xstrdup("publish is 'on' or 'off'")
-			       : NULL;
+static bool names_setting(const char *assignment, const char *name, const char **value)
+{
+	size_t len = strlen(name);
+
+	*value = assignment + len + 1;
+	return !strncmp(assignment, name, len) && assignment[len] == '=';
+}
+
+/* NULL, or what is wrong: malloc'd. */
+static char *apply(struct settings *settings, const char *assignment)
+{
+	const char *value;
+
+	if (names_setting(assignment, "publish", &value)) {
+		settings->publish_given = true;
+		settings->publish = !strcmp(value, "on");
+		return settings->publish || !strcmp(value, "off")
+			       ? NULL
+			       : xstrdup("publish is 'on' or 'off'");
 	}
-	return xstrdup("what can be set is publish=on and publish=off");
+	if (names_setting(assignment, "quiet", &value)) {
+		settings->quiet_given = true;
+		if (parse_duration_ms(value, &settings->quiet_ms) || !settings->quiet_ms ||
+		    settings->quiet_ms > TREE_COMMIT_MS)
+			return xstrdup("quiet is a time like 2s, 5m at most");
+		return NULL;
+	}
+	return xstrdup("what can be set is publish=on, publish=off and quiet=TIME");
 }
 
 static char *check_set(const json_t *args)
 {
-	struct share_record nowhere = { 0 };
+	struct settings settings;
 	const char *word;
 	char *why = NULL;
 
 	for (size_t i = 1; !why && (word = api_word(args, i)); i++)
-		why = apply(&nowhere, word);
+		why = apply(&settings, word);
 	return why;
 }
 
@@ -283,24 +305,38 @@ static int publish_now(struct api_call *call, const struct share_record *record)
 	return err;
 }
 
+/* 0 or -errno. */
+static int change(struct api_call *call, struct share_record *record,
+		  const struct settings *settings)
+{
+	bool before = record->publish;
+	struct db *work;
+	int err = repo_work(api_repo(call), false, &work);
+
+	if (!err && settings->quiet_given)
+		err = shares_quiet_set(work, record->id, settings->quiet_ms);
+	if (err || !settings->publish_given)
+		return err;
+	record->publish = settings->publish;
+	err = share_set(work, record);
+	return !err && record->publish && !before ? publish_now(call, record) : err;
+}
+
 static void run_set(struct api_call *call)
 {
+	struct settings settings = { 0 };
+	struct api_host *host = call->host;
 	struct share_record record;
 	const char *word;
-	struct db *work;
-	bool before;
 	int err;
 
 	if (!api_share_find(call, api_word(call->args, 0), &record))
 		return;
-	before = record.publish;
 	for (size_t i = 1; (word = api_word(call->args, i)); i++)
-		free(apply(&record, word));
-	err = repo_work(api_repo(call), false, &work);
-	if (!err)
-		err = share_set(work, &record);
-	if (!err && record.publish && !before)
-		err = publish_now(call, &record);
+		free(apply(&settings, word));
+	err = change(call, &record, &settings);
+	if (!err && settings.quiet_given) /* it holds from its next opening on */
+		shares_shut(host->shares(host), record.id);
 	if (err)
 		api_fail(call, err, "cannot change the settings of %s", record.name);
 	else
@@ -346,6 +382,8 @@ static void run_rm(struct api_call *call)
 		err = share_remove(work, record.id);
 	if (!err && cid_is_set(&record.root))
 		api_withdraw(call, &record.root);
+	if (!err)
+		err = shares_quiet_set(work, record.id, 0);
 	if (!err && api_flag(call->args, "key"))
 		err = keystore_rm(host->repo_path, record.name);
 	if (err) {

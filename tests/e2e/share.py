@@ -159,7 +159,18 @@ def mounts(lab, node, point):
     lab.check("a saved mount comes back", until(lambda: lab.is_mounted(other), 60, 0.1))
     lab.check("and is written", lab.shell("echo again >%s/both && cat %s/both" % (other, other)).out == "again")
     node.must("mount", "--unsave", other)
-    return other
+    node.must("share", "set", "plans", "quiet=5m")
+    lab.shell("echo last >%s/last" % other)
+    before = json.loads(node.must("--enc=json", "share", "info", "plans").out)["Version"]
+    node.stop()
+    newest = json.loads(node.must("--enc=json", "share", "info", "plans").out)
+    lab.check("what changed is a version when the daemon ends", newest["Version"] == before + 1, newest)
+    lab.check("with all of it", node.must("cat", "/ipfs/%s/last" % newest["Tree"]).out == "last")
+    node.start()
+    point = node.mount("plans")
+    lab.shell("echo waits >%s/last; sleep 3" % point)
+    lab.check("quiet= is heeded", status(node, "plans")["Uncommitted"] == 1, status(node, "plans"))
+    return point
 
 
 def mine(lab, node):
