@@ -211,6 +211,13 @@ bool repo_salvaged(struct repo *repo, struct db_salvage *salvage)
 	return db_salvaged(repo->db, salvage);
 }
 
+bool repo_shares_salvaged(struct repo *repo, struct db_salvage *salvage)
+{
+	struct db *work;
+
+	return repo_work(repo, false, &work) == 0 && db_salvaged(work, salvage);
+}
+
 bool repo_salvage_lost(const struct db_salvage *salvage)
 {
 	return salvage->lost || !salvage->sure;

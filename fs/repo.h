@@ -59,6 +59,8 @@ int repo_check_pages(struct repo *repo);
 /* The small records were saved from a damaged file, and this was not told (repo_salvage_told())
  * yet. */
 bool repo_salvaged(struct repo *repo, struct db_salvage *salvage);
+/* The same of work/; false if there is none. */
+bool repo_shares_salvaged(struct repo *repo, struct db_salvage *salvage);
 /* Some may have been lost, which nobody knows by name? Then what they pinned would be collected. */
 bool repo_salvage_lost(const struct db_salvage *salvage);
 /* Told to somebody. When pins may be back that were removed, all are to be completed again. 0 or

@@ -167,10 +167,28 @@ static void on_gone(void *ctx, struct bytes multihash, size_t len)
 					 api_hash_text(call->args, multihash, text)));
 }
 
+/* After a loss of records nobody knows all that must stay. False after the end of the call. */
+static bool may_collect(struct api_call *call)
+{
+	struct repo *repo = api_repo(call);
+	struct db_salvage salvage;
+
+	if (repo_salvaged(repo, &salvage) && repo_salvage_lost(&salvage))
+		api_refuse(call, -EIO,
+			   "pins may have been lost: `dagfs repo verify` tells more, then "
+			   "look at `dagfs pin ls`");
+	else if (repo_shares_salvaged(repo, &salvage) && repo_salvage_lost(&salvage))
+		api_refuse(call, -EIO,
+			   "records of shares may have been lost: `dagfs repo verify` tells more, "
+			   "then look at the shares");
+	else
+		return true;
+	return false;
+}
+
 static void run_gc(struct api_call *call)
 {
 	struct sweep_source sources[REPO_SOURCES_MAX];
-	struct db_salvage salvage;
 	uint64_t removed, freed;
 	size_t count;
 	int turn, err = repo_sweep_sources(api_repo(call), sources, &count);
@@ -179,12 +197,8 @@ static void run_gc(struct api_call *call)
 		api_fail(call, err, "cannot read what shares keep");
 		return;
 	}
-	if (repo_salvaged(api_repo(call), &salvage) && repo_salvage_lost(&salvage)) {
-		api_refuse(call, -EIO,
-			   "pins may have been lost: `dagfs repo verify` tells more, then "
-			   "look at `dagfs pin ls`");
+	if (!may_collect(call))
 		return;
-	}
 	turn = gc_turn(call);
 	if (turn < 0)
 		return;

@@ -207,6 +207,44 @@ static int verify_records(struct api_call *call, struct repo_damage *damage,
 	return 0;
 }
 
+/* ---- shares ---- */
+
+static int count_damaged(void *ctx, struct db_txn *txn, const char *table, struct bytes key)
+{
+	(void)txn;
+	(void)table;
+	(void)key;
+	++*(uint64_t *)ctx;
+	return 0;
+}
+
+/* Records of shares: what of them is damaged is gone. *lost counts those, and what a damaged file
+ * lost; where that cannot be known it is at least 1. */
+static int verify_shares(struct api_call *call, uint64_t *lost)
+{
+	struct db_salvage salvage;
+	uint64_t removed;
+	struct db *work;
+	int err = repo_work(api_repo(call), false, &work);
+
+	*lost = 0;
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	if (db_salvaged(work, &salvage)) {
+		tell(call, 0, "the file of the shares was damaged: %" PRIu64 " records were saved",
+		     salvage.saved);
+		*lost = salvage.sure ? salvage.lost : salvage.lost + 1;
+		err = db_salvage_told(work);
+	}
+	if (!err)
+		err = db_check(work, count_damaged, lost, &removed);
+	if (!err && *lost)
+		tell(call, 0,
+		     "changes that were in no version may be gone from shares: look at them, and "
+		     "`dagfs restore` what is missing, before `dagfs repo gc`");
+	return err == -EROFS ? 0 : err;
+}
+
 /* What was looked at last: whether pins are whole after a loss. */
 static int verify_pins(struct api_call *call, const struct repo_damage *damage, uint64_t *missing)
 {
@@ -223,7 +261,8 @@ static int verify_pins(struct api_call *call, const struct repo_damage *damage, 
 
 /* The end of a call that went through: with the worst that remains. */
 static void end_verify(const struct verify *verify, uint64_t missing,
-		       const struct repo_damage *damage, const struct db_salvage *salvage)
+		       const struct repo_damage *damage, const struct db_salvage *salvage,
+		       uint64_t of_shares)
 {
 	struct api_call *call = verify->call;
 
@@ -242,6 +281,8 @@ static void end_verify(const struct verify *verify, uint64_t missing,
 			   salvage->lost);
 	} else if (!salvage->sure) {
 		api_refuse(call, -EIO, "verify complete, records may have been lost");
+	} else if (of_shares) {
+		api_refuse(call, -EIO, "verify complete, records of shares were lost");
 	} else {
 		tell(call, verify->blocks, "verify complete, all %s.",
 		     verify->bad ? "corrupt blocks were fetched again" : "blocks validated");
@@ -256,12 +297,17 @@ static void run_verify(struct api_call *call)
 	struct verify verify = { .call = call };
 	struct repo_damage damage;
 	struct db_salvage salvage;
-	uint64_t missing = 0;
+	uint64_t missing = 0, of_shares;
 	int err;
 
 	api_wait_long(call);
 	if (verify_records(call, &damage, &salvage))
 		return;
+	err = verify_shares(call, &of_shares);
+	if (err) {
+		api_fail(call, err, "cannot look at the records of shares");
+		return;
+	}
 	err = verify_pages(call);
 	if (err < 0) {
 		api_fail(call, err, "cannot look at the pages of the store");
@@ -277,7 +323,7 @@ static void run_verify(struct api_call *call)
 	if (err)
 		api_fail(call, err, "verification stopped after %" PRIu64 " blocks", verify.blocks);
 	else
-		end_verify(&verify, missing, &damage, &salvage);
+		end_verify(&verify, missing, &damage, &salvage, of_shares);
 }
 
 static void verify_text(FILE *out, const json_t *args, const json_t *item)

@@ -193,6 +193,29 @@ def ended(lab, node, point):
     lab.check("ls lists it no more", "plans" not in node.must("share", "ls").out)
 
 
+def damaged(lab, node):
+    """Records that were damaged on disk: nothing is collected until `repo verify` told of it."""
+    node.must("share", "create", "d", "--publish=false")
+    point = node.mount("d")
+    lab.shell("for i in $(seq 60); do echo $i >%s/$i; done" % point)
+    node.must("share", "sync", "d")
+    node.must("umount", point)
+    node.stop()
+    path = os.path.join(node.repo, "work", "data.mdb")
+    with open(path, "r+b") as file:
+        for page in range(2, os.path.getsize(path) // 4096, 2):
+            file.seek(page * 4096 + 8)
+            file.write(lab.random.randbytes(300))
+    node.call("share", "ls")    # it may be this one that stumbles over it
+    done = node.call("repo", "gc")
+    lab.check("repo gc is refused", done.code == 1 and "records of shares may have been lost" in done.err, done)
+    done = node.call("repo", "verify", deadline=200)
+    lab.check("repo verify tells", done.code == 1 and "the file of the shares was damaged" in done.out, done)
+    lab.check("then repo gc does it", node.call("repo", "gc", deadline=200))
+    lab.check("and repo verify is content", node.call("repo", "verify", deadline=200))
+    node.start()
+
+
 def scenario(lab):
     node, other = lab.node("writer"), lab.node("reader").start()
     tree = lab.path("tree")
@@ -209,5 +232,6 @@ def scenario(lab):
     point = mounts(lab, node, point)
     mine(lab, node)
     ended(lab, node, point)
+    damaged(lab, node)
     node.stop()
     other.stop()
