@@ -219,8 +219,7 @@ static int host_input(struct api_host *host, size_t at, struct api_input *out)
 	struct face *face = container_of(host, struct face, host);
 	const char *word = api_word(face->args, at);
 
-	if (at >= api_word_count(face->args) && at &&
-	    (int)at != face->row->command.args_max - 1)
+	if (at >= api_word_count(face->args) && at && (int)at != face->row->command.args_max - 1)
 		return -ENODATA;
 	out->name = word ? word : "-";
 	if (strcmp(out->name, "-") == 0) {
