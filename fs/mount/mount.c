@@ -151,12 +151,14 @@ static struct mount *mount_new(const struct mount_config *config,
 	pthread_mutex_init(&mount->lock, NULL);
 	mount_fetch_init(mount);
 	mount_notifier_init(mount);
+	list_init(&mount->opened);
 	inodes_init(&mount->inodes, getuid(), getgid(), options->suid);
 	return mount;
 }
 
 static void mount_free(struct mount *mount)
 {
+	opened_close_all(mount);
 	mount_notifier_release(mount);
 	inodes_release(&mount->inodes);
 	mount_tree_unref(mount->tree);

@@ -142,6 +142,7 @@ struct mount {
 	dev_t dev;	 /* 0: not known yet */
 	struct ahead ahead;
 	struct notifier notifier;
+	struct list opened; /* struct opened: files that the kernel has open */
 
 	void (*on_end)(void *ctx), (*on_detached)(void *ctx);
 	void *ctx;
@@ -275,6 +276,17 @@ void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);
 /* Opens for these flags. -EROFS: the tree is not written. */
 int ops_open_file(struct tree_call *call, struct inode *inode, int flags, void **file);
+
+/* ---- ops_opened.c ---- */
+
+/* Notes an open file, which is taken over; the handle for the kernel. */
+uint64_t opened_add(struct mount *mount, struct mount_tree *tree, void *file);
+/* What the tree's open() gave; NULL for handle 0, which the kernel has for files it did not ask to
+ * open. */
+void *opened_file(uint64_t handle);
+void opened_close(struct mount *mount, uint64_t handle); /* 0 is ignored */
+/* No thread of the mount runs any more. */
+void opened_close_all(struct mount *mount);
 void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
 void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
 void ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,

@@ -121,13 +121,12 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 	uint64_t ino = made->ino;
 
 	fi->keep_cache = ops_validity(made).keep_pages;
-	fi->fh = (uintptr_t)file;
+	fi->fh = opened_add(call.mount, tree, file);
 	err = ops_entry(&call, ops_validity(dir).entry_s, made, &entry);
 	if (err)
 		ops_fail_change(req, err);
 	if (err || fuse_reply_create(req, &entry, fi)) { /* the caller was interrupted */
-		if (tree->ops->close)
-			tree->ops->close(tree, file);
+		opened_close(call.mount, fi->fh);
 		inode_forget(call.inodes, ino, 1);
 	}
 	mount_tree_unref(tree);

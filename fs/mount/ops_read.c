@@ -41,25 +41,21 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 			tree->ops->close(tree, file);
 	}
 	fi->keep_cache = ops_validity(inode).keep_pages;
-	fi->fh = (uintptr_t)file;
+	fi->fh = err ? 0 : opened_add(call.mount, tree, file);
 	if (err == -EROFS)
 		fuse_reply_err(req, EROFS);
 	else if (err)
 		ops_fail_call(req, err, &call, inode);
-	else if (fuse_reply_open(req, fi) && tree->ops->close)
-		tree->ops->close(tree, file); /* the caller was interrupted: no release comes, and
-						 inode may be gone */
+	else if (fuse_reply_open(req, fi)) /* the caller was interrupted: no release comes, and
+					      inode may be gone */
+		opened_close(call.mount, fi->fh);
 	mount_tree_unref(tree);
 }
 
 void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct inode *inode = ops_inode(req, ino);
-
-	if (!inode)
-		return;
-	if (inode->tree->ops->close)
-		inode->tree->ops->close(inode->tree, (void *)(uintptr_t)fi->fh);
+	(void)ino;
+	opened_close(ops_mount(req), fi->fh);
 	fuse_reply_err(req, 0);
 }
 
@@ -78,7 +74,7 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct 
 	if (!inode)
 		return;
 	struct tree_call call = ops_call(req);
-	void *file = ops_mount(req)->files_unasked ? NULL : (void *)(uintptr_t)fi->fh;
+	void *file = ops_mount(req)->files_unasked ? NULL : opened_file(fi->fh);
 	int err = inode->tree->ops->read(inode->tree, &call, inode, file, (uint64_t)offset, size,
 					 reply_bytes, req);
 

@@ -12,7 +12,7 @@
 
 static void *file_of(const struct fuse_file_info *fi)
 {
-	return (void *)(uintptr_t)fi->fh;
+	return opened_file(fi->fh);
 }
 
 /* ---- attributes ---- */
