@@ -118,6 +118,7 @@ struct tree_attr {
 	uint64_t size; /* bytes of a file or a target; 0 for directories */
 	uint64_t held; /* bytes of it that are not holes */
 	struct timespec mtime, ctime;
+	bool gone; /* no name leads to it any more */
 };
 
 int tree_lookup(struct tree *tree, uint64_t dir, struct bytes name, struct wait *wait,

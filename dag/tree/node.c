@@ -231,7 +231,8 @@ void node_attr(const struct node *node, struct tree_attr *attr)
 				    .mode = node->mode,
 				    .size = node_size(node),
 				    .mtime = node->mtime,
-				    .ctime = node->ctime };
+				    .ctime = node->ctime,
+				    .gone = node->orphan };
 	attr->held = node->data ? data_held(node->data) : attr->size;
 }
 

@@ -187,7 +187,9 @@ static int share_stat(struct mount_tree *tree, struct tree_call *call, struct in
 		return err;
 	*st = (struct stat){ .st_ino = inode->ino == INODE_ROOT ? INODE_ROOT : attr.id,
 			     .st_mode = attr.mode,
-			     .st_nlink = 1, /* of a directory: what is below is not counted */
+			     .st_nlink = attr.gone
+						 ? 0
+						 : 1, /* a directory does not count what is below */
 			     .st_uid = inodes->uid,
 			     .st_gid = inodes->gid,
 			     .st_size = (off_t)attr.size,
