@@ -236,6 +236,17 @@ int tree_sync(struct tree *tree, struct wait *wait);
 int tree_commit(struct tree *tree, const char *note, struct wait *wait,
 		struct tree_version *version);
 
+/* A tree that only follows: shows what somebody else made, and is switched by tree_take(). base: a
+ * state (as tree_version has it), or a plain UnixFS directory, which is read when it is asked for.
+ * Nothing of it is on disk but blocks. 0. */
+int tree_follow(struct store *store, struct fetcher *fetcher, const struct cid *base,
+		struct tree **out);
+/* Another state or plain directory takes the place of the base, in one step; who watches is told
+ * what differs. Directories keep their nodes, files that differ get new ones: open ones stay as
+ * they were. -EBUSY: changes here are in no commit; -ENOTDIR; errors of reading, and then all is as
+ * before. */
+int tree_take(struct tree *tree, const struct cid *base, struct wait *wait);
+
 struct tree_status {
 	struct tree_version base;
 	uint64_t dirty;	      /* entries that are in no commit */

@@ -74,7 +74,7 @@ static int said_root(struct tree *tree, const struct cid *parent, struct bytes n
 		     struct wait *wait, struct cid *root)
 {
 	struct manifest_entry said = { 0 };
-	int err = radix_lookup(tree->radix, parent, name, wait, &said);
+	int err = base_lookup(&tree->reader, parent, name, wait, &said);
 	struct shown shown;
 
 	if (err)

@@ -34,7 +34,7 @@ int base_find(struct tree *tree, struct node *dir, struct bytes name, struct wai
 		}
 		node_ref(dir);
 		tree_unlock(tree);
-		int err = radix_lookup(tree->radix, &base, name, wait, &said);
+		int err = base_lookup(&tree->reader, &base, name, wait, &said);
 
 		tree_lock(tree);
 		bool same = cid_equal(&base, &dir->base) && !entry_find(dir, hash, name);
@@ -55,11 +55,11 @@ int base_find(struct tree *tree, struct node *dir, struct bytes name, struct wai
 /* Without the lock: does the base have an entry that memory does not say is gone? */
 static int has_more(struct tree *tree, struct node *dir, const struct cid *base, struct wait *wait)
 {
-	struct radix_iter *iter = radix_iter_new(tree->radix, base, 0, bytes_of(NULL, 0));
+	struct base_iter *iter = base_iter_new(&tree->reader, base, 0, bytes_of(NULL, 0));
 	const struct manifest_entry *said;
 	int got, more = 0;
 
-	while (!more && (got = radix_iter_next(iter, wait, &said)) > 0) {
+	while (!more && (got = base_iter_next(iter, wait, &said)) > 0) {
 		struct shown shown;
 
 		if (!shown_entry(said, &shown))
@@ -70,7 +70,7 @@ static int has_more(struct tree *tree, struct node *dir, const struct cid *base,
 		more = !entry || entry->node;
 		tree_unlock(tree);
 	}
-	radix_iter_free(iter);
+	base_iter_free(iter);
 	return more ? 1 : got;
 }
 

@@ -19,7 +19,7 @@ struct listing {
 	bool begun;
 	/* The base, and what is next there. */
 	struct cid base;
-	struct radix_iter *iter;
+	struct base_iter *iter;
 	const struct manifest_entry *said; /* NULL: the end */
 	bool stale;			   /* it was taken: the next is to be read */
 };
@@ -40,9 +40,9 @@ static int read_base(struct listing *l)
 	int got = 1;
 
 	if (!l->iter)
-		l->iter = radix_iter_new(l->tree->radix, &l->base, l->hash, last_name(l));
+		l->iter = base_iter_new(&l->tree->reader, &l->base, l->hash, last_name(l));
 	l->said = NULL;
-	while ((got = radix_iter_next(l->iter, l->wait, &l->said)) > 0) {
+	while ((got = base_iter_next(l->iter, l->wait, &l->said)) > 0) {
 		struct shown shown;
 
 		if (is_behind(l, manifest_hash(l->said->name), l->said->name) &&
@@ -60,7 +60,7 @@ static bool base_moved(struct listing *l)
 	if (cid_equal(&l->base, &l->dir->base))
 		return false;
 	l->base = l->dir->base;
-	radix_iter_free(l->iter);
+	base_iter_free(l->iter);
 	l->iter = NULL;
 	l->said = NULL;
 	return true;
@@ -189,7 +189,7 @@ int tree_list(struct tree *tree, uint64_t number, uint64_t from, bool attrs, str
 	if (err)
 		return err;
 	err = list(&listing, from, each, ctx);
-	radix_iter_free(listing.iter);
+	base_iter_free(listing.iter);
 	tree_lock(tree);
 	node_unref(listing.dir);
 	tree_unlock(tree);

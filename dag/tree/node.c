@@ -111,7 +111,7 @@ void node_queue(struct node *node)
 {
 	struct tree *tree = node->tree;
 
-	if (node->queued)
+	if (node->queued || !tree->work)
 		return;
 	node->queued = true;
 	list_add_tail(&tree->dirty_nodes, &node_ref(node)->dirty);

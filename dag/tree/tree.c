@@ -99,7 +99,8 @@ static struct tree *tree_new(struct db *work, struct store *store, struct fetche
 	tree->lock_fd = -1;
 	tree->next_node = TREE_ROOT + 1;
 	tree->blocks = blocks_new(store, fetcher);
-	tree->radix = radix_new(tree->blocks);
+	tree->reader.blocks = tree->blocks;
+	tree->reader.radix = radix_new(tree->blocks);
 	tree->budget = data_budget_new(DATA_OPEN_MAX, tree_full, tree);
 	pthread_mutex_init(&tree->lock, NULL);
 	/* A cut is not kept waiting by a stream of writers. */
@@ -123,7 +124,7 @@ static void tree_free(struct tree *tree)
 	nodes_release(tree);
 	seen_release(&tree->seen);
 	data_budget_free(tree->budget);
-	radix_free(tree->radix);
+	radix_free(tree->reader.radix);
 	blocks_free(tree->blocks);
 	pthread_cond_destroy(&tree->cut_wake);
 	pthread_cond_destroy(&tree->commit_wake);
@@ -185,6 +186,18 @@ int tree_open(struct db *work, struct store *store, struct fetcher *fetcher,
 	return 0;
 }
 
+int tree_follow(struct store *store, struct fetcher *fetcher, const struct cid *base,
+		struct tree **out)
+{
+	const struct tree_config config = { 0 };
+	struct tree *tree = tree_new(NULL, store, fetcher, &config);
+
+	make_root(tree);
+	tree->root->base = *base;
+	*out = tree;
+	return 0;
+}
+
 /* ---- closing ---- */
 
 int tree_close(struct tree *tree)
@@ -194,6 +207,10 @@ int tree_close(struct tree *tree)
 
 	if (!tree)
 		return 0;
+	if (!tree->work) {
+		tree_free(tree);
+		return 0;
+	}
 	tree_lock(tree);
 	tree->stopping = true;
 	wait_cancel(&tree->commit_wait);

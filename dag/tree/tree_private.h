@@ -17,6 +17,7 @@
 
 #include "dag/share.h"
 #include "dag/tree.h"
+#include "dag/tree/base_read.h"
 #include "dag/tree/commit_build.h"
 #include "dag/tree/data.h"
 #include "dag/tree/share_record.h"
@@ -116,11 +117,11 @@ struct plan_ref {
 };
 
 struct tree {
-	struct db *work;
+	struct db *work; /* NULL: the tree only follows, and nothing of it is on disk */
 	struct store *store;
 	struct fetcher *fetcher;
 	struct blocks *blocks;
-	struct radix *radix;
+	struct base_reader reader; /* has blocks, and a radix of its own */
 	struct tree_config config;
 	int lock_fd;
 	uint8_t writer[WRITER_KEY_LEN];
