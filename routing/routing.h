@@ -231,6 +231,10 @@ struct kad_config {
 	size_t bootstrap_count;
 	const struct record_rules *rules; /* borrowed; may be NULL */
 	size_t rules_count;
+	/* A peer told us a record, which was checked and taken. Both are borrowed for the call,
+	 * which may only start things. NULL: nobody wants to know. */
+	void (*value_told)(void *value_ctx, struct bytes key, struct bytes value);
+	void *value_ctx;
 };
 
 /* A Kademlia node on this swarm. Provider records and the routing table live in db (NULL: in memory

@@ -12,6 +12,8 @@ static const struct option_spec mount_options[] = {
 	{ "root", 0, OPTION_TEXT, "CID", "the tree; without it every tree is found below ipfs/",
 	  NULL },
 	{ "share", 0, OPTION_INT, "ID", "the share whose tree is shown instead; 0: none", "0" },
+	{ "name", 0, OPTION_TEXT, "ID", "the name that root was found by: it is followed", NULL },
+	{ "rest", 0, OPTION_TEXT, "PATH", "of the path below the name", NULL },
 	{ "source", 0, OPTION_TEXT, "TEXT", "what the mount table tells", NULL },
 	{ "options", 0, OPTION_TEXT, "LIST", "options for the kernel", NULL },
 	{ "allow_other", 0, OPTION_FLAG, NULL, "other users may read", "false" },

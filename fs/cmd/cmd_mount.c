@@ -199,6 +199,32 @@ static int take_share(struct invocation *in, const char *source, json_t *args)
 	return 0;
 }
 
+/* What is below a key's name is followed. */
+static void take_name(const char *source, json_t *args)
+{
+	struct peer_id name;
+	char clean[DAG_PATH_MAX + 8], *rest;
+
+	if (strncmp(source, "ipns://", 7) == 0)
+		source += 7;
+	else if (strncmp(source, "/ipns/", 6) == 0)
+		source += 6;
+	else
+		return;
+	if (dag_path_clean(source, clean))
+		return;
+	rest = clean[0] ? strchr(clean + 1, '/') : NULL;
+	char *text = xasprintf(
+		"%.*s", (int)(rest ? rest - clean - 1 : (ptrdiff_t)strlen(clean) - 1), clean + 1);
+
+	if (peer_id_from_text(&name, text) == 0) {
+		json_object_set_new(args, "name", json_string(text));
+		if (rest)
+			json_object_set_new(args, "rest", json_string(rest));
+	}
+	free(text);
+}
+
 /* SOURCE to the CID of a tree, through the daemon's network. */
 static int take_source(struct invocation *in, const char *source, json_t *args)
 {
@@ -222,6 +248,8 @@ static int take_source(struct invocation *in, const char *source, json_t *args)
 	blocks_free(blocks);
 	if (code)
 		return code;
+	if (!in->offline && stat.type == DAG_DIRECTORY)
+		take_name(source, args);
 	json_object_set_new(args, "root", json_string(cid_text(&root, text)));
 	json_object_set_new(args, "source", json_string(source));
 	return EXIT_OK;

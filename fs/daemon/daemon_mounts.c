@@ -6,6 +6,7 @@
  *
  * end: umount, unmounted from outside, or the daemon stops. The loop thread, but for these steps.
  */
+#include "fs/daemon/daemon_follow.h"
 #include "fs/daemon/daemon_private.h"
 #include "fs/mount.h"
 #include "fs/mount/tree.h"
@@ -30,6 +31,9 @@ struct daemon_mount {
 	enum mount_state state;
 	char *mountpoint, *source, *options;
 	struct mount_config config;
+	struct daemon_follow_config name; /* that is followed; not set: none */
+	struct daemon_follow *follow;
+	char *rest;	     /* of name */
 	uint32_t share_id;   /* 0: none */
 	struct share *share; /* used while it is shown */
 	struct mount *mount;
@@ -112,6 +116,8 @@ static void mount_drop(struct daemon_mount *mount, int umount_err)
 	end_waiting(mount);
 	refuse_umounts(mount, umount_err, NULL);
 	shares_release(mount->share);
+	daemon_follow_free(mount->follow);
+	free(mount->rest);
 	free(mount->mountpoint);
 	free(mount->source);
 	free(mount->options);
@@ -266,6 +272,15 @@ void daemon_mounts_stop(struct daemon *daemon)
 
 /* ---- starting ---- */
 
+static void follow_name(struct daemon_mount *mount)
+{
+	int err = daemon_follow_start(mount->follow);
+
+	if (err)
+		log_error("daemon", "a mount does not follow its name mountpoint=%s err=%s",
+			  mount->mountpoint, err_text(err));
+}
+
 static void on_started(struct inbox_item *item)
 {
 	struct daemon_mount *mount = container_of(item, struct daemon_mount, step);
@@ -280,6 +295,8 @@ static void on_started(struct inbox_item *item)
 	}
 	daemon->had_mount = true;
 	mount->state = MOUNT_RUNNING;
+	if (mount->follow && !unwanted)
+		follow_name(mount);
 	reply(mount, unwanted ? -ECANCELED : 0, NULL);
 	if (unwanted || umount_is_wanted(mount))
 		stop(mount, unwanted || mount->want_force);
@@ -308,6 +325,21 @@ static int open_share(struct daemon_mount *mount)
 	return err;
 }
 
+/* What the name leads to now, and later. */
+static int open_follow(struct daemon_mount *mount)
+{
+	int err;
+
+	mount->name.rest = mount->rest;
+	mount->name.root = mount->config.root;
+	mount->name.timeout_ms = mount->config.timeout_ms;
+	mount->name.offline = mount->config.offline;
+	err = daemon_follow_open(mount->daemon, &mount->name, &mount->follow);
+	if (!err)
+		mount->config.tree = daemon_follow_shown(mount->follow);
+	return err;
+}
+
 /* A thread of the mount, one at a time: the namespace asks until it has it. */
 static int give_my(void *ctx, struct wait *wait, struct mount_tree **out)
 {
@@ -326,6 +358,8 @@ static void *run_start(void *ctx)
 
 	if (mount->share_id)
 		mount->err = open_share(mount);
+	else if (peer_id_is_set(&mount->name.name))
+		mount->err = open_follow(mount);
 	if (!mount->err)
 		mount->err =
 			mount_start(&mount->config, daemon->repo->store,
@@ -403,6 +437,10 @@ static struct daemon_mount *mount_new(struct daemon *daemon, const json_t *args)
 	}
 	if (root && cid_from_text(&config->root, root))
 		config->root.len = 0;
+	mount->rest = text_arg(args, "rest");
+	if (root && api_text(args, "name") &&
+	    peer_id_from_text(&mount->name.name, api_text(args, "name")))
+		mount->name.name.len = 0;
 	list_init(&mount->waiters);
 	list_add_tail(&daemon->mounts, &mount->node);
 	return mount;

@@ -4,6 +4,7 @@
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/base/log.h"
+#include "routing/names.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -192,6 +193,15 @@ static struct announcer *announce_over(struct daemon *daemon, struct router *rou
 	return announcer_new(router, daemon->loop, daemon->repo->db, &config);
 }
 
+/* Names that are followed here change at once where their owner tells us himself. */
+static void on_value_told(void *ctx, struct bytes key, struct bytes value)
+{
+	struct daemon *daemon = ctx;
+
+	if (daemon->names)
+		names_heard(daemon->names, key, value);
+}
+
 static void start_routing(struct daemon *daemon)
 {
 	const char *type = config_str(daemon->repo->config, "Routing.Type");
@@ -203,6 +213,8 @@ static void start_routing(struct daemon *daemon)
 		.mode = wan_mode(type),
 		.bootstrap = addrs,
 		.bootstrap_count = found,
+		.value_told = on_value_told,
+		.value_ctx = daemon,
 	};
 
 	if (strcmp(type, "none") == 0)

@@ -173,7 +173,9 @@ struct router *kad_new(struct swarm *swarm, struct db *db, const struct kad_conf
 					      .providers = &kad->providers,
 					      .values = &kad->values,
 					      .own_addrs = kad_own_addrs,
-					      .ctx = kad };
+					      .ctx = kad,
+					      .value_told = config->value_told,
+					      .value_ctx = config->value_ctx };
 	kad_load_peers(kad);
 	kad_upkeep_start(kad);
 	kad->watch = (struct swarm_watch){ .on_connected = on_connected,

@@ -181,6 +181,8 @@ static int answer_put_value(const struct kad_server_view *view, const struct pee
 	err = kad_values_put(view->values, msg->key, msg->record.value, from, wallclock_ns());
 	if (err)
 		return err;
+	if (view->value_told)
+		view->value_told(view->value_ctx, msg->key, msg->record.value);
 	kad_msg_begin(out, KAD_PUT_VALUE, msg->key);
 	kad_msg_record(out, &(struct kad_record){ .key = msg->key, .value = msg->record.value });
 	return 1;

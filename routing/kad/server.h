@@ -27,6 +27,8 @@ struct kad_server_view {
 	/* Our own addresses, filtered. */
 	size_t (*own_addrs)(void *ctx, struct multiaddr *addrs, size_t max);
 	void *ctx;
+	void (*value_told)(void *value_ctx, struct bytes key, struct bytes value); /* may be NULL */
+	void *value_ctx;
 };
 
 struct kad_server;

@@ -8,6 +8,7 @@
 
 #include "net/base/alloc.h"
 #include "net/base/wait.h"
+#include "routing/record/ipns.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -91,13 +92,23 @@ static bool query_better(struct names_query *query, struct bytes value)
 }
 
 /* Who owns or follows the name here learns of what the network has. */
-static void pass_on(struct names_query *query, struct bytes value)
+static void pass_on(struct names *names, const struct peer_id *name, struct bytes value)
 {
-	struct names_own *own = names_own_find(query->names, &query->name);
+	struct names_own *own = names_own_find(names, name);
 
 	if (own && name_record_compare(value, names_own_record(own)) > 0)
 		names_own_beaten(own, value);
-	names_watched_take(query->names, &query->name, value);
+	names_watched_take(names, name, value);
+}
+
+void names_heard(struct names *names, struct bytes key, struct bytes record)
+{
+	const struct bytes prefix = bytes_str(IPNS_PREFIX);
+	struct peer_id name;
+
+	if (bytes_start_with(key, prefix) &&
+	    !peer_id_from_bytes(&name, bytes_skip(key, prefix.len)))
+		pass_on(names, &name, record);
 }
 
 /* The router has checked it. */
@@ -111,7 +122,7 @@ static void on_value(void *ctx, struct bytes value)
 		return;
 	buf_add(&copy, value);
 	query->busy = true;
-	pass_on(query, buf_bytes(&copy));
+	pass_on(query->names, &query->name, buf_bytes(&copy));
 	query->busy = false;
 	if (query->cancelled)
 		names_query_free(query);
@@ -250,7 +261,7 @@ static void put_first(void *ctx)
 		return;
 	}
 	query->busy = true;
-	pass_on(query, buf_bytes(&query->best));
+	pass_on(query->names, &query->name, buf_bytes(&query->best));
 	query->busy = false;
 	if (!names_own_find(query->names, &query->name))
 		names_cache_put(query->names, &query->name, &record);
