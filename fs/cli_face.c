@@ -322,7 +322,8 @@ static int ask(struct face *face, char **why)
 			    wait_for_daemon(face), on_answer, face, why);
 }
 
-/* Has the daemon run the call. If the daemon was about to end, the next one is asked. */
+/* Has the daemon run the call. If the daemon was about to end, the next one is asked, or without
+ * one it runs here, if it can. */
 static int run_in_daemon(struct face *face)
 {
 	struct invocation *in = face->in;
@@ -333,6 +334,8 @@ static int run_in_daemon(struct face *face)
 		free(why);
 		why = NULL;
 		cli_drop_daemon(in);
+		if (face->row->run && !cli_interrupted() && !cli_daemon(in))
+			return run_here(face);
 		code = cli_need_daemon(in);
 		err = code ? 0 : ask(face, &why);
 		code = code ? code : face->code;

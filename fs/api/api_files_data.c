@@ -5,7 +5,6 @@
 #include "fs/api/api_runs.h"
 
 #include "fs/cli_text.h"
-#include "fs/repo.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/base/wait.h"
@@ -98,25 +97,17 @@ static int make_way(struct copying *copying)
 	return files_remove(files, copying->dir, name);
 }
 
-/* Content that is kept by nothing yet is pinned until it is the tree's. */
+/* Content that is kept by nothing yet is held until it is the tree's. */
 static int plant_kept(struct copying *copying)
 {
 	struct api_call *call = copying->files.call;
-	struct db *db = api_repo(call)->db;
-	struct pin pin;
-	bool keep = !copying->stored && pin_get(db, &copying->cid, &pin) == -ENOENT;
-	int err = 0;
+	int err = copying->stored ? 0 : api_plant_hold(&copying->plant, &copying->cid, "files cp");
 
-	if (keep)
-		err = pin_add(db, copying->plant.blocks, &copying->cid, PIN_RECURSIVE, "files cp",
-			      api_wait(call), (uint64_t)api_int(call->args, "timeout"), NULL, NULL);
 	if (!err)
 		err = api_plant(&copying->plant, copying->dir, bytes_str(copying->to.name),
 				&copying->cid);
-	if (!err && (keep || api_flag(call->args, "flush")))
+	if (!err && (!copying->stored || api_flag(call->args, "flush")))
 		err = tree_sync(copying->files.tree, api_wait_long(call));
-	if (!err && keep)
-		pin_rm(db, &copying->cid, PIN_RECURSIVE);
 	return err;
 }
 
@@ -152,6 +143,7 @@ static void run_cp(struct api_call *call)
 					    .blocks = api_blocks(call, true) };
 	if (find_source(&copying)) {
 		err = put_copy(&copying);
+		api_plant_release(&copying.plant);
 		if (err)
 			api_refuse(call, err, "cp: cannot put node in path %s: %s", copying.to.text,
 				   err == -EEXIST ? "directory already has entry by that name"

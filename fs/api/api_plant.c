@@ -119,10 +119,28 @@ int api_plant_from_state(struct api_plant *plant, const struct cid *state, const
 	return err;
 }
 
+int api_plant_hold(struct api_plant *plant, const struct cid *cid, const char *name)
+{
+	struct api_call *call = plant->call;
+	struct db *db = api_repo(call)->db;
+	struct pin pin;
+	bool pinned = pin_get(db, cid, &pin) == 0;
+
+	if (pinned && pin.kind == PIN_RECURSIVE && pin.state == PIN_DONE)
+		return 0;
+	if (!pinned)
+		plant->held = *cid;
+	return pin_add(db, plant->blocks, cid, PIN_RECURSIVE, pinned ? "" : name, api_wait(call),
+		       (uint64_t)api_int(call->args, "timeout"), NULL, NULL);
+}
+
 void api_plant_release(struct api_plant *plant)
 {
 	radix_free(plant->radix);
 	plant->radix = NULL;
+	if (cid_is_set(&plant->held)) /* also one that was not completed */
+		pin_rm(api_repo(plant->call)->db, &plant->held, PIN_RECURSIVE);
+	plant->held = (struct cid){ 0 };
 }
 
 /* ---- kinds of entries ---- */

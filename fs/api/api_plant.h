@@ -16,12 +16,17 @@ struct api_plant {
 	struct radix *radix;
 	struct cid manifest; /* of the directory that holds what is planted next, or is it; not
 				set: none */
+	struct cid held;     /* by a pin of api_plant_hold(); not set: none */
 };
 
 /* Modes and times come from a version's state: path is, within the version, what will be planted by
  * name, or "" for what will be planted with api_plant_below(). Before either. 0 or -errno. */
 int api_plant_from_state(struct api_plant *plant, const struct cid *state, const char *path);
-/* What that left. */
+/* Fetches what is missing of a tree that is to be planted, and holds it by a pin called so until
+ * api_plant_release(). A pin that is there already stays what it is, but becomes complete. As
+ * pin_add(). */
+int api_plant_hold(struct api_plant *plant, const struct cid *cid, const char *name);
+/* What these left. */
 void api_plant_release(struct api_plant *plant);
 
 /* Puts the file, symlink or directory cid at name in the directory dir. Directories are merged with

@@ -203,24 +203,18 @@ static bool make(struct api_call *call, struct share_record *record)
  * then by a pin. */
 static int fill(struct api_call *call, struct share *share, const struct cid *from)
 {
-	struct repo *repo = api_repo(call);
 	struct api_plant plant = { .call = call, .share = share };
 	struct tree_version version;
-	struct pin pin;
-	bool pinned = pin_get(repo->db, from, &pin) == 0 && pin.kind == PIN_RECURSIVE;
-	int err = 0;
+	int err;
 
 	plant.blocks = api_blocks(call, true);
-	if (!pinned || pin.state != PIN_DONE)
-		err = pin_add(repo->db, plant.blocks, from, PIN_RECURSIVE, "share create --from",
-			      api_wait(call), (uint64_t)api_int(call->args, "timeout"), NULL, NULL);
+	err = api_plant_hold(&plant, from, "share create --from");
 	if (!err)
 		err = api_plant_below(&plant, TREE_ROOT, from);
 	if (!err)
 		err = tree_commit(share_tree(share), "created", api_wait_long(call), &version);
+	api_plant_release(&plant);
 	blocks_free(plant.blocks);
-	if (!err && !pinned)
-		pin_rm(repo->db, from, PIN_RECURSIVE);
 	return err;
 }
 

@@ -3,6 +3,8 @@ its history, and what a kill -9 of the daemon leaves of it."""
 
 import json
 import os
+import signal
+import time
 
 from lab import make_tree, until, write
 
@@ -193,6 +195,29 @@ def ended(lab, node, point):
     lab.check("ls lists it no more", "plans" not in node.must("share", "ls").out)
 
 
+def waits(lab, node):
+    """A call that waits in the daemon for what nobody has: given up by Ctrl-C, and by the end of the daemon."""
+    missing = "/ipfs/bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e"
+    for what in ("Ctrl-C", "the end of the daemon"):
+        process = node.begin("--timeout=60s", "share", "create", "x", "--from", missing)
+        time.sleep(1)
+        began = time.monotonic()
+        if what == "Ctrl-C":
+            process.send_signal(signal.SIGINT)
+        else:
+            node.must("shutdown")
+            node.ended()
+        done = lab.finish(process, 20)
+        lab.check("%s ends it" % what, done.code == (130 if what == "Ctrl-C" else 1) and time.monotonic() - began < 10, done)
+        lab.check("%s: nothing is left of it" % what, "x" not in node.must("key", "list").out.split() and
+                  "share create" not in node.must("pin", "ls", "--names").out)
+    node.start()
+    many = [node.begin("share", "status") for _ in range(100)]
+    ended = [lab.finish(one, 60) for one in many]
+    lab.check("a hundred calls at once", all(one.code == 0 or "too many calls run" in one.err for one in ended),
+              [one for one in ended if one.code][:2])
+
+
 def damaged(lab, node):
     """Records that were damaged on disk: nothing is collected until `repo verify` told of it."""
     node.must("share", "create", "d", "--publish=false")
@@ -232,6 +257,7 @@ def scenario(lab):
     point = mounts(lab, node, point)
     mine(lab, node)
     ended(lab, node, point)
+    waits(lab, node)
     damaged(lab, node)
     node.stop()
     other.stop()
