@@ -9,9 +9,11 @@
 #include "routing/names/own.h"
 
 #define NAMES_NS_PER_MS 1000000ull
-#define NAMES_ASK_MS 10000  /* one search before our own record is told */
-#define NAMES_TELL_MS 60000 /* one telling */
-#define NAMES_RETRY_MS 1000 /* after a first failure; doubled by each */
+#define NAMES_ASK_MS 10000     /* one search before our own record is told */
+#define NAMES_TELL_MS 60000    /* one telling */
+#define NAMES_RETRY_MS 1000    /* after a first failure; doubled by each */
+#define NAMES_TELLS_AT_ONCE 40 /* records of one name that are told without a pause, */
+#define NAMES_TELLS_MS 1000    /* and then one in so long */
 #define NAMES_RETRY_MAX_MS (5 * 60 * 1000)
 #define NAMES_HASTE_MS 5000  /* a peer that comes makes no try sooner after the last */
 #define NAMES_RENEW_MS 30000 /* the longest that config.renew is waited for */

@@ -37,6 +37,7 @@ struct names_own {
 	uint64_t asked_ms;   /* loop clock; 0: not */
 	uint64_t tried_ms;   /* when the last try began */
 	uint64_t retry_ms;   /* pause after a failure; 0: none failed */
+	uint64_t budget_ms;  /* loop clock: when as many tells as at once are free again */
 	bool renewing;	     /* config.renew was called for this record */
 };
 
@@ -116,10 +117,22 @@ static void own_begin(struct names_own *own, enum own_state state)
 	own->names->active++;
 }
 
+/* Peers check so many signatures of one peer's records at once, and then one a second
+ * (kad/check_rate.h). A name that changes faster is told later, with the newest record. */
+static uint64_t own_pause(const struct names_own *own)
+{
+	uint64_t free_ms = names_now(own->names) + NAMES_TELLS_AT_ONCE * NAMES_TELLS_MS;
+
+	return own->budget_ms > free_ms ? own->budget_ms - free_ms : 0;
+}
+
 static void own_tell(struct names_own *own)
 {
 	struct names *names = own->names;
+	uint64_t now_ms = names_now(names);
 	struct buf key = { 0 };
+
+	own->budget_ms = (own->budget_ms > now_ms ? own->budget_ms : now_ms) + NAMES_TELLS_MS;
 
 	own_begin(own, OWN_TELLS);
 	own->query = routing_put_value(names->router, names_key(&own->kept.name, &key),
@@ -209,8 +222,8 @@ static void own_step(void *ctx)
 		own_later(own, wait_ms);
 		return;
 	}
-	if (names->active >= ACTIVE_MAX) {
-		own_later(own, BUSY_MS);
+	if (names->active >= ACTIVE_MAX || own_pause(own)) {
+		own_later(own, own_pause(own) ? own_pause(own) : BUSY_MS);
 		return;
 	}
 	timer_stop(names->timers, &own->timer);
