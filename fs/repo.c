@@ -317,19 +317,45 @@ out:
 	return err;
 }
 
-int repo_work(struct repo *repo, bool make, struct db **out)
+/* The lock is held. */
+static int open_work(struct repo *repo)
 {
 	char *dir = repo_file(repo->path, "work");
+	int err = db_open(dir, TREE_MAP_BYTES, &repo->work);
+
+	free(dir);
+	return err;
+}
+
+int repo_work(struct repo *repo, bool make, struct db **out)
+{
 	int err = 0;
 
 	pthread_mutex_lock(&repo->work_lock);
 	if (!repo->work && !make && is_missing(repo->path, "work/data.mdb"))
 		err = -ENOENT;
 	else if (!repo->work)
-		err = db_open(dir, TREE_MAP_BYTES, &repo->work);
+		err = open_work(repo);
 	*out = repo->work;
 	pthread_mutex_unlock(&repo->work_lock);
-	free(dir);
+	return err;
+}
+
+int repo_check_work_pages(struct repo *repo)
+{
+	struct db *work;
+	int err = repo_work(repo, false, &work);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	err = db_check_pages(work);
+	if (err != -EIO)
+		return err;
+	pthread_mutex_lock(&repo->work_lock);
+	db_close(repo->work);
+	repo->work = NULL;
+	err = open_work(repo);
+	pthread_mutex_unlock(&repo->work_lock);
 	return err;
 }
 

@@ -56,6 +56,8 @@ int repo_provide(struct repo *repo, const struct cid *cid, bool provide);
  * whole (repo->db becomes another one, or NULL). 0; -EBUSY: damaged, and another process has them
  * open; -errno. */
 int repo_check_pages(struct repo *repo);
+/* The same of work/, of which no tree is open in this process. 0 also if there is none. */
+int repo_check_work_pages(struct repo *repo);
 /* The small records were saved from a damaged file, and this was not told (repo_salvage_told())
  * yet. */
 bool repo_salvaged(struct repo *repo, struct db_salvage *salvage);

@@ -225,9 +225,11 @@ static int verify_shares(struct api_call *call, uint64_t *lost)
 	struct db_salvage salvage;
 	uint64_t removed;
 	struct db *work;
-	int err = repo_work(api_repo(call), false, &work);
+	int err = repo_check_work_pages(api_repo(call));
 
 	*lost = 0;
+	if (!err)
+		err = repo_work(api_repo(call), false, &work);
 	if (err)
 		return err == -ENOENT ? 0 : err;
 	if (db_salvaged(work, &salvage)) {
@@ -304,6 +306,12 @@ static void run_verify(struct api_call *call)
 	if (verify_records(call, &damage, &salvage))
 		return;
 	err = verify_shares(call, &of_shares);
+	if (err == -EBUSY) {
+		api_refuse(call, err,
+			   "the records of shares are damaged, and another process has them open: "
+			   "end it first (is it a daemon?)");
+		return;
+	}
 	if (err) {
 		api_fail(call, err, "cannot look at the records of shares");
 		return;
