@@ -175,7 +175,7 @@ typedef void names_better_fn(void *ctx, const struct name_record *record);
 struct names_follow *names_follow(struct names *names, const struct peer_id *name,
 				  names_better_fn *better, void *ctx);
 /* A peer told us a record of the key "/ipns/ID" unasked, which was checked: whoever owns or follows
- * the name learns of it. */
+ * the name learns of it, and what is remembered of it is the better one. */
 void names_heard(struct names *names, struct bytes key, struct bytes record);
 /* Asks for it at once. */
 void names_follow_now(struct names_follow *follow);

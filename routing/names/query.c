@@ -104,11 +104,16 @@ static void pass_on(struct names *names, const struct peer_id *name, struct byte
 void names_heard(struct names *names, struct bytes key, struct bytes record)
 {
 	const struct bytes prefix = bytes_str(IPNS_PREFIX);
+	struct name_record told;
 	struct peer_id name;
 
-	if (bytes_start_with(key, prefix) &&
-	    !peer_id_from_bytes(&name, bytes_skip(key, prefix.len)))
-		pass_on(names, &name, record);
+	if (!bytes_start_with(key, prefix) ||
+	    peer_id_from_bytes(&name, bytes_skip(key, prefix.len)))
+		return;
+	/* What somebody here asked for is remembered anew; what nobody did takes no room. */
+	if (names_cache_get(names, &name) && names_read(&told, record))
+		names_cache_put(names, &name, &told);
+	pass_on(names, &name, record);
 }
 
 /* The router has checked it. */
