@@ -2,10 +2,11 @@
 `files`, whose words, output and exit codes are those of `ipfs files`."""
 
 import json
+import os
 import re
 import tempfile
 
-from names import SECONDS, join, resolve
+from names import SECONDS, join, publish, resolve
 from peers import Dagfs, PeerError, wait_until
 from suite import foreign, must, same, tool
 
@@ -131,6 +132,56 @@ def followed(s):
         same(got, tree)
 
 
+def content(path):
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError as e:
+        return str(e)
+
+
+def write_text(path, text):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w") as file:
+        file.write(text)
+
+
+def helia_reads(s):
+    with Dagfs() as node, foreign("helia") as helia:
+        point, tree, got = s.folder(), s.tree(), s.path()
+        join(helia, node)
+        node.run("share", "create", "plans")
+        node.mount(point, "plans")
+        tool(["cp", "-r", tree + "/.", point])
+        told = json.loads(node.run("--enc=json", "share", "sync", "plans").stdout)
+        helia.ask("get %s %s" % (told["Tree"], got), SECONDS)
+        same(got, tree)
+        node.umount(point)
+
+
+def kubo_is_followed(s):
+    with foreign("kubo") as kubo, Dagfs() as node:
+        join(kubo, node)
+        tree, point = s.folder(), s.folder()
+        write_text(tree + "/sub/file", "first")
+        first = kubo.ask("add " + tree, SECONDS)["cid"]
+        name = kubo.ask("cli key gen name")["out"].strip()
+        publish(kubo, "name", "/ipfs/" + first)
+        node.mount(point, "/ipns/" + name)
+        must(content(point + "/sub/file") == "first", "the first version is not shown")
+        with open(point + "/sub/file") as held:
+            write_text(tree + "/sub/file", "second")
+            write_text(tree + "/sub/new", "new")
+            second = kubo.ask("add " + tree, SECONDS)["cid"]
+            publish(kubo, "name", "/ipfs/" + second)
+            wait_until("dagfs follows Kubo's name", lambda: content(point + "/sub/file") == "second", SECONDS, 0.1)
+            must(content(point + "/sub/new") == "new", "a part of the second version is missing")
+            must(held.read() == "first", "an open file changed")
+        node.umount(point)
+
+
 def scenario(s):
     s.check("Kubo resolves, reads and pins a share, and serves it when the writer is gone", followed, s)
     s.check("files says what Kubo's says", words)
+    s.check("Helia reads a version of a share", helia_reads, s)
+    s.check("dagfs mounts a name of Kubo and follows it", kubo_is_followed, s)
