@@ -9,6 +9,8 @@ BUILD  ?= build
 V      ?= release
 OUT    := $(BUILD)/$(V)
 PREFIX ?= /usr/local
+# Where mount(8) looks for mount.TYPE, and nowhere else.
+HELPER_DIR ?= /sbin
 DESTDIR ?=
 
 LAYERS := fs dag exchange routing net
@@ -153,6 +155,10 @@ install: all
 	@mkdir -p $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5
 	$(BUILD)/release/dagfs help --man >$(DESTDIR)$(PREFIX)/share/man/man1/dagfs.1
 	$(BUILD)/release/dagfs help --man config >$(DESTDIR)$(PREFIX)/share/man/man5/dagfs-config.5
+	@mkdir -p $(DESTDIR)$(HELPER_DIR) $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/systemd/user
+	ln -sf $(PREFIX)/bin/dagfs $(DESTDIR)$(HELPER_DIR)/mount.dagfs
+	sed 's,@BINDIR@,$(PREFIX)/bin,' scripts/systemd/dagfs.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/dagfs.service
+	sed 's,@BINDIR@,$(PREFIX)/bin,' scripts/systemd/dagfs-user.service >$(DESTDIR)$(PREFIX)/lib/systemd/user/dagfs.service
 
 FORMATTED := $(SRC) $(HDR) $(sort $(shell find tests -name '*.[ch]'))
 format: setup

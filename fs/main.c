@@ -1,6 +1,7 @@
 /* The program: cli.c runs the command. Here is what must be set up before anything else, file
  * descriptors and the allocator. The main thread. */
 #include "fs/cli.h"
+#include "fs/mount_helper.h"
 
 #include <fcntl.h>
 #include <malloc.h>
@@ -41,5 +42,7 @@ int main(int argc, char **argv)
 	/* Each thread's arena takes 64 MiB of address space. */
 	if (!getrlimit(RLIMIT_AS, &space) && space.rlim_cur != RLIM_INFINITY)
 		mallopt(M_ARENA_MAX, ARENAS_SHORT);
+	if (mount_helper_is(argc, argv))
+		return mount_helper_run(argc, argv);
 	return cli_run(argc - 1, argv + 1);
 }

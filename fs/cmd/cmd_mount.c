@@ -465,7 +465,12 @@ const struct command cmd_mount = {
 	"in,\n"
 	"nonempty covers a directory that has entries, suid shows stored set-user-id and "
 	"set-group-id bits,\n"
-	"max_read=BYTES limits one read; noexec and the like are the kernel's.",
+	"max_read=BYTES limits one read, guard lets nobody write into MOUNTPOINT while nothing is "
+	"mounted there\n"
+	"(it stays so: chmod 755 and, where root mounted, chattr -i take it back); noexec and the "
+	"like are the\n"
+	"kernel's. In /etc/fstab the type is dagfs: mount.dagfs takes repo=DIR, setuid=USER and "
+	"offline, too.",
 	mount_options,
 	run_mount,
 };

@@ -216,24 +216,13 @@ static int start_threads(struct mount *mount, char **why)
 	return answers(mount, why);
 }
 
-int mount_start(const struct mount_config *config, struct store *store, struct fetcher *fetcher,
-		struct db *db, void (*on_end)(void *ctx), void *ctx, struct mount **out, char **why)
+/* Takes what options hold. As mount_start(). */
+static int start(const struct mount_config *config, const struct mount_options *options,
+		 struct store *store, struct fetcher *fetcher, struct db *db,
+		 void (*on_end)(void *ctx), void *ctx, struct mount **out, char **why)
 {
-	struct mount_options options;
-	int err;
-
-	*why = NULL;
-	assert(config->mountpoint[0] == '/');
-	err = mount_options_read(&options, config->options, why);
-	if (!err)
-		err = mount_point_check(config->mountpoint, store, why);
-	if (!err && !options.nonempty)
-		err = mount_point_check_empty(config->mountpoint, why);
-	if (err) {
-		mount_options_release(&options);
-		return err;
-	}
-	struct mount *mount = mount_new(config, &options, store, fetcher, db);
+	int err = 0;
+	struct mount *mount = mount_new(config, options, store, fetcher, db);
 
 	mount->on_end = on_end;
 	mount->ctx = ctx;
@@ -270,6 +259,29 @@ int mount_start(const struct mount_config *config, struct store *store, struct f
 	log_info("mount", "mounted source=%s at=%s", mount->source, mount->point);
 	*out = mount;
 	return 0;
+}
+
+int mount_start(const struct mount_config *config, struct store *store, struct fetcher *fetcher,
+		struct db *db, void (*on_end)(void *ctx), void *ctx, struct mount **out, char **why)
+{
+	struct mount_options options;
+	int err, guard = -1;
+
+	*why = NULL;
+	assert(config->mountpoint[0] == '/');
+	err = mount_options_read(&options, config->options, why);
+	if (!err)
+		err = mount_point_check(config->mountpoint, store, why);
+	if (!err && options.guard)
+		err = mount_guard_open(config->mountpoint, &guard, why);
+	if (!err && !options.nonempty)
+		err = mount_point_check_empty(config->mountpoint, why);
+	if (!err)
+		err = start(config, &options, store, fetcher, db, on_end, ctx, out, why);
+	else
+		mount_options_release(&options);
+	mount_guard_close(guard);
+	return err;
 }
 
 int mount_stop(struct mount *mount, bool force)

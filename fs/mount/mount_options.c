@@ -20,6 +20,7 @@ enum option_use {
 	OPTION_READ,
 	OPTION_WRITE,
 	OPTION_QUIET,
+	OPTION_GUARD,
 };
 
 /* A name that ends with '=' has a value. */
@@ -53,6 +54,7 @@ static const struct {
 	{ "defcontext=", OPTION_PASSED },
 	{ "rootcontext=", OPTION_PASSED },
 	{ "quiet", OPTION_QUIET },
+	{ "guard", OPTION_GUARD },
 };
 
 /* Of known[], or ARRAY_LEN(known). */
@@ -118,6 +120,9 @@ static int read_option(struct mount_options *options, struct buf *passed, const 
 		return 0;
 	case OPTION_QUIET:
 		options->quiet = true;
+		return 0;
+	case OPTION_GUARD:
+		options->guard = true;
 		return 0;
 	case OPTION_PASSED:
 		break;

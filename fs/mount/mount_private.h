@@ -101,6 +101,7 @@ struct notifier {
 struct mount_options {
 	bool read, write; /* ro or rw was asked for */
 	bool quiet;	  /* changing owners does nothing, instead of failing */
+	bool guard;	  /* nobody writes into the mountpoint while nothing is mounted there */
 	bool nonempty;	  /* entries below the mountpoint may be covered */
 	bool suid;	  /* show set-user-id and set-group-id bits, and let the kernel heed them */
 	unsigned max_read; /* bytes of one read */
@@ -165,6 +166,13 @@ int mount_point_check_empty(const char *point, char **why);
 int mount_point_unmount(const char *point);
 
 #define MOUNT_HELPER "fusermount3"
+
+/* ---- mount_guard.c ---- */
+
+/* Makes a guarded mountpoint ready to be mounted on. 0, or -errno and *why. */
+int mount_guard_open(const char *point, int *fd, char **why);
+/* The directory behind fd, below the mount or not, is guarded from now on. -1 is ignored. */
+void mount_guard_close(int fd);
 
 /* ---- mount_reason.c ---- */
 
