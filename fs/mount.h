@@ -15,17 +15,29 @@ struct mount;
 struct mount_tree;
 struct wait;
 
+/* What the namespace shows beside ipfs/: my/, and names below ipns/. On threads of the mount,
+ * several at once. 0 or -errno; -ENOENT: there is none. Trees come with a reference. */
+struct mount_names {
+	int (*my)(void *ctx, struct wait *wait, struct mount_tree **out);
+	/* A share of one's own, which may be written. */
+	int (*share)(void *ctx, const char *name, struct wait *wait, struct mount_tree **out);
+	/* The short names of those. Non-zero of each() stops and is returned. */
+	int (*each_share)(void *ctx, int (*each)(void *ctx, const char *name), void *each_ctx);
+	/* What another name leads to now, and how long that is to be believed. */
+	int (*name)(void *ctx, const char *name, struct wait *wait, struct cid *root,
+		    double *believed_s);
+	void *ctx;
+};
+
 struct mount_config {
 	const char *mountpoint;	 /* absolute */
 	const char *source;	 /* for /proc/mounts: "dagfs" or the path mounted */
 	struct cid root;	 /* not set: the namespace (ipfs/) */
 	struct mount_tree *tree; /* what is shown instead (fs/mount/tree.h), its root is asked for
 				  * as INODE_ROOT; takes a reference of its own; may be NULL */
-	/* What my/ of the namespace shows: gives a reference. Asked by each lookup until it gave
-	 * one, on threads of the mount. NULL: there is no my/. */
-	int (*my)(void *my_ctx, struct wait *wait, struct mount_tree **out);
-	void *my_ctx;
-	uint64_t timeout_ms; /* longest wait for one block [MOUNT_TIMEOUT_MS] */
+	const struct mount_names *names; /* what the namespace shows beside ipfs/; borrowed until
+					  * the mount ended; NULL: nothing */
+	uint64_t timeout_ms;		 /* longest wait for one block [MOUNT_TIMEOUT_MS] */
 	bool allow_other;
 	bool offline; /* never ask the network: EHOSTUNREACH */
 	/* Runs once on a thread of the mount when the mount has left the mount table (umount -l):

@@ -404,8 +404,11 @@ static void rm_text(FILE *out, const json_t *args, const json_t *item)
 	if (json_is_true(json_object_get(item, "KeyRemoved")))
 		fprintf(out, "removed %s\n", name);
 	else
-		fprintf(out, "removed %s; its key stays: `dagfs key rm %s` removes it\n", name,
-			name);
+		fprintf(out,
+			"removed %s; its key stays, and what its name tells: `dagfs key rm %s` "
+			"ends "
+			"both\n",
+			name, name);
 }
 
 const struct api_row api_share_rm = {

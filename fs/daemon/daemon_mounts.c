@@ -33,9 +33,10 @@ struct daemon_mount {
 	struct mount_config config;
 	struct daemon_follow_config name; /* that is followed; not set: none */
 	struct daemon_follow *follow;
-	char *rest;	     /* of name */
-	uint32_t share_id;   /* 0: none */
-	struct share *share; /* used while it is shown */
+	char *rest;			/* of name */
+	uint32_t share_id;		/* 0: none */
+	struct share *share;		/* used while it is shown */
+	struct daemon_namespace *space; /* NULL: something else is mounted */
 	struct mount *mount;
 	bool ended;	       /* unmounted from outside */
 	bool detached;	       /* nobody reaches it by name: served on, but not told of */
@@ -116,6 +117,7 @@ static void mount_drop(struct daemon_mount *mount, int umount_err)
 	end_waiting(mount);
 	refuse_umounts(mount, umount_err, NULL);
 	shares_release(mount->share);
+	daemon_namespace_free(mount->space);
 	daemon_follow_free(mount->follow);
 	free(mount->rest);
 	free(mount->mountpoint);
@@ -340,17 +342,6 @@ static int open_follow(struct daemon_mount *mount)
 	return err;
 }
 
-/* A thread of the mount, one at a time: the namespace asks until it has it. */
-static int give_my(void *ctx, struct wait *wait, struct mount_tree **out)
-{
-	struct daemon_mount *mount = ctx;
-	int err = mount->share ? 0 : shares_my(mount->daemon->shares, wait, &mount->share);
-
-	if (!err)
-		*out = mount_tree_ref(share_shown(mount->share));
-	return err;
-}
-
 static void *run_start(void *ctx)
 {
 	struct daemon_mount *mount = ctx;
@@ -432,8 +423,8 @@ static struct daemon_mount *mount_new(struct daemon *daemon, const json_t *args)
 	config->on_detached = on_detached;
 	mount->share_id = (uint32_t)api_int(args, "share");
 	if (!root && !mount->share_id) {
-		config->my = give_my;
-		config->my_ctx = mount;
+		mount->space = daemon_namespace_new(daemon);
+		config->names = daemon_namespace_names(mount->space);
 	}
 	if (root && cid_from_text(&config->root, root))
 		config->root.len = 0;

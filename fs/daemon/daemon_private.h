@@ -93,6 +93,16 @@ void daemon_shares_free(struct daemon *daemon);
 /* Records of names were made, or what is provided changed. Any thread but the loop's. */
 void daemon_shares_told(struct daemon *daemon);
 
+/* daemon_ask.c: as the ask() of struct api_host. */
+int daemon_ask(struct daemon *daemon, const char *call, json_t *args, struct wait *wait,
+	       api_asked_fn *item, void *ctx, char **why);
+
+/* daemon_namespace.c: what mounts of the namespace show beside ipfs/. New; freed after the mount
+ * ended. NULL is ignored. */
+struct daemon_namespace *daemon_namespace_new(struct daemon *daemon);
+void daemon_namespace_free(struct daemon_namespace *space);
+const struct mount_names *daemon_namespace_names(struct daemon_namespace *space);
+
 /* daemon_mounts.c */
 void daemon_mounts_stop(struct daemon *daemon);
 /* Does this daemon show something there, under its name? */

@@ -19,6 +19,7 @@
 
 #define INODE_ROOT 1		       /* the mountpoint */
 #define INODE_IPFS 2		       /* ipfs/ of a namespace */
+#define INODE_IPNS 3		       /* ipns/ of it */
 #define INODE_FIRST 16		       /* numbers below are never made of content */
 #define INODE_NODE (UINT64_C(1) << 63) /* nor are those with this bit */
 #define VIEWS_MAX 1024

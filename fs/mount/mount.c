@@ -32,6 +32,8 @@ static void make_namespace(struct mount *mount, const struct mount_config *confi
 	mount->tree = tree_names_new(config);
 	make_fixed(mount);
 	inode_fixed(&mount->inodes, INODE_IPFS, mount->tree, NULL, &stat);
+	if (config->names)
+		inode_fixed(&mount->inodes, INODE_IPNS, mount->tree, NULL, &stat);
 }
 
 /* Takes the mounted directory in: it is looked at once, so that what is no directory, or is not to

@@ -1,6 +1,7 @@
-/* The namespace: ipfs/ below the mountpoint, and below that any CID by name; and my/, a share. Pins
- * are listed, and come and go; what a name leads to stays. Each root that is looked up is a fixed
- * tree of its own. The share is asked for when somebody looks. Threads of the mount. */
+/* The namespace: ipfs/ below the mountpoint, and below that any CID by name; ipns/, and below that
+ * any name; and my/, a share. Pins and own shares are listed, and come and go. What a CID leads to
+ * stays; what a name leads to is asked for again after a while. Each root that is looked up is a
+ * fixed tree of its own. Shares are asked for when somebody looks. Threads of the mount. */
 #include "fs/mount/tree_dag.h"
 
 #include "fs/mount/mount_private.h"
@@ -13,15 +14,14 @@
 #include <string.h>
 
 #define IPFS_NAME "ipfs"
+#define IPNS_NAME "ipns"
 #define MY_NAME "my"
-#define MY_INO (INODE_IPFS + 1) /* in listings: nobody knows its inode yet */
+#define UNKNOWN_INO (INODE_FIRST - 1) /* in listings: nobody knows its inode yet */
+#define ABSENT_S 1.0		      /* a name that leads nowhere may lead somewhere at last */
 
 struct names {
 	struct mount_tree tree;
-	int (*my)(void *ctx, struct wait *wait, struct mount_tree **out); /* NULL: none */
-	void *my_ctx;
-	pthread_mutex_t lock;
-	struct mount_tree *my_tree; /* the lock's; NULL: not asked for yet */
+	const struct mount_names *names; /* NULL: ipfs/ alone */
 };
 
 static struct names *names_of(struct mount_tree *tree)
@@ -36,19 +36,16 @@ static struct tree_validity names_validity(const struct mount_tree *tree, const 
 				       .absent_s =
 					       TREE_FOREVER, /* nothing of the sort can appear */
 				       .attr_s = TREE_FOREVER,
-				       .keep_list = inode->ino != INODE_IPFS };
+				       .keep_list = inode->ino == INODE_ROOT };
 }
 
-/* The share's tree, which stays as long as the namespace. */
-static int my_tree(struct names *names, struct wait *wait, struct mount_tree **out)
+/* Takes the reference of share over. */
+static int enter_share(struct tree_call *call, struct inode *dir, struct mount_tree *share,
+		       struct inode **out)
 {
-	int err = 0;
+	int err = tree_share_enter(share, call, dir, out);
 
-	pthread_mutex_lock(&names->lock);
-	if (!names->my_tree)
-		err = names->my(names->my_ctx, wait, &names->my_tree);
-	*out = names->my_tree;
-	pthread_mutex_unlock(&names->lock);
+	mount_tree_unref(share);
 	return err;
 }
 
@@ -58,34 +55,59 @@ static int top_lookup(struct names *names, struct tree_call *call, struct inode 
 	struct mount_tree *my;
 	int err;
 
-	if (strcmp(name, IPFS_NAME) == 0) {
-		*out = inode_find(call->inodes, INODE_IPFS);
+	if (!strcmp(name, IPFS_NAME) || (names->names && !strcmp(name, IPNS_NAME))) {
+		*out = inode_find(call->inodes, strcmp(name, IPFS_NAME) ? INODE_IPNS : INODE_IPFS);
 		return *out ? 0 : -ENOENT;
 	}
-	if (!names->my || strcmp(name, MY_NAME))
+	if (!names->names || strcmp(name, MY_NAME))
 		return -ENOENT;
-	err = my_tree(names, call->wait, &my);
+	err = names->names->my(names->names->ctx, call->wait, &my);
 	if (!err)
-		err = tree_share_enter(my, call, dir, out);
+		err = enter_share(call, dir, my, out);
 	return err == -ENOENT ? -EIO : err;
+}
+
+/* Content, as the fixed tree below it. */
+static int enter_root(struct tree_call *call, struct inode *dir, const char *name,
+		      const struct cid *cid, struct inode **out)
+{
+	struct mount *mount = call->mount;
+	struct root *root = root_new(mount->store, mount->below ? &mount->fetcher : NULL, cid);
+	int err;
+
+	call->about = *cid;
+	err = tree_dag_enter(call, root, cid, place_of(dir, bytes_str(name)), out);
+	root_unref(root);
+	return err == -ENOENT ? -EIO : err; /* it is known: this is about its block */
+}
+
+/* A share of one's own first, then what the name leads to now. */
+static int name_lookup(const struct mount_names *names, struct tree_call *call, struct inode *dir,
+		       const char *name, struct inode **out)
+{
+	struct mount_tree *share;
+	struct cid cid;
+	int err = names->share(names->ctx, name, call->wait, &share);
+
+	if (!err)
+		return enter_share(call, dir, share, out);
+	if (err == -ENOENT)
+		err = names->name(names->ctx, name, call->wait, &cid, &call->believed_s);
+	if (err == -ENOENT)
+		call->believed_s = ABSENT_S;
+	return err ? err : enter_root(call, dir, name, &cid, out);
 }
 
 static int names_lookup(struct mount_tree *tree, struct tree_call *call, struct inode *dir,
 			const char *name, struct inode **out)
 {
-	struct mount *mount = call->mount;
 	struct cid cid;
 
 	if (dir->ino == INODE_ROOT)
 		return top_lookup(names_of(tree), call, dir, name, out);
-	if (cid_from_text(&cid, name))
-		return -ENOENT;
-	call->about = cid;
-	struct root *root = root_new(mount->store, mount->below ? &mount->fetcher : NULL, &cid);
-	int err = tree_dag_enter(call, root, &cid, place_of(dir, bytes_str(name)), out);
-
-	root_unref(root);
-	return err == -ENOENT ? -EIO : err; /* it is a CID: this is about its block */
+	if (dir->ino == INODE_IPNS)
+		return name_lookup(names_of(tree)->names, call, dir, name, out);
+	return cid_from_text(&cid, name) ? -ENOENT : enter_root(call, dir, name, &cid, out);
 }
 
 static int names_attributes(struct mount_tree *tree, struct tree_call *call, struct inode *inode,
@@ -136,9 +158,10 @@ static int list_top(const struct names *names, uint64_t from, tree_entry_fn *ent
 {
 	const struct tree_entry top[] = {
 		{ .name = IPFS_NAME, .ino = INODE_IPFS, .type = S_IFDIR, .next = 1 },
-		{ .name = MY_NAME, .ino = MY_INO, .type = S_IFDIR, .next = 2 },
+		{ .name = IPNS_NAME, .ino = INODE_IPNS, .type = S_IFDIR, .next = 2 },
+		{ .name = MY_NAME, .ino = UNKNOWN_INO, .type = S_IFDIR, .next = 3 },
 	};
-	size_t count = names->my ? 2 : 1;
+	size_t count = names->names ? ARRAY_LEN(top) : 1;
 
 	for (size_t i = from; i < count; i++)
 		if (entry(ctx, &top[i]))
@@ -146,14 +169,28 @@ static int list_top(const struct names *names, uint64_t from, tree_entry_fn *ent
 	return 0;
 }
 
+static int list_share(void *ctx, const char *name)
+{
+	struct pins *shares = ctx;
+	struct tree_entry found = { .name = name, .ino = UNKNOWN_INO, .type = S_IFDIR };
+
+	if (shares->index++ < shares->from)
+		return 0;
+	found.next = shares->index;
+	return shares->entry(shares->ctx, &found);
+}
+
 static int names_list(struct mount_tree *tree, struct tree_call *call, struct inode *dir,
 		      uint64_t from, bool plus, tree_entry_fn *entry, void *ctx)
 {
+	const struct names *names = names_of(tree);
 	struct pins pins = { .dir = dir, .from = from, .entry = entry, .ctx = ctx };
 
 	(void)plus;
 	if (dir->ino == INODE_ROOT)
-		return list_top(names_of(tree), from, entry, ctx);
+		return list_top(names, from, entry, ctx);
+	if (dir->ino == INODE_IPNS)
+		return names->names->each_share(names->names->ctx, list_share, &pins);
 	return call->mount->db ? pin_each(call->mount->db, list_pin, &pins) : 0;
 }
 
@@ -161,11 +198,7 @@ static int names_list(struct mount_tree *tree, struct tree_call *call, struct in
 
 static void names_free(struct mount_tree *tree)
 {
-	struct names *names = names_of(tree);
-
-	mount_tree_unref(names->my_tree);
-	pthread_mutex_destroy(&names->lock);
-	free(names);
+	free(names_of(tree));
 }
 
 #define NAMES_OPS                                                                                  \
@@ -175,17 +208,15 @@ static void names_free(struct mount_tree *tree)
 /* Below is fixed content alone: files are opened without asking. */
 static const struct mount_tree_ops names_ops = { NAMES_OPS, .files_unasked = true };
 
-/* Below my/ is what changes. */
-static const struct mount_tree_ops names_my_ops = { NAMES_OPS, .writable = true };
+/* Below my/ and ipns/ is what changes. */
+static const struct mount_tree_ops names_share_ops = { NAMES_OPS, .writable = true };
 
 struct mount_tree *tree_names_new(const struct mount_config *config)
 {
 	struct names *names = xnew(struct names);
 
-	names->tree.ops = config->my ? &names_my_ops : &names_ops;
+	names->tree.ops = config->names ? &names_share_ops : &names_ops;
 	atomic_init(&names->tree.refs, 1);
-	names->my = config->my;
-	names->my_ctx = config->my_ctx;
-	pthread_mutex_init(&names->lock, NULL);
+	names->names = config->names;
 	return &names->tree;
 }

@@ -175,15 +175,24 @@ def mounts(lab, node, point):
     return point
 
 
-def mine(lab, node):
-    """my/ in the namespace: a share that nobody is told of."""
+def namespace(lab, node, other):
+    """my/, a share that nobody is told of; ipns/, with own shares and with what other names lead to."""
     point = lab.mountpoint()
     node.must("mount", point)
-    lab.check("my/ stands beside ipfs/", lab.run(["ls", point]).out.split() == ["ipfs", "my"], lab.run(["ls", point]))
+    lab.check("ipns/ and my/ stand beside ipfs/", lab.run(["ls", point]).out.split() == ["ipfs", "ipns", "my"], lab.run(["ls", point]))
     lab.check("my/ is written", lab.shell("echo mine >%s/my/note && cat %s/my/note" % (point, point)).out == "mine")
-    lab.check("ipfs/ is not", lab.shell("echo x >%s/ipfs/x" % point).code != 0)
+    lab.check("ipfs/ is not", lab.shell("echo x >%s/ipfs/x" % point).code != 0 and lab.run(["mkdir", point + "/ipns/x"]).code != 0)
     told = sync(node, "my")
     lab.check("nobody is told of it", not told["Publish"] and told["Version"] >= 1, told)
+    lab.check("ipns/ lists own shares", lab.run(["ls", "-l", point + "/ipns"]).out.split()[-1] == "plans", lab.run(["ls", "-l", point + "/ipns"]))
+    lab.check("they are written there", lab.shell("echo here >%s/ipns/plans/here && cat %s/ipns/plans/here" % (point, point)).out == "here")
+    lab.check("a name that leads nowhere", "No such file" in lab.run(["ls", point + "/ipns/nobody"]).err, lab.run(["ls", point + "/ipns/nobody"]))
+    file = lab.directory("site")
+    write(os.path.join(file, "page"), b"of another")
+    name = other.must("name", "publish", "-Q", "/ipfs/" + other.add(file)).out
+    done = []
+    lab.check("a name of another node is read", until(
+        lambda: done.append(lab.run(["cat", "%s/ipns/%s/page" % (point, name)])) or done[-1].out == "of another", 30, 0.5), done[-1:])
     lab.check("umount", node.umount(point))
 
 
@@ -256,7 +265,7 @@ def scenario(lab):
     point = killed(lab, node, point)
     kept(lab, node, point)
     point = mounts(lab, node, point)
-    mine(lab, node)
+    namespace(lab, node, other)
     ended(lab, node, point)
     waits(lab, node)
     damaged(lab, node)
