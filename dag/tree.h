@@ -55,15 +55,17 @@ struct share_record {
 	struct cid state;    /* of the base: manifest */
 };
 
-/* -ENOENT. */
+/* -ENOENT; -EIO: the record is damaged, or (share_find()) some record is that may be it. */
 int share_get(struct db *work, uint32_t id, struct share_record *out);
 int share_find(struct db *work, const char *name, struct share_record *out);
-/* Adds a new one with the next id, durably: -EEXIST the name is taken, -EINVAL. */
+/* Adds a new one with the next id, durably: -EEXIST the name is taken, -EINVAL; -EIO: some record
+ * is damaged, whose name and id are not known. */
 int share_add(struct db *work, struct share_record *share);
 /* Writes name, label, publish of an existing one, durably. -ENOENT; -EEXIST. */
 int share_set(struct db *work, const struct share_record *share);
 /* All that is kept of it goes. No tree of it is open. -ENOENT. */
 int share_remove(struct db *work, uint32_t id);
+/* Non-zero of each() stops and is returned. -EIO, after all others were told: some are damaged. */
 int share_each(struct db *work, int (*each)(void *ctx, const struct share_record *share),
 	       void *ctx);
 
@@ -75,8 +77,7 @@ struct tree_version {
 	uint64_t added, changed, removed, new_bytes; /* against the one before; entries, bytes */
 };
 
-/* The versions that this repository keeps, oldest first. Non-zero of each() stops and is
- * returned. */
+/* The versions that this repository keeps, oldest first. As share_each(). */
 int share_each_version(struct db *work, uint32_t id,
 		       int (*each)(void *ctx, const struct tree_version *version), void *ctx);
 

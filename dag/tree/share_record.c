@@ -173,23 +173,28 @@ int share_get(struct db *work, uint32_t id, struct share_record *out)
 struct share_walk {
 	int (*each)(void *ctx, const struct share_record *share);
 	void *ctx;
+	bool damaged; /* some record could not be read; the others are told */
 };
 
 static int walk_share(void *ctx, struct bytes key, struct bytes value)
 {
-	const struct share_walk *walk = ctx;
+	struct share_walk *walk = ctx;
 	struct share_record share;
-	int err = share_decode(&share, key, value);
 
-	return err ? err : walk->each(walk->ctx, &share);
+	if (share_decode(&share, key, value)) {
+		walk->damaged = true;
+		return 0;
+	}
+	return walk->each(walk->ctx, &share);
 }
 
 int share_records_each(struct db_txn *txn, int (*each)(void *, const struct share_record *),
 		       void *ctx)
 {
 	struct share_walk walk = { .each = each, .ctx = ctx };
+	int err = db_each(txn, "share", bytes_of(NULL, 0), bytes_of(NULL, 0), walk_share, &walk);
 
-	return db_each(txn, "share", bytes_of(NULL, 0), bytes_of(NULL, 0), walk_share, &walk);
+	return !err && walk.damaged ? -EIO : err;
 }
 
 int share_each(struct db *work, int (*each)(void *ctx, const struct share_record *share), void *ctx)
@@ -231,7 +236,9 @@ int share_find(struct db *work, const char *name, struct share_record *out)
 	struct share_search search = { .name = name, .out = out };
 	int err = share_each(work, search_share, &search);
 
-	return err ? err : search.found ? 0 : -ENOENT;
+	if (search.found) /* damaged records of others do not matter */
+		return 0;
+	return err ? err : -ENOENT;
 }
 
 static bool name_allowed(const char *name)
@@ -388,15 +395,19 @@ static int version_decode(struct tree_version *out, struct bytes key, struct byt
 struct version_walk {
 	int (*each)(void *ctx, const struct tree_version *version);
 	void *ctx;
+	bool damaged;
 };
 
 static int walk_version(void *ctx, struct bytes key, struct bytes value)
 {
-	const struct version_walk *walk = ctx;
+	struct version_walk *walk = ctx;
 	struct tree_version version;
-	int err = version_decode(&version, key, value);
 
-	return err ? err : walk->each(walk->ctx, &version);
+	if (version_decode(&version, key, value)) {
+		walk->damaged = true;
+		return 0;
+	}
+	return walk->each(walk->ctx, &version);
 }
 
 int version_each(struct db_txn *txn, uint32_t id,
@@ -410,7 +421,7 @@ int version_each(struct db_txn *txn, uint32_t id,
 			  &walk);
 
 	buf_release(&prefix);
-	return err;
+	return !err && walk.damaged ? -EIO : err;
 }
 
 int version_del(struct db_txn *txn, uint32_t id, uint64_t stamp, uint64_t pen)
@@ -470,15 +481,16 @@ static int collect_version(void *ctx, const struct tree_version *version)
 	return 0;
 }
 
-/* Is the version older than the hour, and another of its stretch of time newer? */
-static bool is_spare(const struct thinning *thinning, size_t i, uint64_t now_ms)
+/* Is the version older than the hour, and another of its stretch of time newer? kept: how many
+ * newer ones stay. */
+static bool is_spare(const struct thinning *thinning, size_t i, uint64_t now_ms, size_t kept)
 {
 	uint64_t at = thinning->dots[i].stamp >> 16;
 	uint64_t grid = grid_of(now_ms > at ? now_ms - at : 0);
 
 	if (i + 1 == thinning->count)
 		return false;
-	if (grid == UINT64_MAX || thinning->count - i > HISTORY_MAX)
+	if (grid == UINT64_MAX || kept >= HISTORY_MAX)
 		return true;
 	return grid && (thinning->dots[i + 1].stamp >> 16) / grid == at / grid;
 }
@@ -486,11 +498,17 @@ static bool is_spare(const struct thinning *thinning, size_t i, uint64_t now_ms)
 int versions_thin(struct db_txn *txn, uint32_t id, uint64_t now_ms)
 {
 	struct thinning thinning = { 0 };
+	size_t kept = 0;
 	int err = version_each(txn, id, collect_version, &thinning);
 
-	for (size_t i = 0; !err && i < thinning.count; i++)
-		if (is_spare(&thinning, i, now_ms))
+	if (err == -EIO) /* a damaged one stays, and no commit fails for it */
+		err = 0;
+	for (size_t i = thinning.count; !err && i-- > 0;) {
+		if (is_spare(&thinning, i, now_ms, kept))
 			err = version_del(txn, id, thinning.dots[i].stamp, thinning.dots[i].pen);
+		else
+			kept++;
+	}
 	free(thinning.dots);
 	return err == -ENOENT ? 0 : err;
 }
