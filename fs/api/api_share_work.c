@@ -194,9 +194,10 @@ static void run_status(struct api_call *call)
 		err = err ? err : share_each(work, take_record, all);
 		err = err == -ENOENT ? 0 : err;
 	}
-	while (!err && i < all->count && status_one(call, &all->at[i]))
+	/* A record that is damaged hides no other. */
+	while (i < all->count && status_one(call, &all->at[i]))
 		i++;
-	if (err < 0)
+	if (i == all->count && err < 0)
 		api_fail(call, err, "cannot read the shares");
 	else if (i == all->count)
 		api_end(call, 0, NULL);
