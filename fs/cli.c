@@ -497,18 +497,6 @@ int cli_resolve(struct invocation *in, struct blocks *blocks, const char *path, 
 	return code;
 }
 
-char *cli_path_name(const char *path)
-{
-	struct dag_path parsed;
-	const char *why;
-
-	if (api_is_name(path) && dag_path_clean(path, parsed.text) == 0)
-		return xstrdup(strrchr(parsed.text, '/') + 1);
-	if (dag_path_parse(path, &parsed, &why))
-		return xstrdup(path);
-	return xstrdup(strrchr(parsed.text, '/') + 1);
-}
-
 void cli_provide_changed(struct invocation *in)
 {
 	char *why = NULL;

@@ -150,9 +150,6 @@ int cli_ask(struct invocation *in, const char *call, json_t *args, struct wait *
 	    api_asked_fn *item, void *ctx, char **why);
 /* A path argument to a CID; tells which part is missing. 0 or an exit code. */
 int cli_resolve(struct invocation *in, struct blocks *blocks, const char *path, struct cid *out);
-/* The last part of a path argument, cleaned: what it is called on a disk when nothing else is said.
- * malloc'd. */
-char *cli_path_name(const char *path);
 /* One line of JSON on stdout; takes value. */
 void cli_print_json(json_t *value);
 /* It is recorded: the daemon, when one runs, is told. cid NULL: one is announced no more. */
@@ -167,7 +164,6 @@ int cli_write_all(int fd, struct bytes data);
 struct progress;
 /* NULL (which all below accept) when stderr is no terminal. total 0: unknown. what is borrowed. */
 struct progress *progress_start(const char *what, uint64_t total_bytes);
-void progress_add(struct progress *progress, uint64_t bytes);
 void progress_set(struct progress *progress, uint64_t done_bytes, uint64_t blocks);
 void progress_total(struct progress *progress, uint64_t total_bytes); /* known only now */
 void progress_hide(struct progress *progress); /* clears the line until the next change */
@@ -178,7 +174,6 @@ const char *progress_left(uint64_t left_bytes, uint64_t rate, char out[static 32
 /* ---- the commands, one table entry each (cmd_*.c); the others are rows of calls (fs/api/) ---- */
 extern const struct command cmd_init;
 extern const struct command cmd_mount, cmd_umount, cmd_daemon, cmd_shutdown;
-extern const struct command cmd_get;
 extern const struct command cmd_help, cmd_completion;
 
 #endif

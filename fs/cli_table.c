@@ -28,7 +28,7 @@ const struct command *const commands[] = {
 	&cmd_shutdown,
 	&api_add.command,
 	&api_cat.command,
-	&cmd_get,
+	&api_get.command,
 	&api_ls.command,
 	&api_resolve_path.command,
 	&api_key_gen.command,

@@ -111,14 +111,6 @@ void progress_total(struct progress *progress, uint64_t total_bytes)
 		progress->total = total_bytes;
 }
 
-void progress_add(struct progress *progress, uint64_t bytes)
-{
-	if (!progress)
-		return;
-	progress->done += bytes;
-	draw(progress);
-}
-
 void progress_set(struct progress *progress, uint64_t done_bytes, uint64_t blocks)
 {
 	if (!progress)

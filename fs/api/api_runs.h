@@ -18,7 +18,7 @@ extern const struct api_row api_pin_add, api_pin_update, api_pin_rm, api_pin_ls,
 /* api_add.c, api_config.c */
 extern const struct api_row api_add, api_config;
 /* api_cat.c, api_ls.c, api_block.c, api_dag.c, api_dag_stat.c, api_car.c */
-extern const struct api_row api_cat, api_ls;
+extern const struct api_row api_cat, api_get, api_ls;
 extern const struct api_row api_block_get, api_block_put, api_block_stat, api_block_rm;
 extern const struct api_row api_dag_get, api_dag_put, api_dag_stat, api_dag_export, api_dag_import;
 /* api_key.c */

@@ -8,6 +8,7 @@ const struct api_row *const api_rows[] = {
 	&api_config,
 	&api_add,
 	&api_cat,
+	&api_get,
 	&api_ls,
 	&api_resolve_path,
 	&api_key_gen,

@@ -1,10 +1,12 @@
 /* Trees on their way to the disk. Down with an explicit stack, of which only the innermost
  * directories stay open: the others are found again through "..", and checked to be the same, so
  * that a tree may be as deep as it likes. */
-#include "fs/cmd/get_tree.h"
+#include "fs/api/get_tree.h"
 
+#include "fs/cli_text.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
+#include "net/base/wait.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -22,10 +24,12 @@ int get_tell(struct get *get, int err)
 
 	cli_safe(safe, sizeof(safe), (char *)get->at.at, get->at.len);
 	if (!err)
-		return cli_fail(get->in, 0, "neither file, directory nor symlink: %s", safe);
-	if (get->is_disk)
-		return cli_fail_file(get->in, err, "cannot write %s", safe);
-	return cli_fail(get->in, err, "cannot get %s", safe);
+		api_refuse(get->call, -EINVAL, "neither file, directory nor symlink: %s", safe);
+	else if (get->is_disk)
+		api_fail_file(get->call, err, "cannot write %s", safe);
+	else
+		api_fail(get->call, err, "cannot get %s", safe);
+	return 1;
 }
 
 /* A call of the system: 0 or -errno, known to be the disk's. */
@@ -37,13 +41,34 @@ static int on_disk(struct get *get, int result)
 
 /* ---- what files hold ---- */
 
-static int write_view(int fd, const struct file_view *view)
+static int write_all(struct get *get, int fd, struct bytes data)
+{
+	while (data.len) {
+		ssize_t n = write(fd, data.at, data.len);
+
+		if (n < 0 && (errno != EINTR || wait_check(api_wait(get->call)) == -EINTR))
+			return -errno;
+		if (n > 0)
+			data = bytes_skip(data, (size_t)n);
+	}
+	return 0;
+}
+
+static int write_view(struct get *get, int fd, const struct file_view *view)
 {
 	int err = 0;
 
 	for (int i = 0; i < view->count && !err; i++)
-		err = cli_write_all(fd, bytes_of(view->iov[i].iov_base, view->iov[i].iov_len));
+		err = write_all(get, fd, bytes_of(view->iov[i].iov_base, view->iov[i].iov_len));
 	return err;
+}
+
+static void count_bytes(struct get *get, size_t len)
+{
+	dag_scout_follow(get->scout, len);
+	get->progress.bytes += len;
+	if (get->shows)
+		api_progress(get->call, &get->progress);
 }
 
 static int copy_file(struct get *get, struct file *file, int fd)
@@ -52,19 +77,18 @@ static int copy_file(struct get *get, struct file *file, int fd)
 
 	while (offset < size) {
 		struct file_view view;
-		int err = file_view(file, offset, VIEW_BYTES, cli_wait(get->in), &view);
+		int err = file_view(file, offset, VIEW_BYTES, api_wait(get->call), &view);
 
 		if (err)
 			return err;
 		if (view.len) {
-			err = write_view(fd, &view);
+			err = write_view(get, fd, &view);
 			get->is_disk = err != 0;
 		} else {
 			err = -EIO;
 		}
 		offset += view.len;
-		progress_add(get->progress, view.len);
-		dag_scout_follow(get->scout, view.len);
+		count_bytes(get, view.len);
 		file_view_release(&view);
 		if (err)
 			return err;
@@ -72,17 +96,38 @@ static int copy_file(struct get *get, struct file *file, int fd)
 	return 0;
 }
 
+/* Copied before the face gets them: a reader that is slow must not hold a view of the store. */
+static int give_file(struct get *get, struct file *file)
+{
+	uint64_t offset = 0, size = file_size(file);
+	uint8_t *piece = xcalloc(1, VIEW_BYTES);
+	int err = 0;
+
+	while (!err && offset < size) {
+		ssize_t n = file_read(file, offset, piece, VIEW_BYTES, api_wait(get->call));
+
+		err = n < 0 ? (int)n : n ? 0 : -EIO;
+		if (!err)
+			err = api_bytes(get->call, bytes_of(piece, (size_t)n));
+		if (!err)
+			count_bytes(get, (size_t)n);
+		offset += n > 0 ? (uint64_t)n : 0;
+	}
+	free(piece);
+	return err;
+}
+
 int get_bytes(struct get *get, int fd, const struct cid *cid)
 {
 	struct file *file;
-	int err = file_open(get->blocks, cid, cli_wait(get->in), &file);
+	int err = file_open(get->blocks, cid, api_wait(get->call), &file);
 
 	get->is_disk = false;
 	if (!err) {
-		err = copy_file(get, file, fd);
+		err = fd < 0 ? give_file(get, file) : copy_file(get, file, fd);
 		file_close(file);
 	}
-	return err ? get_tell(get, err) : EXIT_OK;
+	return err ? get_tell(get, err) : 0;
 }
 
 /* ---- permissions and times ---- */
@@ -169,7 +214,7 @@ int get_file(struct get *get, int dirfd, const char *name, const struct cid *cid
 	     const struct dag_stat *stat)
 {
 	struct file *file;
-	int err = file_open(get->blocks, cid, cli_wait(get->in), &file);
+	int err = file_open(get->blocks, cid, api_wait(get->call), &file);
 
 	get->is_disk = false;
 	if (!err) {
@@ -178,7 +223,7 @@ int get_file(struct get *get, int dirfd, const char *name, const struct cid *cid
 			err = write_file(get, dirfd, name, file, stat);
 		file_close(file);
 	}
-	return err ? get_tell(get, err) : EXIT_OK;
+	return err ? get_tell(get, err) : 0;
 }
 
 int get_symlink(struct get *get, int dirfd, const char *name, const struct cid *cid,
@@ -186,7 +231,7 @@ int get_symlink(struct get *get, int dirfd, const char *name, const struct cid *
 {
 	struct buf target = { 0 };
 	char *text, temp[64];
-	int err = dag_readlink(get->blocks, cid, cli_wait(get->in), &target);
+	int err = dag_readlink(get->blocks, cid, api_wait(get->call), &target);
 
 	get->is_disk = false;
 	if (!err && memchr(target.at ? target.at : (uint8_t *)"", 0, target.len))
@@ -203,7 +248,7 @@ int get_symlink(struct get *get, int dirfd, const char *name, const struct cid *
 			unlinkat(dirfd, temp, 0);
 	}
 	free(text);
-	return err ? get_tell(get, err) : EXIT_OK;
+	return err ? get_tell(get, err) : 0;
 }
 
 /* ---- directories ---- */
@@ -264,8 +309,8 @@ static int tell_left_out(void *ctx, const struct dir_entry *entry, const char *w
 	char safe[1024], name[1100];
 
 	if (get->left_out++ < LEFT_OUT_TOLD_MAX)
-		cli_fail(
-			get->in, 0, "cannot write \"%s\" in %s: %s",
+		api_trouble(
+			get->call, NULL, "cannot write \"%s\" in %s: %s",
 			cli_safe(name, sizeof(name), (const char *)entry->name.at, entry->name.len),
 			cli_safe(safe, sizeof(safe), (char *)get->at.at, get->at.len), why);
 	return 0;
@@ -274,13 +319,13 @@ static int tell_left_out(void *ctx, const struct dir_entry *entry, const char *w
 static int list_children(struct get *get, const struct cid *cid, struct children *children)
 {
 	struct dir *dir;
-	int err = dir_open(get->blocks, cid, cli_wait(get->in), &dir);
+	int err = dir_open(get->blocks, cid, api_wait(get->call), &dir);
 
 	if (err)
 		return err;
-	err = dir_each(dir, 0, cli_wait(get->in), collect, children);
+	err = dir_each(dir, 0, api_wait(get->call), collect, children);
 	if (!err)
-		err = dir_each_left_out(dir, cli_wait(get->in), tell_left_out, get);
+		err = dir_each_left_out(dir, api_wait(get->call), tell_left_out, get);
 	dir_close(dir);
 	return err;
 }
@@ -356,7 +401,7 @@ static int leave(struct descent *descent)
 		return get_tell(descent->get, err);
 	level_release(level);
 	descent->depth--;
-	return EXIT_OK;
+	return 0;
 }
 
 static int get_dir(struct descent *descent, int dirfd, const char *name, const struct cid *cid,
@@ -373,7 +418,7 @@ static int get_dir(struct descent *descent, int dirfd, const char *name, const s
 	}
 	if (!err)
 		err = enter(descent, fd, cid, stat);
-	return err ? get_tell(get, err) : EXIT_OK;
+	return err ? get_tell(get, err) : 0;
 }
 
 /* Writes one entry of a directory, as what its block says it is. */
@@ -386,7 +431,7 @@ static int get_child(struct descent *descent, struct level *level, const struct 
 	get->at.len = level->at_len;
 	buf_printf(&get->at, "/%s", child->name);
 	get->is_disk = false;
-	err = dag_stat(get->blocks, &child->cid, cli_wait(get->in), &stat);
+	err = dag_stat(get->blocks, &child->cid, api_wait(get->call), &stat);
 	if (err)
 		return get_tell(get, err);
 	switch (stat.type) {
@@ -405,7 +450,7 @@ static int get_child(struct descent *descent, struct level *level, const struct 
 int get_entries(struct get *get, int fd, const struct cid *cid, const struct dag_stat *stat)
 {
 	struct descent descent = { .get = get };
-	int code = EXIT_OK, err;
+	int code = 0, err;
 
 	get->is_disk = false;
 	err = enter(&descent, fd, cid, stat);
