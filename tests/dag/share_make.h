@@ -178,7 +178,7 @@ static inline size_t share_place(const struct share_state *state, struct bytes n
 }
 
 /* Sets name to entry (taken), or removes it (NULL). */
-static inline void share_set(struct share_state *state, struct bytes name,
+static inline void share_state_set(struct share_state *state, struct bytes name,
 			     struct manifest_entry *entry)
 {
 	size_t at = share_place(state, name);

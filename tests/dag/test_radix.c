@@ -122,7 +122,7 @@ static void random_edit(struct radix *radix, struct radix_root *root, struct sha
 
 		if (changes[i].entry)
 			manifest_entry_copy(&copy, changes[i].entry);
-		share_set(state, changes[i].name, changes[i].entry ? &copy : NULL);
+		share_state_set(state, changes[i].name, changes[i].entry ? &copy : NULL);
 		manifest_entry_release(&entries[i]);
 	}
 	radix_root_release(root);
@@ -190,12 +190,12 @@ static void names_that_collide_in_all_bits_share_a_leaf(void **unused)
 		if (!state.count)
 			hash = manifest_hash(entry.name);
 		assert_int_equal(manifest_hash(entry.name), hash);
-		share_set(&state, entry.name, &entry);
+		share_state_set(&state, entry.name, &entry);
 	}
 	for (uint64_t i = 0; i < 500; i++) {
 		struct manifest_entry entry = share_entry(i, 1, 5);
 
-		share_set(&state, entry.name, &entry);
+		share_state_set(&state, entry.name, &entry);
 	}
 	root = share_build(radix, &state, &fake->wait);
 	assert_true(root.weight > 2 * MANIFEST_LEAF_MAX);
@@ -351,7 +351,7 @@ static void differences_are_told_once(void **unused)
 			struct manifest_entry copy;
 
 			manifest_entry_copy(&copy, &a.entries[i]);
-			share_set(&b, copy.name, &copy);
+			share_state_set(&b, copy.name, &copy);
 		}
 		y = share_build(radix, &b, &fake->wait);
 		for (unsigned i = 0; i < round % 4; i++)
