@@ -110,7 +110,8 @@ void dir_builder_free(struct dir_builder *builder);
 int dir_builder_add(struct dir_builder *builder, struct bytes name, const struct cid *cid,
 		    uint64_t tree_size);
 int dir_builder_remove(struct dir_builder *builder, struct bytes name); /* -ENOENT */
-/* mode 0 and has_mtime false: none. Queues all blocks of the directory. */
+/* mode 0 and has_mtime false: none. Queues all blocks of the directory. -EOVERFLOW: of a HAMT,
+ * names have hashes that are equal in all 64 bits. */
 int dir_builder_finish(struct dir_builder *builder, uint32_t mode, bool has_mtime, int64_t mtime,
 		       uint32_t mtime_nanos, struct cid *cid, uint64_t *tree_size);
 

@@ -3,8 +3,7 @@
  * deep as the tree, which names.c bounds. */
 #include "dag/tree/commit_build.h"
 
-#include "dag/dag.h"
-#include "dag/share.h"
+#include "dag/tree/commit_plain.h"
 #include "dag/tree/shown.h"
 #include "net/base/alloc.h"
 #include "net/base/map.h"
@@ -16,7 +15,6 @@
 struct build {
 	struct blocks *blocks;
 	struct radix *radix;
-	struct import_config config;
 	uint64_t pen, stamp;
 	struct wait *wait;
 	struct tree_version *version;
@@ -192,7 +190,6 @@ static int make_value(struct build *build, struct made *made, struct plan_entry 
 	if (plan->kind == PLAN_FILE && plan->snapshot) {
 		err = data_snapshot_root(plan->snapshot, build->blocks, build->wait, &plan->root,
 					 &plan->size, NULL);
-		build->version->new_bytes += err ? 0 : plan->size;
 	} else if (plan->kind == PLAN_FILE && !cid_is_set(&plan->root)) {
 		struct file_edit_config config;
 
@@ -217,9 +214,13 @@ static int make_value(struct build *build, struct made *made, struct plan_entry 
 	}
 	made->entry.values = value;
 	made->entry.value_count = 1;
-	if (!moved && made->has_before && shown_entry(&made->before, &shown) && shown.value &&
-	    same_content(shown.value, value) && shown.value->id == value->id &&
-	    shown.value->mtime == value->mtime && shown.value->mtime_nanos == value->mtime_nanos) {
+	bool same = made->has_before && shown_entry(&made->before, &shown) && shown.value &&
+		    same_content(shown.value, value);
+
+	if (plan->snapshot && !same)
+		build->version->new_bytes += value->size;
+	if (!moved && same && shown.value->id == value->id && shown.value->mtime == value->mtime &&
+	    shown.value->mtime_nanos == value->mtime_nanos) {
 		value->pen = shown.value->pen;
 		value->stamp = shown.value->stamp;
 	}
@@ -426,91 +427,6 @@ static int edit_manifest(struct build *build, const struct plan_dir *dir, bool m
 	return err;
 }
 
-/* ---- the plain directory ---- */
-
-static int put_symlink(const struct build *build, struct bytes target, struct cid *cid,
-		       uint64_t *size)
-{
-	struct unixfs unixfs = { .type = UNIXFS_SYMLINK, .has_data = true, .data = target };
-	struct buf data = { 0 }, block = { 0 };
-
-	unixfs_encode(&data, &unixfs);
-	dagpb_put_data(&block, buf_bytes(&data));
-	buf_release(&data);
-	*size = block.len;
-	int err = cid_of_data(cid, 1, CODEC_DAG_PB, HASH_SHA2_256, buf_bytes(&block));
-
-	if (!err) {
-		struct block *put = block_take(cid, &block);
-
-		err = blocks_put(build->blocks, put);
-		block_unref(put);
-	}
-	buf_release(&block);
-	return err;
-}
-
-/* What a link to a file claims: all bytes of its blocks. */
-static int file_tree_size(const struct build *build, const struct manifest_value *value,
-			  uint64_t *size)
-{
-	struct dag_stat stat;
-	int err;
-
-	*size = value->size;
-	if (value->cid.codec == CODEC_RAW)
-		return 0;
-	err = dag_stat(build->blocks, &value->cid, build->wait, &stat);
-	if (!err)
-		*size = stat.tree_size;
-	return err;
-}
-
-static int add_plain(const struct build *build, struct dir_builder *plain,
-		     const struct manifest_entry *entry)
-{
-	struct shown shown;
-	struct cid cid;
-	uint64_t size;
-	int err = 0;
-
-	if (!shown_entry(entry, &shown))
-		return 0;
-	if (!shown.value) {
-		cid = entry->dir.tree;
-		size = entry->dir.tree_size;
-	} else if (S_ISLNK(shown.mode)) {
-		err = put_symlink(build, shown.value->target, &cid, &size);
-	} else {
-		cid = shown.value->cid;
-		err = file_tree_size(build, shown.value, &size);
-	}
-	return err ? err : dir_builder_add(plain, entry->name, &cid, size);
-}
-
-static int build_plain(struct build *build, struct built *out)
-{
-	struct dir_builder *plain = dir_builder_new(build->blocks, &build->config);
-	const struct manifest_entry *entry;
-	int got = 0;
-
-	if (cid_is_set(&out->manifest.cid)) {
-		struct radix_iter *iter =
-			radix_iter_new(build->radix, &out->manifest.cid, 0, bytes_of(NULL, 0));
-
-		while ((got = radix_iter_next(iter, build->wait, &entry)) > 0) {
-			got = add_plain(build, plain, entry);
-			if (got < 0)
-				break;
-		}
-		radix_iter_free(iter);
-	}
-	if (got >= 0)
-		got = dir_builder_finish(plain, 0, false, 0, 0, &out->tree, &out->tree_size);
-	dir_builder_free(plain);
-	return got;
-}
-
 /* ---- directories ---- */
 
 static int build_dir(struct build *build, struct plan_dir *dir, bool moved, struct built *out)
@@ -524,7 +440,8 @@ static int build_dir(struct build *build, struct plan_dir *dir, bool moved, stru
 		err = edit_manifest(build, dir, moved, &making, &out->manifest);
 	making_release(&making);
 	if (!err)
-		err = build_plain(build, out);
+		err = plain_make(build->blocks, build->radix, &out->manifest.cid, build->wait,
+				 &out->tree, &out->tree_size);
 	if (err) {
 		radix_root_release(&out->manifest);
 		return err;
@@ -543,13 +460,12 @@ int commit_build(struct blocks *blocks, struct commit_plan *plan, struct wait *w
 			       .wait = wait,
 			       .version = version };
 	struct built built = { 0 };
-	int err = import_profile(&build.config, "unixfs-v1-2025");
+	int err;
 
 	version->files = plan->before.files;
 	version->size = plan->before.size;
 	version->added = version->changed = version->removed = version->new_bytes = 0;
-	if (!err)
-		err = build_dir(&build, &plan->top, false, &built);
+	err = build_dir(&build, &plan->top, false, &built);
 	if (!err)
 		err = radix_state_link(build.radix, &built.manifest.cid, &version->state);
 	if (!err) {
