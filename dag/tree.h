@@ -283,7 +283,8 @@ struct tree_diff_item {
 /* Entries that differ, a directory before what is in it; of one that came or went as a whole,
  * everything below. before may be not set: an empty tree. States are those of tree_version. A
  * directory whose own mode or times alone differ is not told. Non-zero of each() stops and is
- * returned; blocks_get()'s errors; -EBADMSG. Any thread but the loop's. */
+ * returned; blocks_get()'s errors; -EBADMSG, also for more than 1000 directories within each other.
+ * Any thread but the loop's. */
 int tree_diff(struct blocks *blocks, const struct cid *before, const struct cid *after,
 	      struct wait *wait, int (*each)(void *ctx, const struct tree_diff_item *item),
 	      void *ctx);

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PATH_BYTES_MAX 65536 /* names below each other, of a state that others may have made */
+/* Directories within each other, as trees have them (names.c). A state may be somebody else's, and
+ * each takes some KiB of the stack. */
+#define DIFF_DEPTH_MAX 1000
 
 struct diffing {
 	struct radix *radix;
@@ -17,6 +19,7 @@ struct diffing {
 	int (*each)(void *ctx, const struct tree_diff_item *item);
 	void *ctx;
 	struct buf path; /* of the directory at hand, with a '/' behind it, or empty */
+	unsigned depth;	 /* of that directory; the top's is 0 */
 };
 
 static int diff_dirs(struct diffing *diffing, const struct cid *before, const struct cid *after);
@@ -48,12 +51,14 @@ static int diff_below(struct diffing *diffing, struct bytes name, const struct c
 
 	if (cid_equal(before, after))
 		return 0;
-	if (len + name.len > PATH_BYTES_MAX)
+	if (diffing->depth >= DIFF_DEPTH_MAX)
 		return -EBADMSG;
+	diffing->depth++;
 	buf_add(&diffing->path, name);
 	buf_add_u8(&diffing->path, '/');
 	int err = diff_dirs(diffing, before, after);
 
+	diffing->depth--;
 	diffing->path.len = len;
 	return err;
 }
