@@ -98,3 +98,94 @@ int base_is_empty(struct tree *tree, struct node *dir, struct wait *wait)
 			return !more;
 	}
 }
+
+/* ---- how deep it is ---- */
+
+/* A directory to be looked into: in memory, or of the base. */
+struct deep {
+	struct node *node; /* counts in its refs; NULL: link */
+	struct cid link;
+	unsigned levels; /* that may be below it */
+};
+
+struct deeps {
+	struct deep *at;
+	size_t count, cap;
+};
+
+static void add_deep(struct deeps *deeps, struct node *node, const struct cid *link,
+		     unsigned levels)
+{
+	if (deeps->count == deeps->cap) {
+		deeps->cap = deeps->cap ? deeps->cap * 2 : 64;
+		deeps->at = xrealloc(deeps->at, deeps->cap * sizeof(*deeps->at));
+	}
+	deeps->at[deeps->count++] = (struct deep){ .node = node, .levels = levels };
+	if (link)
+		deeps->at[deeps->count - 1].link = *link;
+}
+
+/* With the lock held. */
+static int look_into_node(struct deeps *deeps, const struct deep *deep)
+{
+	struct node *dir = deep->node;
+
+	for (struct entry *entry = entry_from(dir, 0, bytes_of(NULL, 0)); entry;
+	     entry = entry_next(entry)) {
+		if (!entry->node || !S_ISDIR(entry->node->mode))
+			continue;
+		if (!deep->levels)
+			return -ENAMETOOLONG;
+		add_deep(deeps, node_ref(entry->node), NULL, deep->levels - 1);
+	}
+	if (cid_is_set(&dir->base))
+		add_deep(deeps, NULL, &dir->base, deep->levels);
+	return 0;
+}
+
+/* Without the lock. */
+static int look_into_link(struct tree *tree, struct deeps *deeps, const struct deep *deep,
+			  struct wait *wait)
+{
+	struct base_iter *iter = base_iter_new(&tree->reader, &deep->link, 0, bytes_of(NULL, 0));
+	const struct manifest_entry *said;
+	int got;
+
+	while ((got = base_iter_next(iter, wait, &said)) > 0) {
+		struct shown shown;
+
+		if (!shown_entry(said, &shown) || shown.value)
+			continue;
+		if (!deep->levels) {
+			got = -ENAMETOOLONG;
+			break;
+		}
+		if (cid_is_set(&said->dir.link))
+			add_deep(deeps, NULL, &said->dir.link, deep->levels - 1);
+	}
+	base_iter_free(iter);
+	return got < 0 ? got : 0;
+}
+
+int base_depth_check(struct tree *tree, struct node *dir, unsigned levels, struct wait *wait)
+{
+	struct deeps deeps = { 0 };
+	int err = 0;
+
+	add_deep(&deeps, node_ref(dir), NULL, levels);
+	while (deeps.count) {
+		struct deep deep = deeps.at[--deeps.count];
+
+		if (deep.node) {
+			if (!err)
+				err = look_into_node(&deeps, &deep);
+			node_unref(deep.node);
+		} else if (!err) {
+			tree_unlock(tree);
+			err = look_into_link(tree, &deeps, &deep, wait);
+			tree_lock(tree);
+		}
+	}
+	free(deeps.at);
+	return err;
+}

@@ -137,14 +137,19 @@ static void take_away(struct entry *entry, struct timespec now)
 	node_unref(node);
 }
 
-static int depth_check(const struct node *dir)
+/* Directories above dir. */
+static unsigned depth_of(const struct node *dir)
 {
 	unsigned depth = 0;
 
 	while ((dir = dir->parent))
-		if (++depth >= DEPTH_MAX)
-			return -ENAMETOOLONG;
-	return 0;
+		depth++;
+	return depth;
+}
+
+static int depth_check(const struct node *dir)
+{
+	return depth_of(dir) >= DEPTH_MAX ? -ENAMETOOLONG : 0;
 }
 
 /* A directory that is still there, in which the name leads to nothing. */
@@ -470,9 +475,43 @@ static int rename_ready(struct tree *tree, struct renaming *r, struct wait *wait
 	return err;
 }
 
+/* What is in a directory that goes down must not come too deep. The lock is given up. */
+static int depth_after(struct tree *tree, struct node *dir, const struct node *from,
+		       const struct node *to, struct wait *wait)
+{
+	unsigned depth = depth_of(to);
+
+	if (!S_ISDIR(dir->mode) || depth <= depth_of(from))
+		return 0;
+	return depth + 1 > DEPTH_MAX ? -ENAMETOOLONG
+				     : base_depth_check(tree, dir, DEPTH_MAX - depth - 1, wait);
+}
+
+static int depths_check(struct tree *tree, struct renaming *r, struct wait *wait)
+{
+	int err = rename_find(tree, r, wait);
+
+	if (err)
+		return err;
+	struct node *moved = node_ref(r->source->node);
+	struct node *other =
+		r->flags == RENAME_EXCHANGE && r->target ? node_ref(r->target->node) : NULL;
+
+	err = depth_after(tree, moved, r->from, r->to, wait);
+	if (!err && other)
+		err = depth_after(tree, other, r->to, r->from, wait);
+	node_unref(moved);
+	if (other)
+		node_unref(other);
+	return err;
+}
+
 static int rename_both(struct tree *tree, struct renaming *r, struct wait *wait)
 {
-	int err = rename_ready(tree, r, wait);
+	int err = depths_check(tree, r, wait);
+
+	if (!err)
+		err = rename_ready(tree, r, wait);
 
 	if (err)
 		return err == 1 ? 0 : err;

@@ -269,6 +269,9 @@ int base_find(struct tree *tree, struct node *dir, struct bytes name, struct wai
 	      struct entry **out);
 /* Is nothing in the directory? 1, 0, -errno. */
 int base_is_empty(struct tree *tree, struct node *dir, struct wait *wait);
+/* Are there at most `levels` of directories below dir, in memory and in the base? What the base has
+ * counts also where memory says that it is gone. 0, -ENAMETOOLONG, errors of reading. */
+int base_depth_check(struct tree *tree, struct node *dir, unsigned levels, struct wait *wait);
 /* The node that the base has at a name which is not in memory: its entry and node are made. */
 struct entry *base_enter(struct node *dir, const struct manifest_entry *said,
 			 const struct shown *shown);

@@ -179,7 +179,7 @@ static inline size_t share_place(const struct share_state *state, struct bytes n
 
 /* Sets name to entry (taken), or removes it (NULL). */
 static inline void share_state_set(struct share_state *state, struct bytes name,
-			     struct manifest_entry *entry)
+				   struct manifest_entry *entry)
 {
 	size_t at = share_place(state, name);
 	bool there = at < state->count && bytes_equal(state->entries[at].name, name);

@@ -278,6 +278,49 @@ static void versions_are_compared_by_what_their_names_show(void **state)
 	blocks_free(blocks);
 }
 
+/* 600 directories within each other, below a name. */
+static void make_chain(struct tree_room *room, const char *name)
+{
+	const struct tree_new how = { .mode = S_IFDIR | 0755 };
+	struct tree_attr attr;
+	uint64_t dir = TREE_ROOT;
+
+	for (int i = 0; i < 600; i++) {
+		assert_int_equal(tree_create(room->tree, dir, bytes_str(i ? "d" : name), &how,
+					     &room->wait, &attr),
+				 0);
+		if (dir != TREE_ROOT)
+			tree_forget(room->tree, dir, 1);
+		dir = attr.node;
+	}
+	tree_forget(room->tree, dir, 1);
+}
+
+static void a_rename_brings_nothing_too_deep(void **state)
+{
+	struct tree_room *room = *state;
+	struct tree_version version;
+	struct buf path = { 0 };
+
+	make_chain(room, "a");
+	make_chain(room, "b");
+	buf_add_str(&path, "a");
+	for (int i = 0; i < 400; i++)
+		buf_add_str(&path, "/d");
+	char *deep = buf_take_text(&path);
+
+	for (int round = 0; round < 2; round++) { /* in memory, and of the base */
+		assert_int_equal(room_rename(room, "", "b", deep, "in", 0), -ENAMETOOLONG);
+		deep[strlen(deep) - 200] = 0;
+		assert_int_equal(room_rename(room, "", "b", deep, "in", 0), 0);
+		assert_int_equal(room_rename(room, deep, "in", "", "b", 0), 0);
+		deep[strlen(deep)] = '/';
+		assert_int_equal(tree_commit(room->tree, NULL, &room->wait, &version), 0);
+		room_reopen(room);
+	}
+	free(deep);
+}
+
 static void a_second_opening_is_refused(void **state)
 {
 	struct tree_room *room = *state;
@@ -300,6 +343,7 @@ int main(void)
 		ROOM_TEST(an_exchange_of_names_is_one_step),
 		ROOM_TEST(collections_leave_what_versions_and_changes_need),
 		ROOM_TEST(versions_are_compared_by_what_their_names_show),
+		ROOM_TEST(a_rename_brings_nothing_too_deep),
 		ROOM_TEST(a_second_opening_is_refused),
 	};
 
