@@ -1,8 +1,10 @@
-/* The bench's reference mount: one directory passed through, read-only, on the low-level API.
+/* The bench's reference mount: one directory passed through, on the low-level API; read-only unless
+ * -w is given.
  *
- *   passthrough [-k] [-s] SOURCE MOUNTPOINT
+ *   passthrough [-k] [-s] [-w] SOURCE MOUNTPOINT
  *     -k  keep the page cache between opens and let attributes live for a day
  *         (what passthrough_ll calls cache=always); without it, cache=auto and one second
+ *     -w  it can be written, as passthrough_ll's without its writeback cache
  *     -s  offer splice to the kernel; without it the library's default, as in passthrough_ll
  *
  * It stays in the foreground until the mount is unmounted or a signal comes. Every size the kernel
@@ -53,6 +55,7 @@ struct mirror {
 	double timeout;
 	bool keep;
 	bool splice;
+	bool writable;
 };
 
 static struct mirror *mirror_of(fuse_req_t req)
@@ -224,11 +227,11 @@ static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct mirror *m = mirror_of(req);
 	int fd;
 
-	if ((fi->flags & O_ACCMODE) != O_RDONLY) {
+	if (!m->writable && (fi->flags & O_ACCMODE) != O_RDONLY) {
 		fuse_reply_err(req, EROFS);
 		return;
 	}
-	fd = reopen(node_of(m, ino)->fd, O_RDONLY);
+	fd = reopen(node_of(m, ino)->fd, fi->flags & ~O_NOFOLLOW);
 	if (fd < 0) {
 		fuse_reply_err(req, -fd);
 		return;
@@ -369,6 +372,166 @@ static void on_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t fr
 	list(req, ino, size, from, dir_of(fi), true);
 }
 
+/* ---- writing ---- */
+
+static void reply_entry(fuse_req_t req, fuse_ino_t parent, const char *name, int result)
+{
+	struct mirror *m = mirror_of(req);
+	struct fuse_entry_param e;
+	int err = result < 0 ? -errno : look_up(m, node_of(m, parent), name, &e);
+
+	if (err)
+		fuse_reply_err(req, -err);
+	else
+		fuse_reply_entry(req, &e);
+}
+
+static int parent_fd(fuse_req_t req, fuse_ino_t parent)
+{
+	return node_of(mirror_of(req), parent)->fd;
+}
+
+static void on_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+		      struct fuse_file_info *fi)
+{
+	struct mirror *m = mirror_of(req);
+	struct fuse_entry_param e;
+	int fd = openat(parent_fd(req, parent), name,
+			(fi->flags | O_CREAT | O_CLOEXEC) & ~O_NOFOLLOW, mode);
+	int err = fd < 0 ? -errno : look_up(m, node_of(m, parent), name, &e);
+
+	if (err) {
+		fuse_reply_err(req, -err);
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	fi->fh = (uint64_t)fd;
+	fi->keep_cache = m->keep;
+	if (fuse_reply_create(req, &e, fi))
+		close(fd);
+}
+
+static void on_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	reply_entry(req, parent, name, mkdirat(parent_fd(req, parent), name, mode));
+}
+
+static void on_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	reply_entry(req, parent, name, symlinkat(target, parent_fd(req, parent), name));
+}
+
+static void reply_result(fuse_req_t req, int result)
+{
+	fuse_reply_err(req, result < 0 ? errno : 0);
+}
+
+static void on_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	reply_result(req, unlinkat(parent_fd(req, parent), name, 0));
+}
+
+static void on_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	reply_result(req, unlinkat(parent_fd(req, parent), name, AT_REMOVEDIR));
+}
+
+static void on_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to,
+		      const char *as, unsigned flags)
+{
+	reply_result(req, renameat2(parent_fd(req, parent), name, parent_fd(req, to), as, flags));
+}
+
+static void on_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in, off_t at,
+			 struct fuse_file_info *fi)
+{
+	struct fuse_bufvec out = FUSE_BUFVEC_INIT(fuse_buf_size(in));
+	ssize_t len;
+
+	(void)ino;
+	out.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
+	out.buf[0].fd = (int)fi->fh;
+	out.buf[0].pos = at;
+	len = fuse_buf_copy(&out, in, 0);
+	if (len < 0)
+		fuse_reply_err(req, (int)-len);
+	else
+		fuse_reply_write(req, (size_t)len);
+}
+
+static void on_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	(void)ino;
+	reply_result(req, datasync ? fdatasync((int)fi->fh) : fsync((int)fi->fh));
+}
+
+static int set_attributes(const struct node *n, const struct stat *st, int what)
+{
+	char path[64];
+	int result = 0;
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", n->fd);
+	if (what & FUSE_SET_ATTR_MODE)
+		result = chmod(path, st->st_mode);
+	if (!result && what & FUSE_SET_ATTR_SIZE)
+		result = truncate(path, st->st_size);
+	if (!result && what & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
+		result = fchownat(n->fd, "", what & FUSE_SET_ATTR_UID ? st->st_uid : (uid_t)-1,
+				  what & FUSE_SET_ATTR_GID ? st->st_gid : (gid_t)-1,
+				  AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW);
+	if (!result && what & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME)) {
+		struct timespec times[2] = { st->st_atim, st->st_mtim };
+
+		if (!(what & FUSE_SET_ATTR_ATIME))
+			times[0].tv_nsec = UTIME_OMIT;
+		else if (what & FUSE_SET_ATTR_ATIME_NOW)
+			times[0].tv_nsec = UTIME_NOW;
+		if (!(what & FUSE_SET_ATTR_MTIME))
+			times[1].tv_nsec = UTIME_OMIT;
+		else if (what & FUSE_SET_ATTR_MTIME_NOW)
+			times[1].tv_nsec = UTIME_NOW;
+		result = utimensat(AT_FDCWD, path, times, 0);
+	}
+	return result ? -errno : 0;
+}
+
+static void on_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int what,
+		       struct fuse_file_info *fi)
+{
+	int err = set_attributes(node_of(mirror_of(req), ino), st, what);
+
+	if (err)
+		fuse_reply_err(req, -err);
+	else
+		on_getattr(req, ino, fi);
+}
+
+static const struct fuse_lowlevel_ops writable_ops = {
+	.init = on_init,
+	.lookup = on_lookup,
+	.forget = on_forget,
+	.forget_multi = on_forget_multi,
+	.getattr = on_getattr,
+	.setattr = on_setattr,
+	.readlink = on_readlink,
+	.open = on_open,
+	.create = on_create,
+	.mkdir = on_mkdir,
+	.symlink = on_symlink,
+	.unlink = on_unlink,
+	.rmdir = on_rmdir,
+	.rename = on_rename,
+	.read = on_read,
+	.write_buf = on_write_buf,
+	.fsync = on_fsync,
+	.release = on_release,
+	.opendir = on_opendir,
+	.readdir = on_readdir,
+	.readdirplus = on_readdirplus,
+	.releasedir = on_releasedir,
+};
+
 static const struct fuse_lowlevel_ops ops = {
 	.init = on_init,
 	.lookup = on_lookup,
@@ -388,10 +551,12 @@ static const struct fuse_lowlevel_ops ops = {
 /* Mounts and serves until unmounted. Returns an exit code. */
 static int serve(struct mirror *m, const char *mountpoint)
 {
-	char *argv[] = { "passthrough", "-o", "ro,fsname=passthrough", NULL };
+	char *argv[] = { "passthrough", "-o",
+			 m->writable ? "rw,fsname=passthrough" : "ro,fsname=passthrough", NULL };
 	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
-	struct fuse_session *se = fuse_session_new(&args, &ops, sizeof ops, m);
+	struct fuse_session *se =
+		fuse_session_new(&args, m->writable ? &writable_ops : &ops, sizeof ops, m);
 	int code = 1;
 
 	if (!se || !config)
@@ -428,18 +593,20 @@ int main(int argc, char **argv)
 	static struct mirror m = { .lock = PTHREAD_MUTEX_INITIALIZER, .timeout = TIMEOUT_AUTO };
 	int opt;
 
-	while ((opt = getopt(argc, argv, "ks")) != -1) {
+	while ((opt = getopt(argc, argv, "ksw")) != -1) {
 		if (opt == 'k') {
 			m.keep = true;
 			m.timeout = TIMEOUT_KEEP;
 		} else if (opt == 's') {
 			m.splice = true;
+		} else if (opt == 'w') {
+			m.writable = true;
 		} else {
 			return 2;
 		}
 	}
 	if (argc - optind != 2) {
-		fprintf(stderr, "usage: passthrough [-k] [-s] SOURCE MOUNTPOINT\n");
+		fprintf(stderr, "usage: passthrough [-k] [-s] [-w] SOURCE MOUNTPOINT\n");
 		return 2;
 	}
 	m.root.fd = open(argv[optind], O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -187,10 +187,10 @@ class DagfsReading(Reading):
         self.node.umount(directory)
 
 
-def pass_through(lab, source, splice=False):
+def pass_through(lab, source, splice=False, writable=False):
     """The reference mount: (directory, process). It always keeps the cache: without that an open drops
     it."""
-    flags = ["-k", "-s"] if splice else ["-k"]
+    flags = ["-k", *(["-s"] if splice else []), *(["-w"] if writable else [])]
     directory = lab.mountpoint()
     process = lab.start([lab.compiled("passthrough", "fuse3"), *flags, source, directory],
                         lambda _: mounted(directory))
@@ -312,6 +312,88 @@ def warm_tree(bench):
         work = "second %s, %d files" % (walk, bench.files)
         lines += [against(work, sides[0], sides[1], goal=0.67), against(work, sides[0], sides[2])]
     return lines
+
+
+# Writing into a share
+
+FSYNC_SIZE, SMALL_SIZE, SMALL_STEP = 256 << 20, 64 << 20, 4096
+
+
+class Writing(Side):
+    """A program that writes into a directory of its own for each run. This side: the disk itself."""
+
+    def __init__(self, name, bench, argv):
+        super().__init__(name, bench)
+        self.argv = argv    # of a directory
+
+    @contextlib.contextmanager
+    def place(self):
+        directory = self.lab.directory("written")
+        try:
+            yield directory
+        finally:
+            remove(directory)
+
+    def measure(self):
+        with self.place() as directory:
+            self.lab.flush(self.lab.base)
+            return self.lab.timed(self.argv(directory))
+
+
+class DagfsWriting(Writing):
+    """A new share in a new repository: nothing of it is stored yet."""
+
+    @contextlib.contextmanager
+    def place(self):
+        node = self.bench.dagfs()
+        with contextlib.ExitStack() as after:
+            after.callback(remove, node.repo)
+            after.callback(node.stop)
+            node.start()
+            node.call("share", "create", "bench", "--publish=false")
+            yield node.mount("bench")
+
+
+class PassThroughWriting(Writing):
+    @contextlib.contextmanager
+    def place(self):
+        with super().place() as source:
+            directory, process = pass_through(self.lab, source, writable=True)
+            try:
+                yield directory
+            finally:
+                self.lab.unmounted(directory)
+                self.lab.stop(process)
+
+
+def writing(bench, what, argv, size, goal, in_bytes=True):
+    sides = [DagfsWriting("dagfs, " + what, bench, argv), PassThroughWriting("pass-through", bench, argv),
+             Writing("native", bench, argv)]
+    compete(bench, sides, size)
+    shown = size if in_bytes else None
+    return [against(what, sides[0], sides[1], shown, goal), against(what, sides[0], sides[2], shown)]
+
+
+def dd(bench, size, step, *more):
+    blob = os.path.join(bench.lab.blob(bench.size), "blob")
+    return lambda directory: ["dd", "if=" + blob, "of=" + os.path.join(directory, "file"), "bs=%d" % step,
+                              "count=%d" % (min(size, bench.size) // step), "status=none", *more]
+
+
+def share_copy(bench):
+    tree = bench.lab.tree(bench.files, bench.tree_size)
+    return writing(bench, "cp -a, %d files" % bench.files,
+                   lambda directory: ["cp", "-a", tree, os.path.join(directory, "copy")], bench.tree_size, 1.0, False)
+
+
+def share_write(bench):
+    size = min(FSYNC_SIZE, bench.size)
+    return writing(bench, "write %d MB, fsync" % (size // MB), dd(bench, size, 1 << 20, "conv=fsync"), size, 1 / 1.2)
+
+
+def share_small(bench):
+    size = min(SMALL_SIZE, bench.size)
+    return writing(bench, "writes of 4 KiB", dd(bench, size, SMALL_STEP), size, 0.5)
 
 
 # Adding
@@ -522,7 +604,8 @@ def idle(bench):
     return lines
 
 
-ROWS = {"mount-cold": mount_cold, "mount-warm": mount_warm, "add": add, "fetch": fetch,
+ROWS = {"mount-cold": mount_cold, "mount-warm": mount_warm, "share-copy": share_copy, "share-write": share_write,
+        "share-small": share_small, "add": add, "fetch": fetch,
         "tree": tree, "warm-tree": warm_tree, "idle": idle}
 
 
