@@ -177,6 +177,9 @@ struct names_follow *names_follow(struct names *names, const struct peer_id *nam
 /* A peer told us a record of the key "/ipns/ID" unasked, which was checked: whoever owns or follows
  * the name learns of it, and what is remembered of it is the better one. */
 void names_heard(struct names *names, struct bytes key, struct bytes record);
+/* The best record of a followed name, for whoever asks for the key "/ipns/ID": appended to record.
+ * False: it is not followed here, or nothing is known. */
+bool names_known(struct names *names, struct bytes key, struct buf *record);
 /* Asks for it at once. */
 void names_follow_now(struct names_follow *follow);
 void names_unfollow(struct names_follow *follow); /* NULL is ignored */

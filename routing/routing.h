@@ -234,6 +234,9 @@ struct kad_config {
 	/* A peer told us a record, which was checked and taken. Both are borrowed for the call,
 	 * which may only start things. NULL: nobody wants to know. */
 	void (*value_told)(void *value_ctx, struct bytes key, struct bytes value);
+	/* A peer asks for a record: appends the one that is known here beside those that peers told
+	 * us, if there is one. It is checked, and the better one is answered. NULL: none is. */
+	bool (*value_known)(void *value_ctx, struct bytes key, struct buf *value);
 	void *value_ctx;
 };
 

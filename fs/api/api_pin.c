@@ -2,9 +2,16 @@
  * Blocking, on the thread that asks. */
 #include "fs/api/api_runs.h"
 
+#include "fs/api/api_names.h"
+#include "fs/followed_pins.h"
 #include "fs/repo.h"
+#include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/base/wait.h"
+#include "routing/names.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 /* For add and rm: all words, until one fails. What was done before a failure is told. */
 static void on_paths(struct api_call *call,
@@ -25,6 +32,8 @@ static void on_paths(struct api_call *call,
 static const struct option_spec add_options[] = {
 	{ "recursive", 'r', OPTION_FLAG, NULL, "everything below too", "true" },
 	{ "name", 'n', OPTION_TEXT, "NAME", "a name to find it by", NULL },
+	{ "follow", 0, OPTION_FLAG, NULL,
+	  "PATH is /ipns/NAME: what that leads to is kept, later too", "false" },
 	{ "progress", 0, OPTION_FLAG, NULL, "show progress on a terminal", "true" },
 	{ 0 },
 };
@@ -84,9 +93,92 @@ static bool add_one(struct api_call *call, struct blocks *blocks, const char *pa
 	return true;
 }
 
+/* ---- pins that follow names ---- */
+
+/* The name of a key, alone. */
+static int name_of(const char *path, struct peer_id *name)
+{
+	if (strncmp(path, "ipns://", 7) == 0)
+		path += 7;
+	else if (strncmp(path, "/ipns/", 6) == 0)
+		path += 6;
+	return peer_id_from_text(name, path);
+}
+
+/* What the best record of the name wants pinned. 0; 1 after the end of the call. */
+static int find_target(struct api_call *call, struct blocks *blocks, const char *path,
+		       const struct peer_id *name, struct cid *out)
+{
+	struct buf bytes = { 0 };
+	struct name_record record;
+	char *why = NULL, *target = NULL;
+	int ended = 0,
+	    err = api_name_record(call->host, name, false, NULL, api_wait(call), &bytes, &why);
+
+	if (!err)
+		err = name_record_check(&record, name, buf_bytes(&bytes), wallclock_ns());
+	if (!err)
+		err = followed_pin_target(&record, out, &target);
+	if (!err && target) {
+		ended = api_resolve(call, blocks, target, out) ? 1 : 0;
+	} else if (err) {
+		api_fail(call, err, "pin: no record of %s is found", path);
+		ended = 1;
+	}
+	free(target);
+	free(why);
+	buf_release(&bytes);
+	return ended;
+}
+
+/* False after the end of the call. */
+static bool follow_one(struct api_call *call, struct blocks *blocks, const char *path)
+{
+	struct pinning pinning = { call, "pinned" };
+	const char *name = api_text(call->args, "name");
+	struct db *db = api_repo(call)->db;
+	struct followed_pin pin = { 0 };
+	char text[CID_TEXT_MAX];
+	struct cid cid;
+	int err;
+
+	if (name_of(path, &pin.name)) {
+		api_refuse(call, -EINVAL,
+			   "pin: %s cannot be followed: only /ipns/ and the name of a "
+			   "key can",
+			   path);
+		return false;
+	}
+	if (find_target(call, blocks, path, &pin.name, &cid))
+		return false;
+	api_cid_text(call->args, &cid, text);
+	err = pin_add(db, blocks, &cid, PIN_RECURSIVE, name ? name : path, api_wait(call),
+		      (uint64_t)api_int(call->args, "timeout"), on_progress, &pinning);
+	api_progress(call, NULL);
+	pin.cid = cid;
+	if (!err)
+		err = followed_pin_put(db, &pin);
+	if (err == -EMFILE)
+		api_refuse(call, err, "pin: %u names are followed already", FOLLOWED_PINS_MAX);
+	else if (err)
+		cannot_pin(call, err, text);
+	if (err)
+		return false;
+	api_item(call, json_string(text));
+	api_announce(call, &cid);
+	return true;
+}
+
+static char *check_add(const json_t *args)
+{
+	return api_flag(args, "follow") && !api_flag(args, "recursive")
+		       ? xstrdup("--follow pins recursively")
+		       : NULL;
+}
+
 static void run_add(struct api_call *call)
 {
-	on_paths(call, add_one);
+	on_paths(call, api_flag(call->args, "follow") ? follow_one : add_one);
 }
 
 static void add_text(FILE *out, const json_t *args, const json_t *item)
@@ -100,8 +192,13 @@ const struct api_row api_pin_add = {
 		     "PATH is a CID, a path below one, or a file or directory in a mount. An "
 		     "interrupted pin "
 		     "goes on where it stopped "
-		     "when the command is given again, and by itself while a daemon runs.",
+		     "when the command is given again, and by itself while a daemon runs.\n"
+		     "With --follow the pin moves when the name leads elsewhere, while a daemon "
+		     "runs, until it is removed;\n"
+		     "of a share all of a version is kept, so that others can read and follow it "
+		     "from here.",
 		     add_options, NULL },
+	.check = check_add,
 	.flags = API_TELLS_ALL,
 	.head = "{\"Pins\":[",
 	.tail = "]}",
@@ -206,6 +303,11 @@ static bool rm_one(struct api_call *call, struct blocks *blocks, const char *pat
 		api_fail(call, err, "cannot unpin %s", text);
 	if (err)
 		return false;
+	err = followed_pins_forget(db, &cid);
+	if (err) {
+		api_fail(call, err, "%s is unpinned, but a name goes on to be followed", text);
+		return false;
+	}
 	/* Of one wanted recursively the direct one stays, or the other way round. */
 	if (pin_get(db, &cid, &left) == -ENOENT)
 		api_withdraw(call, &cid);

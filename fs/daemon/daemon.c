@@ -1,6 +1,7 @@
 /* Start: lock, repository, loop, network, control socket, shares, pins, "Daemon is ready". Stop:
  * control socket, mounts, pins and calls, then shares (on threads of their own, while the loop
  * still runs for them), network, loop, repository, lock. */
+#include "fs/daemon/daemon_followed.h"
 #include "fs/daemon/daemon_pins.h"
 #include "fs/daemon/daemon_private.h"
 #include "fs/repo_place.h"
@@ -50,6 +51,7 @@ void daemon_stop(struct daemon *daemon)
 	control_server_stop(daemon->control);
 	daemon->control = NULL;
 	daemon_pins_stop(daemon);
+	daemon_followed_stop(daemon);
 	daemon_saved_stop(daemon);
 	daemon_mounts_stop(daemon);
 	daemon_part_gone(daemon);
@@ -208,8 +210,10 @@ static int run_parts(struct daemon *daemon, char **why)
 	}
 	if (daemon->exchange)
 		daemon_shares_start(daemon);
-	if (!err && !daemon->options->offline)
+	if (!err && !daemon->options->offline) {
 		daemon_pins_start(daemon);
+		daemon_followed_start(daemon);
+	}
 	if (err)
 		daemon_stop(daemon);
 	else {
@@ -253,6 +257,7 @@ static int run_locked(const struct daemon_options *options, char **why)
 		stop_signals(&daemon);
 		loop_free(daemon.loop);
 		daemon_names_free(&daemon);
+		daemon_followed_free(&daemon);
 		daemon_shares_free(&daemon);
 	}
 	repo_close(daemon.repo);

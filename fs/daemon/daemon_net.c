@@ -1,5 +1,6 @@
 /* The network from the configuration: swarm, routers, exchange. Everything is made in the order
  * of the layers and closed in the reverse one. Loop thread. */
+#include "fs/daemon/daemon_followed.h"
 #include "fs/daemon/daemon_private.h"
 #include "net/base/alloc.h"
 #include "net/base/err.h"
@@ -202,6 +203,14 @@ static void on_value_told(void *ctx, struct bytes key, struct bytes value)
 		names_heard(daemon->names, key, value);
 }
 
+/* Who follows a name can tell others, also when its owner has gone. */
+static bool on_value_asked(void *ctx, struct bytes key, struct buf *value)
+{
+	struct daemon *daemon = ctx;
+
+	return daemon->names && names_known(daemon->names, key, value);
+}
+
 static void start_routing(struct daemon *daemon)
 {
 	const char *type = config_str(daemon->repo->config, "Routing.Type");
@@ -214,6 +223,7 @@ static void start_routing(struct daemon *daemon)
 		.bootstrap = addrs,
 		.bootstrap_count = found,
 		.value_told = on_value_told,
+		.value_known = on_value_asked,
 		.value_ctx = daemon,
 	};
 
@@ -246,6 +256,7 @@ out:
 
 void daemon_provide_changed(struct daemon *daemon)
 {
+	daemon_followed_changed(daemon); /* what is followed changes with what is pinned */
 	if (daemon->wan_announcer)
 		announcer_changed(daemon->wan_announcer);
 	if (daemon->lan_announcer)

@@ -41,7 +41,8 @@ struct daemon {
 	struct list jobs;	    /* calls on threads of their own */
 	struct shares *shares;	    /* NULL: not started, or closed */
 	struct daemon_shares *shares_work;
-	struct daemon_pins *pins; /* NULL: not started, or ended */
+	struct daemon_pins *pins;			   /* NULL: not started, or ended */
+	struct daemon_followed *followed, *followed_ended; /* of pins; NULL likewise */
 	bool stopping, had_mount; /* had_mount: or `mount` gave up: it may end at once */
 };
 

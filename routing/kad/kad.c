@@ -175,6 +175,7 @@ struct router *kad_new(struct swarm *swarm, struct db *db, const struct kad_conf
 					      .own_addrs = kad_own_addrs,
 					      .ctx = kad,
 					      .value_told = config->value_told,
+					      .value_known = config->value_known,
 					      .value_ctx = config->value_ctx };
 	kad_load_peers(kad);
 	kad_upkeep_start(kad);

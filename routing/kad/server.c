@@ -139,6 +139,17 @@ static int take_provider(const struct kad_server_view *view, const struct peer_i
 	return claim.good ? 0 : -EACCES;
 }
 
+/* What else is known of the key is kept as if we had been told it, when it is the better one. */
+static void take_known(const struct kad_server_view *view, struct bytes key)
+{
+	struct buf known = { 0 };
+
+	if (view->value_known && view->value_known(view->value_ctx, key, &known))
+		(void)kad_values_put(view->values, key, buf_bytes(&known), swarm_self(view->swarm),
+				     wallclock_ns());
+	buf_release(&known);
+}
+
 /* Answers with the record, if there is one, and with closer peers as far as the message has
  * room. */
 static int answer_get_value(const struct kad_server_view *view, const struct peer_id *from,
@@ -150,6 +161,7 @@ static int answer_get_value(const struct kad_server_view *view, const struct pee
 	if (msg->key.len == 0 || msg->key.len > ROUTING_KEY_MAX)
 		return -EBADMSG;
 	kad_msg_begin(out, KAD_GET_VALUE, msg->key);
+	take_known(view, msg->key);
 	value = kad_values_get(view->values, msg->key, wallclock_ns());
 	if (value) {
 		time_t told = (time_t)(value->told_ms / 1000);

@@ -27,7 +27,9 @@ struct kad_server_view {
 	/* Our own addresses, filtered. */
 	size_t (*own_addrs)(void *ctx, struct multiaddr *addrs, size_t max);
 	void *ctx;
-	void (*value_told)(void *value_ctx, struct bytes key, struct bytes value); /* may be NULL */
+	/* kad_config's; may be NULL. */
+	void (*value_told)(void *value_ctx, struct bytes key, struct bytes value);
+	bool (*value_known)(void *value_ctx, struct bytes key, struct buf *value);
 	void *value_ctx;
 };
 

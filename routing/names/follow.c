@@ -111,6 +111,16 @@ void names_watched_take(struct names *names, const struct peer_id *name, struct 
 		watched_tell(watched);
 }
 
+bool names_watched_best(struct names *names, const struct peer_id *name, struct buf *record)
+{
+	const struct names_watched *watched = map_get(&names->watched, peer_id_bytes(name));
+
+	if (!watched || !watched->best.len)
+		return false;
+	buf_add(record, buf_bytes(&watched->best));
+	return true;
+}
+
 /* What is known already, to a new one. */
 static void on_soon(void *ctx)
 {

@@ -97,6 +97,8 @@ void names_own_stats(const struct names *names, struct names_stats *stats);
 
 /* A good record of name came, from the network or made here. */
 void names_watched_take(struct names *names, const struct peer_id *name, struct bytes record);
+/* Appends the best record of a followed name. False: there is none. */
+bool names_watched_best(struct names *names, const struct peer_id *name, struct buf *record);
 void names_watched_hurry(struct names *names);
 void names_watched_stop(struct names *names);
 

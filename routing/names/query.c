@@ -101,14 +101,28 @@ static void pass_on(struct names *names, const struct peer_id *name, struct byte
 	names_watched_take(names, name, value);
 }
 
-void names_heard(struct names *names, struct bytes key, struct bytes record)
+/* The name of a key "/ipns/ID". */
+static bool key_name(struct bytes key, struct peer_id *name)
 {
 	const struct bytes prefix = bytes_str(IPNS_PREFIX);
+
+	return bytes_start_with(key, prefix) &&
+	       !peer_id_from_bytes(name, bytes_skip(key, prefix.len));
+}
+
+bool names_known(struct names *names, struct bytes key, struct buf *record)
+{
+	struct peer_id name;
+
+	return key_name(key, &name) && names_watched_best(names, &name, record);
+}
+
+void names_heard(struct names *names, struct bytes key, struct bytes record)
+{
 	struct name_record told;
 	struct peer_id name;
 
-	if (!bytes_start_with(key, prefix) ||
-	    peer_id_from_bytes(&name, bytes_skip(key, prefix.len)))
+	if (!key_name(key, &name))
 		return;
 	/* What somebody here asked for is remembered anew; what nobody did takes no room. */
 	if (names_cache_get(names, &name) && names_read(&told, record))

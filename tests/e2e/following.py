@@ -127,6 +127,44 @@ def plain_names(lab, owner, other):
         other.umount(point)
 
 
+def pinned(node, name):
+    """The CID that is pinned for the name."""
+    lines = [line.split() for line in node.must("pin", "ls", "--names", "--type=recursive").out.splitlines()]
+    found = [line[0] for line in lines if line[-1] == name]
+    return found[0] if len(found) == 1 else None
+
+
+def kept_for_others(lab, owner, point, third, name):
+    """A pin that follows: the third node serves each version when its writer is gone, also after a restart."""
+    done = third.call("pin", "add", "--follow", "/ipfs/bafkqaaa")
+    lab.check("only names are followed", done.code == 1 and "cannot be followed" in done.err, done)
+    third.must("pin", "add", "--follow", name)
+    first = pinned(third, name)
+    write(point + "/a/kept", b"for others")
+    os.chmod(point + "/a/kept", 0o640)
+    sync(owner, "plans")
+    lab.check("the pin moves with the name", until(lambda: pinned(third, name) not in (None, first), 20), first)
+    third.stop()
+    write(point + "/a/later", b"while it was away")
+    sync(owner, "plans")
+    second = pinned(third, name)
+    third.start()
+    third.connect(owner)
+    lab.check("and after a restart", until(lambda: pinned(third, name) not in (None, second), 90), third.logged()[-500:])
+    owner.umount(point)
+    owner.stop()
+    late = lab.node("late")
+    late.start()
+    late.connect(third)
+    shown = late.mount(name)
+    lab.check("the writer is gone, and all of it can be read", content(shown + "/a/later") == "while it was away")
+    lab.check("with its modes", until(lambda: os.stat(shown + "/a/kept").st_mode & 0o777 == 0o640, 10))
+    late.umount(shown)
+    late.stop()
+    third.must("pin", "rm", pinned(third, name))
+    lab.check("a pin that is removed is followed no more", pinned(third, name) is None)
+
+
 def scenario(lab):
     owner, other, third = (lab.node(name) for name in ("owner", "other", "third"))
     for node in (owner, other, third):
@@ -148,6 +186,6 @@ def scenario(lab):
     plain_names(lab, owner, other)
     third.umount(followers[1])
     other.umount(followers[0])
-    owner.umount(point)
-    for node in (owner, other, third):
-        node.stop()
+    other.stop()
+    kept_for_others(lab, owner, point, third, name)
+    third.stop()
