@@ -4,6 +4,7 @@
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/base/log.h"
+#include "net/base/thread.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -108,10 +109,10 @@ static void *hash_thread(void *arg)
 static bool start_threads(struct importing *im)
 {
 	while (im->started < im->wanted) {
-		int rc = pthread_create(&im->threads[im->started], NULL, hash_thread, im);
+		int err = thread_start(&im->threads[im->started], hash_thread, im);
 
-		if (rc) {
-			log_warn("car", "no more threads err=\"%s\"", err_text(rc));
+		if (err) {
+			log_warn("car", "no more threads err=\"%s\"", err_text(err));
 			im->wanted = im->started;
 			break;
 		}
@@ -187,16 +188,10 @@ static int read_all(struct importing *im, struct car_reader *reader, int fd, str
 	int err;
 
 	for (;;) {
-		ssize_t n;
+		ssize_t n = wait_read(wait, fd, at, READ_LEN);
 
-		err = wait_check(wait);
-		if (err)
-			break;
-		n = read(fd, at, READ_LEN);
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
-			err = -errno;
+			err = (int)n;
 		else
 			err = n ? car_feed(reader, bytes_of(at, (size_t)n)) : car_end(reader);
 		if (n <= 0 || err)

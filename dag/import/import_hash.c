@@ -6,6 +6,7 @@
 #include "net/base/alloc.h"
 #include "net/base/err.h"
 #include "net/base/log.h"
+#include "net/base/thread.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -84,10 +85,10 @@ static void *hash_thread(void *arg)
 static bool start_threads(struct hash_pool *pool)
 {
 	while (pool->started < pool->wanted) {
-		int rc = pthread_create(&pool->threads[pool->started], NULL, hash_thread, pool);
+		int err = thread_start(&pool->threads[pool->started], hash_thread, pool);
 
-		if (rc) {
-			log_warn("import", "no more threads err=\"%s\"", err_text(rc));
+		if (err) {
+			log_warn("import", "no more threads err=\"%s\"", err_text(err));
 			pool->wanted = pool->started;
 			break;
 		}

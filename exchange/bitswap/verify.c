@@ -1,6 +1,9 @@
 /* Checks received blocks against their hashes, large ones on a thread of its own. Results come
  * back to the loop in one note for many. The door is for the loop thread. */
 #include "exchange/bitswap/verify.h"
+#include "net/base/err.h"
+#include "net/base/log.h"
+#include "net/base/thread.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -147,8 +150,14 @@ void bitswap_verify_submit(struct bitswap_verify *verify, struct bitswap_job *jo
 {
 	bool small = job->data.len <= verify->inline_max;
 
-	if (!small && !verify->started)
-		verify->started = pthread_create(&verify->thread, NULL, run, verify) == 0;
+	if (!small && !verify->started) {
+		int err = thread_start(&verify->thread, run, verify);
+
+		verify->started = !err;
+		if (err)
+			log_warn("bitswap", "blocks are hashed on the loop err=\"%s\"",
+				 err_text(err));
+	}
 	if (small || !verify->started) { /* without a thread: slowly, but done */
 		job->err = bitswap_msg_name(&job->prefix, job->data, &job->cid);
 		finish(verify, job);

@@ -236,14 +236,13 @@ static int first_bytes(struct api_call *call, int from, uint64_t left)
 	if (!err)
 		unlink(name);
 	while (!err && left) {
-		ssize_t n = read(from, piece, left < PIECE_BYTES ? left : PIECE_BYTES);
+		ssize_t n = wait_read(api_wait_long(call), from, piece,
+				      left < PIECE_BYTES ? left : PIECE_BYTES);
 
-		if (n < 0 && errno == EINTR && !wait_check(api_wait_long(call)))
-			continue;
 		if (n > 0 && write(fd, piece, (size_t)n) != n)
-			n = -1;
+			n = -errno;
 		if (n <= 0) {
-			err = n ? -errno : 0;
+			err = (int)n;
 			break;
 		}
 		left -= (uint64_t)n;

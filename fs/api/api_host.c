@@ -58,12 +58,10 @@ int api_input_read(struct api_call *call, const struct api_input *input, size_t 
 	size_t begin = out->len;
 
 	for (;;) {
-		ssize_t n = read(input->fd, buf_reserve(out, PIECE_BYTES), PIECE_BYTES);
+		ssize_t n = wait_read(wait, input->fd, buf_reserve(out, PIECE_BYTES), PIECE_BYTES);
 
-		if (n < 0 && errno == EINTR && !wait_check(wait))
-			continue;
 		if (n <= 0)
-			return n ? -errno : 0;
+			return (int)n;
 		out->len += (size_t)n;
 		if (out->len - begin > max)
 			return -EMSGSIZE;

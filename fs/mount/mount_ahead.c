@@ -341,7 +341,7 @@ int mount_ahead_start(struct mount *mount)
 	if (ahead->worker.timeout_ms > TIMEOUT_MS)
 		ahead->worker.timeout_ms = TIMEOUT_MS;
 	pthread_cond_init(&ahead->wake, NULL);
-	err = thread_err(pthread_create(&ahead->worker.thread, NULL, run, mount));
+	err = thread_start(&ahead->worker.thread, run, mount);
 	if (err) {
 		pthread_cond_destroy(&ahead->wake);
 		worker_release(&ahead->worker);

@@ -127,6 +127,29 @@ int wait_sleep(struct wait *wait)
 	return err;
 }
 
+ssize_t wait_read(struct wait *wait, int fd, void *at, size_t len)
+{
+	for (;;) {
+		struct pollfd ready[] = { { .fd = fd, .events = POLLIN },
+					  { .fd = wait->fd, .events = POLLIN } };
+		int err = wait_check(wait);
+		ssize_t got;
+
+		if (err)
+			return err;
+		if (poll(ready, 2, poll_timeout(wait)) < 0 && errno != EINTR)
+			return -errno;
+		take_wakes(wait);
+		if (!ready[0].revents)
+			continue;
+		got = read(fd, at, len);
+		if (got >= 0)
+			return got;
+		if (errno != EINTR && errno != EAGAIN)
+			return -errno;
+	}
+}
+
 int wait_sleep_longer(struct wait *wait, uint64_t more_ms)
 {
 	uint64_t deadline_ms = wait->deadline_ms;

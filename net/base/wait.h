@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define WAIT_NOT_LOOKED UINT32_MAX
 #define WAIT_TEXT_MAX 160
@@ -49,6 +50,9 @@ int wait_sleep(struct wait *wait);
 /* The same, but with a deadline that is more_ms later, so that an answer which tells more can come
  * after the deadline proper. */
 int wait_sleep_longer(struct wait *wait, uint64_t more_ms);
+/* As read(2) of fd, which may be a pipe that stays silent: an end of the wait ends it. Bytes, 0 at
+ * the end, -EINTR, -ETIMEDOUT, -errno. */
+ssize_t wait_read(struct wait *wait, int fd, void *at, size_t len);
 /* 0, -EINTR or -ETIMEDOUT, without sleeping: for long computations. */
 int wait_check(const struct wait *wait);
 void wait_wake(struct wait *wait);

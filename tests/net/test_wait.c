@@ -101,9 +101,43 @@ static void signal_handler_ends_the_wait(void **state)
 	wait_release(&signalled);
 }
 
+static void *cancel_soon(void *ctx)
+{
+	usleep(20000);
+	wait_cancel(ctx);
+	return NULL;
+}
+
+static void reading_of_a_silent_pipe_ends_with_the_wait(void **state)
+{
+	struct wait wait;
+	pthread_t thread;
+	char bytes[8];
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(wait_init(&wait), 0);
+	assert_int_equal(pipe(fds), 0);
+	wait_start(&wait, 0);
+	assert_int_equal(write(fds[1], "abc", 3), 3);
+	assert_int_equal(wait_read(&wait, fds[0], bytes, sizeof(bytes)), 3);
+	assert_int_equal(pthread_create(&thread, NULL, cancel_soon, &wait), 0);
+	assert_int_equal(wait_read(&wait, fds[0], bytes, sizeof(bytes)), -EINTR);
+	pthread_join(thread, NULL);
+	wait_start(&wait, 20);
+	assert_int_equal(wait_read(&wait, fds[0], bytes, sizeof(bytes)), -ETIMEDOUT);
+	wait_start(&wait, 0);
+	close(fds[1]);
+	assert_int_equal(wait_read(&wait, fds[0], bytes, sizeof(bytes)), 0);
+	close(fds[0]);
+	assert_int_equal(wait_read(&wait, fds[0], bytes, sizeof(bytes)), -EBADF);
+	wait_release(&wait);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(reading_of_a_silent_pipe_ends_with_the_wait),
 		cmocka_unit_test(deadline_ends_the_wait),
 		cmocka_unit_test(wake_before_sleep_is_kept_and_start_forgets),
 		cmocka_unit_test(another_thread_ends_the_wait),
