@@ -175,7 +175,7 @@ int dir_count(struct dir *dir, struct wait *wait, size_t *count)
 
 /* ---- looking up ---- */
 
-static int scan(const struct dir *dir, struct bytes name, struct dir_entry *out)
+static int dir_scan(const struct dir *dir, struct bytes name, struct dir_entry *out)
 {
 	for (size_t i = 0; i < dir->node.link_count; i++) {
 		struct dagpb_link link;
@@ -197,7 +197,7 @@ int dir_lookup(struct dir *dir, struct bytes name, struct wait *wait, struct dir
 		return dir_shard_lookup(dir, name, wait, out);
 	if (!atomic_load(&dir->listed) && (dir->node.link_count <= SCAN_LINKS_MAX ||
 					   atomic_fetch_add(&dir->lookups, 1) < SCANS_MAX))
-		return scan(dir, name, out);
+		return dir_scan(dir, name, out);
 	int err = make_list(dir, wait);
 
 	if (err)

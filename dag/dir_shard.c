@@ -81,7 +81,8 @@ static bool leads_to(const struct dir_shard *shard, size_t i, struct bytes name)
 }
 
 /* Another thread may have been first: then its shard stays. *child is what stays. */
-static int publish(struct dir *dir, struct dir_shard *parent, size_t link, struct dir_shard **child)
+static int dir_shard_publish(struct dir *dir, struct dir_shard *parent, size_t link,
+			     struct dir_shard **child)
 {
 	struct dir_shard *shard = *child;
 	struct dir_shard *first;
@@ -135,7 +136,7 @@ static int load_child(struct dir *dir, struct dir_shard *parent, size_t i, struc
 		shard_free(*out);
 		return -EBADMSG;
 	}
-	return publish(dir, parent, i, out);
+	return dir_shard_publish(dir, parent, i, out);
 }
 
 int dir_shard_lookup(struct dir *dir, struct bytes name, struct wait *wait, struct dir_entry *out)
@@ -191,7 +192,7 @@ static int add_children(struct wants *wants, struct dir_shard *shard)
 }
 
 /* Asks for the wants [from, from + EXCHANGE_PREFETCH_MAX) that are not loaded yet. */
-static void ask(struct dir *dir, const struct wants *wants, size_t from, struct cid *cids)
+static void dir_shard_ask(struct dir *dir, const struct wants *wants, size_t from, struct cid *cids)
 {
 	size_t count = 0;
 
@@ -215,12 +216,12 @@ static int load_level(struct dir *dir, const struct wants *level, struct wait *w
 	struct cid *cids = xcalloc(EXCHANGE_PREFETCH_MAX, sizeof(*cids));
 	int err = 0;
 
-	ask(dir, level, 0, cids);
+	dir_shard_ask(dir, level, 0, cids);
 	for (size_t i = 0; !err && i < level->count; i++) {
 		struct dir_shard *shard;
 
 		if (i % EXCHANGE_PREFETCH_MAX == 0)
-			ask(dir, level, i + EXCHANGE_PREFETCH_MAX, cids);
+			dir_shard_ask(dir, level, i + EXCHANGE_PREFETCH_MAX, cids);
 		err = load_child(dir, level->at[i].parent, level->at[i].link, wait, &shard);
 		if (!err)
 			err = add_children(next, shard);

@@ -186,8 +186,8 @@ static void add_piece(struct file_view *view, const struct file_piece *piece, st
 
 /* One walk over [offset, end), over no more pieces than the view can hold: they go into it, until
  * one is missing; then only missing ones are collected. */
-static int collect(struct file *file, uint64_t offset, uint64_t end, struct file_view *view,
-		   struct missing *missing)
+static int file_collect(struct file *file, uint64_t offset, uint64_t end, struct file_view *view,
+			struct missing *missing)
 {
 	size_t room = (size_t)(FILE_IOV_MAX - view->held_count);
 	struct file_walk walk;
@@ -268,7 +268,7 @@ static int view_round(struct file *file, uint64_t offset, uint64_t end, struct w
 	missing.full = false;
 	view->count = 0;
 	view->len = 0;
-	int err = collect(file, offset, end, view, &missing);
+	int err = file_collect(file, offset, end, view, &missing);
 
 	*done = !missing.count && (view->count || !missing.full);
 	if (err || *done)
@@ -299,7 +299,7 @@ static int view_pieces(struct file *file, uint64_t offset, size_t len, struct wa
 }
 
 /* As much of len as the file has from offset on. */
-static size_t within(const struct file *file, uint64_t offset, size_t len)
+static size_t file_within(const struct file *file, uint64_t offset, size_t len)
 {
 	uint64_t size = file->root->size;
 
@@ -311,7 +311,7 @@ static size_t within(const struct file *file, uint64_t offset, size_t len)
 int file_view(struct file *file, uint64_t offset, size_t len, struct wait *wait,
 	      struct file_view *view)
 {
-	len = within(file, offset, len);
+	len = file_within(file, offset, len);
 	if (len == 0) {
 		*view = (struct file_view){ 0 };
 		return 0;
@@ -341,7 +341,7 @@ ssize_t file_read(struct file *file, uint64_t offset, void *at, size_t len, stru
 	uint64_t asked = 0;
 	size_t done = 0;
 
-	len = within(file, offset, len);
+	len = file_within(file, offset, len);
 	if (len)
 		file_ahead(file, offset, len);
 	while (done < len) {

@@ -170,7 +170,7 @@ void file_nodes_release(struct file_nodes *nodes)
 	pthread_rwlock_destroy(&nodes->lock);
 }
 
-static void touch(struct file_nodes *nodes, struct file_node *node)
+static void file_node_touch(struct file_nodes *nodes, struct file_node *node)
 {
 	unsigned long now = atomic_fetch_add_explicit(&nodes->clock, 1, memory_order_relaxed);
 
@@ -184,7 +184,7 @@ struct file_node *file_nodes_get(struct file_nodes *nodes, const struct cid *cid
 
 	if (node) {
 		file_node_ref(node);
-		touch(nodes, node);
+		file_node_touch(nodes, node);
 	}
 	pthread_rwlock_unlock(&nodes->lock);
 	return node;
@@ -214,7 +214,7 @@ void file_nodes_put(struct file_nodes *nodes, struct file_node *node)
 	if (!map_get(&nodes->by_cid, cid_bytes(&node->self))) {
 		while (nodes->by_cid.count && nodes->links + node->count > LINKS_KEPT_MAX)
 			drop_oldest(nodes);
-		touch(nodes, node);
+		file_node_touch(nodes, node);
 		map_set(&nodes->by_cid, cid_bytes(&node->self), file_node_ref(node));
 		nodes->links += node->count;
 	}

@@ -30,7 +30,7 @@ enum {
 /* ---- records ---- */
 
 /* A record of the table as struct pin. -EIO: it is not one. */
-static int decode(struct pin *pin, struct bytes key, struct bytes value)
+static int pin_decode(struct pin *pin, struct bytes key, struct bytes value)
 {
 	struct pb_reader r = pb_over(value);
 	struct pb_field f;
@@ -63,7 +63,7 @@ static int decode(struct pin *pin, struct bytes key, struct bytes value)
 	return r.bad ? -EIO : 0;
 }
 
-static int put(struct db_txn *txn, const struct pin *pin)
+static int pin_put(struct db_txn *txn, const struct pin *pin)
 {
 	struct buf value = { 0 };
 	int err;
@@ -81,12 +81,12 @@ static int put(struct db_txn *txn, const struct pin *pin)
 	return err;
 }
 
-static int get(struct db_txn *txn, const struct cid *cid, struct pin *pin)
+static int pin_read(struct db_txn *txn, const struct cid *cid, struct pin *pin)
 {
 	struct bytes value;
 	int err = db_get(txn, TABLE, cid_bytes(cid), &value);
 
-	return err ? err : decode(pin, cid_bytes(cid), value);
+	return err ? err : pin_decode(pin, cid_bytes(cid), value);
 }
 
 static int named(struct pin *pin, const struct cid *cid, enum pin_kind kind, const char *name)
@@ -102,7 +102,7 @@ static int named(struct pin *pin, const struct cid *cid, enum pin_kind kind, con
 /* Writes pin unless what stands there says otherwise: a pin that is done stays done, and a direct
  * pin does not replace a recursive one (-EEXIST). *old (zero when there was none) is what stood
  * there. */
-static int begin(struct db *db, const struct pin *pin, bool has_name, struct pin *old)
+static int pin_begin(struct db *db, const struct pin *pin, bool has_name, struct pin *old)
 {
 	struct db_txn *txn;
 	int err = db_begin(db, true, &txn);
@@ -110,13 +110,13 @@ static int begin(struct db *db, const struct pin *pin, bool has_name, struct pin
 	if (err)
 		return err;
 	*old = (struct pin){ 0 };
-	err = get(txn, &pin->cid, old);
+	err = pin_read(txn, &pin->cid, old);
 	if (!err && old->kind == PIN_RECURSIVE && pin->kind == PIN_DIRECT) {
 		err = -EEXIST;
 	} else if (!err && old->kind == pin->kind && old->state == PIN_DONE) {
 		if (has_name)
 			strcpy(old->name, pin->name);
-		err = put(txn, old);
+		err = pin_put(txn, old);
 	} else if (!err || err == -ENOENT) {
 		struct pin wanted = *pin;
 
@@ -125,7 +125,7 @@ static int begin(struct db *db, const struct pin *pin, bool has_name, struct pin
 						old->state == PIN_DONE);
 		if (!err && !has_name)
 			strcpy(wanted.name, old->name);
-		err = put(txn, &wanted);
+		err = pin_put(txn, &wanted);
 	}
 	if (!err)
 		return db_commit(txn);
@@ -135,7 +135,7 @@ static int begin(struct db *db, const struct pin *pin, bool has_name, struct pin
 
 /* The record of a finished pin; its name may have been changed meanwhile, and it may have been
  * removed: -ECANCELED. */
-static int finish(struct db *db, const struct pin *pin)
+static int pin_finish(struct db *db, const struct pin *pin)
 {
 	struct db_txn *txn;
 	struct pin now;
@@ -143,7 +143,7 @@ static int finish(struct db *db, const struct pin *pin)
 
 	if (err)
 		return err;
-	err = get(txn, &pin->cid, &now);
+	err = pin_read(txn, &pin->cid, &now);
 	if (err == -ENOENT || (!err && pin->kind == PIN_RECURSIVE && now.kind == PIN_DIRECT))
 		err = -ECANCELED;
 	if (!err) {
@@ -151,7 +151,7 @@ static int finish(struct db *db, const struct pin *pin)
 		now.direct = false;
 		now.blocks = pin->blocks;
 		now.bytes = pin->bytes;
-		err = put(txn, &now);
+		err = pin_put(txn, &now);
 	}
 	if (!err)
 		return db_commit(txn);
@@ -320,33 +320,33 @@ static int fetch_all(struct adding *adding, struct wait *wait, uint64_t timeout_
 }
 
 /* Fetches, stores and records. */
-static int complete(struct adding *adding, struct wait *wait, uint64_t timeout_ms)
+static int pin_complete(struct adding *adding, struct wait *wait, uint64_t timeout_ms)
 {
 	blocks_batch_begin(adding->blocks);
 	int err = fetch_all(adding, wait, timeout_ms);
 
 	if (!err)
-		err = finish(adding->db, &adding->pin);
+		err = pin_finish(adding->db, &adding->pin);
 	blocks_batch_end(adding->blocks);
 	return err;
 }
 
 /* name may be NULL or "": as it was. */
-static int make(struct adding *adding, const char *name, struct wait *wait, uint64_t timeout_ms)
+static int pin_make(struct adding *adding, const char *name, struct wait *wait, uint64_t timeout_ms)
 {
 	const struct pin asked = adding->pin;
 	struct pin old;
 	int err;
 
 	adding->pin.state = PIN_WANTED;
-	err = begin(adding->db, &adding->pin, name && *name, &old);
+	err = pin_begin(adding->db, &adding->pin, name && *name, &old);
 	if (err)
 		return err;
 	if (cid_is_set(&old.cid) && old.kind == asked.kind && old.state == PIN_DONE) {
 		adding->pin = old;
 		adding->done = (struct pin_progress){ old.blocks, old.bytes, old.bytes };
 	} else {
-		err = complete(adding, wait, timeout_ms);
+		err = pin_complete(adding, wait, timeout_ms);
 	}
 	/* Nothing came, so there is nothing that could go on later. */
 	if (err && !adding->done.blocks && !cid_is_set(&old.cid))
@@ -363,7 +363,7 @@ int pin_add(struct db *db, struct blocks *blocks, const struct cid *cid, enum pi
 	struct adding adding = { .db = db, .blocks = blocks, .progress = progress, .ctx = ctx };
 	int err = named(&adding.pin, cid, kind, name);
 
-	return err ? err : make(&adding, name, wait, timeout_ms);
+	return err ? err : pin_make(&adding, name, wait, timeout_ms);
 }
 
 int pin_update(struct db *db, struct blocks *blocks, const struct cid *from, const struct cid *to,
@@ -385,7 +385,7 @@ int pin_update(struct db *db, struct blocks *blocks, const struct cid *from, con
 		strcpy(old.name, before.name);
 	err = named(&adding.pin, to, PIN_RECURSIVE, old.name);
 	if (!err)
-		err = make(&adding, old.name, wait, timeout_ms);
+		err = pin_make(&adding, old.name, wait, timeout_ms);
 	if (!err && unpin)
 		err = pin_rm(db, from, PIN_RECURSIVE);
 	return err == -ENOENT ? 0 : err;
@@ -398,7 +398,7 @@ int pin_go_on(struct db *db, struct blocks *blocks, const struct cid *cid, struc
 	int err = pin_get(db, cid, &adding.pin);
 
 	if (!err && adding.pin.state == PIN_WANTED)
-		err = complete(&adding, wait, timeout_ms);
+		err = pin_complete(&adding, wait, timeout_ms);
 	*pin = adding.pin;
 	if (err) {
 		pin->blocks = adding.done.blocks;
@@ -410,12 +410,12 @@ int pin_go_on(struct db *db, struct blocks *blocks, const struct cid *cid, struc
 static int want_again(void *ctx, struct bytes key, struct bytes value)
 {
 	struct pin pin;
-	int err = decode(&pin, key, value);
+	int err = pin_decode(&pin, key, value);
 
 	if (err || pin.state == PIN_WANTED)
 		return 0; /* what cannot be read is told of where it is listed */
 	pin.state = PIN_WANTED;
-	return put(ctx, &pin);
+	return pin_put(ctx, &pin);
 }
 
 int pin_want_all(struct db *db)
@@ -443,7 +443,7 @@ int pin_record(struct db *db, const struct cid *cid, enum pin_kind kind, const c
 		err = db_begin(db, true, &txn);
 	if (err)
 		return err;
-	err = get(txn, cid, &old);
+	err = pin_read(txn, cid, &old);
 	if (!err && old.kind == PIN_RECURSIVE && kind == PIN_DIRECT)
 		err = -EEXIST;
 	if (!err && !pin.name[0])
@@ -451,7 +451,7 @@ int pin_record(struct db *db, const struct cid *cid, enum pin_kind kind, const c
 	pin.blocks = blocks;
 	pin.bytes = bytes;
 	if (!err || err == -ENOENT)
-		err = put(txn, &pin);
+		err = pin_put(txn, &pin);
 	if (!err)
 		return db_commit(txn);
 	db_abort(txn);
@@ -462,7 +462,7 @@ int pin_restore(struct db_txn *txn, const struct cid *cid)
 {
 	const struct pin pin = { .cid = *cid, .kind = PIN_RECURSIVE, .state = PIN_WANTED };
 
-	return put(txn, &pin);
+	return pin_put(txn, &pin);
 }
 
 int pin_rm(struct db *db, const struct cid *cid, enum pin_kind kind)
@@ -473,14 +473,14 @@ int pin_rm(struct db *db, const struct cid *cid, enum pin_kind kind)
 
 	if (err)
 		return err;
-	err = get(txn, cid, &pin);
+	err = pin_read(txn, cid, &pin);
 	if (!err && pin.direct) {
 		pin.direct = false;
 		if (kind == PIN_RECURSIVE) {
 			pin.kind = PIN_DIRECT;
 			pin.state = PIN_DONE;
 		}
-		err = put(txn, &pin);
+		err = pin_put(txn, &pin);
 	} else if (!err) {
 		err = pin.kind != kind ? -EEXIST : db_del(txn, TABLE, cid_bytes(cid));
 	}
@@ -499,7 +499,7 @@ int pin_get(struct db *db, const struct cid *cid, struct pin *pin)
 
 	if (err)
 		return err;
-	err = get(txn, cid, pin);
+	err = pin_read(txn, cid, pin);
 	db_abort(txn);
 	return err;
 }
@@ -513,7 +513,7 @@ static int list_one(void *ctx, struct bytes key, struct bytes value)
 {
 	const struct listing *listing = ctx;
 	struct pin pin;
-	int err = decode(&pin, key, value);
+	int err = pin_decode(&pin, key, value);
 
 	return err ? err : listing->each(listing->ctx, &pin);
 }

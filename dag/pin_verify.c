@@ -70,7 +70,7 @@ static bool is_intact(void *ctx, const struct cid *cid)
 	       !pin_seen_has(&verifying->verifier->broken, cid);
 }
 
-static void remember(struct pin_seen *known, const struct pin_seen *seen)
+static void verify_remember(struct pin_seen *known, const struct pin_seen *seen)
 {
 	if (known->blocks.count + seen->blocks.count <= KNOWN_MAX)
 		pin_seen_merge(known, seen);
@@ -89,7 +89,7 @@ static int verify_tree(struct pin_verifier *verifier, const struct pin *pin,
 			   verifying);
 
 	if (!err)
-		remember(verifying->found_bad ? &verifier->intact : &verifier->whole, &seen);
+		verify_remember(verifying->found_bad ? &verifier->intact : &verifier->whole, &seen);
 	pin_seen_release(&seen);
 	return err;
 }

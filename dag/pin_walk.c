@@ -28,14 +28,14 @@ static int add_link(void *ctx, const struct cid *cid)
 	return 0;
 }
 
-static void push(struct waiting *waiting, struct bytes cid)
+static void walk_push(struct waiting *waiting, struct bytes cid)
 {
 	buf_add(&waiting->cids, cid);
 	buf_add_u8(&waiting->cids, (uint8_t)cid.len);
 	waiting->count++;
 }
 
-static void pop(struct waiting *waiting, struct cid *cid)
+static void walk_pop(struct waiting *waiting, struct cid *cid)
 {
 	struct buf *cids = &waiting->cids;
 	size_t len = cids->at[cids->len - 1];
@@ -59,7 +59,7 @@ static void push_links(struct waiting *waiting)
 	for (size_t i = waiting->link_count; i > 0; i--) {
 		const uint8_t *link = waiting->links.at + at[i - 1];
 
-		push(waiting, bytes_of(link + 1, link[0]));
+		walk_push(waiting, bytes_of(link + 1, link[0]));
 	}
 	free(at);
 	buf_clear(&waiting->links);
@@ -92,7 +92,8 @@ void pin_seen_release(struct pin_seen *seen)
 }
 
 /* Whether the block is stored, and intact if verify is set; collects its links. */
-static int visit(struct blocks *blocks, const struct cid *cid, bool verify, struct waiting *waiting)
+static int pin_walk_visit(struct blocks *blocks, const struct cid *cid, bool verify,
+			  struct waiting *waiting)
 {
 	struct block *block;
 	int err;
@@ -119,19 +120,19 @@ int pin_walk(struct blocks *blocks, const struct cid *root, const struct pin_wal
 	struct waiting waiting = { 0 };
 	int err = 0;
 
-	push(&waiting, cid_bytes(root));
+	walk_push(&waiting, cid_bytes(root));
 	while (!err && waiting.count > 0) {
 		struct cid cid;
 		bool verify;
 
-		pop(&waiting, &cid);
+		walk_pop(&waiting, &cid);
 		if ((config->left_out && config->left_out(ctx, &cid)) || !pin_seen_add(seen, &cid))
 			continue;
 		verify = config->verify && !(config->intact && config->intact(ctx, &cid));
 		if (wait_check(wait) == -EINTR)
 			err = -EINTR;
 		else
-			err = visit(blocks, &cid, verify, &waiting);
+			err = pin_walk_visit(blocks, &cid, verify, &waiting);
 		if (err == 0 || err == -ENOENT || err == -EIO)
 			err = each(ctx, &cid, err);
 		push_links(&waiting);

@@ -85,7 +85,7 @@ int dag_path_parse(const char *path, struct dag_path *out, const char **why)
 	return 0;
 }
 
-static int step(struct blocks *blocks, struct cid *at, struct bytes name, struct wait *wait)
+static int resolve_step(struct blocks *blocks, struct cid *at, struct bytes name, struct wait *wait)
 {
 	struct dir_entry entry;
 	struct dir *dir;
@@ -143,7 +143,7 @@ int dag_resolve_node(struct blocks *blocks, const struct cid *root, const char *
 				break;
 			*out = link;
 		} else {
-			err = step(blocks, out, bytes_of(name, len), wait);
+			err = resolve_step(blocks, out, bytes_of(name, len), wait);
 			at = err ? at : name + len;
 		}
 		if (err)

@@ -40,7 +40,7 @@ static int each(void *ctx, const struct block *block, unsigned depth)
 	return err;
 }
 
-static void *run(void *ctx)
+static void *scout_run(void *ctx)
 {
 	static const struct dag_walk_config config = { .ahead_max = WINDOW };
 	struct dag_scout *scout = ctx;
@@ -50,7 +50,7 @@ static void *run(void *ctx)
 	return NULL;
 }
 
-static void release(struct dag_scout *scout)
+static void scout_release(struct dag_scout *scout)
 {
 	pthread_cond_destroy(&scout->moved);
 	pthread_mutex_destroy(&scout->lock);
@@ -73,8 +73,8 @@ struct dag_scout *dag_scout_start(struct blocks *blocks, const struct cid *root)
 	wait_start(&scout->wait, 0);
 	pthread_mutex_init(&scout->lock, NULL);
 	pthread_cond_init(&scout->moved, NULL);
-	if (thread_start(&scout->thread, run, scout)) {
-		release(scout);
+	if (thread_start(&scout->thread, scout_run, scout)) {
+		scout_release(scout);
 		return NULL;
 	}
 	return scout;
@@ -100,5 +100,5 @@ void dag_scout_stop(struct dag_scout *scout)
 	pthread_mutex_unlock(&scout->lock);
 	wait_cancel(&scout->wait);
 	pthread_join(scout->thread, NULL);
-	release(scout);
+	scout_release(scout);
 }

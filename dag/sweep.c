@@ -48,7 +48,7 @@ static XXH128_hash_t *slot_of(const struct marks *marks, XXH128_hash_t mark)
 }
 
 /* By a half, at a load of 5/6: between 19 and 29 bytes each. */
-static void grow(struct marks *marks)
+static void sweep_grow(struct marks *marks)
 {
 	struct marks bigger = { .seed = marks->seed, .count = marks->count };
 
@@ -77,7 +77,7 @@ static bool marks_add(struct marks *marks, struct bytes multihash, uint64_t code
 	XXH128_hash_t mark = mark_of(marks, multihash, codec), *slot;
 
 	if (marks->count >= marks->cap / 6 * 5)
-		grow(marks);
+		sweep_grow(marks);
 	slot = slot_of(marks, mark);
 	if (!is_free(slot))
 		return false;
@@ -93,7 +93,7 @@ static bool marks_has(const struct marks *marks, struct bytes multihash)
 
 /* ---- marking ---- */
 
-static int push(void *ctx, const struct cid *cid)
+static int sweep_push(void *ctx, const struct cid *cid)
 {
 	struct sweep *sweep = ctx;
 
@@ -110,7 +110,7 @@ static int push(void *ctx, const struct cid *cid)
 	return 0;
 }
 
-static int pop(struct sweep *sweep, struct cid *cid)
+static int sweep_pop(struct sweep *sweep, struct cid *cid)
 {
 	struct buf *stack = &sweep->stack;
 	size_t len = stack->at[stack->len - 1];
@@ -124,7 +124,7 @@ static int add_root(void *ctx, const struct cid *cid, bool recursive)
 	struct sweep *sweep = ctx;
 
 	if (recursive)
-		return push(sweep, cid);
+		return sweep_push(sweep, cid);
 	marks_add(&sweep->marks, cid_hash_bytes(cid), 0);
 	return 0;
 }
@@ -139,7 +139,7 @@ static int look_below(struct sweep *sweep, const struct cid *cid)
 		return 0;
 	if (err)
 		return err;
-	err = dag_links(block->data, cid->codec, push, sweep);
+	err = dag_links(block->data, cid->codec, sweep_push, sweep);
 	block_unref(block);
 	return err == -EBADMSG || err == -ENOTSUP ? 0 : err;
 }
@@ -153,14 +153,14 @@ static int mark_all(struct sweep *sweep, const struct sweep_source *sources, siz
 	while (!err && sweep->stack.len) {
 		struct cid cid;
 
-		err = wait_check(sweep->wait) == -EINTR ? -EINTR : pop(sweep, &cid);
+		err = wait_check(sweep->wait) == -EINTR ? -EINTR : sweep_pop(sweep, &cid);
 		if (!err)
 			err = look_below(sweep, &cid);
 	}
 	return err;
 }
 
-static int keep(void *ctx, struct bytes multihash)
+static int sweep_keep(void *ctx, struct bytes multihash)
 {
 	struct sweep *sweep = ctx;
 
@@ -221,10 +221,10 @@ struct sweep_source sweep_pins(struct db *db)
 
 /* ---- the whole ---- */
 
-static int run(struct sweep *sweep, const struct sweep_source *sources, size_t count,
-	       uint64_t *removed, uint64_t *freed)
+static int sweep_marked(struct sweep *sweep, const struct sweep_source *sources, size_t count,
+			uint64_t *removed, uint64_t *freed)
 {
-	static const struct store_sweep_fns store_fns = { .keep = keep, .gone = gone };
+	static const struct store_sweep_fns store_fns = { .keep = sweep_keep, .gone = gone };
 	int err = store_sweep_begin(sweep->store);
 
 	*removed = *freed = 0;
@@ -250,7 +250,7 @@ int dag_sweep(struct store *store, const struct sweep_source *sources, size_t co
 {
 	struct sweep sweep = { .store = store, .wait = wait, .gone = on_gone, .ctx = ctx };
 
-	return run(&sweep, sources, count, removed, freed);
+	return sweep_marked(&sweep, sources, count, removed, freed);
 }
 
 int dag_sweep_only(struct store *store, const struct sweep_source *sources, size_t count,
@@ -266,7 +266,7 @@ int dag_sweep_only(struct store *store, const struct sweep_source *sources, size
 			marks_add(&sweep.only, cid_hash_bytes(&cids[i]), 0);
 	if (!sweep.only.count)
 		return 0;
-	err = run(&sweep, sources, count, &removed, &freed);
+	err = sweep_marked(&sweep, sources, count, &removed, &freed);
 	free(sweep.only.at);
 	return err;
 }

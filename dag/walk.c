@@ -77,7 +77,7 @@ static bool ask_frame(void *ctx, size_t index)
 	return true;
 }
 
-static void pop(struct walk *walk)
+static void walk_stack_pop(struct walk *walk)
 {
 	struct frame *frame = &walk->frames[--walk->count];
 
@@ -87,7 +87,7 @@ static void pop(struct walk *walk)
 }
 
 /* Takes the frame's links. */
-static int push(struct walk *walk, struct frame *frame)
+static int walk_stack_push(struct walk *walk, struct frame *frame)
 {
 	if (!frame->links.len)
 		return 0;
@@ -106,7 +106,7 @@ static int push(struct walk *walk, struct frame *frame)
 }
 
 /* The next link in order, taken off the stack. */
-static void take(struct walk *walk, struct cid *cid, unsigned *depth)
+static void walk_take(struct walk *walk, struct cid *cid, unsigned *depth)
 {
 	struct frame *frame = &walk->frames[walk->count - 1];
 
@@ -115,10 +115,11 @@ static void take(struct walk *walk, struct cid *cid, unsigned *depth)
 	if (frame->asked < frame->at)
 		frame->asked = frame->at;
 	if (frame->at == frame->links.len)
-		pop(walk);
+		walk_stack_pop(walk);
 }
 
-static int get(struct walk *walk, const struct cid *cid, struct wait *wait, struct block **block)
+static int walk_get(struct walk *walk, const struct cid *cid, struct wait *wait,
+		    struct block **block)
 {
 	if (!walk->config->stored_only)
 		return blocks_get(walk->blocks, cid, wait, block);
@@ -128,12 +129,12 @@ static int get(struct walk *walk, const struct cid *cid, struct wait *wait, stru
 }
 
 /* One block: it is shown, and its links come onto the stack, with the bounds of the walk. */
-static int visit(struct walk *walk, const struct cid *cid, unsigned depth, struct wait *wait,
-		 dag_walk_fn *each)
+static int walk_block_visit(struct walk *walk, const struct cid *cid, unsigned depth,
+			    struct wait *wait, dag_walk_fn *each)
 {
 	struct frame below = { .depth = depth + 1 };
 	struct block *block;
-	int err = get(walk, cid, wait, &block);
+	int err = walk_get(walk, cid, wait, &block);
 
 	if (err)
 		return err;
@@ -149,7 +150,7 @@ static int visit(struct walk *walk, const struct cid *cid, unsigned depth, struc
 	if (err)
 		buf_release(&below.links);
 	else
-		err = push(walk, &below);
+		err = walk_stack_push(walk, &below);
 	return err;
 }
 
@@ -161,7 +162,7 @@ static int walk_all(struct walk *walk, struct wait *wait, uint64_t timeout_ms, d
 		struct cid cid;
 		unsigned depth;
 
-		take(walk, &cid, &depth);
+		walk_take(walk, &cid, &depth);
 		if ((walk->prune && walk->prune(walk->ctx, &cid)) ||
 		    (walk->config->skip_seen && !walk_seen_add(&walk->seen, &cid))) {
 			walk_ahead_skip(&walk->ahead, &cid);
@@ -174,7 +175,7 @@ static int walk_all(struct walk *walk, struct wait *wait, uint64_t timeout_ms, d
 		err = wait_check(wait);
 		if (err)
 			break;
-		err = visit(walk, &cid, depth, wait, each);
+		err = walk_block_visit(walk, &cid, depth, wait, each);
 	}
 	return err;
 }
@@ -195,12 +196,12 @@ int dag_walk(struct blocks *blocks, const struct cid *root, const struct dag_wal
 		.ctx = &walk,
 	};
 	walk_ahead_init(&walk.ahead);
-	int err = push(&walk, &top);
+	int err = walk_stack_push(&walk, &top);
 
 	if (!err)
 		err = walk_all(&walk, wait, timeout_ms, each);
 	while (walk.count)
-		pop(&walk);
+		walk_stack_pop(&walk);
 	free(walk.frames);
 	walk_ahead_release(&walk.ahead);
 	walk_seen_release(&walk.seen);

@@ -58,7 +58,7 @@ static void entry_free(struct walk_ahead *ahead, struct ahead_entry *entry)
 }
 
 /* Forgets all but the marks of frames. */
-static void forget(struct walk_ahead *ahead)
+static void ahead_forget(struct walk_ahead *ahead)
 {
 	struct bytes key;
 	void *entry;
@@ -79,12 +79,12 @@ void walk_ahead_init(struct walk_ahead *ahead)
 void walk_ahead_release(struct walk_ahead *ahead)
 {
 	entry_free(ahead, ahead->current);
-	forget(ahead);
+	ahead_forget(ahead);
 }
 
 /* ---- asking ---- */
 
-static void flush(struct walk_ahead *ahead)
+static void ahead_flush(struct walk_ahead *ahead)
 {
 	if (ahead->batched)
 		exchange_prefetch(ahead->blocks, ahead->batch, ahead->batched);
@@ -98,12 +98,12 @@ static void fly(struct walk_ahead *ahead, struct ahead_entry *entry)
 	ahead->flying_count++;
 }
 
-static void ask(struct walk_ahead *ahead, struct ahead_entry *entry)
+static void ahead_ask(struct walk_ahead *ahead, struct ahead_entry *entry)
 {
 	fly(ahead, entry);
 	ahead->batch[ahead->batched++] = entry->cid;
 	if (ahead->batched == ARRAY_LEN(ahead->batch))
-		flush(ahead);
+		ahead_flush(ahead);
 }
 
 static bool may_link(const struct cid *cid)
@@ -139,7 +139,7 @@ bool walk_ahead_ask(struct walk_ahead *ahead, const struct cid *cid)
 	if (may_link(cid))
 		list_add_tail(ahead->place, &entry->order);
 	if (!here)
-		ask(ahead, entry);
+		ahead_ask(ahead, entry);
 	return true;
 }
 
@@ -164,12 +164,12 @@ static int ask_link(void *ctx, const struct cid *cid)
 static int get_soon(struct walk_ahead *ahead, const struct cid *cid, struct wait *wait,
 		    struct block **block)
 {
-	flush(ahead); /* it may be among those */
+	ahead_flush(ahead); /* it may be among those */
 	wait->deadline_ms = monotonic_ms() + OPEN_WAIT_MS;
 	return blocks_get(ahead->blocks, cid, wait, block);
 }
 
-static void arrived(struct walk_ahead *ahead, struct ahead_entry *entry)
+static void ahead_arrived(struct walk_ahead *ahead, struct ahead_entry *entry)
 {
 	while (flies(entry))
 		land(ahead, list_first(&ahead->flying, struct ahead_entry, flying));
@@ -195,7 +195,7 @@ static bool open_entry(struct walk_ahead *ahead, struct ahead_entry *entry, stru
 		put_off(ahead, entry);
 		return false;
 	}
-	arrived(ahead, entry);
+	ahead_arrived(ahead, entry);
 	int err = dag_links(block->data, entry->cid.codec, ask_link, &opening);
 
 	block_unref(block);
@@ -219,7 +219,7 @@ static bool open_frame(struct walk_ahead *ahead, struct ahead_entry *mark)
 
 /* Asks for what comes next on the walk, opening what has arrived and what was asked for before that
  * number. */
-static void fill(struct walk_ahead *ahead, uint64_t before, struct wait *wait)
+static void ahead_fill(struct walk_ahead *ahead, uint64_t before, struct wait *wait)
 {
 	struct list *at = ahead->order.next;
 	unsigned opened = 0;
@@ -256,14 +256,14 @@ void walk_ahead_come(struct walk_ahead *ahead, const struct cid *cid, struct wai
 	/* What was met and never come to (below what was left out later) must not close the window
 	 * for good. */
 	if (!met && holds_too_much(ahead))
-		forget(ahead);
+		ahead_forget(ahead);
 	if (!here && !ahead->current->number)
-		ask(ahead, ahead->current);
+		ahead_ask(ahead, ahead->current);
 	if (ahead->flying_count <= ahead->max - ahead->max / SPARE_PART)
-		fill(ahead, here ? 0 : ahead->current->number, wait);
+		ahead_fill(ahead, here ? 0 : ahead->current->number, wait);
 	if (!met && ahead->asked == ahead->current->number)
 		ahead->batched = 0; /* nothing else: it need not be asked for twice */
-	flush(ahead);
+	ahead_flush(ahead);
 }
 
 void walk_ahead_skip(struct walk_ahead *ahead, const struct cid *cid)
@@ -276,7 +276,7 @@ void walk_ahead_arrived(struct walk_ahead *ahead, size_t len)
 {
 	if (!ahead->current)
 		return;
-	arrived(ahead, ahead->current);
+	ahead_arrived(ahead, ahead->current);
 	ahead->block_size = (ahead->block_size * (SMOOTH - 1) + len) / SMOOTH;
 }
 

@@ -54,7 +54,7 @@ static size_t slot_of(const struct walk_seen *seen, const uint8_t key[static SEE
 	return slot;
 }
 
-static void grow(struct walk_seen *seen)
+static void seen_grow(struct walk_seen *seen)
 {
 	struct walk_seen bigger = {
 		.cap = seen->cap ? seen->cap * 2 : CAP_MIN,
@@ -81,7 +81,7 @@ static bool add_key(struct walk_seen *seen, const uint8_t key[static SEEN_KEY])
 	size_t slot;
 
 	if (seen->count * 4 >= seen->cap * 3)
-		grow(seen);
+		seen_grow(seen);
 	slot = slot_of(seen, key);
 	if (!is_free(seen->keys[slot]))
 		return false;

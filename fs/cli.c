@@ -143,7 +143,7 @@ static int end_output(struct invocation *in, int code)
 			errno ? strerror(errno) : "an earlier part failed");
 }
 
-static int run(struct invocation *in)
+static int command_run(struct invocation *in)
 {
 	int code, err = wait_init(&in->wait);
 
@@ -191,7 +191,7 @@ int cli_run(int argc, char **argv)
 		help_print(in.help ? stdout : stderr, what);
 		return in.help ? end_output(&in, EXIT_OK) : EXIT_USAGE;
 	}
-	return run(&in);
+	return command_run(&in);
 }
 
 /* ---- options ---- */

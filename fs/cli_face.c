@@ -316,7 +316,7 @@ static int on_answer(void *ctx, enum control_kind kind, json_t *value)
 	return 0;
 }
 
-static int ask(struct face *face, char **why)
+static int face_ask(struct face *face, char **why)
 {
 	return control_call(face->in->control, face->row->command.name, json_incref(face->args),
 			    wait_for_daemon(face), on_answer, face, why);
@@ -328,7 +328,7 @@ static int run_in_daemon(struct face *face)
 {
 	struct invocation *in = face->in;
 	char *why = NULL, safe[MESSAGE_MAX];
-	int err = ask(face, &why), code = face->code;
+	int err = face_ask(face, &why), code = face->code;
 
 	if (err && control_gone(in->control)) { /* the next one, when it was ending */
 		free(why);
@@ -337,7 +337,7 @@ static int run_in_daemon(struct face *face)
 		if (face->row->run && !cli_interrupted() && !cli_daemon(in))
 			return run_here(face);
 		code = cli_need_daemon(in);
-		err = code ? 0 : ask(face, &why);
+		err = code ? 0 : face_ask(face, &why);
 		code = code ? code : face->code;
 	}
 	if (err == API_SOME_FAILED)
@@ -352,7 +352,7 @@ static int run_in_daemon(struct face *face)
 
 /* ---- from words to the call ---- */
 
-static int run(struct face *face)
+static int face_run(struct face *face)
 {
 	struct invocation *in = face->in;
 	bool alone = face->row->flags & API_BARE && !face->row->run_daemon;
@@ -384,7 +384,7 @@ int cli_run_call(struct invocation *in, const struct api_row *row, json_t *args)
 	free(why);
 	if (!err) {
 		face.list = row->head && (row->flags & API_WHOLE || !api_flag(args, "stream"));
-		face.code = run(&face);
+		face.code = face_run(&face);
 		end_list(&face);
 	}
 	json_decref(face.whole);

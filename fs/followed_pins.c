@@ -30,7 +30,7 @@ static int get_cid(struct cursor *c, struct cid *cid)
 	return bytes.len && cid_from_bytes(cid, bytes) ? -EIO : 0;
 }
 
-static int decode(struct followed_pin *out, struct bytes key, struct bytes value)
+static int followed_pins_decode(struct followed_pin *out, struct bytes key, struct bytes value)
 {
 	struct cursor c = cursor_over(value);
 	uint8_t version = cursor_u8(&c);
@@ -53,7 +53,7 @@ int followed_pin_get(struct db *db, const struct peer_id *name, struct followed_
 		return err;
 	err = db_get(txn, TABLE, peer_id_bytes(name), &value);
 	if (!err)
-		err = decode(out, peer_id_bytes(name), value);
+		err = followed_pins_decode(out, peer_id_bytes(name), value);
 	db_abort(txn);
 	return err;
 }
@@ -95,7 +95,7 @@ static int walk_one(void *ctx, struct bytes key, struct bytes value)
 	const struct walk *walk = ctx;
 	struct followed_pin pin;
 
-	return decode(&pin, key, value) ? 0 : walk->each(walk->ctx, &pin);
+	return followed_pins_decode(&pin, key, value) ? 0 : walk->each(walk->ctx, &pin);
 }
 
 int followed_pins_each(struct db *db, int (*each)(void *ctx, const struct followed_pin *pin),
@@ -122,7 +122,7 @@ static int forget_one(void *ctx, struct bytes key, struct bytes value)
 	const struct forgetting *forgetting = ctx;
 	struct followed_pin pin;
 
-	if (decode(&pin, key, value) || !cid_equal(&pin.cid, forgetting->cid))
+	if (followed_pins_decode(&pin, key, value) || !cid_equal(&pin.cid, forgetting->cid))
 		return 0;
 	return db_del(forgetting->txn, TABLE, peer_id_bytes(&pin.name));
 }

@@ -83,7 +83,7 @@ static uint64_t measure(struct progress *progress, uint64_t now_ms)
 }
 
 /* Redraws the line, at most ten times a second. */
-static void draw(struct progress *progress)
+static void progress_draw(struct progress *progress)
 {
 	uint64_t now_ms = monotonic_ms(), rate;
 	char done[32], total[32], speed[32], left[32];
@@ -117,7 +117,7 @@ void progress_set(struct progress *progress, uint64_t done_bytes, uint64_t block
 		return;
 	progress->done = done_bytes;
 	progress->blocks = blocks;
-	draw(progress);
+	progress_draw(progress);
 }
 
 void progress_hide(struct progress *progress)

@@ -67,7 +67,7 @@ static int load_identity(struct repo *repo, char **why)
 }
 
 /* Sets or removes a record that says something by being there. */
-static int mark(struct repo *repo, const char *table, struct bytes key, bool on)
+static int repo_mark(struct repo *repo, const char *table, struct bytes key, bool on)
 {
 	struct db_txn *txn;
 	int err = db_begin(repo->db, true, &txn);
@@ -83,13 +83,13 @@ static int mark(struct repo *repo, const char *table, struct bytes key, bool on)
 
 int repo_provide(struct repo *repo, const struct cid *cid, bool provide)
 {
-	return mark(repo, "provide", cid_hash_bytes(cid), provide);
+	return repo_mark(repo, "provide", cid_hash_bytes(cid), provide);
 }
 
 /* A record of the table "repo" tells that blocks were lost. */
 static int note_losses(struct repo *repo, bool lost)
 {
-	return mark(repo, "repo", bytes_str("lost"), lost);
+	return repo_mark(repo, "repo", bytes_str("lost"), lost);
 }
 
 void repo_mind_losses(struct repo *repo)
@@ -141,7 +141,7 @@ struct restoring {
 };
 
 /* Other tables remember what can be learned again. */
-static int restore(void *ctx, struct db_txn *txn, const char *table, struct bytes key)
+static int repo_restore(void *ctx, struct db_txn *txn, const char *table, struct bytes key)
 {
 	struct restoring *restoring = ctx;
 	struct cid cid;
@@ -169,7 +169,7 @@ int repo_check_records(struct repo *repo, struct repo_damage *damage, repo_pin_d
 	uint64_t count;
 
 	*damage = (struct repo_damage){ 0 };
-	return db_check(repo->db, restore, &restoring, &count);
+	return db_check(repo->db, repo_restore, &restoring, &count);
 }
 
 /* ---- damaged pages of records ---- */

@@ -94,7 +94,7 @@ static int create_files(const char *path, const char *key, const char *file, con
 }
 
 /* One init at a time is here. */
-static int complete(const char *path, const char *profile, char **why)
+static int init_complete(const char *path, const char *profile, char **why)
 {
 	char *file = repo_file(path, "config.json"), *key = repo_file(path, "identity.key");
 	int err = 0;
@@ -140,7 +140,7 @@ int repo_init(const char *path, const char *profile, char **why)
 		err = lock < 0 ? lock : flock(lock, LOCK_EX) ? -errno : 0;
 	}
 	if (!err)
-		err = complete(path, profile, why);
+		err = init_complete(path, profile, why);
 	if (err && !*why)
 		*why = xasprintf("cannot make a repository at %s: %s", path, err_file_text(err));
 	if (lock >= 0)

@@ -43,7 +43,7 @@ static bool is_right(const struct saved_mount *mount)
 	       (!mount->source || (*mount->source && strlen(mount->source) < PATH_MAX));
 }
 
-static void add(struct saved_mounts *mounts, const struct saved_mount *mount)
+static void mounts_add(struct saved_mounts *mounts, const struct saved_mount *mount)
 {
 	mounts->at = xrealloc(mounts->at, (mounts->count + 1) * sizeof(*mounts->at));
 	mounts->at[mounts->count++] = (struct saved_mount){
@@ -79,7 +79,7 @@ static bool add_json(struct saved_mounts *mounts, const json_t *json)
 	if (!mount.options || !is_right(&mount) || mounts->count == SAVED_MOUNTS_MAX ||
 	    saved_mounts_find(mounts, mount.mountpoint))
 		return false;
-	add(mounts, &mount);
+	mounts_add(mounts, &mount);
 	return true;
 }
 
@@ -111,7 +111,7 @@ static int read_file(const char *file, char **out, size_t *len)
 	return err;
 }
 
-static int parse(const char *text, size_t len, struct saved_mounts *out)
+static int mounts_parse(const char *text, size_t len, struct saved_mounts *out)
 {
 	json_t *list = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL), *item;
 	bool good = json_is_array(list);
@@ -132,7 +132,7 @@ int saved_mounts_read(const char *repo_path, struct saved_mounts *out, char **wh
 	*out = (struct saved_mounts){ 0 };
 	*why = NULL;
 	if (!err && text)
-		err = parse(text, len, out);
+		err = mounts_parse(text, len, out);
 	if (err == -EBADMSG)
 		*why = xasprintf("%s is damaged, or no list of at most %d saved mounts", file,
 				 SAVED_MOUNTS_MAX);
@@ -146,7 +146,7 @@ int saved_mounts_read(const char *repo_path, struct saved_mounts *out, char **wh
 }
 
 /* -EINVAL: a text is no UTF-8. */
-static int put(const char *file, const struct saved_mounts *mounts)
+static int mounts_put(const char *file, const struct saved_mounts *mounts)
 {
 	json_t *list = json_array();
 	char *text;
@@ -176,7 +176,7 @@ static int put(const char *file, const struct saved_mounts *mounts)
 /* A change of the list. -errno: nothing is written. */
 typedef int change_fn(struct saved_mounts *mounts, const void *ctx);
 
-static int change(const char *repo_path, change_fn *apply, const void *ctx, char **why)
+static int mounts_change(const char *repo_path, change_fn *apply, const void *ctx, char **why)
 {
 	char *file = repo_file(repo_path, FILE_NAME);
 	struct saved_mounts mounts = { 0 };
@@ -189,7 +189,7 @@ static int change(const char *repo_path, change_fn *apply, const void *ctx, char
 	if (!err)
 		err = apply(&mounts, ctx);
 	if (!err)
-		err = put(file, &mounts);
+		err = mounts_put(file, &mounts);
 	if (err && !*why && err != -ENOENT && err != -EMFILE)
 		*why = xasprintf("cannot write %s: %s", file, err_file_text(err));
 	saved_mounts_release(&mounts);
@@ -222,13 +222,13 @@ static int add_one(struct saved_mounts *mounts, const void *ctx)
 		return -EMFILE;
 	if (!is_right(mount))
 		return -EINVAL;
-	add(mounts, mount);
+	mounts_add(mounts, mount);
 	return 0;
 }
 
 int saved_mounts_add(const char *repo_path, const struct saved_mount *mount, char **why)
 {
-	int err = change(repo_path, add_one, mount, why);
+	int err = mounts_change(repo_path, add_one, mount, why);
 
 	if (err == -EMFILE)
 		*why = xasprintf("%d mounts are saved already", SAVED_MOUNTS_MAX);
@@ -237,7 +237,7 @@ int saved_mounts_add(const char *repo_path, const struct saved_mount *mount, cha
 
 int saved_mounts_remove(const char *repo_path, const char *mountpoint, char **why)
 {
-	int err = change(repo_path, remove_one, mountpoint, why);
+	int err = mounts_change(repo_path, remove_one, mountpoint, why);
 
 	if (err == -ENOENT)
 		*why = xasprintf("no saved mount at %s", mountpoint);

@@ -356,8 +356,9 @@ static struct routing_query *ask_provide(struct part *part)
 			       part->query->deadline_ms, on_part_done, part);
 }
 
-static struct routing_query *provide(struct router *router, struct bytes multihash,
-				     uint64_t deadline_ms, routing_done_fn *done, void *ctx)
+static struct routing_query *composed_provide(struct router *router, struct bytes multihash,
+					      uint64_t deadline_ms, routing_done_fn *done,
+					      void *ctx)
 {
 	struct query *query = query_new(router, multihash, deadline_ms, ctx);
 
@@ -525,7 +526,7 @@ static void composed_close(struct router *router, void (*done)(void *ctx), void 
 static const struct router_ops ops = {
 	.find_peer = find_peer,
 	.find_providers = find_providers,
-	.provide = provide,
+	.provide = composed_provide,
 	.put_value = put_value,
 	.get_value = get_value,
 	.close = composed_close,

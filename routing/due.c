@@ -33,7 +33,8 @@ void due_release(struct due_set *set)
 	*set = (struct due_set){ 0 };
 }
 
-static struct due_key *find(const struct due_set *set, const struct place *id, struct bytes key)
+static struct due_key *due_entry_find(const struct due_set *set, const struct place *id,
+				      struct bytes key)
 {
 	const struct due_cell *cell = set->cells ? &set->cells[cell_of(id)] : NULL;
 
@@ -51,7 +52,7 @@ int due_add(struct due_set *set, struct bytes key)
 
 	if (key.len == 0 || key.len > UINT8_MAX)
 		return -EINVAL;
-	entry = find(set, &id, key);
+	entry = due_entry_find(set, &id, key);
 	if (entry) {
 		bool was = !entry->gone;
 
@@ -79,7 +80,7 @@ int due_add(struct due_set *set, struct bytes key)
 struct due_key *due_find(const struct due_set *set, struct bytes key)
 {
 	struct place id = place_of_key(key);
-	struct due_key *entry = find(set, &id, key);
+	struct due_key *entry = due_entry_find(set, &id, key);
 
 	return entry && !entry->gone ? entry : NULL;
 }

@@ -67,13 +67,13 @@ const char *car_why(const struct car_reader *reader, uint64_t *offset)
 	return reader->why ? reader->why : "malformed archive";
 }
 
-static int refuse(struct car_reader *reader, int err, const char *why)
+static int car_refuse(struct car_reader *reader, int err, const char *why)
 {
 	reader->why = why;
 	return err;
 }
 
-static void begin(struct car_reader *reader, enum state state, size_t want)
+static void car_begin(struct car_reader *reader, enum state state, size_t want)
 {
 	reader->state = state;
 	reader->want = want;
@@ -89,17 +89,17 @@ static int read_roots(struct car_reader *reader, const struct ipld *tree, unsign
 	int err = 0;
 
 	if (!list || list->kind != IPLD_LIST)
-		return refuse(reader, -EBADMSG, "header has no list of roots");
+		return car_refuse(reader, -EBADMSG, "header has no list of roots");
 	if (list->count > CAR_ROOTS_MAX)
-		return refuse(reader, -EMSGSIZE, "too many roots");
+		return car_refuse(reader, -EMSGSIZE, "too many roots");
 	roots = xcalloc(list->count ? list->count : 1, sizeof(*roots));
 	at = list + 1;
 	for (uint32_t i = 0; i < list->count && !err; i++, at += at->span)
 		if (ipld_link(tree, at, &roots[i]))
-			err = refuse(reader, -EBADMSG, "a root is no CID");
+			err = car_refuse(reader, -EBADMSG, "a root is no CID");
 	if (!err) {
 		reader->begun = true;
-		begin(reader, LENGTH, 0);
+		car_begin(reader, LENGTH, 0);
 		err = reader->events->header(reader->ctx, version, roots, list->count);
 	}
 	free(roots);
@@ -114,18 +114,18 @@ static int on_header(struct car_reader *reader)
 	int err;
 
 	if (cbor_decode(&tree, buf_bytes(&reader->part), 0))
-		return refuse(reader, -EBADMSG, "header is no DAG-CBOR: not a CAR");
+		return car_refuse(reader, -EBADMSG, "header is no DAG-CBOR: not a CAR");
 	version = ipld_get(&tree, tree.nodes, bytes_str("version"));
 	if (!version || version->kind != IPLD_INT || version->negative)
-		err = refuse(reader, -EBADMSG, "header has no version: not a CAR");
+		err = car_refuse(reader, -EBADMSG, "header has no version: not a CAR");
 	else if (version->number == 1)
 		err = read_roots(reader, &tree, reader->v2 ? 2 : 1);
 	else if (version->number != 2 || reader->v2 ||
 		 reader->offset != V2_DATA_AT_MIN - V2_HEADER_LEN)
-		err = refuse(reader, -EBADMSG, "unknown version of CAR");
+		err = car_refuse(reader, -EBADMSG, "unknown version of CAR");
 	else {
 		reader->v2 = true;
-		begin(reader, V2, V2_HEADER_LEN);
+		car_begin(reader, V2, V2_HEADER_LEN);
 		err = 0;
 	}
 	ipld_release(&tree);
@@ -144,13 +144,13 @@ static int on_v2_header(struct car_reader *reader)
 	reader->index_at = cursor_le64(&c);
 	if (reader->data_at < V2_DATA_AT_MIN || reader->data_at > INT64_MAX || !size ||
 	    size > INT64_MAX - reader->data_at)
-		return refuse(reader, -EBADMSG,
-			      "CARv2 header tells an impossible place of its data");
+		return car_refuse(reader, -EBADMSG,
+				  "CARv2 header tells an impossible place of its data");
 	reader->data_end = reader->data_at + size;
 	if (reader->index_at &&
 	    (reader->index_at < reader->data_end || reader->index_at > INT64_MAX))
-		return refuse(reader, -EBADMSG, "CARv2 index lies within its data");
-	begin(reader, reader->offset < reader->data_at ? SKIP : LENGTH, 0);
+		return car_refuse(reader, -EBADMSG, "CARv2 index lies within its data");
+	car_begin(reader, reader->offset < reader->data_at ? SKIP : LENGTH, 0);
 	return 0;
 }
 
@@ -168,10 +168,10 @@ static int on_section(struct car_reader *reader)
 	ssize_t used = cid_decode(&cid, buf_bytes(&reader->part));
 
 	if (used <= 0)
-		return refuse(reader, -EBADMSG, "section does not begin with a CID");
+		return car_refuse(reader, -EBADMSG, "section does not begin with a CID");
 	if (reader->part.len - (size_t)used > BLOCK_MAX)
-		return refuse(reader, -EMSGSIZE, "block is too large");
-	begin(reader, LENGTH, 0);
+		return car_refuse(reader, -EMSGSIZE, "block is too large");
+	car_begin(reader, LENGTH, 0);
 	block = block_slice(&cid, bytes_skip(buf_bytes(&reader->part), (size_t)used),
 			    reader->part.at, release_section);
 	reader->part = (struct buf){ 0 };
@@ -182,14 +182,14 @@ static int on_section(struct car_reader *reader)
 static int on_length(struct car_reader *reader, uint64_t len)
 {
 	if (len == 0)
-		return refuse(reader, -EBADMSG, "section of no length");
+		return car_refuse(reader, -EBADMSG, "section of no length");
 	if (len > (reader->begun ? CAR_SECTION_MAX : CAR_HEADER_MAX))
-		return refuse(reader, -EMSGSIZE,
-			      reader->begun ? "section is too large"
-					    : "header is too large: not a CAR");
+		return car_refuse(reader, -EMSGSIZE,
+				  reader->begun ? "section is too large"
+						: "header is too large: not a CAR");
 	if (len > reader->data_end - reader->offset)
-		return refuse(reader, -EBADMSG, "section goes beyond the data of the CARv2");
-	begin(reader, reader->begun ? SECTION : HEADER, (size_t)len);
+		return car_refuse(reader, -EBADMSG, "section goes beyond the data of the CARv2");
+	car_begin(reader, reader->begun ? SECTION : HEADER, (size_t)len);
 	return 0;
 }
 
@@ -203,7 +203,8 @@ static int feed_length(struct car_reader *reader, struct bytes *in)
 		reader->part_at = reader->offset;
 	if (reader->offset == reader->data_end) {
 		if (reader->length_len || !reader->begun)
-			return refuse(reader, -EBADMSG, "data of the CARv2 end within a length");
+			return car_refuse(reader, -EBADMSG,
+					  "data of the CARv2 end within a length");
 		reader->state = TAIL;
 		return 0;
 	}
@@ -212,7 +213,7 @@ static int feed_length(struct car_reader *reader, struct bytes *in)
 	*in = bytes_skip(*in, 1);
 	used = uvarint_decode(&len, bytes_of(reader->length, reader->length_len));
 	if (used < 0 || (used == 0 && reader->length_len == UVARINT_MAX_LEN))
-		return refuse(reader, -EBADMSG, "malformed length");
+		return car_refuse(reader, -EBADMSG, "malformed length");
 	return used ? on_length(reader, len) : 0;
 }
 
@@ -253,7 +254,7 @@ static void skip(struct car_reader *reader, struct bytes *in)
 	reader->offset += len;
 	*in = bytes_skip(*in, len);
 	if (reader->state == SKIP && reader->offset == reader->data_at)
-		begin(reader, LENGTH, 0);
+		car_begin(reader, LENGTH, 0);
 }
 
 int car_feed(struct car_reader *reader, struct bytes in)
@@ -285,12 +286,12 @@ int car_end(struct car_reader *reader)
 	if (reader->state == LENGTH && !reader->length_len)
 		reader->part_at = reader->offset;
 	if (!reader->begun)
-		return refuse(reader, -EBADMSG,
-			      reader->offset ? "archive ends within its header"
-					     : "archive is empty");
+		return car_refuse(reader, -EBADMSG,
+				  reader->offset ? "archive ends within its header"
+						 : "archive is empty");
 	if (!at_end)
-		return refuse(reader, -EBADMSG, "archive ends within a section");
+		return car_refuse(reader, -EBADMSG, "archive ends within a section");
 	if (reader->index_at && reader->offset <= reader->index_at)
-		return refuse(reader, -EBADMSG, "archive ends before its index");
+		return car_refuse(reader, -EBADMSG, "archive ends before its index");
 	return 0;
 }

@@ -17,8 +17,8 @@ void balanced_release(struct balanced *tree)
 }
 
 /* A full node is closed only when one more child comes: until then it may be the root. */
-static int push(struct balanced *tree, const struct builder *builder, unsigned level,
-		const struct child *child)
+static int balanced_push(struct balanced *tree, const struct builder *builder, unsigned level,
+			 const struct child *child)
 {
 	struct child carry = *child;
 
@@ -56,12 +56,12 @@ int balanced_add(struct balanced *tree, const struct builder *builder, const str
 			tree->has_first = true;
 			return 0;
 		}
-		int err = push(tree, builder, 0, &tree->first);
+		int err = balanced_push(tree, builder, 0, &tree->first);
 
 		if (err)
 			return err;
 	}
-	return push(tree, builder, 0, leaf);
+	return balanced_push(tree, builder, 0, leaf);
 }
 
 int balanced_finish(struct balanced *tree, const struct builder *builder,
@@ -72,13 +72,13 @@ int balanced_finish(struct balanced *tree, const struct builder *builder,
 		*root = tree->first;
 		return 0;
 	}
-	/* push() may add levels on the way up. */
+	/* balanced_push() may add levels on the way up. */
 	for (unsigned level = 0; level + 1 < tree->depth; level++) {
 		struct child closed;
 		int err = file_node_finish(builder, &tree->levels[level], NULL, &closed);
 
 		if (!err)
-			err = push(tree, builder, level + 1, &closed);
+			err = balanced_push(tree, builder, level + 1, &closed);
 		if (err)
 			return err;
 	}

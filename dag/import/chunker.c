@@ -19,7 +19,7 @@
 /* ---- names ---- */
 
 /* "123", or "min:123" where that label is allowed; *text moves behind it and a following '-'. */
-static bool number(const char **text, const char *label, size_t *value)
+static bool chunker_number(const char **text, const char *label, size_t *value)
 {
 	const char *at = *text;
 	size_t label_len = strlen(label);
@@ -46,7 +46,7 @@ static bool number(const char **text, const char *label, size_t *value)
 static int parse_size(struct chunker *chunker, const char *text, const char **why)
 {
 	chunker->kind = CHUNKER_SIZE;
-	if (strchr(text, '-') || !number(&text, "", &chunker->max) || chunker->max == 0) {
+	if (strchr(text, '-') || !chunker_number(&text, "", &chunker->max) || chunker->max == 0) {
 		*why = "chunk size is not a positive number";
 		return -EINVAL;
 	}
@@ -94,11 +94,12 @@ static int parse_rabin(struct chunker *chunker, const char *text, const char **w
 	if (*at == '-') {
 		at++;
 		if (strchr(at, '-')) {
-			if (!number(&at, "min:", &chunker->min) || !number(&at, "avg:", &average) ||
-			    !number(&at, "max:", &chunker->max) || *at ||
+			if (!chunker_number(&at, "min:", &chunker->min) ||
+			    !chunker_number(&at, "avg:", &average) ||
+			    !chunker_number(&at, "max:", &chunker->max) || *at ||
 			    text[strlen(text) - 1] == '-')
 				average = 0;
-		} else if (!number(&at, "", &average)) {
+		} else if (!chunker_number(&at, "", &average)) {
 			average = 0;
 		}
 	}

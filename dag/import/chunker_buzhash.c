@@ -45,7 +45,7 @@ const uint32_t buzhash_table[256] = {
 	0x4e934edf, 0x3cd4990e, 0x9053e259, 0x5c41857d,
 };
 
-static uint32_t rotate(uint32_t value)
+static uint32_t chunker_buzhash_rotate(uint32_t value)
 {
 	return value << 1 | value >> 31;
 }
@@ -62,11 +62,11 @@ size_t buzhash_cut(struct bytes data)
 	size_t i = BUZHASH_MIN - BUZHASH_WINDOW;
 
 	for (; i < BUZHASH_MIN; i++)
-		state = rotate(state) ^ buzhash_table[data.at[i]];
+		state = chunker_buzhash_rotate(state) ^ buzhash_table[data.at[i]];
 	for (i = BUZHASH_MIN - BUZHASH_WINDOW; i + BUZHASH_WINDOW < avail; i++) {
 		if ((state & BUZHASH_MASK) == 0)
 			break;
-		state = rotate(state) ^ buzhash_table[data.at[i]] ^
+		state = chunker_buzhash_rotate(state) ^ buzhash_table[data.at[i]] ^
 			buzhash_table[data.at[i + BUZHASH_WINDOW]];
 	}
 	return i + BUZHASH_WINDOW;

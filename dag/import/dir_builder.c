@@ -70,7 +70,7 @@ static bool name_allowed(struct bytes name)
 }
 
 /* Takes the sizes of entry away and frees it. */
-static void forget(struct dir_builder *dir, struct entry *entry)
+static void dir_builder_forget(struct dir_builder *dir, struct entry *entry)
 {
 	dir->names_size -= (uint64_t)entry->name_len + entry->cid_len;
 	dir->links_size -= dagpb_link_len(entry->cid_len, entry->name_len, entry->tsize);
@@ -96,7 +96,7 @@ int dir_builder_add(struct dir_builder *dir, struct bytes name, const struct cid
 	dir->links_size += dagpb_link_len(cid->len, name.len, tree_size);
 	old = map_set(&dir->entries, name, entry);
 	if (old)
-		forget(dir, old);
+		dir_builder_forget(dir, old);
 	return 0;
 }
 
@@ -106,7 +106,7 @@ int dir_builder_remove(struct dir_builder *dir, struct bytes name)
 
 	if (!entry)
 		return -ENOENT;
-	forget(dir, entry);
+	dir_builder_forget(dir, entry);
 	return 0;
 }
 

@@ -51,7 +51,7 @@ static size_t line_len(const char *line)
 }
 
 /* Cuts text at its slashes; empty parts go. */
-static void split(struct rule *rule)
+static void ignore_split(struct rule *rule)
 {
 	size_t at = 0, part = 0;
 
@@ -98,7 +98,7 @@ int ignore_add(struct ignore *ignore, const char *line)
 	rule.from_top = memchr(line, '/', len) != NULL;
 	rule.text = xcalloc(1, len + 1);
 	memcpy(rule.text, line, len);
-	split(&rule);
+	ignore_split(&rule);
 	if (ignore->count == ignore->cap) {
 		ignore->cap = ignore->cap ? ignore->cap * 2 : 16;
 		ignore->rules = xrealloc(ignore->rules, ignore->cap * sizeof(*ignore->rules));

@@ -246,8 +246,8 @@ static int put_symlink(const struct importer *importer, const struct import_entr
 	return builder_put(&importer->builder, &block, &out->cid);
 }
 
-static void tell(struct importer *importer, const struct import_entry *entry,
-		 const struct child *root)
+static void import_tell(struct importer *importer, const struct import_entry *entry,
+			const struct child *root)
 {
 	const struct import_config *config = &importer->builder.config;
 	struct buf path = { 0 };
@@ -293,12 +293,12 @@ static int collect_done(struct importer *importer, struct import_entry *entry)
 		parent->bytes += entry->bytes;
 	else
 		importer->root = root;
-	tell(importer, entry, &root);
+	import_tell(importer, entry, &root);
 	importer_forget(entry);
 	return 0;
 }
 
-static int collect(struct importer *importer, struct job *job)
+static int import_collect(struct importer *importer, struct job *job)
 {
 	int err = job->kind == JOB_LEAF ? collect_leaf(importer, job)
 					: collect_done(importer, job->entry);
@@ -319,7 +319,7 @@ int importer_give(struct importer *importer, struct job *job)
 
 		if (!ready)
 			break;
-		err = collect(importer, ready);
+		err = import_collect(importer, ready);
 	}
 	return err ? err : importer_check(importer);
 }
@@ -339,7 +339,7 @@ int importer_drain(struct importer *importer)
 	int err = 0;
 
 	while (!err && (job = hash_take(importer->hash, true))) {
-		err = collect(importer, job);
+		err = import_collect(importer, job);
 		if (!err)
 			err = importer_check(importer);
 	}

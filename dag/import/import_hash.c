@@ -47,7 +47,7 @@ struct hash_pool *hash_pool_new(const struct import_config *config)
 	return pool;
 }
 
-static void run(const struct hash_pool *pool, struct job *job)
+static void hash_run(const struct hash_pool *pool, struct job *job)
 {
 	job->err = builder_name(pool->config, job->version, job->codec, job->data, &job->cid);
 	atomic_store_explicit(&job->ready, true, memory_order_release);
@@ -71,7 +71,7 @@ static void *hash_thread(void *arg)
 		if (!pool->work_first)
 			pool->work_last = &pool->work_first;
 		pthread_mutex_unlock(&pool->lock);
-		run(pool, job);
+		hash_run(pool, job);
 		/* From here on the owner may have freed the job: only its address is used. */
 		pthread_mutex_lock(&pool->lock);
 		if (pool->awaited == job)
@@ -109,7 +109,7 @@ void hash_give(struct hash_pool *pool, struct job *job)
 		return;
 	}
 	if (job->data.len < HASH_INLINE_MAX || !start_threads(pool)) {
-		run(pool, job);
+		hash_run(pool, job);
 		return;
 	}
 	job->next_work = NULL;

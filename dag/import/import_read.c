@@ -59,7 +59,7 @@ static ssize_t read_some(struct reader *reader, uint8_t *at, size_t len)
 
 /* Makes a leaf a job. If leaves are wrapped, the only leaf of a balanced file carries the file's
  * metadata. */
-static int give(struct reader *reader, struct leaf *leaf, bool only)
+static int read_give(struct reader *reader, struct leaf *leaf, bool only)
 {
 	const struct import_config *config = &reader->importer->builder.config;
 	struct job *job = xnew(struct job);
@@ -89,7 +89,7 @@ static int next_leaf(struct reader *reader, struct leaf *leaf)
 
 	reader->held = leaf;
 	reader->held_is_first = !before;
-	return before ? give(reader, before, false) : 0;
+	return before ? read_give(reader, before, false) : 0;
 }
 
 static int last_leaf(struct reader *reader)
@@ -102,12 +102,12 @@ static int last_leaf(struct reader *reader)
 		leaf = leaf_take(reader->importer->leaves, 0);
 		reader->held_is_first = true;
 	}
-	return leaf ? give(reader, leaf, reader->held_is_first) : 0;
+	return leaf ? read_give(reader, leaf, reader->held_is_first) : 0;
 }
 
 /* ---- chunks of one size: read to where the block will be ---- */
 
-static struct leaf *grow(struct reader *reader, struct leaf *leaf)
+static struct leaf *read_grow(struct reader *reader, struct leaf *leaf)
 {
 	struct leaf *large = leaf_take(reader->importer->leaves, reader->importer->chunker.max);
 
@@ -127,7 +127,7 @@ static int read_leaf(struct reader *reader, struct leaf **out)
 
 	while (!reader->end && leaf->len < max) {
 		if (leaf->len == leaf->cap)
-			leaf = grow(reader, leaf);
+			leaf = read_grow(reader, leaf);
 
 		size_t room = (leaf->cap < max ? leaf->cap : max) - leaf->len;
 		ssize_t got = read_some(reader, leaf->at + leaf->len, room);
@@ -162,7 +162,7 @@ static int read_sized(struct reader *reader)
 
 /* ---- chunks cut by content: read to a window, copied to leaves ---- */
 
-static int fill(struct reader *reader, struct buf *window, size_t size)
+static int read_fill(struct reader *reader, struct buf *window, size_t size)
 {
 	buf_reserve(window, size - window->len);
 	while (!reader->end && window->len < size) {
@@ -188,7 +188,7 @@ static int read_cut(struct reader *reader)
 	while (!err && !(reader->end && window->len == 0)) {
 		size_t at = 0;
 
-		err = fill(reader, window, size);
+		err = read_fill(reader, window, size);
 		while (!err && at < window->len && (reader->end || window->len - at >= max)) {
 			struct bytes rest = bytes_skip(buf_bytes(window), at);
 			size_t len = chunker_cut(&importer->chunker, rest);

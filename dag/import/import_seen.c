@@ -101,7 +101,7 @@ struct below {
 	unsigned leaf_depth; /* of a balanced tree's leaves; UINT_MAX: not known */
 };
 
-static int push(void *ctx, const struct cid *cid)
+static int seen_push(void *ctx, const struct cid *cid)
 {
 	struct below *below = ctx;
 	int err = blocks_keep(below->blocks, cid, NULL);
@@ -126,7 +126,7 @@ static int look_below(struct below *below, const struct node *node, bool is_bala
 	if (err)
 		return err;
 	below->depth = node->depth + 1;
-	err = dag_links(block->data, node->cid.codec, push, below);
+	err = dag_links(block->data, node->cid.codec, seen_push, below);
 	block_unref(block);
 	if (is_balanced && below->links == links)
 		below->leaf_depth = node->depth;
@@ -139,7 +139,7 @@ static int look_below(struct below *below, const struct node *node, bool is_bala
 static int keep_all(const struct import_seen *seen, const struct cid *root, struct wait *wait)
 {
 	struct below below = { .blocks = seen->blocks, .leaf_depth = UINT_MAX };
-	int err = push(&below, root);
+	int err = seen_push(&below, root);
 
 	while (!err && below.count) {
 		struct node node = below.stack[--below.count];
@@ -171,7 +171,7 @@ struct import_seen *import_seen_open(struct blocks *blocks, const struct import_
 	return seen;
 }
 
-static int parse(struct bytes value, struct import_seen_file *file, uint32_t *when_s)
+static int seen_parse(struct bytes value, struct import_seen_file *file, uint32_t *when_s)
 {
 	struct cursor c = cursor_over(value);
 	uint8_t version = cursor_u8(&c);
@@ -201,7 +201,7 @@ int import_seen_find(struct import_seen *seen, const char *path, const struct st
 		return -ENOENT;
 	err = db_get(txn, TABLE, bytes_of(file->key, sizeof(file->key)), &value);
 	if (!err)
-		err = parse(value, file, &when_s);
+		err = seen_parse(value, file, &when_s);
 	db_abort(txn);
 	if (!err)
 		err = keep_all(seen, &file->root.cid, wait);

@@ -143,7 +143,7 @@ static bool is_inside(const struct walk *walk, const struct stat *stat)
 }
 
 /* Takes fd. */
-static int enter(struct walk *walk, int fd, bool by_symlink, const char *name)
+static int walk_enter(struct walk *walk, int fd, bool by_symlink, const char *name)
 {
 	struct importer *importer = walk->importer;
 	struct import_entry *parent = walk->depth ? walk->frames[walk->depth - 1].entry : NULL;
@@ -179,7 +179,7 @@ static int enter(struct walk *walk, int fd, bool by_symlink, const char *name)
 }
 
 /* The innermost directory is through. */
-static int leave(struct walk *walk)
+static int walk_leave(struct walk *walk)
 {
 	struct frame *frame = &walk->frames[walk->depth - 1];
 	struct frame *parent = walk->depth > 1 ? frame - 1 : NULL;
@@ -252,8 +252,8 @@ static bool add_known(struct walk *walk, struct import_entry *parent, int dir, c
 }
 
 /* To be remembered once its root is known. */
-static void note(const struct importer *importer, struct import_entry *entry,
-		 const struct stat *stat, int64_t now_s)
+static void walk_note(const struct importer *importer, struct import_entry *entry,
+		      const struct stat *stat, int64_t now_s)
 {
 	struct buf whole = { 0 };
 
@@ -288,7 +288,7 @@ static int add_file(struct walk *walk, struct import_entry *parent, int fd, cons
 	if (err)
 		return importer_failed(importer, entry, NULL, err);
 	if (same_time(&before.st_ctim, &after.st_ctim))
-		note(importer, entry, &before, now_s);
+		walk_note(importer, entry, &before, now_s);
 	return importer_done(importer, entry);
 }
 
@@ -337,7 +337,7 @@ static int find_type(const struct importer *importer, int dir, const char *path,
 }
 
 /* path leads there from dir; name is what it is called. */
-static int visit(struct walk *walk, int dir, const char *path, unsigned hint, const char *name)
+static int walk_visit(struct walk *walk, int dir, const char *path, unsigned hint, const char *name)
 {
 	struct import_entry *parent = walk->depth ? walk->frames[walk->depth - 1].entry : NULL;
 	int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
@@ -362,7 +362,7 @@ static int visit(struct walk *walk, int dir, const char *path, unsigned hint, co
 	if (fd < 0)
 		return -errno;
 	if (type == DT_DIR)
-		return enter(walk, fd, by_symlink, name);
+		return walk_enter(walk, fd, by_symlink, name);
 	err = add_file(walk, parent, fd, name);
 	close(fd);
 	return err;
@@ -372,7 +372,7 @@ int importer_walk(struct importer *importer)
 {
 	struct walk walk = { .importer = importer,
 			     .frames = xcalloc(IMPORT_DEPTH_MAX, sizeof(*walk.frames)) };
-	int err = visit(&walk, AT_FDCWD, importer->path, DT_UNKNOWN, "");
+	int err = walk_visit(&walk, AT_FDCWD, importer->path, DT_UNKNOWN, "");
 
 	if (err)
 		importer_failed(importer, NULL, importer->path, err);
@@ -380,13 +380,13 @@ int importer_walk(struct importer *importer)
 		struct frame *frame = &walk.frames[walk.depth - 1];
 
 		if (frame->at == frame->count) {
-			err = leave(&walk);
+			err = walk_leave(&walk);
 			continue;
 		}
 
 		const char *name = frame->names[frame->at++];
 
-		err = visit(&walk, frame->fd, name, (unsigned char)name[-1], name);
+		err = walk_visit(&walk, frame->fd, name, (unsigned char)name[-1], name);
 		if (err)
 			importer_failed(importer, frame->entry, name, err);
 	}

@@ -25,16 +25,16 @@ struct parser {
 };
 
 /* The next character that is no white space, not consumed; 0 at the end. */
-static uint8_t peek(struct parser *p)
+static uint8_t dagjson_peek(struct parser *p)
 {
 	while (p->at < p->end && memchr(" \t\r\n", *p->at, 4))
 		p->at++;
 	return p->at < p->end ? *p->at : 0;
 }
 
-static bool expect(struct parser *p, uint8_t c)
+static bool dagjson_expect(struct parser *p, uint8_t c)
 {
-	if (peek(p) != c)
+	if (dagjson_peek(p) != c)
 		return false;
 	p->at++;
 	return true;
@@ -123,7 +123,7 @@ static bool read_string(struct parser *p, struct bytes *text)
 	const uint8_t *begin;
 	bool escaped = false;
 
-	if (!expect(p, '"'))
+	if (!dagjson_expect(p, '"'))
 		return false;
 	buf_clear(&p->scratch);
 	for (begin = p->at; p->at < p->end && *p->at != '"';) {
@@ -337,20 +337,20 @@ static int before_value(struct parser *p, bool *ended)
 	bool map = p->stack[p->depth - 1].map, first = p->stack[p->depth - 1].count == 0;
 	int err;
 
-	*ended = peek(p) == (map ? '}' : ']');
+	*ended = dagjson_peek(p) == (map ? '}' : ']');
 	if (*ended)
 		return end_container(p);
-	if (!first && !expect(p, ','))
+	if (!first && !dagjson_expect(p, ','))
 		return -EBADMSG;
 	p->stack[p->depth - 1].count++;
 	if (!map)
 		return 0;
 	err = put_string(p);
-	return err ? err : expect(p, ':') ? 0 : -EBADMSG;
+	return err ? err : dagjson_expect(p, ':') ? 0 : -EBADMSG;
 }
 
 /* One loop over the text. Containers are on a stack, and a state says what may come next. */
-static int parse(struct parser *p)
+static int dagjson_parse(struct parser *p)
 {
 	bool ended;
 	int err = 0;
@@ -361,7 +361,7 @@ static int parse(struct parser *p)
 			err = before_value(p, &ended);
 		if (err || ended)
 			continue;
-		switch (peek(p)) {
+		switch (dagjson_peek(p)) {
 		case '{':
 			err = begin_container(p, true);
 			break;
@@ -386,8 +386,8 @@ int dagjson_decode(struct ipld *tree, struct bytes text, unsigned flags)
 	if (!text.len || !ipld_utf8(text))
 		return -EBADMSG;
 	p.end = text.at + text.len;
-	err = parse(&p);
-	if (!err && (peek(&p) || p.at < p.end))
+	err = dagjson_parse(&p);
+	if (!err && (dagjson_peek(&p) || p.at < p.end))
 		err = -EBADMSG;
 	buf_release(&p.scratch);
 	if (err)

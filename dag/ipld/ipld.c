@@ -210,7 +210,7 @@ void ipld_cut(struct ipld *tree, size_t index)
 
 /* ---- walking ---- */
 
-static void enter(struct ipld_walk *walk, const struct ipld_node *node)
+static void ipld_enter(struct ipld_walk *walk, const struct ipld_node *node)
 {
 	struct ipld_frame *frame = &walk->stack[walk->depth++];
 
@@ -220,7 +220,7 @@ static void enter(struct ipld_walk *walk, const struct ipld_node *node)
 		frame->order = sort_keys(walk->tree, node, walk->order);
 }
 
-static void leave(struct ipld_walk *walk)
+static void ipld_leave(struct ipld_walk *walk)
 {
 	free(walk->stack[--walk->depth].order);
 }
@@ -244,7 +244,7 @@ bool ipld_next(struct ipld_walk *walk, struct ipld_event *event)
 		*event = (struct ipld_event){ .node = walk->root, .first = true };
 	} else if (frame->done == frame->node->count) {
 		*event = (struct ipld_event){ .node = frame->node, .close = true };
-		leave(walk);
+		ipld_leave(walk);
 		return true;
 	} else if (frame->node->kind == IPLD_MAP && !frame->value) {
 		give_key(walk, frame, event);
@@ -257,12 +257,12 @@ bool ipld_next(struct ipld_walk *walk, struct ipld_event *event)
 		frame->done++;
 	}
 	if (event->node->kind == IPLD_LIST || event->node->kind == IPLD_MAP)
-		enter(walk, event->node);
+		ipld_enter(walk, event->node);
 	return true;
 }
 
 void ipld_walk_release(struct ipld_walk *walk)
 {
 	while (walk->depth)
-		leave(walk);
+		ipld_leave(walk);
 }

@@ -26,7 +26,8 @@ uint64_t ipld_codec(const char *name)
 	return 0;
 }
 
-static int decode(struct ipld *tree, uint64_t codec, struct bytes block, unsigned cbor_flags)
+static int ipld_block_decode(struct ipld *tree, uint64_t codec, struct bytes block,
+			     unsigned cbor_flags)
 {
 	switch (codec) {
 	case CODEC_RAW:
@@ -48,12 +49,12 @@ static int decode(struct ipld *tree, uint64_t codec, struct bytes block, unsigne
 
 int ipld_decode(struct ipld *tree, uint64_t codec, struct bytes block)
 {
-	return decode(tree, codec, block, 0);
+	return ipld_block_decode(tree, codec, block, 0);
 }
 
 int ipld_decode_strict(struct ipld *tree, uint64_t codec, struct bytes block)
 {
-	return decode(tree, codec, block, CBOR_STRICT);
+	return ipld_block_decode(tree, codec, block, CBOR_STRICT);
 }
 
 int ipld_encode(const struct ipld *tree, const struct ipld_node *node, uint64_t codec,

@@ -18,16 +18,16 @@ struct scan {
 };
 
 /* The next character that is no white space, not consumed; 0 at the end. */
-static uint8_t peek(struct scan *s)
+static uint8_t json_links_peek(struct scan *s)
 {
 	while (s->at < s->end && memchr(" \t\r\n", *s->at, 4))
 		s->at++;
 	return s->at < s->end ? *s->at : 0;
 }
 
-static bool expect(struct scan *s, uint8_t c)
+static bool json_links_expect(struct scan *s, uint8_t c)
 {
-	if (peek(s) != c)
+	if (json_links_peek(s) != c)
 		return false;
 	s->at++;
 	return true;
@@ -36,7 +36,7 @@ static bool expect(struct scan *s, uint8_t c)
 /* What stands between the quotes, escapes as they are. */
 static bool read_string(struct scan *s, struct bytes *text)
 {
-	if (!expect(s, '"'))
+	if (!json_links_expect(s, '"'))
 		return false;
 	const uint8_t *begin = s->at;
 
@@ -69,7 +69,7 @@ static int read_key(struct scan *s, bool first)
 {
 	struct bytes key;
 
-	if (!read_string(s, &key) || !expect(s, ':'))
+	if (!read_string(s, &key) || !json_links_expect(s, ':'))
 		return -EBADMSG;
 	s->stack[s->depth - 1].slash = first && is_slash(key);
 	return 0;
@@ -85,7 +85,7 @@ static int read_text(struct scan *s)
 		return -EBADMSG;
 	if (!s->depth || !s->stack[s->depth - 1].slash)
 		return 0;
-	if (cid_from_text_bytes(&cid, text) || peek(s) != '}')
+	if (cid_from_text_bytes(&cid, text) || json_links_peek(s) != '}')
 		return -EBADMSG;
 	return s->each(s->ctx, &cid);
 }
@@ -111,7 +111,7 @@ static int read_word(struct scan *s)
  * next. */
 static int read_value(struct scan *s, bool *whole)
 {
-	uint8_t c = peek(s);
+	uint8_t c = json_links_peek(s);
 
 	*whole = true;
 	if (c == '"')
@@ -121,7 +121,7 @@ static int read_value(struct scan *s, bool *whole)
 	if (s->depth == JSON_DEPTH_MAX)
 		return -EBADMSG;
 	s->at++;
-	if (peek(s) == (c == '{' ? '}' : ']')) {
+	if (json_links_peek(s) == (c == '{' ? '}' : ']')) {
 		s->at++;
 		return 0;
 	}
@@ -137,9 +137,9 @@ static int after_value(struct scan *s)
 	while (s->depth) {
 		bool object = s->stack[s->depth - 1].object;
 
-		if (expect(s, ','))
+		if (json_links_expect(s, ','))
 			return object ? read_key(s, false) : 0;
-		if (!expect(s, object ? '}' : ']'))
+		if (!json_links_expect(s, object ? '}' : ']'))
 			return -EBADMSG;
 		s->depth--;
 	}
@@ -164,5 +164,5 @@ int json_links(struct bytes block, int (*each)(void *ctx, const struct cid *cid)
 	} while (!err && s.depth);
 	if (err)
 		return err;
-	return peek(&s) || s.at < s.end ? -EBADMSG : 0;
+	return json_links_peek(&s) || s.at < s.end ? -EBADMSG : 0;
 }

@@ -46,7 +46,7 @@ static void put_cid_bytes(struct buf *out, const struct cid *cid)
 }
 
 /* The map, with the signature or, to be signed, without. */
-static void encode(const struct commit *commit, bool with_sig, struct buf *out)
+static void commit_encode(const struct commit *commit, bool with_sig, struct buf *out)
 {
 	field_put_map(out, with_sig ? FIELDS : FIELDS - 1);
 	field_put_key(out, "v");
@@ -86,7 +86,7 @@ static void encode(const struct commit *commit, bool with_sig, struct buf *out)
 }
 
 /* What both the maker and the decoder ask of a commit. */
-static int check(const struct commit *commit)
+static int commit_check(const struct commit *commit)
 {
 	const struct seen_pen *pen = seen_find(&commit->seen, commit->pen);
 
@@ -107,7 +107,7 @@ static int check(const struct commit *commit)
 static void signed_bytes(const struct commit *commit, struct buf *out)
 {
 	buf_add_str(out, SIGN_PREFIX);
-	encode(commit, false, out);
+	commit_encode(commit, false, out);
 }
 
 int commit_make(struct commit *commit, const struct private_key *writer, struct buf *out)
@@ -116,7 +116,7 @@ int commit_make(struct commit *commit, const struct private_key *writer, struct 
 	int err = writer_key(private_key_public(writer), commit->by);
 
 	if (!err)
-		err = check(commit);
+		err = commit_check(commit);
 	if (err)
 		return err;
 	signed_bytes(commit, &message);
@@ -125,7 +125,7 @@ int commit_make(struct commit *commit, const struct private_key *writer, struct 
 		err = -ENOTSUP;
 	if (!err) {
 		memcpy(commit->sig, sig.at, COMMIT_SIG_LEN);
-		encode(commit, true, &block);
+		commit_encode(commit, true, &block);
 		err = block.len > COMMIT_MAX ? -EMSGSIZE : 0;
 	}
 	if (!err)
@@ -216,7 +216,7 @@ static int take_fields(struct cursor *c, struct commit *commit)
 	field_key(c, "members");
 	if (!field_null(c))
 		field_node_link(c, &commit->members);
-	return c->bad || cursor_left(c) || check(commit) ? -EBADMSG : 0;
+	return c->bad || cursor_left(c) || commit_check(commit) ? -EBADMSG : 0;
 }
 
 int commit_decode(struct commit *commit, struct bytes block)

@@ -203,7 +203,7 @@ void manifest_scratch_release(struct manifest_scratch *scratch)
 }
 
 /* Room for one item more. */
-static void *grow(void *at, size_t *cap, size_t count, size_t size)
+static void *manifest_codec_grow(void *at, size_t *cap, size_t count, size_t size)
 {
 	if (count < *cap)
 		return at;
@@ -211,7 +211,8 @@ static void *grow(void *at, size_t *cap, size_t count, size_t size)
 	return xrealloc(at, *cap * size);
 }
 
-#define GROW(array, cap, count) ((array) = grow((array), &(cap), (count), sizeof(*(array))))
+#define GROW(array, cap, count)                                                                    \
+	((array) = manifest_codec_grow((array), &(cap), (count), sizeof(*(array))))
 
 struct decoder {
 	struct cursor *c;
@@ -268,7 +269,7 @@ size_t manifest_spans_decode(struct manifest_span **at, size_t *cap, struct curs
 	if (count > MANIFEST_PENS_MAX)
 		c->bad = true;
 	for (i = 0; i < count && !c->bad; i++) {
-		*at = grow(*at, cap, i, sizeof(**at));
+		*at = manifest_codec_grow(*at, cap, i, sizeof(**at));
 		field_list_of(c, TRIPLE);
 		(*at)[i].pen = read_pen(c, pens, pen_count);
 		(*at)[i].least = field_uint(c);

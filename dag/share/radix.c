@@ -65,7 +65,7 @@ static struct radix_node *find_kept(struct radix *radix, const struct cid *cid)
 }
 
 /* Two threads may keep the same node twice: harmless, the older leaves in its turn. */
-static void keep(struct radix *radix, struct radix_node *node)
+static void radix_keep(struct radix *radix, struct radix_node *node)
 {
 	struct radix_node *last = NULL;
 
@@ -98,7 +98,7 @@ int radix_node_get(struct radix *radix, const struct radix_root *row, bool known
 		block_unref(block);
 		if (err)
 			return err;
-		keep(radix, node);
+		radix_keep(radix, node);
 	}
 	if (!radix_node_fits(node, depth, low, known ? row : NULL)) {
 		radix_node_unref(node);

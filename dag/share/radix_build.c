@@ -183,7 +183,7 @@ static int finish_branch(struct radix_build *build, unsigned level, struct radix
 }
 
 /* Where the node at depth goes: below its parent. */
-static struct radix_root *place(struct radix_build *build, unsigned depth)
+static struct radix_root *build_place(struct radix_build *build, unsigned depth)
 {
 	return &build->rows[depth - 1][radix_nibble(build->low, depth - 1)];
 }
@@ -249,17 +249,17 @@ static int move_to(struct radix_build *build, uint64_t low)
 
 	if (common >= build->depth)
 		return 0;
-	err = finish_group(build, place(build, build->depth));
+	err = finish_group(build, build_place(build, build->depth));
 	while (!err && build->depth - 1 > common) {
 		build->depth--;
-		err = finish_branch(build, build->depth, place(build, build->depth));
+		err = finish_branch(build, build->depth, build_place(build, build->depth));
 	}
 	build->low = low;
 	return err;
 }
 
 /* Takes part. */
-static int add(struct radix_build *build, struct part *part)
+static int build_add(struct radix_build *build, struct part *part)
 {
 	int err = move_to(build, part->low);
 
@@ -300,7 +300,7 @@ int radix_build_add(struct radix_build *build, const struct manifest_entry *entr
 	part.weight = manifest_weight(entry);
 	part.entry = xnew(struct manifest_entry);
 	manifest_entry_copy(part.entry, entry);
-	return add(build, &part);
+	return build_add(build, &part);
 }
 
 int radix_build_add_row(struct radix_build *build, const struct radix_at *at)
@@ -316,7 +316,7 @@ int radix_build_add_row(struct radix_build *build, const struct radix_at *at)
 	buf_clear(&build->last_name);
 	part.row = xnew(struct radix_root);
 	radix_root_copy(part.row, at->row);
-	return add(build, &part);
+	return build_add(build, &part);
 }
 
 int radix_build_finish(struct radix_build *build, struct radix_root *out)
@@ -328,10 +328,10 @@ int radix_build_finish(struct radix_build *build, struct radix_root *out)
 	if (!err && build->depth == 0) {
 		err = finish_group(build, &root);
 	} else if (!err) {
-		err = finish_group(build, place(build, build->depth));
+		err = finish_group(build, build_place(build, build->depth));
 		while (!err && build->depth > 1) {
 			build->depth--;
-			err = finish_branch(build, build->depth, place(build, build->depth));
+			err = finish_branch(build, build->depth, build_place(build, build->depth));
 		}
 		if (!err)
 			err = finish_branch(build, 0, &root);

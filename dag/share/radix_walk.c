@@ -29,7 +29,7 @@ static size_t frame_count(const struct radix_frame *frame)
 }
 
 /* Passes empty rows, and leaves frames that have nothing more. */
-static void settle(struct radix_walk *walk)
+static void walk_settle(struct radix_walk *walk)
 {
 	while (walk->depth) {
 		struct radix_frame *frame = &walk->stack[walk->depth - 1];
@@ -83,7 +83,7 @@ int radix_walk_open(struct radix_walk *walk, struct wait *wait)
 	walk->begun = true;
 	assert(walk->depth <= MANIFEST_LEVELS);
 	walk->stack[walk->depth++] = (struct radix_frame){ .node = node, .low = at.low };
-	settle(walk);
+	walk_settle(walk);
 	return 0;
 }
 
@@ -93,7 +93,7 @@ void radix_walk_next(struct radix_walk *walk)
 		walk->begun = true;
 	else if (walk->depth)
 		walk->stack[walk->depth - 1].next++;
-	settle(walk);
+	walk_settle(walk);
 }
 
 const struct manifest_entry *radix_walk_entry(struct radix_walk *walk)
@@ -120,7 +120,7 @@ static void seek_leaf(struct radix_walk *walk, uint64_t hash, struct bytes name)
 			high = middle;
 	}
 	frame->next = low;
-	settle(walk);
+	walk_settle(walk);
 }
 
 int radix_walk_seek(struct radix_walk *walk, uint64_t hash, struct bytes name, struct wait *wait)

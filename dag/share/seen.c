@@ -171,7 +171,7 @@ static struct seen_pen *pen_insert(struct seen *seen, const struct pen *pen)
 }
 
 /* Two runs that have nothing between them are one. */
-static bool touch(const struct seen_run *a, const struct seen_run *b)
+static bool seen_touch(const struct seen_run *a, const struct seen_run *b)
 {
 	return a->to == UINT64_MAX || b->from <= a->to + 1;
 }
@@ -194,7 +194,7 @@ int seen_write(struct seen *seen, const struct pen *pen, uint64_t stamp, uint64_
 	memcpy(at->pen.label, pen->label, strlen(pen->label));
 	const struct seen_run one = { stamp, stamp };
 
-	if (at->run_count && (touch(&at->runs[last], &one) ||
+	if (at->run_count && (seen_touch(&at->runs[last], &one) ||
 			      (at->runs[last].from <= run && run <= at->runs[last].to))) {
 		at->runs[last].to = stamp;
 		return 0;
@@ -219,7 +219,7 @@ static int runs_union(const struct seen_pen *a, const struct seen_pen *b,
 			     (i < a->run_count && a->runs[i].from <= b->runs[k].from);
 		struct seen_run run = first ? a->runs[i++] : b->runs[k++];
 
-		if (count && touch(&out[count - 1], &run)) {
+		if (count && seen_touch(&out[count - 1], &run)) {
 			if (run.to > out[count - 1].to)
 				out[count - 1].to = run.to;
 			continue;
@@ -305,7 +305,7 @@ static void decode_runs(struct seen_pen *at, struct cursor *c, bool *many)
 		field_list_of(c, 2);
 		run->from = field_uint(c);
 		run->to = field_uint(c);
-		if (run->from > run->to || !run->to || (k && touch(&at->runs[k - 1], run)))
+		if (run->from > run->to || !run->to || (k && seen_touch(&at->runs[k - 1], run)))
 			c->bad = true;
 	}
 	at->run_count = count;

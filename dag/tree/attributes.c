@@ -26,7 +26,7 @@ static int set_check(const struct node *node, const struct tree_set *set)
 	return 0;
 }
 
-static int apply(struct node *node, const struct tree_set *set)
+static int attributes_apply(struct node *node, const struct tree_set *set)
 {
 	struct timespec now = tree_now();
 
@@ -62,7 +62,7 @@ int tree_set(struct tree *tree, uint64_t number, const struct tree_set *set, str
 
 	err = node ? set_check(node, set) : -ESTALE;
 	if (!err && set->what)
-		err = apply(node, set);
+		err = attributes_apply(node, set);
 	if (!err)
 		node_attr(node, attr);
 	tree_unlock(tree);

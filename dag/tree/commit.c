@@ -94,8 +94,8 @@ static int put_commit(struct tree *tree, struct blocks *blocks, struct freeze *f
 
 /* ---- building; without the lock ---- */
 
-static int build(struct tree *tree, struct blocks *blocks, struct freeze *freeze, const char *note,
-		 struct seen *seen)
+static int version_build(struct tree *tree, struct blocks *blocks, struct freeze *freeze,
+			 const char *note, struct seen *seen)
 {
 	struct wait *wait = &tree->commit_wait;
 	int err = load_seen(tree, blocks, wait);
@@ -153,7 +153,7 @@ static int commit_changes(struct tree *tree, const char *note)
 	tree_unlock(tree);
 	blocks_batch_begin(blocks);
 	if (!err)
-		err = build(tree, blocks, freeze, note, &seen);
+		err = version_build(tree, blocks, freeze, note, &seen);
 	tree_lock(tree);
 	if (!err) {
 		freeze->state = FREEZE_BUILT;

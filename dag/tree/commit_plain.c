@@ -95,8 +95,8 @@ static int add_all(struct plain *plain, struct radix *radix, const struct cid *m
 	return got;
 }
 
-static int make(struct plain *plain, struct radix *radix, const struct cid *manifest,
-		struct cid *tree, uint64_t *size)
+static int commit_plain_make(struct plain *plain, struct radix *radix, const struct cid *manifest,
+			     struct cid *tree, uint64_t *size)
 {
 	struct import_config config;
 	int err = import_profile(&config, "unixfs-v1-2025");
@@ -116,10 +116,10 @@ int plain_make(struct blocks *blocks, struct radix *radix, const struct cid *man
 	       struct wait *wait, struct cid *tree, uint64_t *size)
 {
 	struct plain plain = { .blocks = blocks, .wait = wait };
-	int err = make(&plain, radix, manifest, tree, size);
+	int err = commit_plain_make(&plain, radix, manifest, tree, size);
 
 	if (err != -EOVERFLOW) /* of a HAMT: names collide */
 		return err;
 	plain.one_a_hash = true;
-	return make(&plain, radix, manifest, tree, size);
+	return commit_plain_make(&plain, radix, manifest, tree, size);
 }

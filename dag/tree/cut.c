@@ -195,7 +195,7 @@ static void take_names(struct tree *tree, struct cut *cut)
 }
 
 /* Everything at one moment. */
-static void take(struct tree *tree, struct cut *cut)
+static void cut_take(struct tree *tree, struct cut *cut)
 {
 	pthread_rwlock_wrlock(&tree->moment);
 	if (tree->freeze && tree->freeze->state == FREEZE_BUILT) {
@@ -466,7 +466,7 @@ void *cutter_run(void *ctx)
 		}
 		struct cut cut = { 0 };
 
-		take(tree, &cut);
+		cut_take(tree, &cut);
 		tree_unlock(tree);
 		int err = write_cut(tree, &cut);
 

@@ -129,17 +129,17 @@ uint64_t data_held(struct data *data)
 
 /* ---- reading ---- */
 
-static size_t within(const struct image *image, uint64_t at, size_t len)
+static size_t data_within(const struct image *image, uint64_t at, size_t len)
 {
 	if (at >= image->size)
 		return 0;
 	return len < image->size - at ? len : (size_t)(image->size - at);
 }
 
-static void collect(struct data *data, uint64_t at, size_t len, struct pieces *pieces)
+static void data_collect(struct data *data, uint64_t at, size_t len, struct pieces *pieces)
 {
 	pthread_mutex_lock(&data->lock);
-	len = within(&data->now, at, len);
+	len = data_within(&data->now, at, len);
 	pieces_collect(pieces, &data->config, &data->now, at, at + len);
 	pthread_mutex_unlock(&data->lock);
 }
@@ -154,7 +154,7 @@ ssize_t data_read(struct data *data, uint64_t at, void *to, size_t len, struct w
 
 		if (round == ROUNDS_MAX)
 			return -EIO;
-		collect(data, at, len, &pieces);
+		data_collect(data, at, len, &pieces);
 		got = pieces.len;
 		err = pieces_read(&pieces, to, wait);
 		pieces_release(&pieces);
@@ -167,7 +167,7 @@ ssize_t image_read(const struct image *image, const struct data_config *config, 
 {
 	struct pieces pieces = { .is_snapshot = true };
 
-	len = within(image, at, len);
+	len = data_within(image, at, len);
 	pieces_collect(&pieces, config, image, at, at + len);
 	int err = pieces_read(&pieces, to, wait);
 
@@ -227,7 +227,7 @@ int data_view(struct data *data, uint64_t at, size_t len, struct wait *wait, str
 
 		if (round == ROUNDS_MAX)
 			return -EIO;
-		collect(data, at, len, &pieces);
+		data_collect(data, at, len, &pieces);
 		if (pieces.count == 0)
 			err = 0;
 		else if (pieces.count == 1 && pieces.at[0].kind == PIECE_BASE)
@@ -283,7 +283,7 @@ static void look_at_grains(const struct data *data, const struct chunk *chunk, u
 }
 
 /* at is below the size. Lock held. */
-static void look(const struct data *data, uint64_t at, struct stretch *out)
+static void data_look(const struct data *data, uint64_t at, struct stretch *out)
 {
 	const struct image *image = &data->now;
 	uint64_t chunk = data->config.edit.chunk;
@@ -350,7 +350,7 @@ int64_t data_seek(struct data *data, uint64_t at, int whence, struct wait *wait)
 		bool inside = at < data->now.size;
 
 		if (inside)
-			look(data, at, &stretch);
+			data_look(data, at, &stretch);
 		pthread_mutex_unlock(&data->lock);
 		/* There is a hole at the end of every file. */
 		if (!inside)

@@ -50,7 +50,7 @@ uint64_t data_budget_used(struct data_budget *budget)
 }
 
 /* One that alone is over the limit goes when there is nothing else. */
-static bool take(struct data_budget *budget, uint64_t bytes)
+static bool budget_take(struct data_budget *budget, uint64_t bytes)
 {
 	pthread_mutex_lock(&budget->lock);
 	bool fits = budget->used == 0 || budget->used + bytes <= budget->limit;
@@ -66,15 +66,15 @@ int data_budget_reserve(struct data_budget *budget, uint64_t bytes, struct wait 
 	struct waiting me = { .wait = wait };
 	int err = 0;
 
-	if (take(budget, bytes))
+	if (budget_take(budget, bytes))
 		return 0;
 	pthread_mutex_lock(&budget->lock);
 	list_add_tail(&budget->waiting, &me.list);
 	pthread_mutex_unlock(&budget->lock);
-	while (!take(budget, bytes)) {
+	while (!budget_take(budget, bytes)) {
 		if (budget->full)
 			budget->full(budget->ctx);
-		if (take(budget, bytes))
+		if (budget_take(budget, bytes))
 			break;
 		err = wait_sleep(wait);
 		if (err)

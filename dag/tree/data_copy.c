@@ -17,7 +17,7 @@ struct known {
 };
 
 /* With the lock of from held. */
-static void look(const struct data *from, uint32_t index, struct known *known)
+static void copy_look(const struct data *from, uint32_t index, struct known *known)
 {
 	const struct image *image = &from->now;
 	const struct data_config *config = &from->config;
@@ -69,7 +69,7 @@ static void look_up(const struct data *from, uint32_t index, struct known *known
 }
 
 /* The block stays in the store from now on; it may have been cached only, or not be there. */
-static int keep(const struct data *to, const struct known *known, struct wait *wait)
+static int copy_keep(const struct data *to, const struct known *known, struct wait *wait)
 {
 	struct block *block;
 	int err = blocks_keep(to->config.blocks, &known->cid, known->block);
@@ -85,8 +85,8 @@ static int keep(const struct data *to, const struct known *known, struct wait *w
 }
 
 /* Puts count chunks at `at`, a chunk's beginning. *done bytes; 0: the end of `to` lies within. */
-static void put(struct data *to, uint64_t at, const struct known *known, uint64_t len,
-		uint64_t *done)
+static void copy_put(struct data *to, uint64_t at, const struct known *known, uint64_t len,
+		     uint64_t *done)
 {
 	uint32_t chunk = to->config.edit.chunk, index = (uint32_t)(at / chunk);
 
@@ -136,19 +136,19 @@ static int copy_some(struct data *from, uint64_t at, struct data *to, uint64_t t
 
 	len = len < left ? len : left;
 	if (len && at % chunk == 0 && to_at % chunk == 0 && (len >= chunk || len == left))
-		look(from, (uint32_t)(at / chunk), &known);
+		copy_look(from, (uint32_t)(at / chunk), &known);
 	pthread_mutex_unlock(&from->lock);
 	if (!len)
 		return 0;
 	if (known.base)
 		look_up(from, (uint32_t)(at / chunk), &known, wait);
 	if (known.is_known && !known.zeros)
-		err = keep(to, &known, wait);
+		err = copy_keep(to, &known, wait);
 	if (!err && known.is_known) {
 		uint64_t most = known.zeros ? known.zeros * chunk : known.len;
 
 		most = most < max ? most : max;
-		put(to, to_at, &known, len < most ? len : most, done);
+		copy_put(to, to_at, &known, len < most ? len : most, done);
 	}
 	block_unref(known.block);
 	if (!err && !*done)

@@ -83,7 +83,8 @@ int file_shared_fits(struct file_shared *base, const struct file_edit_config *co
 
 /* ---- where the bytes are ---- */
 
-static struct piece *add(struct pieces *pieces, enum piece_kind kind, uint64_t from, size_t len)
+static struct piece *pieces_add(struct pieces *pieces, enum piece_kind kind, uint64_t from,
+				size_t len)
 {
 	struct piece *last = pieces->count ? &pieces->at[pieces->count - 1] : NULL;
 
@@ -110,11 +111,11 @@ static void add_base(struct pieces *pieces, const struct image *image, uint64_t 
 
 		if (!pieces->base)
 			pieces->base = file_shared_ref(image->base);
-		add(pieces, PIECE_BASE, at, (size_t)(stop - at));
+		pieces_add(pieces, PIECE_BASE, at, (size_t)(stop - at));
 		at = stop;
 	}
 	if (at < end)
-		add(pieces, PIECE_ZERO, 0, (size_t)(end - at));
+		pieces_add(pieces, PIECE_ZERO, 0, (size_t)(end - at));
 }
 
 /* [from, end) of a chunk as it is under its grains. */
@@ -128,7 +129,7 @@ static void add_under(struct pieces *pieces, const struct image *image, struct c
 	if (chunk->under == UNDER_BLOCK && from < chunk->under_len) {
 		uint32_t stop = end < chunk->under_len ? end : chunk->under_len;
 
-		struct piece *piece = add(pieces, PIECE_BLOCK, from, stop - from);
+		struct piece *piece = pieces_add(pieces, PIECE_BLOCK, from, stop - from);
 
 		piece->chunk = chunk_ref(chunk);
 		/* Before its record is there, a collection may take it from the store. */
@@ -137,7 +138,7 @@ static void add_under(struct pieces *pieces, const struct image *image, struct c
 		from = stop;
 	}
 	if (from < end)
-		add(pieces, PIECE_ZERO, 0, end - from);
+		pieces_add(pieces, PIECE_ZERO, 0, end - from);
 }
 
 /* [from, end) of a chunk that begins at start. */
@@ -161,8 +162,9 @@ static void add_chunk(struct pieces *pieces, const struct image *image, struct c
 			from = stop;
 		} else {
 			stop = stop < begin + grain->len ? stop : begin + grain->len;
-			struct piece *piece = add(pieces, grain->bytes ? PIECE_GRAIN : PIECE_DISK,
-						  from - i * size, stop - from);
+			struct piece *piece =
+				pieces_add(pieces, grain->bytes ? PIECE_GRAIN : PIECE_DISK,
+					   from - i * size, stop - from);
 
 			piece->grain = grain_ref(grain);
 			piece->grain_at = (uint32_t)(start / size) + i;
@@ -194,7 +196,7 @@ void pieces_collect(struct pieces *pieces, const struct data_config *config,
 			add_chunk(pieces, image, run->chunk, start, (uint32_t)(at - start),
 				  (uint32_t)(stop - start));
 		else
-			add(pieces, PIECE_ZERO, 0, (size_t)(stop - at));
+			pieces_add(pieces, PIECE_ZERO, 0, (size_t)(stop - at));
 		at = stop;
 	}
 	if (at < end)

@@ -87,8 +87,8 @@ static ssize_t fill_once(struct data *data, uint32_t index, uint8_t **at, struct
 	return err ? err : got;
 }
 
-static ssize_t fill(struct data *data, uint64_t chunk, uint8_t **at, struct wait *wait,
-		    uint64_t *mark)
+static ssize_t seal_fill(struct data *data, uint64_t chunk, uint8_t **at, struct wait *wait,
+			 uint64_t *mark)
 {
 	ssize_t got = -EAGAIN;
 
@@ -101,10 +101,10 @@ static ssize_t fill(struct data *data, uint64_t chunk, uint8_t **at, struct wait
 
 ssize_t data_fill(struct data *data, uint64_t chunk, uint8_t *at, struct wait *wait, uint64_t *mark)
 {
-	return fill(data, chunk, &at, wait, mark);
+	return seal_fill(data, chunk, &at, wait, mark);
 }
 
-static bool replace(struct data *data, uint64_t index, uint64_t mark, struct block *block)
+static bool seal_replace(struct data *data, uint64_t index, uint64_t mark, struct block *block)
 {
 	pthread_mutex_lock(&data->lock);
 	const struct run *run = index < UINT32_MAX ? image_run(&data->now, (uint32_t)index) : NULL;
@@ -121,7 +121,7 @@ static bool replace(struct data *data, uint64_t index, uint64_t mark, struct blo
 
 bool data_filled(struct data *data, uint64_t chunk, uint64_t mark, struct block *block)
 {
-	return replace(data, chunk, mark, block);
+	return seal_replace(data, chunk, mark, block);
 }
 
 static bool is_zeros(const uint8_t *at, size_t len)
@@ -158,7 +158,7 @@ static int seal_chunk(struct data *data, uint64_t chunk, struct wait *wait)
 	uint8_t *bytes = NULL;
 	struct block *block;
 	uint64_t mark;
-	ssize_t got = fill(data, chunk, &bytes, wait, &mark);
+	ssize_t got = seal_fill(data, chunk, &bytes, wait, &mark);
 
 	if (got < 0)
 		return got == -ENOENT ? 0 : (int)got;
@@ -166,7 +166,7 @@ static int seal_chunk(struct data *data, uint64_t chunk, struct wait *wait)
 
 	if (err)
 		return err;
-	(void)replace(data, chunk, mark, block);
+	(void)seal_replace(data, chunk, mark, block);
 	block_unref(block);
 	return 0;
 }

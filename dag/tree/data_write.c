@@ -11,7 +11,7 @@
 
 /* ---- with the lock held ---- */
 
-static void touch(struct data *data)
+static void write_touch(struct data *data)
 {
 	data->tick++;
 	data->dirty = true;
@@ -20,12 +20,12 @@ static void touch(struct data *data)
 void data_set_size(struct data *data, uint64_t size)
 {
 	data->now.size = size;
-	touch(data);
+	write_touch(data);
 }
 
 struct chunk *data_own_run(struct data *data, struct run *run)
 {
-	touch(data);
+	write_touch(data);
 	if (run->chunk->refs > 1) {
 		struct chunk *copy = chunk_copy(run->chunk);
 
@@ -43,7 +43,7 @@ struct chunk *data_own_chunk(struct data *data, uint32_t index)
 
 	if (run && run->chunk)
 		return data_own_run(data, run);
-	touch(data);
+	write_touch(data);
 	chunk = chunk_new(&data->config);
 	/* It is written with the next cut if it was in a run of zeros: their record is replaced. */
 	chunk->dirty = run != NULL;
@@ -58,7 +58,7 @@ struct chunk *data_own_chunk(struct data *data, uint32_t index)
 
 void data_set_zero(struct data *data, uint32_t first, uint32_t count)
 {
-	touch(data);
+	write_touch(data);
 	image_clear(&data->now, first, count);
 	image_insert(
 		&data->now,
@@ -70,7 +70,7 @@ void data_set_block(struct data *data, uint32_t index, const struct cid *cid, ui
 {
 	struct chunk *chunk = chunk_new(&data->config);
 
-	touch(data);
+	write_touch(data);
 	image_clear(&data->now, index, 1);
 	chunk_set_block(chunk, cid, len, block_len, block);
 	chunk->dirty = true;
@@ -112,7 +112,7 @@ static void write_grain(struct data *data, struct chunk *chunk, uint32_t i, uint
 	memcpy(grain->bytes + (from - begin), bytes, len);
 }
 
-static void apply(struct data *data, uint64_t at, struct bytes bytes)
+static void write_apply(struct data *data, uint64_t at, struct bytes bytes)
 {
 	uint32_t size = data->config.grain;
 
@@ -275,7 +275,7 @@ static int write_at(struct data *data, struct place *place, struct bytes bytes, 
 			err = prepare(data, place->at, part.len, wait, &again);
 	}
 	if (!err)
-		apply(data, place->at, part);
+		write_apply(data, place->at, part);
 	data_change_unlock(data);
 	data_budget_drop(data->config.budget, room);
 	return err;

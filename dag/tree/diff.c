@@ -24,8 +24,8 @@ struct diffing {
 
 static int diff_dirs(struct diffing *diffing, const struct cid *before, const struct cid *after);
 
-static int tell(struct diffing *diffing, struct bytes name, enum tree_difference what,
-		const struct shown *before, const struct shown *after)
+static int diff_tell(struct diffing *diffing, struct bytes name, enum tree_difference what,
+		     const struct shown *before, const struct shown *after)
 {
 	const struct shown *shown = after ? after : before;
 	struct tree_diff_item item = { .what = what,
@@ -74,12 +74,12 @@ static bool same_value(const struct shown *a, const struct shown *b)
 static int replaced(struct diffing *diffing, struct bytes name, const struct shown *old,
 		    const struct cid *old_dir, const struct shown *new, const struct cid *new_dir)
 {
-	int err = old ? tell(diffing, name, TREE_REMOVED, old, NULL) : 0;
+	int err = old ? diff_tell(diffing, name, TREE_REMOVED, old, NULL) : 0;
 
 	if (!err)
 		err = diff_below(diffing, name, old_dir, &(struct cid){ 0 });
 	if (!err && new)
-		err = tell(diffing, name, TREE_ADDED, NULL, new);
+		err = diff_tell(diffing, name, TREE_ADDED, NULL, new);
 	return err ? err : diff_below(diffing, name, &(struct cid){ 0 }, new_dir);
 }
 
@@ -100,7 +100,7 @@ static int diff_entry(void *ctx, struct bytes name, const struct manifest_entry 
 				&new_dir);
 	if (!old.value)
 		return diff_below(diffing, name, &old_dir, &new_dir);
-	return same_value(&old, &new) ? 0 : tell(diffing, name, TREE_CHANGED, &old, &new);
+	return same_value(&old, &new) ? 0 : diff_tell(diffing, name, TREE_CHANGED, &old, &new);
 }
 
 static int diff_dirs(struct diffing *diffing, const struct cid *before, const struct cid *after)

@@ -35,8 +35,8 @@ struct entry *entry_find(const struct node *dir, uint64_t hash, struct bytes nam
 }
 
 /* Parts what is before (hash, name) from what is not. */
-static void split(struct entry *at, uint64_t hash, struct bytes name, struct entry **before,
-		  struct entry **rest)
+static void entry_split(struct entry *at, uint64_t hash, struct bytes name, struct entry **before,
+			struct entry **rest)
 {
 	while (at) {
 		if (order(at, hash, name) < 0) {
@@ -86,7 +86,7 @@ struct entry *entry_add(struct node *dir, uint64_t hash, struct bytes name)
 	memcpy(entry->name, name.at, name.len);
 	while (*at && (*at)->rank > entry->rank)
 		at = order(*at, hash, name) < 0 ? &(*at)->right : &(*at)->left;
-	split(*at, hash, name, &entry->left, &entry->right);
+	entry_split(*at, hash, name, &entry->left, &entry->right);
 	*at = entry;
 	return entry;
 }

@@ -196,7 +196,7 @@ static int find_ready(struct editor *editor, unsigned level, uint64_t first, str
 
 /* nodes[level] is open at firsts[level], each with the children that are done. Goes down to what
  * is not ready, and up when a node is full, until the root is done. */
-static int build(struct editor *editor, struct child *root)
+static int file_edit_build(struct editor *editor, struct child *root)
 {
 	const struct file_shape *shape = &editor->shape;
 	unsigned top = shape->height, level = top;
@@ -248,7 +248,8 @@ int file_edit_make(struct blocks *blocks, const struct file_edit_config *config,
 	file_zeros_init(&editor.zeros, blocks, config, false);
 	if (edit->old && edit->old_size)
 		editor.old = file_chunks_new(blocks, config, edit->old, edit->old_size);
-	err = edit->size ? build(&editor, &made) : file_zeros_chunk(&editor.zeros, 0, &made);
+	err = edit->size ? file_edit_build(&editor, &made)
+			 : file_zeros_chunk(&editor.zeros, 0, &made);
 	for (unsigned level = 0; level < FILE_LEVELS_MAX; level++)
 		file_node_release(&editor.nodes[level]);
 	file_chunks_free(editor.old);

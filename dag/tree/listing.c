@@ -95,7 +95,7 @@ static void tell_node(const struct listing *l, struct node *node, struct tree_it
 
 /* With the lock: takes the next name of both. 1: *item tells of it; 0: it is gone; -ENOENT: the
  * end. */
-static int take(struct listing *l, struct tree_item *item)
+static int listing_take(struct listing *l, struct tree_item *item)
 {
 	struct entry *entry = next_entry(l);
 	const struct manifest_entry *said = l->said;
@@ -141,13 +141,13 @@ static int next_item(struct listing *l, struct tree_item *item)
 		if (base_moved(l))
 			l->stale = cid_is_set(&l->base);
 		else
-			got = take(l, item);
+			got = listing_take(l, item);
 		tree_unlock(l->tree);
 	}
 	return got < 0 ? 0 : 1;
 }
 
-static int list(struct listing *l, uint64_t from, tree_item_fn *each, void *ctx)
+static int listing_list(struct listing *l, uint64_t from, tree_item_fn *each, void *ctx)
 {
 	uint64_t prefix = from >> COUNT_BITS;
 	unsigned skip = from & COUNT_MAX, count = 0;
@@ -188,7 +188,7 @@ int tree_list(struct tree *tree, uint64_t number, uint64_t from, bool attrs, str
 	tree_unlock(tree);
 	if (err)
 		return err;
-	err = list(&listing, from, each, ctx);
+	err = listing_list(&listing, from, each, ctx);
 	base_iter_free(listing.iter);
 	tree_lock(tree);
 	node_unref(listing.dir);

@@ -358,7 +358,7 @@ static int rename_check(const struct renaming *r)
 }
 
 /* From one place to another, keeping all else. */
-static void move(struct node *node, struct node *to, struct entry *entry)
+static void names_move(struct node *node, struct node *to, struct entry *entry)
 {
 	bool was_changed = node->entry->changed;
 	struct entry *old = node->entry;
@@ -388,7 +388,7 @@ static void exchange(struct renaming *r)
 	struct node *parent = b->parent;
 
 	b->parent = NULL;
-	move(a, r->to, r->target);
+	names_move(a, r->to, r->target);
 	node_attach(b, r->from, r->source);
 	node_unref(parent);
 	node_changed(a);
@@ -397,7 +397,7 @@ static void exchange(struct renaming *r)
 	node_unref(b);
 }
 
-static void replace(struct renaming *r, struct timespec now)
+static void names_replace(struct renaming *r, struct timespec now)
 {
 	struct node *node = node_ref(r->source->node);
 
@@ -406,7 +406,7 @@ static void replace(struct renaming *r, struct timespec now)
 		take_away(r->target, now);
 	struct entry *target = free_entry(r->to, r->as);
 
-	move(node, r->to, target);
+	names_move(node, r->to, target);
 	entry_changed(target, true);
 	node->ctime = now;
 	node_changed(node);
@@ -520,7 +520,7 @@ static int rename_both(struct tree *tree, struct renaming *r, struct wait *wait)
 	if (r->flags == RENAME_EXCHANGE)
 		exchange(r);
 	else
-		replace(r, now);
+		names_replace(r, now);
 	dir_changed(r->from, now);
 	if (r->to != r->from)
 		dir_changed(r->to, now);

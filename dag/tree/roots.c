@@ -8,14 +8,14 @@ struct rooting {
 	struct db_txn *txn;
 };
 
-static int tell(const struct rooting *rooting, const struct cid *cid, bool recursive)
+static int roots_tell(const struct rooting *rooting, const struct cid *cid, bool recursive)
 {
 	return cid_is_set(cid) ? rooting->root(rooting->sweep, cid, recursive) : 0;
 }
 
 static int version_root(void *ctx, const struct tree_version *version)
 {
-	return tell(ctx, &version->commit, true);
+	return roots_tell(ctx, &version->commit, true);
 }
 
 /* A commit links to the tree and the state, which are told all the same: its block may be missing.
@@ -23,12 +23,12 @@ static int version_root(void *ctx, const struct tree_version *version)
 static int share_root(void *ctx, const struct share_record *share)
 {
 	const struct rooting *rooting = ctx;
-	int err = tell(rooting, &share->commit, true);
+	int err = roots_tell(rooting, &share->commit, true);
 
 	if (!err)
-		err = tell(rooting, &share->state, true);
+		err = roots_tell(rooting, &share->state, true);
 	if (!err)
-		err = tell(rooting, &share->root, true);
+		err = roots_tell(rooting, &share->root, true);
 	return err ? err : version_each(rooting->txn, share->id, version_root, ctx);
 }
 
@@ -40,7 +40,7 @@ static int node_root(void *ctx, struct bytes key, struct bytes value)
 
 	(void)key;
 	if (!err)
-		err = tell(ctx, &said->base, true);
+		err = roots_tell(ctx, &said->base, true);
 	free(said);
 	return err == -EIO ? 0 : err;
 }
@@ -51,7 +51,7 @@ static int leaf_root(void *ctx, struct bytes key, struct bytes value)
 	int err = leaf_row_cid(value, &cid);
 
 	(void)key;
-	return err ? 0 : tell(ctx, &cid, false);
+	return err ? 0 : roots_tell(ctx, &cid, false);
 }
 
 /* What a process wrote that was killed as it committed is seen only when the next writer has taken

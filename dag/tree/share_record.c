@@ -264,7 +264,7 @@ static int check_name(struct db_txn *txn, const struct share_record *share, uint
 	return search.found ? -EEXIST : 0;
 }
 
-static int end(struct db_txn *txn, int err)
+static int record_end(struct db_txn *txn, int err)
 {
 	if (!err)
 		return db_commit(txn);
@@ -291,7 +291,7 @@ int share_add(struct db *work, struct share_record *share)
 		share->id = last_id + 1;
 		err = share_record_put(txn, share);
 	}
-	return end(txn, err);
+	return record_end(txn, err);
 }
 
 int share_set(struct db *work, const struct share_record *share)
@@ -312,7 +312,7 @@ int share_set(struct db *work, const struct share_record *share)
 		now.publish = share->publish;
 		err = share_record_put(txn, &now);
 	}
-	return end(txn, err);
+	return record_end(txn, err);
 }
 
 int share_remove(struct db *work, uint32_t id)
@@ -335,7 +335,7 @@ int share_remove(struct db *work, uint32_t id)
 	if (!err)
 		err = db_del(txn, "share", buf_bytes(&key));
 	buf_release(&key);
-	return end(txn, err);
+	return record_end(txn, err);
 }
 
 /* ---- versions ---- */

@@ -130,8 +130,8 @@ static int find_differences(struct taking *taking, const struct cid *base)
 
 /* ---- with the lock held ---- */
 
-static void tell(struct tree *tree, enum tree_change what, const struct node *dir,
-		 struct bytes name, uint64_t node)
+static void take_tell(struct tree *tree, enum tree_change what, const struct node *dir,
+		      struct bytes name, uint64_t node)
 {
 	for (struct tree_watch *watch = tree->watches; watch; watch = watch->next)
 		watch->changed(watch, what, dir ? dir->number : 0, name, node);
@@ -183,10 +183,10 @@ static void take_dir(struct tree *tree, struct take_dir *dir)
 		struct node *node = entry ? entry->node : NULL;
 
 		if (((const struct take_name *)value)->stays) {
-			tell(tree, TREE_ATTR, NULL, bytes_of(NULL, 0), node->number);
+			take_tell(tree, TREE_ATTR, NULL, bytes_of(NULL, 0), node->number);
 			continue;
 		}
-		tell(tree, TREE_ENTRY, dir->node, name, node ? node->number : 0);
+		take_tell(tree, TREE_ENTRY, dir->node, name, node ? node->number : 0);
 		if (!node)
 			continue;
 		node_ref(node);
@@ -194,7 +194,7 @@ static void take_dir(struct tree *tree, struct take_dir *dir)
 		entry_remove(entry);
 		node_unref(node);
 	}
-	tell(tree, TREE_ATTR, NULL, bytes_of(NULL, 0), dir->node->number);
+	take_tell(tree, TREE_ATTR, NULL, bytes_of(NULL, 0), dir->node->number);
 }
 
 static int take_once(struct tree *tree, const struct cid *base, struct wait *wait)

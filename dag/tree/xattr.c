@@ -12,7 +12,7 @@ static struct bytes copy(struct bytes from)
 	return bytes_of(at, from.len);
 }
 
-static void release(struct manifest_xattr *xattr)
+static void xattr_release(struct manifest_xattr *xattr)
 {
 	free((void *)xattr->name.at);
 	free((void *)xattr->value.at);
@@ -35,14 +35,14 @@ void xattrs_copy(struct node *node, const struct manifest_xattr *at, size_t coun
 void xattrs_release(struct node *node)
 {
 	for (size_t i = 0; i < node->xattr_count; i++)
-		release(&node->xattrs[i]);
+		xattr_release(&node->xattrs[i]);
 	free(node->xattrs);
 	node->xattrs = NULL;
 	node->xattr_count = node->xattr_bytes = 0;
 }
 
 /* -EPERM: ours alone; -ENOTSUP: another kind, or a name that a manifest cannot hold. */
-static int check(struct bytes name)
+static int xattr_check(struct bytes name)
 {
 	if (bytes_start_with(name, bytes_str("user.ipfs.")) ||
 	    bytes_start_with(name, bytes_str("user.dagfs.")))
@@ -51,7 +51,7 @@ static int check(struct bytes name)
 }
 
 /* The shorter name first, then by bytes. *there: it is at the index, else it would be. */
-static size_t place(const struct node *node, struct bytes name, bool *there)
+static size_t xattr_place(const struct node *node, struct bytes name, bool *there)
 {
 	size_t i = 0;
 
@@ -73,7 +73,7 @@ static int remove_at(struct node *node, size_t i, bool there)
 	if (!there)
 		return -ENODATA;
 	node->xattr_bytes -= node->xattrs[i].name.len + node->xattrs[i].value.len;
-	release(&node->xattrs[i]);
+	xattr_release(&node->xattrs[i]);
 	node->xattr_count--;
 	memmove(&node->xattrs[i], &node->xattrs[i + 1],
 		(node->xattr_count - i) * sizeof(*node->xattrs));
@@ -110,7 +110,7 @@ int tree_xattr_set(struct tree *tree, uint64_t number, const char *text, struct 
 		   int flags)
 {
 	struct bytes name = bytes_str(text);
-	int err = tree->config.writer ? check(name) : -EROFS;
+	int err = tree->config.writer ? xattr_check(name) : -EROFS;
 	bool there;
 
 	if (err)
@@ -121,11 +121,11 @@ int tree_xattr_set(struct tree *tree, uint64_t number, const char *text, struct 
 	if (!node) {
 		err = -ESTALE;
 	} else if (!value.at) {
-		size_t i = place(node, name, &there);
+		size_t i = xattr_place(node, name, &there);
 
 		err = remove_at(node, i, there);
 	} else {
-		size_t i = place(node, name, &there);
+		size_t i = xattr_place(node, name, &there);
 
 		err = set_at(node, i, there, name, value, flags);
 	}
@@ -139,7 +139,7 @@ int tree_xattr_set(struct tree *tree, uint64_t number, const char *text, struct 
 
 int tree_xattr_get(struct tree *tree, uint64_t number, const char *name, struct buf *value)
 {
-	int err = check(bytes_str(name));
+	int err = xattr_check(bytes_str(name));
 	bool there;
 
 	if (err)
@@ -148,7 +148,7 @@ int tree_xattr_get(struct tree *tree, uint64_t number, const char *name, struct 
 	const struct node *node = node_get(tree, number);
 
 	if (node) {
-		size_t i = place(node, bytes_str(name), &there);
+		size_t i = xattr_place(node, bytes_str(name), &there);
 
 		if (there)
 			buf_add(value, node->xattrs[i].value);

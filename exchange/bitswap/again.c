@@ -98,7 +98,7 @@ static void on_heard(void *ctx, int err)
 }
 
 /* In turns: where it was, and where routing says that it is. */
-static void dial(struct engine_former *former)
+static void again_dial(struct engine_former *former)
 {
 	struct swarm *swarm = former->exchange->swarm;
 	uint64_t now_ms = timers_now(former->exchange->timers);
@@ -162,7 +162,7 @@ static void on_again(void *ctx)
 		if (now_ms - former->since_ms > AGE_MS)
 			former_free(former);
 		else if (!former->op && now_ms >= former->next_ms && !is_moving(exchange))
-			dial(former);
+			again_dial(former);
 	}
 	if (any || !list_empty(&exchange->formers))
 		look_soon(exchange, LOOK_MS);

@@ -79,7 +79,7 @@ static void on_store_room(void *ctx)
 	pthread_mutex_unlock(&exchange->lock);
 }
 
-static int put(struct exchange *exchange, struct block *block)
+static int arrive_put(struct exchange *exchange, struct block *block)
 {
 	int err = store_put(exchange->store, block, 0, NULL, NULL);
 
@@ -103,7 +103,7 @@ static void ask_for_room(struct exchange *exchange)
 
 static void store_block(struct exchange *exchange, struct block *block)
 {
-	if (list_empty(&exchange->held) && put(exchange, block) == 0)
+	if (list_empty(&exchange->held) && arrive_put(exchange, block) == 0)
 		return;
 	struct engine_held *held = xnew(struct engine_held);
 
@@ -128,7 +128,7 @@ void engine_arrive_room(struct exchange *exchange)
 	while (!list_empty(&exchange->held)) {
 		struct engine_held *held = list_first(&exchange->held, struct engine_held, node);
 
-		if (put(exchange, held->block) == -EAGAIN) {
+		if (arrive_put(exchange, held->block) == -EAGAIN) {
 			ask_for_room(exchange);
 			return;
 		}

@@ -56,7 +56,7 @@ static struct bitswap_want *want_new(struct bitswap_client *client, const struct
 }
 
 /* Each got() may cancel others of the list, or free their session: so always the first. */
-static void finish(struct list *done, int err, struct block *block)
+static void client_finish(struct list *done, int err, struct block *block)
 {
 	while (!list_empty(done)) {
 		struct bitswap_get *get = list_first(done, struct bitswap_get, want_node);
@@ -75,7 +75,7 @@ static void want_fail(struct bitswap_want *want, int err)
 
 	list_init(&done);
 	bitswap_want_detach(want, NULL, &done);
-	finish(&done, err, NULL);
+	client_finish(&done, err, NULL);
 }
 
 /* ---- gets ---- */
@@ -165,7 +165,7 @@ bool bitswap_client_block(struct bitswap_client *client, struct bitswap_client_p
 		bitswap_session_active(get->session);
 	list_init(&done);
 	bitswap_want_detach(want, from, &done);
-	finish(&done, 0, block);
+	client_finish(&done, 0, block);
 	return true;
 }
 

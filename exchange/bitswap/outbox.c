@@ -51,7 +51,7 @@ static void requeue_all(struct bitswap_client *client)
 	}
 }
 
-static void count(struct bitswap_client_peer *peer, int change)
+static void outbox_count(struct bitswap_client_peer *peer, int change)
 {
 	if (peer->ability == BITSWAP_UNDECIDED)
 		peer->client->undecided += (unsigned)change;
@@ -63,9 +63,9 @@ void bitswap_outbox_able(struct bitswap_client_peer *peer, enum bitswap_ability 
 {
 	if (peer->ability == ability)
 		return;
-	count(peer, -1);
+	outbox_count(peer, -1);
 	peer->ability = ability;
-	count(peer, 1);
+	outbox_count(peer, 1);
 	requeue_all(peer->client);
 	if (ability == BITSWAP_ABLE)
 		list_for_each(session, &peer->client->sessions, struct bitswap_session, node)
@@ -94,7 +94,7 @@ void bitswap_outbox_remove(struct bitswap_client_peer *peer)
 		bitswap_ask_free(ask, false);
 		bitswap_want_requeue(want);
 	}
-	count(peer, -1);
+	outbox_count(peer, -1);
 	client->connected--;
 	timer_stop(client->timers, &peer->patience);
 	list_remove(&peer->node);

@@ -154,7 +154,7 @@ static size_t respond(struct engine_peer *peer)
 
 /* ---- the budget ---- */
 
-static void look(struct engine_peer *peer)
+static void serve_look(struct engine_peer *peer)
 {
 	struct bitswap_budget *budget = &peer->exchange->budget;
 	size_t now = peer->reply ? stream_queued(peer->reply) : 0;
@@ -192,7 +192,7 @@ static void on_stall(void *ctx)
 {
 	struct engine_peer *peer = ctx;
 
-	look(peer);
+	serve_look(peer);
 	if (peer->sending > 0 && peer->written - peer->sending == peer->taken) {
 		log_debug("bitswap", "a peer takes nothing of %zu bytes", peer->sending);
 		swarm_disconnect(peer->exchange->swarm, &peer->id);
@@ -210,7 +210,7 @@ static void on_look(void *ctx)
 
 	while (map_next(&exchange->peers, &at, &key, &value))
 		if (((struct engine_peer *)value)->sending)
-			look(value);
+			serve_look(value);
 	while (!list_empty(&exchange->full)) {
 		struct engine_peer *peer =
 			list_first(&exchange->full, struct engine_peer, full_node);
@@ -244,7 +244,7 @@ static void on_drain(void *ctx, struct stream *stream)
 	struct engine_peer *peer = ctx;
 
 	(void)stream;
-	look(peer);
+	serve_look(peer);
 	bitswap_server_again(peer->server);
 }
 
@@ -255,7 +255,7 @@ static void on_close(void *ctx, struct stream *stream, int err)
 	(void)stream;
 	(void)err;
 	peer->reply = NULL;
-	look(peer);
+	serve_look(peer);
 	bitswap_server_again(peer->server);
 }
 
@@ -298,14 +298,14 @@ static size_t serve_peer(struct engine_peer *peer)
 				timers_now(exchange->timers) + OPEN_TIMEOUT_MS, on_open, peer);
 		return 0;
 	}
-	look(peer);
+	serve_look(peer);
 	if (peer->sending >= exchange->config.serve_outstanding_max)
 		return 0; /* on_drain */
 	if (!has_room(peer))
 		return 0; /* on_look, or on_drain */
 	size_t bytes = respond(peer);
 
-	look(peer);
+	serve_look(peer);
 	watch_stall(peer);
 	bitswap_server_again(peer->server);
 	return bytes;

@@ -56,8 +56,8 @@ static bool better(const struct bitswap_server_want *a, const struct bitswap_ser
 	return a->priority != b->priority ? a->priority > b->priority : a->order < b->order;
 }
 
-static bool before(int which, const struct bitswap_server_want *a,
-		   const struct bitswap_server_want *b)
+static bool server_before(int which, const struct bitswap_server_want *a,
+			  const struct bitswap_server_want *b)
 {
 	return which == BEST ? better(a, b) : better(b, a);
 }
@@ -74,7 +74,7 @@ static void heap_settle(struct bitswap_server_heap *heap, int which, size_t at)
 {
 	struct bitswap_server_want *want = heap->at[at];
 
-	while (at > 0 && before(which, want, heap->at[(at - 1) / 2])) {
+	while (at > 0 && server_before(which, want, heap->at[(at - 1) / 2])) {
 		heap_set(heap, which, at, heap->at[(at - 1) / 2]);
 		at = (at - 1) / 2;
 	}
@@ -83,9 +83,10 @@ static void heap_settle(struct bitswap_server_heap *heap, int which, size_t at)
 
 		if (child >= heap->len)
 			break;
-		if (child + 1 < heap->len && before(which, heap->at[child + 1], heap->at[child]))
+		if (child + 1 < heap->len &&
+		    server_before(which, heap->at[child + 1], heap->at[child]))
 			child++;
-		if (!before(which, heap->at[child], want))
+		if (!server_before(which, heap->at[child], want))
 			break;
 		heap_set(heap, which, at, heap->at[child]);
 		at = child;

@@ -239,7 +239,7 @@ static int starve(struct bitswap_session *session)
 }
 
 /* Of all that can be asked: members of the sessions that wait for it. */
-static struct choice choose(struct bitswap_want *want)
+static struct choice session_choose(struct bitswap_want *want)
 {
 	struct bitswap_session *last = NULL;
 	struct choice best = { 0 };
@@ -272,7 +272,7 @@ static bool better_wait(const struct bitswap_client *client, const struct choice
 }
 
 /* 0 placed (or left to the idle tick), -EAGAIN when members have no room, or the budget. */
-static int place(struct bitswap_session *session, struct bitswap_want *want)
+static int session_place(struct bitswap_session *session, struct bitswap_want *want)
 {
 	struct bitswap_client *client = session->client;
 
@@ -285,7 +285,7 @@ static int place(struct bitswap_session *session, struct bitswap_want *want)
 			if (peer->ability ==
 			    BITSWAP_ABLE) /* no one to choose from: skip the HAVE */
 				bitswap_session_join(session, peer);
-	struct choice best = choose(want);
+	struct choice best = session_choose(want);
 
 	if (best.peer && !(best.suspect && best.trusted) &&
 	    !better_wait(client, &best)) { /* else wait for room */
@@ -320,7 +320,7 @@ static int place(struct bitswap_session *session, struct bitswap_want *want)
 /* The peer that answered first is a member and delivers. Others may have the tree as well, but the
  * first block came before they could answer. Now and then one want of the session is sent to them
  * as want-have. */
-static void probe(struct bitswap_session *session)
+static void session_probe(struct bitswap_session *session)
 {
 	struct bitswap_client *client = session->client;
 	uint64_t now_ms = timers_now(client->timers);
@@ -372,9 +372,9 @@ void bitswap_session_place(struct bitswap_session *session)
 	unsigned stuck = 0;
 
 	session->broadcasts = -1;
-	probe(session);
+	session_probe(session);
 	list_for_each_safe(want, &session->pending, struct bitswap_want, node) {
-		if (place(session, want) == -EAGAIN && ++stuck >= STUCK_MAX)
+		if (session_place(session, want) == -EAGAIN && ++stuck >= STUCK_MAX)
 			break;
 	}
 	if (bitswap_session_may_steal(session))

@@ -76,7 +76,7 @@ struct bitswap_verify *bitswap_verify_new(struct loop *loop, size_t inline_max,
 	return verify;
 }
 
-static void finish(struct bitswap_verify *verify, struct bitswap_job *job)
+static void verify_finish(struct bitswap_verify *verify, struct bitswap_job *job)
 {
 	verify->done(verify->ctx, job);
 	job_free(job);
@@ -102,12 +102,12 @@ static void on_report(struct inbox_item *item)
 
 		list_remove(&job->node);
 		verify->queued -= job->data.len;
-		finish(verify, job);
+		verify_finish(verify, job);
 	}
 }
 
 /* With the lock held. */
-static void post(struct bitswap_verify *verify)
+static void verify_post(struct bitswap_verify *verify)
 {
 	if (verify->report)
 		return;
@@ -118,7 +118,7 @@ static void post(struct bitswap_verify *verify)
 }
 
 /* The hashing thread: takes jobs as they wait, and posts what is ready to the loop. */
-static void *run(void *ctx)
+static void *verify_run(void *ctx)
 {
 	struct bitswap_verify *verify = ctx;
 
@@ -135,7 +135,7 @@ static void *run(void *ctx)
 		job->err = bitswap_msg_name(&job->prefix, job->data, &job->cid);
 		pthread_mutex_lock(&verify->lock);
 		list_add_tail(&verify->ready, &job->node);
-		post(verify);
+		verify_post(verify);
 	}
 	pthread_mutex_unlock(&verify->lock);
 	return NULL;
@@ -151,7 +151,7 @@ void bitswap_verify_submit(struct bitswap_verify *verify, struct bitswap_job *jo
 	bool small = job->data.len <= verify->inline_max;
 
 	if (!small && !verify->started) {
-		int err = thread_start(&verify->thread, run, verify);
+		int err = thread_start(&verify->thread, verify_run, verify);
 
 		verify->started = !err;
 		if (err)
@@ -160,7 +160,7 @@ void bitswap_verify_submit(struct bitswap_verify *verify, struct bitswap_job *jo
 	}
 	if (small || !verify->started) { /* without a thread: slowly, but done */
 		job->err = bitswap_msg_name(&job->prefix, job->data, &job->cid);
-		finish(verify, job);
+		verify_finish(verify, job);
 		return;
 	}
 	verify->queued += job->data.len;

@@ -42,7 +42,7 @@ static int was_read(void *ctx, struct gen *gen, struct bytes multihash, uint64_t
 	return 1;
 }
 
-static int evict(struct store_lmdb *lmdb, struct gens *gens)
+static int evict_evict(struct store_lmdb *lmdb, struct gens *gens)
 {
 	struct gen *oldest = gens->at[gens->count - 1];
 	struct eviction eviction = { .lmdb = lmdb, .budget = gen_used(oldest) / 2 };
@@ -69,7 +69,7 @@ static int evict_oldest(struct store_lmdb *lmdb)
 		return -EALREADY;
 	if (janitor_needed(lmdb) && !store_dir_gens(lmdb, &gens)) {
 		if (gens->count > gens->kept)
-			err = evict(lmdb, gens);
+			err = evict_evict(lmdb, gens);
 		gens_unref(gens);
 	}
 	close(fd);

@@ -64,7 +64,7 @@ static int lease_open(struct store_lmdb *lmdb, struct lease *lease)
 	return lease->fd < 0 ? lease->fd : 0;
 }
 
-static int append(struct lease *lease, uint64_t sum)
+static int lease_append(struct lease *lease, uint64_t sum)
 {
 	uint8_t bytes[SUM_LEN];
 
@@ -90,7 +90,7 @@ int lease_hold(struct store_lmdb *lmdb, struct lease *lease, struct bytes multih
 	else if (lease->fd < 0)
 		err = lease_open(lmdb, lease);
 	if (!err)
-		err = append(lease, XXH3_64bits(multihash.at, multihash.len));
+		err = lease_append(lease, XXH3_64bits(multihash.at, multihash.len));
 	pthread_mutex_unlock(&lease->lock);
 	return err;
 }

@@ -34,8 +34,8 @@ static int look_in(struct store_lmdb *lmdb, struct snapshot *snapshot, size_t i,
 
 /* Where the last one was, then the newest first. A copy that is damaged is as good as none while
  * there is another. */
-static int look(struct store_lmdb *lmdb, struct snapshot *snapshot, struct bytes multihash,
-		struct bytes *record, struct bytes *data)
+static int lmdb_look(struct store_lmdb *lmdb, struct snapshot *snapshot, struct bytes multihash,
+		     struct bytes *record, struct bytes *data)
 {
 	size_t count = snapshot->gens->count, last = snapshot->last;
 	int why = -ENOENT;
@@ -72,7 +72,7 @@ static int lmdb_read_get(struct store_read *read, struct bytes multihash, struct
 {
 	struct bytes record;
 
-	return look(lmdb_of(read->store), read->txn, multihash, &record, data);
+	return lmdb_look(lmdb_of(read->store), read->txn, multihash, &record, data);
 }
 
 static void lmdb_read_end(struct store_read *read)
@@ -129,7 +129,7 @@ static int lmdb_size(struct store *store, struct bytes multihash, size_t *size)
 
 	if (err)
 		return err;
-	err = look(lmdb, snapshot, multihash, &record, NULL);
+	err = lmdb_look(lmdb, snapshot, multihash, &record, NULL);
 	if (!err)
 		*size = record.len > GEN_RECORD_HEAD ? record.len - GEN_RECORD_HEAD : 0;
 	snapshot_end(lmdb, snapshot);
@@ -314,7 +314,7 @@ static void free_store(struct store_lmdb *lmdb)
 }
 
 /* What this process cached survives a power cut from now on. */
-static void settle(struct store_lmdb *lmdb)
+static void lmdb_settle(struct store_lmdb *lmdb)
 {
 	struct gens *gens;
 
@@ -333,7 +333,7 @@ static void lmdb_close(struct store *store)
 
 	queue_free(lmdb->queue);
 	janitor_stop(lmdb);
-	settle(lmdb);
+	lmdb_settle(lmdb);
 	free_store(lmdb);
 }
 

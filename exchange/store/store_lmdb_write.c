@@ -39,7 +39,7 @@ static bool is_stored(struct bytes record, const struct queue_item *item)
 	       bytes_equal(bytes_skip(record, GEN_RECORD_HEAD), data);
 }
 
-static void fill(const MDB_val *record, const struct queue_item *item)
+static void lmdb_write_fill(const MDB_val *record, const struct queue_item *item)
 {
 	uint8_t *at = record->mv_data;
 	struct bytes data = item->block->data;
@@ -70,7 +70,7 @@ static int put_item(struct gen *gen, MDB_txn *txn, const struct queue_item *item
 	}
 	if (rc)
 		return rc;
-	fill(&record, item);
+	lmdb_write_fill(&record, item);
 	*bytes += item->block->data.len;
 	return 0;
 }

@@ -32,7 +32,7 @@ bool queue_batch_adopt(struct store_queue *queue, struct queue_batch *batch, str
 	return mine || can;
 }
 
-static bool reached(const struct queue_batch *batch, uint64_t seq)
+static bool queue_batch_reached(const struct queue_batch *batch, uint64_t seq)
 {
 	return list_empty(&batch->items) ||
 	       list_first(&batch->items, struct queue_item, own)->own_seq >= seq;
@@ -45,11 +45,11 @@ int queue_batch_commit(struct store_queue *queue, struct queue_batch *batch)
 
 	batch->err = 0;
 	queue->syncing++;
-	if (!reached(batch, seq)) {
+	if (!queue_batch_reached(batch, seq)) {
 		queue->retry = true;
 		pthread_cond_signal(&queue->to_commit);
 	}
-	while (!reached(batch, seq) && !batch->err) {
+	while (!queue_batch_reached(batch, seq) && !batch->err) {
 		pthread_cond_wait(&queue->progress, &queue->lock);
 		/* A pass ends early when others' blocks fail: then ours had no try. */
 		if (queue->stuck && !queue->retry) {
@@ -58,7 +58,7 @@ int queue_batch_commit(struct store_queue *queue, struct queue_batch *batch)
 		}
 	}
 	queue->syncing--;
-	int err = reached(batch, seq) ? 0 : batch->err;
+	int err = queue_batch_reached(batch, seq) ? 0 : batch->err;
 
 	pthread_mutex_unlock(&queue->lock);
 	return err;

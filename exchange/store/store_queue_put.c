@@ -99,7 +99,7 @@ int queue_put(struct store_queue *queue, struct block *block, unsigned flags,
 	return queue_add(queue, NULL, block, flags, verified, ctx);
 }
 
-static bool reached(struct store_queue *queue, uint64_t seq)
+static bool queue_put_reached(struct store_queue *queue, uint64_t seq)
 {
 	return list_empty(&queue->live) ||
 	       list_first(&queue->live, struct queue_item, live)->seq >= seq;
@@ -115,10 +115,10 @@ int queue_sync(struct store_queue *queue)
 	queue->syncing++;
 	queue->retry = true;
 	pthread_cond_signal(&queue->to_commit);
-	while (!reached(queue, seq) && queue->failed_passes == failed_passes)
+	while (!queue_put_reached(queue, seq) && queue->failed_passes == failed_passes)
 		pthread_cond_wait(&queue->progress, &queue->lock);
 	queue->syncing--;
-	if (!reached(queue, seq))
+	if (!queue_put_reached(queue, seq))
 		err = queue->failure;
 	pthread_mutex_unlock(&queue->lock);
 	return err;

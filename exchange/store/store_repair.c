@@ -219,7 +219,7 @@ static int save_block(void *ctx, const struct lmdb_found *found)
 }
 
 /* Nothing could be read: whoever owns it may know better. */
-static void leave(const struct store_lmdb *lmdb, const char *path, unsigned number)
+static void repair_leave(const struct store_lmdb *lmdb, const char *path, unsigned number)
 {
 	struct path to = dir_path(lmdb, "damaged", number);
 	int err = dir_move(path, to.text);
@@ -264,7 +264,7 @@ static int salvage_one(struct store_lmdb *lmdb, unsigned number, uint64_t *saved
 	if (salvage.blocks)
 		dir_delete(path);
 	else
-		leave(lmdb, path, number);
+		repair_leave(lmdb, path, number);
 	return 0;
 }
 

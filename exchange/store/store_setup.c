@@ -247,7 +247,7 @@ static int map_state(struct store_lmdb *lmdb)
 }
 
 /* The generations; without those that are damaged. */
-static int load(struct store_lmdb *lmdb)
+static int setup_load(struct store_lmdb *lmdb)
 {
 	int found = repair_suspected(lmdb) ? repair_look(lmdb) : 0;
 
@@ -286,7 +286,7 @@ static int set_up(struct store_lmdb *lmdb)
 		if (!err)
 			store_boot_check(lmdb);
 	}
-	return err ? err : load(lmdb);
+	return err ? err : setup_load(lmdb);
 }
 
 /* A sweep that died would have everybody write stored blocks again. */

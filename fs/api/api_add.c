@@ -135,7 +135,7 @@ static void add_text(FILE *out, const json_t *args, const json_t *item)
 /* ---- adding ---- */
 
 /* Makes everything durable, then records the pin, then announces the root. */
-static int keep(struct add *add, const struct cid *root, uint64_t size)
+static int add_keep(struct add *add, const struct cid *root, uint64_t size)
 {
 	const char *name = api_text(add->args, "pin-name");
 	int err;
@@ -163,7 +163,7 @@ static int finish_one(struct add *add, const char *name, const struct cid *cid, 
 {
 	add->last = *cid;
 	if (!add->wrapper)
-		return keep(add, cid, size);
+		return add_keep(add, cid, size);
 	if (dir_builder_add(add->wrapper, bytes_str(name), cid, size))
 		return add_refuse(add, -EINVAL, "'%s' cannot be a name in a directory", name);
 	return 0;
@@ -305,7 +305,7 @@ static int wrap(struct add *add)
 		return add_fail(add, err, "cannot make the directory around it");
 	take_item(add, "", &cid, size);
 	add->last = cid;
-	return keep(add, &cid, size);
+	return add_keep(add, &cid, size);
 }
 
 /* Without a word: all inputs that the face has. */

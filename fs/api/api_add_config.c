@@ -63,7 +63,7 @@ static bool is_given(const struct add *add, const char *name)
 }
 
 /* A whole number of an option, at most max; *out stays when it is not given. 0 or an error. */
-static int number(struct add *add, const char *name, int64_t max, unsigned *out)
+static int add_config_number(struct add *add, const char *name, int64_t max, unsigned *out)
 {
 	int64_t value = api_int(add->args, name);
 
@@ -81,7 +81,7 @@ static int configure_names(struct add *add)
 {
 	struct import_config *config = &add->config;
 	bool given = is_given(add, "cid-version");
-	int err = number(add, "cid-version", 1, &config->cid_version);
+	int err = add_config_number(add, "cid-version", 1, &config->cid_version);
 	int64_t hash;
 
 	if (is_given(add, "hash")) {
@@ -102,7 +102,8 @@ static int configure_names(struct add *add)
 	if (api_flag(add->args, "inline")) {
 		config->inline_max = IMPORT_INLINE_DEFAULT;
 		err = err ? err
-			  : number(add, "inline-limit", IMPORT_INLINE_MAX, &config->inline_max);
+			  : add_config_number(add, "inline-limit", IMPORT_INLINE_MAX,
+					      &config->inline_max);
 	}
 	return err;
 }
@@ -111,12 +112,13 @@ static int configure_layout(struct add *add)
 {
 	struct import_config *config = &add->config;
 	const char *estimate = api_text(add->args, "hamt-estimate");
-	int err = number(add, "max-file-links", UINT32_MAX, &config->links_max);
+	int err = add_config_number(add, "max-file-links", UINT32_MAX, &config->links_max);
 
 	if (!err)
-		err = number(add, "max-directory-links", UINT32_MAX, &config->dir_links_max);
+		err = add_config_number(add, "max-directory-links", UINT32_MAX,
+					&config->dir_links_max);
 	if (!err)
-		err = number(add, "max-hamt-fanout", UINT32_MAX, &config->hamt_fanout);
+		err = add_config_number(add, "max-hamt-fanout", UINT32_MAX, &config->hamt_fanout);
 	if (err)
 		return err;
 	if (is_given(add, "chunker")) {
@@ -142,7 +144,7 @@ static int configure_metadata(struct add *add)
 	const char *mode = api_text(add->args, "mode");
 	unsigned long value;
 	char *end;
-	int err = number(add, "mtime-nsecs", 999999999, &config->mtime_nanos);
+	int err = add_config_number(add, "mtime-nsecs", 999999999, &config->mtime_nanos);
 
 	if (err)
 		return err;

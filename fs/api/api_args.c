@@ -73,7 +73,7 @@ static bool has_type(enum option_kind kind, const json_t *value)
 	return false;
 }
 
-static const struct option_spec *find(const struct option_spec *specs, const char *name)
+static const struct option_spec *args_find(const struct option_spec *specs, const char *name)
 {
 	for (; specs && specs->name; specs++)
 		if (strcmp(specs->name, name) == 0)
@@ -88,9 +88,9 @@ static int check_options(const struct api_row *row, json_t *args, char **why)
 	json_t *value;
 
 	json_object_foreach(args, name, value) {
-		const struct option_spec *spec = find(row->command.options, name);
+		const struct option_spec *spec = args_find(row->command.options, name);
 
-		spec = spec ? spec : find(common, name);
+		spec = spec ? spec : args_find(common, name);
 		if (strcmp(name, "arg") == 0 || (spec && has_type(spec->kind, value)))
 			continue;
 		*why = xasprintf(spec ? "option '%s' is of another type"

@@ -58,7 +58,7 @@ static json_t *value_of_text(const json_t *args, const char *key, const char *te
 	return value;
 }
 
-static int change(const json_t *args, struct config *config, char **why)
+static int config_change(const json_t *args, struct config *config, char **why)
 {
 	const char *key = api_word(args, 0);
 	json_t *value;
@@ -89,7 +89,7 @@ static int set_value(struct api_call *call, const char *file, char **why)
 	if (!err)
 		err = config_load(file, &config, why);
 	if (!err)
-		err = change(call->args, config, why);
+		err = config_change(call->args, config, why);
 	if (!err)
 		err = config_save(config);
 	if (err && !*why)

@@ -103,7 +103,7 @@ void files_forget(struct files *files, uint64_t node)
 }
 
 /* The directory at name in dir, whose reference goes; made if make is set. */
-static int step(struct files *files, uint64_t *dir, struct bytes name, bool make)
+static int files_step(struct files *files, uint64_t *dir, struct bytes name, bool make)
 {
 	static const struct tree_new how = { .mode = S_IFDIR | 0755 };
 	struct wait *wait = api_wait(files->call);
@@ -135,7 +135,7 @@ int files_parent(struct files *files, const struct files_path *path, bool make, 
 	while (!err && at < path->name) {
 		struct bytes part = bytes_of((const uint8_t *)at, strcspn(at, "/"));
 
-		err = step(files, dir, part, make);
+		err = files_step(files, dir, part, make);
 		at += part.len + 1;
 	}
 	if (err)
@@ -188,7 +188,7 @@ static int make_dir(struct files *files, const struct files_path *path)
 	if (err)
 		return err;
 	if (parents) {
-		err = step(files, &dir, name, true);
+		err = files_step(files, &dir, name, true);
 	} else {
 		err = tree_create(files->tree, dir, name, &how, api_wait(files->call), &attr);
 		if (!err) {

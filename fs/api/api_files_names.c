@@ -199,7 +199,7 @@ const struct api_row api_files_rm = {
 
 static const struct option_spec mv_options[] = { FILES_FLUSH, { 0 } };
 
-static int move(struct files *files, struct files_path *from, struct files_path *to)
+static int files_names_move(struct files *files, struct files_path *from, struct files_path *to)
 {
 	uint64_t dir, other;
 	int err = files_into(files, to, from->name);
@@ -229,7 +229,7 @@ static void run_mv(struct api_call *call)
 
 	if (files_path(call, api_word(call->args, 0), &from) &&
 	    files_path(call, api_word(call->args, 1), &to) && files_begin(&files, call))
-		files_end_change(&files, move(&files, &from, &to),
+		files_end_change(&files, files_names_move(&files, &from, &to),
 				 strncmp(to.text, from.text, strlen(from.text))
 					 ? NULL
 					 : "a directory cannot be moved into itself");

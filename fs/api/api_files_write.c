@@ -109,7 +109,7 @@ static int put_file(struct putting *putting, struct file *from, uint64_t dir)
 	return err;
 }
 
-static int put(struct putting *putting)
+static int files_write_put(struct putting *putting)
 {
 	struct files *files = putting->files;
 	struct blocks *blocks = api_blocks(files->call, false);
@@ -148,7 +148,7 @@ static void put_at(struct api_call *call, const struct cid *root)
 	if (!files_path(call, api_word(call->args, 0), &putting.path) || !files_begin(&files, call))
 		return;
 	putting.files = &files;
-	err = put(&putting);
+	err = files_write_put(&putting);
 	shares_release(files.share);
 	if (err == -EISDIR)
 		api_refuse(call, err, "%s was not a file", putting.path.text);

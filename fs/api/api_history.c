@@ -158,7 +158,8 @@ static int diff_item(void *ctx, const struct tree_diff_item *item)
 
 /* Which two: NAME@V with the newest, or both that are given; NAME alone: the newest with the one
  * before it. False after the end of the call. */
-static bool choose(struct api_call *call, struct tree_version *before, struct tree_version *after)
+static bool history_choose(struct api_call *call, struct tree_version *before,
+			   struct tree_version *after)
 {
 	const char *second = api_word(call->args, 1);
 	struct share_record record, other;
@@ -181,7 +182,7 @@ static void run_diff(struct api_call *call)
 	struct blocks *blocks;
 	int err;
 
-	if (!choose(call, &before, &after))
+	if (!history_choose(call, &before, &after))
 		return;
 	blocks = api_blocks(call, true);
 	err = tree_diff(blocks, &before.state, &after.state, api_wait(call), diff_item, call);
@@ -357,7 +358,7 @@ static void tell_restored(struct restoring *restoring, int err)
 	api_end(call, 0, NULL);
 }
 
-static void restore(struct restoring *restoring)
+static void history_restore(struct restoring *restoring)
 {
 	struct api_call *call = restoring->call;
 	struct tree_version version;
@@ -387,7 +388,7 @@ static void run_restore(struct api_call *call)
 	    read_paths(&restoring, path) && (restoring.share = api_share_open(call, &record))) {
 		struct share *share = restoring.share;
 
-		restore(&restoring);
+		history_restore(&restoring);
 		shares_release(share);
 	}
 	free(restoring.path);

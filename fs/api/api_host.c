@@ -77,7 +77,7 @@ void api_input_close(struct api_input *input)
 
 /* ---- what is announced ---- */
 
-static void provide(struct api_call *call, const struct cid *cid, bool wanted)
+static void host_provide(struct api_call *call, const struct cid *cid, bool wanted)
 {
 	struct api_host *host = call->host;
 	int err = repo_provide(host->repo, cid, wanted);
@@ -90,10 +90,10 @@ static void provide(struct api_call *call, const struct cid *cid, bool wanted)
 
 void api_announce(struct api_call *call, const struct cid *cid)
 {
-	provide(call, cid, true);
+	host_provide(call, cid, true);
 }
 
 void api_withdraw(struct api_call *call, const struct cid *cid)
 {
-	provide(call, cid, false);
+	host_provide(call, cid, false);
 }

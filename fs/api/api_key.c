@@ -155,7 +155,7 @@ static char *check_gen(const json_t *args)
 }
 
 /* Ends the call; takes key. */
-static void keep(struct api_call *call, const char *name, struct private_key *key)
+static void key_keep(struct api_call *call, const char *name, struct private_key *key)
 {
 	int err = keystore_put(repo_path(call), name, key);
 
@@ -180,7 +180,7 @@ static void run_gen(struct api_call *call)
 	key = private_key_new(rsa ? KEY_RSA : KEY_ED25519, (unsigned)api_int(call->args, "size"),
 			      &err);
 	if (key)
-		keep(call, name, key);
+		key_keep(call, name, key);
 	else
 		api_fail(call, err, "cannot make a key");
 }
@@ -397,7 +397,7 @@ static void run_import(struct api_call *call)
 		key = is_pem(call->args) ? private_key_decode_pem(buf_bytes(&data), &err)
 					 : private_key_decode(buf_bytes(&data), &err);
 		if (key)
-			keep(call, name, key);
+			key_keep(call, name, key);
 		else
 			api_fail(call, err, "unable to unmarshall format=%s",
 				 api_text(call->args, "format"));
@@ -444,7 +444,7 @@ static int write_file(const char *file, struct bytes data)
 }
 
 /* For the face; or into a file, when whoever asks has the files of this machine. */
-static void give(struct api_call *call, const char *name, struct bytes data)
+static void key_give(struct api_call *call, const char *name, struct bytes data)
 {
 	const char *given = api_text(call->args, "output");
 	char *file = given ? xstrdup(given)
@@ -486,7 +486,7 @@ static void run_export(struct api_call *call)
 	else if (err)
 		fail_key(call, err, name);
 	else
-		give(call, name, buf_bytes(&data));
+		key_give(call, name, buf_bytes(&data));
 	private_wipe(&data);
 }
 

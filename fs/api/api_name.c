@@ -123,7 +123,7 @@ static int take_known(struct publishing *publishing)
 	return err == -EINTR ? err : 0;
 }
 
-static int make(struct publishing *publishing)
+static int name_make(struct publishing *publishing)
 {
 	const json_t *args = publishing->call->args;
 	struct repo *repo = publishing->host->repo;
@@ -143,7 +143,7 @@ static int make(struct publishing *publishing)
 }
 
 /* It is stored; now others are told. 0 or -errno. */
-static int tell(struct publishing *publishing, char **why)
+static int name_tell(struct publishing *publishing, char **why)
 {
 	char text[PEER_ID_TEXT_MAX];
 	struct api_host *host = publishing->host;
@@ -155,7 +155,7 @@ static int tell(struct publishing *publishing, char **why)
 			 api_wait(publishing->call), NULL, NULL, why);
 }
 
-static void publish(struct publishing *publishing)
+static void name_publish(struct publishing *publishing)
 {
 	struct api_call *call = publishing->call;
 	bool allow = api_flag(call->args, "allow-offline");
@@ -172,7 +172,7 @@ static void publish(struct publishing *publishing)
 			   "can't publish while offline: pass `--allow-offline` to override");
 		return;
 	}
-	err = make(publishing);
+	err = name_make(publishing);
 	if (err == -ERANGE) {
 		api_refuse(call, err, "the sequence must be above that of the last record");
 		return;
@@ -181,7 +181,7 @@ static void publish(struct publishing *publishing)
 		api_fail(call, err, "cannot make the record");
 		return;
 	}
-	err = tell(publishing, &why);
+	err = name_tell(publishing, &why);
 	if (err && err != -EINTR && allow)
 		err = 0;
 	if (!err)
@@ -212,7 +212,7 @@ static void run_publish(struct api_call *call)
 	peer_id_of_key(&publishing.name, private_key_public(publishing.key));
 	publishing.value = value_of(call, api_word(call->args, 0));
 	if (publishing.value && (!api_flag(call->args, "resolve") || leads_somewhere(&publishing)))
-		publish(&publishing);
+		name_publish(&publishing);
 	free(publishing.value);
 	buf_release(&publishing.known);
 	private_key_free(publishing.key);

@@ -280,7 +280,8 @@ static char *unfit(struct api_call *call, const struct peer_id *name, struct byt
 	return text;
 }
 
-static int give(struct api_call *call, const struct peer_id *name, struct bytes bytes, char **why)
+static int name_record_give(struct api_call *call, const struct peer_id *name, struct bytes bytes,
+			    char **why)
 {
 	struct api_host *host = call->host;
 	char text[PEER_ID_TEXT_MAX];
@@ -300,7 +301,7 @@ static int give(struct api_call *call, const struct peer_id *name, struct bytes 
 	return err;
 }
 
-static void put(struct api_call *call, const struct peer_id *name, struct bytes bytes)
+static void name_record_put(struct api_call *call, const struct peer_id *name, struct bytes bytes)
 {
 	struct repo *repo = api_repo(call);
 	char text[API_IPNS_TEXT_MAX], *why = NULL;
@@ -313,7 +314,7 @@ static void put(struct api_call *call, const struct peer_id *name, struct bytes 
 		free(bad);
 		return;
 	}
-	err = give(call, name, bytes, &why);
+	err = name_record_give(call, name, bytes, &why);
 	if (err && err != -EINTR && api_flag(call->args, "allow-offline")) {
 		err = name_keep(repo->db, name, bytes);
 		if (err == -ESTALE)
@@ -341,7 +342,7 @@ static void run_put(struct api_call *call)
 	if (api_ipns_find(call->host, api_word(call->args, 0), &name))
 		api_refuse(call, -EINVAL, "that is no name of a key");
 	else if (read_input(call, 1, &bytes))
-		put(call, &name, buf_bytes(&bytes));
+		name_record_put(call, &name, buf_bytes(&bytes));
 	buf_release(&bytes);
 }
 

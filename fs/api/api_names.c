@@ -222,8 +222,8 @@ static int ask_key(struct api_host *host, const char *name, const struct peer_id
 }
 
 /* What the name leads to, as a path (malloc'd). */
-static int ask(struct api_host *host, const char *name, const struct api_name_want *want,
-	       struct wait *wait, char **out, uint64_t *ttl_ms, char **why)
+static int names_ask(struct api_host *host, const char *name, const struct api_name_want *want,
+		     struct wait *wait, char **out, uint64_t *ttl_ms, char **why)
 {
 	char safe[SHOWN_MAX];
 	struct peer_id key;
@@ -241,8 +241,8 @@ static int ask(struct api_host *host, const char *name, const struct api_name_wa
 }
 
 /* One step. *path is replaced by where its name leads, and the rest of it. */
-static int step(struct api_host *host, char **path, const struct api_name_want *want,
-		struct wait *wait, uint64_t *ttl_ms, char **why)
+static int names_step(struct api_host *host, char **path, const struct api_name_want *want,
+		      struct wait *wait, uint64_t *ttl_ms, char **why)
 {
 	size_t scheme = strncmp(*path, "ipns://", 7) ? strlen(IPNS) : 7;
 	char clean[DAG_PATH_MAX + 8], *name, *target;
@@ -256,7 +256,7 @@ static int step(struct api_host *host, char **path, const struct api_name_want *
 	}
 	rest = clean + 1 + strcspn(clean + 1, "/");
 	name = xasprintf("%.*s", (int)(rest - clean - 1), clean + 1);
-	err = ask(host, name, want, wait, &target, &its_ms, why);
+	err = names_ask(host, name, want, wait, &target, &its_ms, why);
 	free(name);
 	if (err)
 		return err;
@@ -283,7 +283,7 @@ int api_name_resolve(struct api_host *host, const char *path, unsigned steps_max
 	for (unsigned i = 0; !err && api_is_name(*out); i++) {
 		if (i == steps_max)
 			break;
-		err = step(host, out, i ? &later : want, wait, &least_ms, why);
+		err = names_step(host, out, i ? &later : want, wait, &least_ms, why);
 	}
 	if (!err && steps_max == API_NAME_STEPS_MAX && api_is_name(*out)) {
 		*why = xasprintf("cannot resolve %s: more than %d names lead to each other",

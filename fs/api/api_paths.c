@@ -116,7 +116,7 @@ static int path_find(struct api_host *host, struct blocks *blocks, const char *p
 	return 0;
 }
 
-static int told(struct api_call *call, int err, char *why)
+static int paths_told(struct api_call *call, int err, char *why)
 {
 	if (err)
 		api_end(call, err, why);
@@ -138,7 +138,7 @@ int api_unname(struct api_call *call, const char *path, char **out)
 	int err = api_name_resolve(host, path, API_NAME_STEPS_MAX, NULL, api_wait(call), out, NULL,
 				   &why);
 
-	return told(call, err, why);
+	return paths_told(call, err, why);
 }
 
 int api_resolve(struct api_call *call, struct blocks *blocks, const char *path, struct cid *out)
@@ -147,7 +147,7 @@ int api_resolve(struct api_call *call, struct blocks *blocks, const char *path, 
 	char *why = NULL;
 	int err = api_path_resolve(host, blocks, path, api_wait(call), base_of(call), out, &why);
 
-	return told(call, err, why);
+	return paths_told(call, err, why);
 }
 
 int api_find(struct api_call *call, struct blocks *blocks, const char *path, struct cid *out)
@@ -159,5 +159,5 @@ int api_find(struct api_call *call, struct blocks *blocks, const char *path, str
 	if (!host->own_files)
 		return api_resolve(call, blocks, path, out);
 	err = path_find(host, blocks, path, api_wait(call), base_of(call), out, &why);
-	return told(call, err, why);
+	return paths_told(call, err, why);
 }

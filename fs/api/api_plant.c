@@ -40,7 +40,7 @@ static struct wait *next_wait(struct planting *planting)
 	return api_wait(planting->plant->call);
 }
 
-static void tell(struct planting *planting, uint64_t dir, struct bytes name)
+static void plant_tell(struct planting *planting, uint64_t dir, struct bytes name)
 {
 	share_changed(planting->plant->share, TREE_ENTRY, dir, name, 0);
 }
@@ -166,7 +166,7 @@ static int plant_file(struct planting *planting, uint64_t dir, struct bytes name
 	if (err)
 		return err;
 	tree_forget(tree_of(planting), attr.node, 1);
-	tell(planting, dir, name);
+	plant_tell(planting, dir, name);
 	planting->plant->files++;
 	return 0;
 }
@@ -196,7 +196,7 @@ static int plant_symlink(struct planting *planting, uint64_t dir, struct bytes n
 	if (err)
 		return err;
 	tree_forget(tree_of(planting), attr.node, 1);
-	tell(planting, dir, name);
+	plant_tell(planting, dir, name);
 	planting->plant->files++;
 	return 0;
 }
@@ -217,7 +217,7 @@ static int enter_dir(struct planting *planting, uint64_t dir, struct bytes name,
 	if (!err || err == -ENOENT)
 		err = tree_create(tree_of(planting), dir, name, &how, next_wait(planting), attr);
 	if (!err)
-		tell(planting, dir, name);
+		plant_tell(planting, dir, name);
 	return err;
 }
 

@@ -180,7 +180,7 @@ static char *check_create(const json_t *args)
 }
 
 /* False after the end of the call. */
-static bool make(struct api_call *call, struct share_record *record)
+static bool api_share_make(struct api_call *call, struct share_record *record)
 {
 	int err = shares_make(api_repo(call), record);
 
@@ -201,7 +201,7 @@ static bool make(struct api_call *call, struct share_record *record)
 
 /* Content of from becomes that of the share; its blocks are kept by the first version, and until
  * then by a pin. */
-static int fill(struct api_call *call, struct share *share, const struct cid *from)
+static int share_fill(struct api_call *call, struct share *share, const struct cid *from)
 {
 	struct api_plant plant = { .call = call, .share = share };
 	struct tree_version version;
@@ -263,13 +263,13 @@ static void run_create(struct api_call *call)
 
 	snprintf(record.name, sizeof(record.name), "%s", name);
 	snprintf(record.label, sizeof(record.label), "%s", label ? label : "");
-	if (!find_from(call, &from) || !make(call, &record))
+	if (!find_from(call, &from) || !api_share_make(call, &record))
 		return;
 	share = api_share_open(call, &record);
 	if (!share)
 		return;
 	if (cid_is_set(&from))
-		err = fill(call, share, &from);
+		err = share_fill(call, share, &from);
 	if (!err)
 		err = tree_commit(share_tree(share), "created", api_wait_long(call), &version);
 	shares_release(share);

@@ -257,7 +257,7 @@ static bool names_setting(const char *assignment, const char *name, const char *
 }
 
 /* NULL, or what is wrong: malloc'd. */
-static char *apply(struct settings *settings, const char *assignment)
+static char *share_work_apply(struct settings *settings, const char *assignment)
 {
 	const char *value;
 
@@ -285,7 +285,7 @@ static char *check_set(const json_t *args)
 	char *why = NULL;
 
 	for (size_t i = 1; !why && (word = api_word(args, i)); i++)
-		why = apply(&settings, word);
+		why = share_work_apply(&settings, word);
 	return why;
 }
 
@@ -307,8 +307,8 @@ static int publish_now(struct api_call *call, const struct share_record *record)
 }
 
 /* 0 or -errno. */
-static int change(struct api_call *call, struct share_record *record,
-		  const struct settings *settings)
+static int share_work_change(struct api_call *call, struct share_record *record,
+			     const struct settings *settings)
 {
 	bool before = record->publish;
 	struct db *work;
@@ -334,8 +334,8 @@ static void run_set(struct api_call *call)
 	if (!api_share_find(call, api_word(call->args, 0), &record))
 		return;
 	for (size_t i = 1; (word = api_word(call->args, i)); i++)
-		free(apply(&settings, word));
-	err = change(call, &record, &settings);
+		free(share_work_apply(&settings, word));
+	err = share_work_change(call, &record, &settings);
 	if (!err && settings.quiet_given) /* it holds from its next opening on */
 		shares_shut(host->shares(host), record.id);
 	if (err)

@@ -279,7 +279,7 @@ struct descent {
 	size_t depth, cap;
 };
 
-static int collect(void *ctx, size_t index, const struct dir_entry *entry)
+static int get_tree_collect(void *ctx, size_t index, const struct dir_entry *entry)
 {
 	struct children *children = ctx;
 	struct child *child;
@@ -323,7 +323,7 @@ static int list_children(struct get *get, const struct cid *cid, struct children
 
 	if (err)
 		return err;
-	err = dir_each(dir, 0, api_wait(get->call), collect, children);
+	err = dir_each(dir, 0, api_wait(get->call), get_tree_collect, children);
 	if (!err)
 		err = dir_each_left_out(dir, api_wait(get->call), tell_left_out, get);
 	dir_close(dir);
@@ -338,8 +338,8 @@ static void level_release(struct level *level)
 }
 
 /* Takes fd. */
-static int enter(struct descent *descent, int fd, const struct cid *cid,
-		 const struct dag_stat *stat)
+static int get_tree_enter(struct descent *descent, int fd, const struct cid *cid,
+			  const struct dag_stat *stat)
 {
 	struct get *get = descent->get;
 	struct level level = { .fd = fd, .stat = *stat, .at_len = get->at.len };
@@ -389,7 +389,7 @@ static int find_parent(struct get *get, const struct level *level, struct level 
 
 /* The innermost directory is filled. Its attributes come last: without write permission it could
  * not be filled, and filling changes its time. */
-static int leave(struct descent *descent)
+static int get_tree_leave(struct descent *descent)
 {
 	struct level *level = &descent->levels[descent->depth - 1];
 	int err = descent->depth > 1 ? find_parent(descent->get, level, level - 1) : 0;
@@ -417,7 +417,7 @@ static int get_dir(struct descent *descent, int dirfd, const char *name, const s
 		err = on_disk(get, fd);
 	}
 	if (!err)
-		err = enter(descent, fd, cid, stat);
+		err = get_tree_enter(descent, fd, cid, stat);
 	return err ? get_tell(get, err) : 0;
 }
 
@@ -453,14 +453,14 @@ int get_entries(struct get *get, int fd, const struct cid *cid, const struct dag
 	int code = 0, err;
 
 	get->is_disk = false;
-	err = enter(&descent, fd, cid, stat);
+	err = get_tree_enter(&descent, fd, cid, stat);
 	if (err)
 		code = get_tell(get, err);
 	while (!code && descent.depth) {
 		struct level *level = &descent.levels[descent.depth - 1];
 
 		if (level->next == level->children.count)
-			code = leave(&descent);
+			code = get_tree_leave(&descent);
 		else
 			code = get_child(&descent, level, &level->children.list[level->next++]);
 	}

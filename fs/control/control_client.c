@@ -35,7 +35,7 @@ int control_connect(const char *repo_path, struct control **out)
 }
 
 /* A while, or until the wait ends. */
-static int nap(struct wait *wait)
+static int client_nap(struct wait *wait)
 {
 	struct pollfd ready = { .fd = wait->fd, .events = POLLIN };
 	int err = wait_check(wait);
@@ -56,7 +56,7 @@ int control_reach(const char *repo_path, struct wait *wait, struct control **out
 			return err;
 		if (!control_owned(repo_path, &pid))
 			return -ENOENT;
-		err = nap(wait);
+		err = client_nap(wait);
 		if (err)
 			return err;
 	}
@@ -213,9 +213,9 @@ static void send_cancel(struct control *control, uint32_t id)
 }
 
 /* Frames until the last of the call: 0 or -errno. *answered: at least one came. */
-static int receive(struct control *control, uint32_t id, struct wait *wait,
-		   int (*take)(void *ctx, enum control_kind kind, json_t *value), void *ctx,
-		   bool *answered, char **why)
+static int client_receive(struct control *control, uint32_t id, struct wait *wait,
+			  int (*take)(void *ctx, enum control_kind kind, json_t *value), void *ctx,
+			  bool *answered, char **why)
 {
 	int err = 1;
 
@@ -244,7 +244,7 @@ static int last_words(struct control *control, uint32_t id, struct wait *wait,
 	int err;
 
 	wait_start(wait, CANCEL_MS);
-	err = receive(control, id, wait, take, ctx, &answered, &why);
+	err = client_receive(control, id, wait, take, ctx, &answered, &why);
 	free(why);
 	return err ? -EINTR : 0;
 }
@@ -259,7 +259,7 @@ int control_call(struct control *control, const char *name, json_t *args, struct
 
 	*why = NULL;
 	if (!err)
-		err = receive(control, id, wait, take, ctx, &answered, why);
+		err = client_receive(control, id, wait, take, ctx, &answered, why);
 	/* With a reason it is the daemon's own end of the call. */
 	if (!*why && (err == -EINTR || err == -ETIMEDOUT || err == -ECANCELED)) {
 		send_cancel(control, id);

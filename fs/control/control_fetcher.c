@@ -87,7 +87,7 @@ static struct pending *find_pending(struct control_fetcher *fetcher, uint32_t id
 }
 
 /* Takes body's memory for a block. */
-static void answer(struct pending *pending, enum control_kind kind, struct buf *body)
+static void fetcher_answer(struct pending *pending, enum control_kind kind, struct buf *body)
 {
 	if (kind == CONTROL_BLOCK && body->len <= BLOCK_MAX) {
 		pending->block = block_take(&pending->cid, body);
@@ -125,7 +125,7 @@ static int read_one(struct control_fetcher *fetcher)
 	pthread_mutex_lock(&fetcher->lock);
 	pending = err ? NULL : find_pending(fetcher, cursor_be32(&c));
 	if (pending)
-		answer(pending, cursor_u8(&c), &body);
+		fetcher_answer(pending, cursor_u8(&c), &body);
 	pthread_mutex_unlock(&fetcher->lock);
 	buf_release(&body);
 	return err;
@@ -189,7 +189,8 @@ static uint32_t left_ms(const struct wait *wait)
 }
 
 /* Sends one request and notes that its answer is awaited. */
-static int ask(struct control_fetcher *fetcher, struct session *session, struct pending *pending)
+static int fetcher_ask(struct control_fetcher *fetcher, struct session *session,
+		       struct pending *pending)
 {
 	struct control_fetch fetch = { .session = session->id, .ms = left_ms(pending->wait) };
 	struct buf body = { 0 };
@@ -217,7 +218,7 @@ static int control_fetch(struct fetcher *base, void *session, const struct cid *
 {
 	struct control_fetcher *fetcher = container_of(base, struct control_fetcher, base);
 	struct pending pending = { .wait = wait, .cid = *cid };
-	int err = ask(fetcher, session, &pending);
+	int err = fetcher_ask(fetcher, session, &pending);
 
 	if (err)
 		return err;

@@ -144,7 +144,7 @@ bool control_owned(const char *repo_path, int *pid)
 }
 
 /* Which file was bound, so that no other is removed in its place. */
-static int remember(const char *dir, struct control_socket *socket)
+static int socket_remember(const char *dir, struct control_socket *socket)
 {
 	struct stat file;
 
@@ -177,7 +177,7 @@ static int bind_in(const char *dir, struct control_socket *out)
 		     chmod(addr.sun_path, 0600)))
 		err = -errno;
 	if (!err)
-		err = remember(dir, out);
+		err = socket_remember(dir, out);
 	if (err) {
 		control_socket_release(out);
 		if (fd >= 0)

@@ -157,7 +157,7 @@ static void stop_signals(struct daemon *daemon)
 /* ---- starting ---- */
 
 /* Values were checked at opening. What nothing reads is refused here: somebody relies on it. */
-static int check(struct daemon *daemon, char **why)
+static int daemon_check(struct daemon *daemon, char **why)
 {
 	char *message = NULL;
 	int err = config_check_names(daemon->repo->config, &message);
@@ -241,7 +241,7 @@ static int run_locked(const struct daemon_options *options, char **why)
 	err = repo_open(options->repo_path, &daemon.repo, why);
 	if (err)
 		goto out;
-	err = check(&daemon, why);
+	err = daemon_check(&daemon, why);
 	if (!err) {
 		list_init(&daemon.mounts);
 		list_init(&daemon.jobs);

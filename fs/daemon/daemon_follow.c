@@ -93,7 +93,7 @@ static int commit_base(struct daemon_follow *follow, struct blocks *blocks, stru
 	return err;
 }
 
-static int take(struct daemon_follow *follow, struct bytes value, struct bytes commit)
+static int follow_take(struct daemon_follow *follow, struct bytes value, struct bytes commit)
 {
 	struct blocks *blocks = blocks_new(follow->daemon->repo->store, follow->fetcher);
 	char text[PEER_ID_TEXT_MAX];
@@ -131,7 +131,7 @@ static void sleep_for(struct daemon_follow *follow, uint64_t ms)
 	pthread_cond_timedwait(&follow->wake, &follow->lock, &at);
 }
 
-static void *run(void *ctx)
+static void *follow_run(void *ctx)
 {
 	struct daemon_follow *follow = ctx;
 	struct buf value = { 0 }, commit = { 0 };
@@ -149,7 +149,7 @@ static void *run(void *ctx)
 		buf_add(&commit, buf_bytes(&follow->commit));
 		wait_start(&follow->wait, TAKE_MS);
 		pthread_mutex_unlock(&follow->lock);
-		int err = take(follow, buf_bytes(&value), buf_bytes(&commit));
+		int err = follow_take(follow, buf_bytes(&value), buf_bytes(&commit));
 
 		pthread_mutex_lock(&follow->lock);
 		if (err && !follow->stopping && !follow->pending) {
@@ -218,7 +218,7 @@ struct mount_tree *daemon_follow_shown(struct daemon_follow *follow)
 
 int daemon_follow_start(struct daemon_follow *follow)
 {
-	int err = thread_start(&follow->thread, run, follow);
+	int err = thread_start(&follow->thread, follow_run, follow);
 
 	if (err)
 		return err;

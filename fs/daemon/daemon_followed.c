@@ -56,7 +56,8 @@ static void on_provide(struct inbox_item *item)
 		daemon_provide_changed(all->daemon);
 }
 
-static void announce(struct daemon_followed *all, const struct cid *old, const struct cid *new)
+static void followed_announce(struct daemon_followed *all, const struct cid *old,
+			      const struct cid *new)
 {
 	struct repo *repo = all->daemon->repo;
 
@@ -111,7 +112,7 @@ static int move_pin(struct daemon_followed *all, struct blocks *blocks, struct f
 	/* Of a move that was interrupted. */
 	if (cid_is_set(&left) && !cid_equal(&left, to) && !cid_equal(&left, &pin->cid))
 		(void)pin_rm(db, &left, PIN_RECURSIVE);
-	announce(all, &pin->cid, to);
+	followed_announce(all, &pin->cid, to);
 	pin->cid = *to;
 	pin->next = (struct cid){ 0 };
 	return followed_pin_put(db, pin);
@@ -171,7 +172,7 @@ static void sleep_until(struct daemon_followed *all, uint64_t until_ms)
 }
 
 /* With the lock held: an entry may have gone while the lock was given up. */
-static void retry(struct daemon_followed *all, const struct peer_id *name)
+static void followed_retry(struct daemon_followed *all, const struct peer_id *name)
 {
 	list_for_each(entry, &all->entries, struct followed, node) {
 		if (!peer_id_equal(&entry->name, name))
@@ -181,7 +182,7 @@ static void retry(struct daemon_followed *all, const struct peer_id *name)
 	}
 }
 
-static void *run(void *ctx)
+static void *followed_run(void *ctx)
 {
 	struct daemon_followed *all = ctx;
 	struct buf record = { 0 };
@@ -206,7 +207,7 @@ static void *run(void *ctx)
 
 		pthread_mutex_lock(&all->lock);
 		if (err && err != -ENOENT)
-			retry(all, &name);
+			followed_retry(all, &name);
 	}
 	pthread_mutex_unlock(&all->lock);
 	buf_release(&record);
@@ -293,7 +294,7 @@ void daemon_followed_start(struct daemon *daemon)
 	pthread_cond_init(&all->wake, &attr);
 	pthread_condattr_destroy(&attr);
 	if (!err) {
-		err = thread_start(&all->thread, run, all);
+		err = thread_start(&all->thread, followed_run, all);
 		if (err)
 			wait_release(&all->wait);
 	}

@@ -1,8 +1,8 @@
 /* Calls that block, run by the daemon: each on a thread of its own, as the command line runs it in
  * its own process. What it yields goes to the loop, in order, and from there to the client.
  *
- *	loop: daemon_run_job() --thread--> row->run() --answers, as posts--> loop: item, trouble,
- *end ^cancel: the job's wait is ended, and its end is awaited
+ *	loop: daemon_run_job() --thread--> row->jobs_run() --answers, as posts--> loop: item,
+ *trouble, end ^cancel: the job's wait is ended, and its end is awaited
  *
  * A job that is far ahead of the loop waits for it. */
 #include "fs/daemon/daemon_private.h"
@@ -62,7 +62,7 @@ static void job_free(struct job *job)
 		daemon_part_gone(daemon);
 }
 
-static void give(struct job *job, struct answer *answer)
+static void jobs_give(struct job *job, struct answer *answer)
 {
 	if (answer->trouble)
 		api_trouble(job->call, answer->item, "%s", answer->trouble);
@@ -90,7 +90,7 @@ static void on_post(struct inbox_item *item)
 		struct answer *answer = list_first(&taken, struct answer, node);
 
 		list_remove(&answer->node);
-		give(job, answer);
+		jobs_give(job, answer);
 	}
 	if (!ended)
 		return;
@@ -110,7 +110,7 @@ static void on_cancel(void *ctx)
 /* ---- on its thread ---- */
 
 /* The lock is held. */
-static void post(struct job *job)
+static void jobs_post(struct job *job)
 {
 	if (!job->posted)
 		loop_post(job->daemon->loop, &job->post);
@@ -129,7 +129,7 @@ static void add_answer(struct job *job, json_t *item, char *trouble)
 		pthread_cond_wait(&job->room, &job->lock);
 	list_add_tail(&job->answers, &answer->node);
 	job->answer_count++;
-	post(job);
+	jobs_post(job);
 	pthread_mutex_unlock(&job->lock);
 }
 
@@ -190,14 +190,14 @@ static void host_provided(struct api_host *host, const struct cid *cid)
 
 /* ---- a job ---- */
 
-static void *run(void *ctx)
+static void *jobs_run(void *ctx)
 {
 	struct job *job = ctx;
 
 	api_run(&job->inner, false);
 	pthread_mutex_lock(&job->lock);
 	job->ended = true;
-	post(job);
+	jobs_post(job);
 	pthread_mutex_unlock(&job->lock);
 	return NULL;
 }
@@ -255,7 +255,7 @@ void daemon_run_job(struct api_call *call)
 	err = wait_init(&job->wait);
 	if (!err) {
 		api_on_cancel(call, on_cancel, job);
-		err = thread_start(&job->thread, run, job);
+		err = thread_start(&job->thread, jobs_run, job);
 	}
 	if (err) {
 		job_free(job);

@@ -101,7 +101,7 @@ static void refuse_umounts(struct daemon_mount *mount, int err, const char *mess
 }
 
 /* The call's end; NULL when nobody waits. */
-static void reply(struct daemon_mount *mount, int err, const char *message)
+static void mounts_reply(struct daemon_mount *mount, int err, const char *message)
 {
 	struct api_call *call = mount->call;
 
@@ -137,7 +137,7 @@ static struct daemon_mount *find_mount(struct daemon *daemon, const char *mountp
 	return NULL;
 }
 
-static void start(struct daemon_mount *mount);
+static void mounts_start(struct daemon_mount *mount);
 
 /* The next one's turn, when nobody has the place. */
 static void start_next(struct daemon *daemon, const char *mountpoint)
@@ -145,7 +145,7 @@ static void start_next(struct daemon *daemon, const char *mountpoint)
 	struct daemon_mount *next = find_mount(daemon, mountpoint, true);
 
 	if (next && !daemon->stopping && !find_mount(daemon, mountpoint, false))
-		start(next);
+		mounts_start(next);
 }
 
 static void mount_free(struct daemon_mount *mount, int umount_err)
@@ -166,7 +166,7 @@ static void refuse_waiting(struct daemon *daemon, const char *mountpoint)
 	struct daemon_mount *mount;
 
 	while ((mount = find_mount(daemon, mountpoint, true))) {
-		reply(mount, -EBUSY, "something of dagfs is mounted there already");
+		mounts_reply(mount, -EBUSY, "something of dagfs is mounted there already");
 		mount_drop(mount, 0);
 	}
 }
@@ -266,7 +266,7 @@ void daemon_mounts_stop(struct daemon *daemon)
 		if (mount->state == MOUNT_RUNNING) {
 			stop(mount, true);
 		} else if (mount->state == MOUNT_WAITING) {
-			reply(mount, -ECANCELED, NULL);
+			mounts_reply(mount, -ECANCELED, NULL);
 			mount_drop(mount, 0);
 		}
 	}
@@ -291,7 +291,7 @@ static void on_started(struct inbox_item *item)
 
 	pthread_join(mount->thread, NULL);
 	if (mount->err) {
-		reply(mount, mount->err, mount->why);
+		mounts_reply(mount, mount->err, mount->why);
 		mount_free(mount, -ENOENT);
 		return;
 	}
@@ -299,7 +299,7 @@ static void on_started(struct inbox_item *item)
 	mount->state = MOUNT_RUNNING;
 	if (mount->follow && !unwanted)
 		follow_name(mount);
-	reply(mount, unwanted ? -ECANCELED : 0, NULL);
+	mounts_reply(mount, unwanted ? -ECANCELED : 0, NULL);
 	if (unwanted || umount_is_wanted(mount))
 		stop(mount, unwanted || mount->want_force);
 	else
@@ -361,7 +361,7 @@ static void *run_start(void *ctx)
 	return NULL;
 }
 
-static void start(struct daemon_mount *mount)
+static void mounts_start(struct daemon_mount *mount)
 {
 	int err;
 
@@ -369,7 +369,7 @@ static void start(struct daemon_mount *mount)
 	api_on_cancel(mount->call, NULL, NULL);
 	err = thread_start(&mount->thread, run_start, mount);
 	if (err) {
-		reply(mount, err, NULL);
+		mounts_reply(mount, err, NULL);
 		mount_free(mount, -ENOENT);
 	}
 }
@@ -378,7 +378,7 @@ static void on_waiting_cancelled(void *ctx)
 {
 	struct daemon_mount *mount = ctx;
 
-	reply(mount, -ECANCELED, NULL);
+	mounts_reply(mount, -ECANCELED, NULL);
 	mount_free(mount, 0);
 }
 
@@ -462,7 +462,7 @@ void daemon_run_mount(struct api_call *call)
 	if (before)
 		api_on_cancel(call, on_waiting_cancelled, mount);
 	else
-		start(mount);
+		mounts_start(mount);
 }
 
 /* ---- umount, waiting, listing ---- */

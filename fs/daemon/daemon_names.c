@@ -68,7 +68,7 @@ static void renew_one(struct daemon_names *work, const struct peer_id *name)
 	pthread_mutex_unlock(&work->lock);
 }
 
-static void *run(void *ctx)
+static void *names_run(void *ctx)
 {
 	struct daemon_names *work = ctx;
 
@@ -117,7 +117,7 @@ static struct daemon_names *work_start(struct daemon *daemon)
 	list_init(&work->queue);
 	pthread_mutex_init(&work->lock, NULL);
 	pthread_cond_init(&work->wake, NULL);
-	err = thread_start(&work->thread, run, work);
+	err = thread_start(&work->thread, names_run, work);
 	if (!err)
 		return work;
 	log_error("names", "records are not made anew err=%s", err_text(err));

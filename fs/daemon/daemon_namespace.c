@@ -29,7 +29,7 @@ struct daemon_namespace {
 /* ---- shares ---- */
 
 /* Takes the use over, unless it has one already. */
-static struct mount_tree *keep(struct daemon_namespace *space, struct share *share)
+static struct mount_tree *namespace_keep(struct daemon_namespace *space, struct share *share)
 {
 	bool known = false;
 
@@ -54,7 +54,7 @@ static int give_my(void *ctx, struct wait *wait, struct mount_tree **out)
 	int err = shares_my(space->daemon->shares, wait, &share);
 
 	if (!err)
-		*out = keep(space, share);
+		*out = namespace_keep(space, share);
 	return err;
 }
 
@@ -68,7 +68,7 @@ static int give_share(void *ctx, const char *name, struct wait *wait, struct mou
 	if (!err)
 		err = shares_open(space->daemon->shares, record.id, wait, &share);
 	if (!err)
-		*out = keep(space, share);
+		*out = namespace_keep(space, share);
 	return err;
 }
 

@@ -24,7 +24,7 @@ static size_t size(const struct daemon *daemon, const char *key)
 	return (size_t)config_size(daemon->repo->config, key);
 }
 
-static unsigned count(const struct daemon *daemon, const char *key)
+static unsigned daemon_net_count(const struct daemon *daemon, const char *key)
 {
 	return (unsigned)config_int(daemon->repo->config, key);
 }
@@ -75,7 +75,7 @@ static int make_securities(struct daemon *daemon, struct security *out[static SE
 
 static int start_swarm(struct daemon *daemon, char **why)
 {
-	unsigned connections = count(daemon, "Swarm.ConnectionsMax");
+	unsigned connections = daemon_net_count(daemon, "Swarm.ConnectionsMax");
 	size_t instead, too, never, secured;
 	struct security *securities[SECURITIES_MAX];
 	int err = make_securities(daemon, securities, &secured, why);
@@ -89,8 +89,8 @@ static int start_swarm(struct daemon *daemon, char **why)
 		.agent = CLI_AGENT,
 		.connections_max = connections,
 		.sockets_max = daemon_sockets_max(connections ? connections : CONNECTIONS_MAX),
-		.low_water = count(daemon, "Swarm.ConnMgr.LowWater"),
-		.high_water = count(daemon, "Swarm.ConnMgr.HighWater"),
+		.low_water = daemon_net_count(daemon, "Swarm.ConnMgr.LowWater"),
+		.high_water = daemon_net_count(daemon, "Swarm.ConnMgr.HighWater"),
 		.grace_ms = duration(daemon, "Swarm.ConnMgr.GracePeriod"),
 		.connect_timeout_ms = duration(daemon, "Swarm.ConnectTimeout"),
 		.dial_timeout_ms = duration(daemon, "Swarm.DialTimeout"),
@@ -284,7 +284,7 @@ int daemon_net_start(struct daemon *daemon, char **why)
 		.serve_message_max = size(daemon, "Bitswap.MessageMax"),
 		.serve_outstanding_max = size(daemon, "Bitswap.OutstandingMax"),
 		.in_flight_max = size(daemon, "Bitswap.InFlightMax"),
-		.wants_per_peer_max = count(daemon, "Bitswap.WantsPerPeerMax"),
+		.wants_per_peer_max = daemon_net_count(daemon, "Bitswap.WantsPerPeerMax"),
 	};
 	int err = start_swarm(daemon, why);
 

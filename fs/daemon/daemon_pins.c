@@ -57,7 +57,7 @@ static void on_provide(struct inbox_item *item)
 }
 
 /* As `pin add` does at its end. */
-static void announce(struct daemon_pins *pins, const struct cid *cid)
+static void pins_announce(struct daemon_pins *pins, const struct cid *cid)
 {
 	int err = repo_provide(pins->daemon->repo, cid, true);
 
@@ -89,7 +89,7 @@ static int go_on(struct daemon_pins *pins, const struct cid *cid)
 			 cid_text(cid, text), (unsigned long long)pin.blocks,
 			 wait_err_text(&pins->wait, err, why));
 	if (!err)
-		announce(pins, cid);
+		pins_announce(pins, cid);
 	return err;
 }
 
@@ -139,7 +139,7 @@ static void on_ended(struct inbox_item *item)
 
 /* The thread: goes through all wanted pins, then sleeps until a new peer, or time, makes another
  * round worth it. */
-static void *run(void *ctx)
+static void *pins_run(void *ctx)
 {
 	struct daemon_pins *pins = ctx;
 	uint64_t pause_ms = PAUSE_MIN_MS;
@@ -183,7 +183,7 @@ void daemon_pins_start(struct daemon *daemon)
 	pins->watch = (struct swarm_watch){ .on_connected = on_connected, .ctx = pins };
 	if (!err) {
 		wait_start(&pins->wait, 0);
-		err = thread_start(&pins->thread, run, pins);
+		err = thread_start(&pins->thread, pins_run, pins);
 		if (err)
 			wait_release(&pins->wait);
 	}

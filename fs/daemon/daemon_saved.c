@@ -176,7 +176,7 @@ static void on_said(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf)
 		close_once((uv_handle_t *)stream);
 }
 
-static int spawn(struct saved *saved, const struct saved_mount *mount)
+static int saved_spawn(struct saved *saved, const struct saved_mount *mount)
 {
 	struct daemon *daemon = saved->daemon;
 	char *args[] = { "dagfs",
@@ -243,7 +243,7 @@ static void attempt(void *ctx)
 	if (saved_mounts_read(daemon->options->repo_path, &list, &why)) {
 		on_failed(saved, why);
 	} else if ((mount = saved_mounts_find(&list, saved->mountpoint))) {
-		spawn(saved, mount);
+		saved_spawn(saved, mount);
 	} else {
 		saved_free(saved);
 	}

@@ -106,7 +106,7 @@ static void on_told(struct inbox_item *item)
 	daemon_provide_changed(daemon);
 }
 
-static void told(void *ctx)
+static void shares_told(void *ctx)
 {
 	struct daemon_shares *work = ctx;
 
@@ -116,7 +116,7 @@ static void told(void *ctx)
 
 void daemon_shares_told(struct daemon *daemon)
 {
-	told(daemon->shares_work);
+	shares_told(daemon->shares_work);
 }
 
 void daemon_shares_start(struct daemon *daemon)
@@ -129,7 +129,7 @@ void daemon_shares_start(struct daemon *daemon)
 	daemon->shares = shares_new(&(struct shares_config){ .repo = daemon->repo,
 							     .fetcher = daemon->fetcher,
 							     .stays = true,
-							     .told = told,
+							     .told = shares_told,
 							     .ctx = work });
 	open_all(work);
 }

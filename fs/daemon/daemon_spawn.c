@@ -105,7 +105,7 @@ static int wait_ready(int fd, char **why)
 	return take_reason(text, why);
 }
 
-static int spawn(const char *repo_path, bool offline, int log_fd, int *pid, char **why)
+static int spawn_spawn(const char *repo_path, bool offline, int log_fd, int *pid, char **why)
 {
 	int pipe_fds[2], err;
 
@@ -160,7 +160,7 @@ int daemon_spawn(const char *repo_path, bool offline, char **why)
 		return err;
 	}
 	from = lseek(fd, 0, SEEK_END);
-	err = spawn(repo_path, offline, fd, &pid, why);
+	err = spawn_spawn(repo_path, offline, fd, &pid, why);
 	if (err) {
 		if (pid > 0 && (err == -ETIMEDOUT || err == -EINTR))
 			kill(pid, SIGTERM);

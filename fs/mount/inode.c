@@ -112,7 +112,7 @@ static struct inode **slot_of(const struct inodes *inodes, uint64_t ino)
 	return slot;
 }
 
-static void grow(struct inodes *inodes)
+static void inode_grow(struct inodes *inodes)
 {
 	struct inode **before = inodes->slots;
 	size_t cap = inodes->cap;
@@ -135,7 +135,7 @@ static void grow(struct inodes *inodes)
 static void insert(struct inodes *inodes, struct inode *inode)
 {
 	if (inodes->count >= inodes->cap)
-		grow(inodes);
+		inode_grow(inodes);
 	struct inode **slot = &inodes->slots[inode->ino & (inodes->cap - 1)];
 
 	inode->next = *slot;
@@ -181,8 +181,8 @@ static bool is_same(const struct inode *inode, const struct cid *cid, struct pla
 }
 
 /* The inode, or NULL and the number it would get. */
-static struct inode *probe(struct inodes *inodes, const struct cid *cid, struct place place,
-			   uint64_t *ino)
+static struct inode *inode_probe(struct inodes *inodes, const struct cid *cid, struct place place,
+				 uint64_t *ino)
 {
 	struct place real = real_place(cid, place);
 
@@ -202,7 +202,7 @@ struct inode *inode_known(struct inodes *inodes, const struct cid *cid, struct p
 	uint64_t ino;
 
 	pthread_mutex_lock(&inodes->lock);
-	struct inode *inode = probe(inodes, cid, place, &ino);
+	struct inode *inode = inode_probe(inodes, cid, place, &ino);
 
 	if (inode)
 		inode->lookups++;
@@ -238,7 +238,7 @@ struct inode *inode_enter(struct inodes *inodes, struct root *root, const struct
 	uint64_t ino;
 
 	pthread_mutex_lock(&inodes->lock);
-	struct inode *inode = probe(inodes, cid, place, &ino);
+	struct inode *inode = inode_probe(inodes, cid, place, &ino);
 
 	if (inode) {
 		inode->lookups++;
@@ -344,7 +344,7 @@ static void view_detach(struct inodes *inodes, struct view *view)
 }
 
 /* Under the lock: what is to be freed goes to list `out`. */
-static void evict(struct inodes *inodes, struct list *out)
+static void inode_evict(struct inodes *inodes, struct list *out)
 {
 	struct list *at = inodes->views.prev;
 
@@ -479,7 +479,7 @@ int view_get(struct inodes *inodes, struct inode *inode, struct wait *wait, stru
 		list_add_head(&inodes->views, &view->link);
 		inodes->view_count++;
 		inodes->view_weight += view->weight;
-		evict(inodes, &dropped);
+		inode_evict(inodes, &dropped);
 	}
 	pthread_mutex_unlock(&inodes->lock);
 	free_all(&dropped);
@@ -506,7 +506,7 @@ void view_weigh(struct inodes *inodes, struct view *view, size_t more)
 	if (view->inode) {
 		view->weight += more;
 		inodes->view_weight += more;
-		evict(inodes, &dropped);
+		inode_evict(inodes, &dropped);
 	}
 	pthread_mutex_unlock(&inodes->lock);
 	free_all(&dropped);

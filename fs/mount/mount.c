@@ -219,9 +219,9 @@ static int start_threads(struct mount *mount, char **why)
 }
 
 /* Takes what options hold. As mount_start(). */
-static int start(const struct mount_config *config, const struct mount_options *options,
-		 struct store *store, struct fetcher *fetcher, struct db *db,
-		 void (*on_end)(void *ctx), void *ctx, struct mount **out, char **why)
+static int mount_begin(const struct mount_config *config, const struct mount_options *options,
+		       struct store *store, struct fetcher *fetcher, struct db *db,
+		       void (*on_end)(void *ctx), void *ctx, struct mount **out, char **why)
 {
 	int err = 0;
 	struct mount *mount = mount_new(config, options, store, fetcher, db);
@@ -279,7 +279,7 @@ int mount_start(const struct mount_config *config, struct store *store, struct f
 	if (!err && !options.nonempty)
 		err = mount_point_check_empty(config->mountpoint, why);
 	if (!err)
-		err = start(config, &options, store, fetcher, db, on_end, ctx, out, why);
+		err = mount_begin(config, &options, store, fetcher, db, on_end, ctx, out, why);
 	else
 		mount_options_release(&options);
 	mount_guard_close(guard);

@@ -45,7 +45,7 @@ struct gather {
 	struct cid last; /* of those asked for */
 };
 
-static void flush(struct gather *gather)
+static void mount_ahead_flush(struct gather *gather)
 {
 	exchange_prefetch(gather->blocks, gather->cids, gather->count);
 	gather->asked += gather->count;
@@ -63,20 +63,20 @@ static int gather_child(void *ctx, size_t index, const struct dir_entry *entry)
 		return 0;
 	gather->cids[gather->count++] = entry->cid;
 	if (gather->count == BATCH)
-		flush(gather);
+		mount_ahead_flush(gather);
 	return 0;
 }
 
 /* Asks for the missing ones of the children [from, from + max); how many those are, and the last.
  */
-static size_t ask(struct blocks *blocks, struct dir *dir, size_t from, size_t max,
-		  struct wait *wait, struct cid *last)
+static size_t mount_ahead_ask(struct blocks *blocks, struct dir *dir, size_t from, size_t max,
+			      struct wait *wait, struct cid *last)
 {
 	struct gather gather = { .blocks = blocks, .from = from, .max = max };
 
 	dir_each(dir, from, wait, gather_child, &gather);
 	if (gather.count)
-		flush(&gather);
+		mount_ahead_flush(&gather);
 	if (last && gather.asked)
 		*last = gather.last;
 	return gather.asked;
@@ -91,15 +91,15 @@ void mount_ahead_looked_up(struct view *view, struct wait *wait, bool missing)
 	if (!atomic_load(&view->listed) || (!missing && asked >= done + CHILDREN_AHEAD))
 		return;
 	if (atomic_compare_exchange_strong(&view->prefetched, &asked, asked + CHILDREN_STEP))
-		ask(view->root->blocks, view->dir, asked, CHILDREN_STEP, wait, NULL);
+		mount_ahead_ask(view->root->blocks, view->dir, asked, CHILDREN_STEP, wait, NULL);
 }
 
 /* ---- the walk ahead ---- */
 
 /* lock is held. Puts them where the directory that they are in was taken from, the first on top.
  * What is too much is left. */
-static void push(struct ahead *ahead, struct root *root, uint64_t number, const struct cid *cids,
-		 size_t count)
+static void ahead_push(struct ahead *ahead, struct root *root, uint64_t number,
+		       const struct cid *cids, size_t count)
 {
 	size_t room = MOUNT_AHEAD_DIRS_MAX - ahead->count;
 
@@ -152,7 +152,7 @@ static void push_children(struct mount *mount, struct root *root, struct dir *di
 
 	dir_each(dir, 0, wait, note_subdir, subdirs);
 	pthread_mutex_lock(&mount->lock);
-	push(&mount->ahead, root, number, subdirs->cids, subdirs->count);
+	ahead_push(&mount->ahead, root, number, subdirs->cids, subdirs->count);
 	pthread_cond_signal(&mount->ahead.wake);
 	pthread_mutex_unlock(&mount->lock);
 	free(subdirs);
@@ -164,7 +164,7 @@ void mount_ahead_listed(struct mount *mount, struct view *view, struct wait *wai
 
 	if (!atomic_load(&view->prefetched)) {
 		atomic_store(&view->prefetched, CHILDREN_FIRST);
-		ask(view->root->blocks, view->dir, 0, CHILDREN_FIRST, wait, NULL);
+		mount_ahead_ask(view->root->blocks, view->dir, 0, CHILDREN_FIRST, wait, NULL);
 	}
 	pthread_mutex_lock(&mount->lock);
 	if (walked)
@@ -184,7 +184,7 @@ void mount_ahead_listed(struct mount *mount, struct view *view, struct wait *wai
 }
 
 /* Then so has what was asked for before it, though it may not be stored yet. */
-static void arrived(struct ahead *ahead, uint64_t number)
+static void mount_ahead_arrived(struct ahead *ahead, uint64_t number)
 {
 	if (number > ahead->arrived)
 		ahead->arrived = number;
@@ -215,7 +215,7 @@ static void await_parts(struct ahead *ahead, struct blocks *blocks)
 			return;
 		}
 		block_unref(block);
-		arrived(ahead, first->number);
+		mount_ahead_arrived(ahead, first->number);
 		ahead->flying -= first->count;
 		memmove(ahead->parts, ahead->parts + 1, --ahead->part_count * sizeof *first);
 	}
@@ -232,10 +232,10 @@ static void walk_one(struct mount *mount, const struct ahead_dir *at)
 	if (dir_open(blocks, &at->cid, &worker->wait, &dir))
 		return;
 	struct cid last;
-	size_t asked = ask(blocks, dir, 0, CHILDREN_FIRST, &worker->wait, &last);
+	size_t asked = mount_ahead_ask(blocks, dir, 0, CHILDREN_FIRST, &worker->wait, &last);
 
 	mount->ahead.number++;
-	arrived(&mount->ahead, at->number);
+	mount_ahead_arrived(&mount->ahead, at->number);
 	push_children(mount, at->root, dir, mount->ahead.number, &worker->wait);
 	dir_close(dir);
 	pthread_mutex_lock(&mount->lock);
@@ -271,7 +271,7 @@ static size_t first_here(struct mount *mount, const struct cid *cids, size_t cou
 
 /* lock is held, and let go of in between. Takes one off the stack: the topmost that is stored or
  * known to have come, or the top. False: the stack was dropped meanwhile. */
-static bool take(struct mount *mount, struct ahead_dir *out)
+static bool ahead_take(struct mount *mount, struct ahead_dir *out)
 {
 	struct ahead *ahead = &mount->ahead;
 	struct cid cids[LOOK_MAX];
@@ -302,7 +302,7 @@ static bool take(struct mount *mount, struct ahead_dir *out)
 }
 
 /* The thread that looks ahead: walks directories that were listed, while there is credit for it. */
-static void *run(void *ctx)
+static void *ahead_run(void *ctx)
 {
 	struct mount *mount = ctx;
 	struct ahead *ahead = &mount->ahead;
@@ -316,7 +316,7 @@ static void *run(void *ctx)
 			pthread_cond_wait(&ahead->wake, &mount->lock);
 			continue;
 		}
-		if (!take(mount, &at))
+		if (!ahead_take(mount, &at))
 			continue;
 		pthread_mutex_unlock(&mount->lock);
 		walk_one(mount, &at);
@@ -341,7 +341,7 @@ int mount_ahead_start(struct mount *mount)
 	if (ahead->worker.timeout_ms > TIMEOUT_MS)
 		ahead->worker.timeout_ms = TIMEOUT_MS;
 	pthread_cond_init(&ahead->wake, NULL);
-	err = thread_start(&ahead->worker.thread, run, mount);
+	err = thread_start(&ahead->worker.thread, ahead_run, mount);
 	if (err) {
 		pthread_cond_destroy(&ahead->wake);
 		worker_release(&ahead->worker);

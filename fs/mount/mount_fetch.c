@@ -90,7 +90,7 @@ void mount_fetch_deafen(struct worker *worker)
 
 /* Before a request waits for a block: notes the wait, so that an interrupt finds it, and has more
  * threads started when many wait. -EBUSY: it is to be parked. */
-static int begin(struct worker *worker)
+static int fetch_begin(struct worker *worker)
 {
 	struct mount *mount = worker->mount;
 
@@ -114,7 +114,7 @@ static int begin(struct worker *worker)
 	return 0;
 }
 
-static void end(struct worker *worker)
+static void mount_fetch_end(struct worker *worker)
 {
 	struct mount *mount = worker->mount;
 
@@ -136,7 +136,7 @@ void mount_fetch_sleep(struct wait *wait, bool begins)
 
 	if (!begins) {
 		if (worker->asleep)
-			end(worker);
+			mount_fetch_end(worker);
 		worker->asleep = false;
 		return;
 	}
@@ -167,10 +167,10 @@ static int fetch_fetch(struct fetcher *fetcher, void *session, const struct cid 
 
 	if (err)
 		return err;
-	err = begin(worker);
+	err = fetch_begin(worker);
 	if (!err) {
 		err = below->ops->fetch(below, session, cid, wait, out);
-		end(worker);
+		mount_fetch_end(worker);
 	}
 	if (err == -ETIMEDOUT || err == -EINTR || err == -EBUSY)
 		worker->gave_up = err;

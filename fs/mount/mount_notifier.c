@@ -93,7 +93,7 @@ void mount_tell(struct mount *mount, enum tree_change what, uint64_t dir, struct
 
 /* ---- telling ---- */
 
-static void tell(struct mount *mount, const struct change *change, struct map *dirs)
+static void notifier_tell(struct mount *mount, const struct change *change, struct map *dirs)
 {
 	if (change->what == TREE_ATTR || change->what == TREE_CONTENT) {
 		mount_notify_node(mount, change->node, change->what == TREE_CONTENT);
@@ -114,7 +114,7 @@ static void tell_each(struct mount *mount, const struct change *first)
 	void *value;
 
 	for (const struct change *change = first; change; change = change->next)
-		tell(mount, change, &dirs);
+		notifier_tell(mount, change, &dirs);
 	for (size_t at = 0; map_next(&dirs, &at, &key, &value);) {
 		memcpy(&dir, key.at, sizeof dir);
 		mount_notify_node(mount, dir, true);
@@ -177,7 +177,7 @@ static void tell_all(struct mount *mount)
 	free(numbers);
 }
 
-static void *run(void *ctx)
+static void *notifier_run(void *ctx)
 {
 	struct mount *mount = ctx;
 	struct notifier *notifier = &mount->notifier;
@@ -206,10 +206,10 @@ static void *run(void *ctx)
 /* ---- trees that tell ---- */
 
 /* The lock is held. */
-static int start(struct mount *mount)
+static int notifier_start(struct mount *mount)
 {
 	struct notifier *notifier = &mount->notifier;
-	int err = notifier->running ? 0 : thread_start(&notifier->thread, run, mount);
+	int err = notifier->running ? 0 : thread_start(&notifier->thread, notifier_run, mount);
 
 	notifier->running = !err;
 	return err;
@@ -227,7 +227,7 @@ int mount_join(struct mount *mount, struct mount_tree *tree, uint64_t *number)
 	if (notifier->stopping)
 		err = -EINTR;
 	else if (i == notifier->tree_count)
-		err = i == NUMBERS_MAX ? -ENFILE : start(mount);
+		err = i == NUMBERS_MAX ? -ENFILE : notifier_start(mount);
 	if (!err && i == notifier->tree_count) {
 		notifier->trees = xrealloc(notifier->trees, (i + 1) * sizeof *notifier->trees);
 		notifier->trees[notifier->tree_count++] = mount_tree_ref(tree);

@@ -84,7 +84,7 @@ static struct parked *unpark(struct mount *mount)
 	return parked;
 }
 
-static void serve(struct worker *worker, const struct fuse_buf *buf)
+static void threads_serve(struct worker *worker, const struct fuse_buf *buf)
 {
 	struct mount *mount = worker->mount;
 
@@ -108,7 +108,7 @@ static void serve_parked(struct worker *worker)
 	struct parked *parked;
 
 	while ((parked = unpark(worker->mount))) {
-		serve(worker, &parked->buf);
+		threads_serve(worker, &parked->buf);
 		free(parked);
 	}
 }
@@ -163,7 +163,7 @@ static void serve_requests(struct worker *worker)
 			int got = fuse_session_receive_buf(mount->session, &worker->buf);
 
 			if (got > 0)
-				serve(worker, &worker->buf);
+				threads_serve(worker, &worker->buf);
 			else if (got != -EINTR)
 				break;
 			if (atomic_load(&mount->parked_count))
@@ -191,7 +191,7 @@ static bool note_end(struct mount *mount)
 	return tell;
 }
 
-static void *run(void *ctx)
+static void *threads_run(void *ctx)
 {
 	struct worker *worker = ctx;
 	struct mount *mount = worker->mount;
@@ -226,7 +226,7 @@ static int start_one(struct mount *mount, struct worker *worker)
 	worker->ended = false;
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, STACK_BYTES);
-	err = thread_err(pthread_create(&worker->thread, &attributes, run, worker));
+	err = thread_err(pthread_create(&worker->thread, &attributes, threads_run, worker));
 	pthread_attr_destroy(&attributes);
 	if (err) {
 		worker_release(worker);

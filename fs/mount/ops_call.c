@@ -37,7 +37,7 @@ static int errno_of_change(int err)
 	return err == -ENOTSUP || err == -EFBIG || err == -EAGAIN ? -err : errno_of(err);
 }
 
-static void fail(fuse_req_t req, int err, int told, const struct cid *cid)
+static void call_fail(fuse_req_t req, int err, int told, const struct cid *cid)
 {
 	struct worker *worker = worker_self(ops_mount(req));
 	char text[CID_TEXT_MAX], why[WAIT_TEXT_MAX];
@@ -59,12 +59,12 @@ static void fail(fuse_req_t req, int err, int told, const struct cid *cid)
 
 void ops_fail(fuse_req_t req, int err, const struct cid *cid)
 {
-	fail(req, err, errno_of(err), cid);
+	call_fail(req, err, errno_of(err), cid);
 }
 
 void ops_fail_change(fuse_req_t req, int err)
 {
-	fail(req, err, errno_of_change(err), NULL);
+	call_fail(req, err, errno_of_change(err), NULL);
 }
 
 void ops_answer_change(fuse_req_t req, int err)

@@ -41,8 +41,8 @@ void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 /* ---- one entry ---- */
 
 /* False when it does not fit. */
-static bool add(struct listing *listing, const char *name, const struct fuse_entry_param *entry,
-		off_t next)
+static bool dir_add(struct listing *listing, const char *name, const struct fuse_entry_param *entry,
+		    off_t next)
 {
 	char *at = listing->at + listing->used;
 	size_t room = listing->size - listing->used;
@@ -77,7 +77,7 @@ static int add_entry(void *ctx, const struct tree_entry *found)
 	if (!inode || ops_entry(&listing->call, listing->entry_s, inode, &entry))
 		entry = (struct fuse_entry_param){ .attr = { .st_ino = found->ino,
 							     .st_mode = found->type } };
-	fits = add(listing, found->name, &entry, (off_t)(found->next + DOTS));
+	fits = dir_add(listing, found->name, &entry, (off_t)(found->next + DOTS));
 	if (inode && fits && entry.ino)
 		note_entered(listing, inode->ino);
 	else if (inode)
@@ -89,12 +89,12 @@ static bool add_dot(struct listing *listing, const char *name, uint64_t ino, off
 {
 	struct fuse_entry_param entry = { .attr = { .st_ino = ino, .st_mode = S_IFDIR } };
 
-	return add(listing, name, &entry, next);
+	return dir_add(listing, name, &entry, next);
 }
 
 /* ---- the whole ---- */
 
-static int fill(struct listing *listing, off_t from)
+static int dir_fill(struct listing *listing, off_t from)
 {
 	struct inode *inode = listing->inode;
 	uint64_t parent = inode->place.parent ? inode->place.parent : INODE_ROOT;
@@ -110,7 +110,7 @@ static int fill(struct listing *listing, off_t from)
 
 /* readdir and readdirplus: one buffer of entries, whose lookups are taken back if it does not
  * arrive. */
-static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t from, bool plus)
+static void dir_list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t from, bool plus)
 {
 	struct listing listing = { .req = req, .call = ops_call(req), .plus = plus };
 
@@ -120,7 +120,7 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t from, bool p
 	listing.entry_s = ops_validity(listing.inode).entry_s;
 	listing.size = size < LISTING_MAX ? size : LISTING_MAX;
 	listing.at = xcalloc(1, listing.size);
-	int err = listing.inode->type == DAG_DIRECTORY ? fill(&listing, from) : -ENOTDIR;
+	int err = listing.inode->type == DAG_DIRECTORY ? dir_fill(&listing, from) : -ENOTDIR;
 	bool lost = false;
 
 	if (err < 0)
@@ -137,12 +137,12 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t from, bool p
 void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t from, struct fuse_file_info *fi)
 {
 	(void)fi;
-	list(req, ino, size, from, false);
+	dir_list(req, ino, size, from, false);
 }
 
 void ops_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t from,
 		     struct fuse_file_info *fi)
 {
 	(void)fi;
-	list(req, ino, size, from, true);
+	dir_list(req, ino, size, from, true);
 }

@@ -16,8 +16,8 @@ static struct inode *dir_of(fuse_req_t req, fuse_ino_t parent, const char *name)
 	return dir && ops_name_fits(req, name) ? dir : NULL;
 }
 
-static int make(struct tree_call *call, struct inode *dir, const char *name,
-		const struct tree_new *how, struct inode **out)
+static int names_make(struct tree_call *call, struct inode *dir, const char *name,
+		      const struct tree_new *how, struct inode **out)
 {
 	const struct mount_tree_ops *ops = dir->tree->ops;
 
@@ -32,7 +32,7 @@ static void make_and_reply(fuse_req_t req, fuse_ino_t parent, const char *name,
 	if (!dir)
 		return;
 	struct tree_call call = ops_call(req);
-	int err = make(&call, dir, name, how, &made);
+	int err = names_make(&call, dir, name, how, &made);
 
 	if (err)
 		ops_fail_change(req, err);
@@ -55,7 +55,7 @@ void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const ch
 }
 
 /* What no tree can hold. */
-static void refuse(fuse_req_t req, fuse_ino_t parent)
+static void names_refuse(fuse_req_t req, fuse_ino_t parent)
 {
 	struct inode *dir = ops_inode(req, parent);
 
@@ -71,14 +71,14 @@ void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	if (S_ISREG(mode))
 		make_and_reply(req, parent, name, &how);
 	else
-		refuse(req, parent);
+		names_refuse(req, parent);
 }
 
 void ops_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
 {
 	(void)ino;
 	(void)name;
-	refuse(req, parent);
+	names_refuse(req, parent);
 }
 
 /* Made, or there already though the kernel thought otherwise; then opened. The caller asked the
@@ -87,7 +87,7 @@ static int make_and_open(struct tree_call *call, struct inode *dir, const char *
 			 int flags, struct inode **out, void **file)
 {
 	const struct tree_new how = { .mode = S_IFREG | (mode & PERMISSIONS) };
-	int err = make(call, dir, name, &how, out);
+	int err = names_make(call, dir, name, &how, out);
 
 	if (err == -EEXIST && !(flags & O_EXCL))
 		err = dir->tree->ops->lookup(dir->tree, call, dir, name, out);
@@ -134,7 +134,7 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 
 /* ---- taking and moving names ---- */
 
-static void take(fuse_req_t req, fuse_ino_t parent, const char *name, bool dir_wanted)
+static void names_take(fuse_req_t req, fuse_ino_t parent, const char *name, bool dir_wanted)
 {
 	struct inode *dir = dir_of(req, parent, name);
 
@@ -149,12 +149,12 @@ static void take(fuse_req_t req, fuse_ino_t parent, const char *name, bool dir_w
 
 void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	take(req, parent, name, false);
+	names_take(req, parent, name, false);
 }
 
 void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	take(req, parent, name, true);
+	names_take(req, parent, name, true);
 }
 
 void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to, const char *as,

@@ -77,8 +77,8 @@ static int note_block(void *ctx, const struct block *block, unsigned depth)
 }
 
 /* Walks what is stored; never fetches. -EFBIG for trees of more than COUNTED_MAX blocks. */
-static int count(struct mount *mount, struct inode *inode, const struct cid *cid,
-		 struct census *census)
+static int ops_xattr_count(struct mount *mount, struct inode *inode, const struct cid *cid,
+			   struct census *census)
 {
 	const struct dag_walk_config config = { .skip_seen = true, .stored_only = true };
 
@@ -97,7 +97,7 @@ static int value_blocks(struct mount *mount, struct inode *inode, const struct c
 			struct buf *out)
 {
 	struct census census;
-	int err = count(mount, inode, cid, &census);
+	int err = ops_xattr_count(mount, inode, cid, &census);
 
 	buf_printf(out, "%zu", census.known_count);
 	return err;
@@ -107,7 +107,7 @@ static int value_local_blocks(struct mount *mount, struct inode *inode, const st
 			      struct buf *out)
 {
 	struct census census;
-	int err = count(mount, inode, cid, &census);
+	int err = ops_xattr_count(mount, inode, cid, &census);
 
 	buf_printf(out, "%llu", (unsigned long long)census.local);
 	return err;
@@ -117,7 +117,7 @@ static int value_local_bytes(struct mount *mount, struct inode *inode, const str
 			     struct buf *out)
 {
 	struct census census;
-	int err = count(mount, inode, cid, &census);
+	int err = ops_xattr_count(mount, inode, cid, &census);
 
 	buf_printf(out, "%llu", (unsigned long long)census.local_bytes);
 	return err;
@@ -160,7 +160,7 @@ static const struct attribute attributes[] = {
 /* ---- requests ---- */
 
 /* size 0 asks how much there is. */
-static void reply(fuse_req_t req, const struct buf *value, size_t size)
+static void xattr_reply(fuse_req_t req, const struct buf *value, size_t size)
 {
 	if (size == 0)
 		fuse_reply_xattr(req, value->len);
@@ -188,7 +188,7 @@ static void get_of_tree(fuse_req_t req, struct inode *inode, const char *name, s
 	if (err)
 		ops_fail_change(req, err);
 	else
-		reply(req, &value, size);
+		xattr_reply(req, &value, size);
 	buf_release(&value);
 }
 
@@ -217,7 +217,7 @@ void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	if (err)
 		ops_fail(req, err, &cid);
 	else
-		reply(req, &value, size);
+		xattr_reply(req, &value, size);
 	buf_release(&value);
 }
 
@@ -237,11 +237,12 @@ void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	if (err)
 		ops_fail_change(req, err);
 	else
-		reply(req, &names, size);
+		xattr_reply(req, &names, size);
 	buf_release(&names);
 }
 
-static void set(fuse_req_t req, fuse_ino_t ino, const char *name, struct bytes value, int flags)
+static void ops_xattr_set(fuse_req_t req, fuse_ino_t ino, const char *name, struct bytes value,
+			  int flags)
 {
 	struct inode *inode = ops_inode(req, ino);
 
@@ -261,10 +262,10 @@ static void set(fuse_req_t req, fuse_ino_t ino, const char *name, struct bytes v
 void ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
 		  int flags)
 {
-	set(req, ino, name, bytes_of(value, size), flags);
+	ops_xattr_set(req, ino, name, bytes_of(value, size), flags);
 }
 
 void ops_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
-	set(req, ino, name, bytes_of(NULL, 0), 0);
+	ops_xattr_set(req, ino, name, bytes_of(NULL, 0), 0);
 }

@@ -125,8 +125,8 @@ static enum dag_type type_of(mode_t mode)
 }
 
 /* Takes over the reference of attr. */
-static struct inode *enter(struct share_tree *share, struct tree_call *call, uint64_t number,
-			   const struct inode *dir, const struct tree_attr *attr)
+static struct inode *share_enter(struct share_tree *share, struct tree_call *call, uint64_t number,
+				 const struct inode *dir, const struct tree_attr *attr)
 {
 	uint64_t ino = INODE_NODE | number << NUMBER_SHIFT | attr->node;
 
@@ -149,7 +149,7 @@ int tree_share_enter(struct mount_tree *tree, struct tree_call *call, struct ino
 	int err = seat_number(share_of(tree), call->mount, &number);
 
 	if (!err)
-		*out = enter(share_of(tree), call, number, parent, &top);
+		*out = share_enter(share_of(tree), call, number, parent, &top);
 	return err;
 }
 
@@ -165,7 +165,7 @@ static int share_lookup(struct mount_tree *tree, struct tree_call *call, struct 
 		err = tree_lookup(share->nodes, share_node(dir), bytes_str(name), call->wait,
 				  &attr);
 	if (!err)
-		*out = enter(share, call, number, dir, &attr);
+		*out = share_enter(share, call, number, dir, &attr);
 	else if (err == -ENOENT && *name == '@' && share->past && share_node(dir) == TREE_ROOT)
 		err = past_find(share->past, call, dir, name + 1,
 				INODE_NODE | number << NUMBER_SHIFT | PAST_NODE, out);
@@ -232,8 +232,8 @@ static int list_item(void *ctx, const struct tree_item *item)
 	memcpy(name, item->name.at, item->name.len);
 	name[item->name.len] = 0;
 	if (listing->plus)
-		entry.inode = enter(listing->share, listing->call, listing->number, listing->dir,
-				    &item->attr);
+		entry.inode = share_enter(listing->share, listing->call, listing->number,
+					  listing->dir, &item->attr);
 	return listing->entry(listing->ctx, &entry);
 }
 
@@ -268,7 +268,7 @@ static int share_create(struct mount_tree *tree, struct tree_call *call, struct 
 				  &attr);
 	if (err)
 		return err;
-	*out = enter(share, call, number, dir, &attr);
+	*out = share_enter(share, call, number, dir, &attr);
 	share_tell(share, call->mount, TREE_ENTRY, share_node(dir), bytes_str(name), 0);
 	return 0;
 }

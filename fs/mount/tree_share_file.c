@@ -4,8 +4,8 @@
 
 #include <fcntl.h>
 
-static int told(struct mount_tree *tree, const struct tree_call *call, const struct inode *inode,
-		int err)
+static int share_file_told(struct mount_tree *tree, const struct tree_call *call,
+			   const struct inode *inode, int err)
 {
 	if (!err)
 		share_tell(share_of(tree), call->mount, TREE_CONTENT, 0, bytes_of(NULL, 0),
@@ -22,7 +22,7 @@ int share_open(struct mount_tree *tree, struct tree_call *call, struct inode *in
 				 (flags & O_ACCMODE) != O_RDONLY, truncate, call->wait, &file);
 
 	*out = file;
-	return truncate ? told(tree, call, inode, err) : err;
+	return truncate ? share_file_told(tree, call, inode, err) : err;
 }
 
 void share_close(struct mount_tree *tree, void *file)
@@ -42,13 +42,15 @@ int share_read(struct mount_tree *tree, struct tree_call *call, struct inode *in
 int share_write(struct mount_tree *tree, struct tree_call *call, struct inode *inode, void *file,
 		uint64_t at, bool append, struct bytes data)
 {
-	return told(tree, call, inode, tree_file_write(file, at, append, data, call->wait));
+	return share_file_told(tree, call, inode,
+			       tree_file_write(file, at, append, data, call->wait));
 }
 
 int share_allocate(struct mount_tree *tree, struct tree_call *call, struct inode *inode, void *file,
 		   int mode, uint64_t at, uint64_t len)
 {
-	return told(tree, call, inode, tree_file_allocate(file, mode, at, len, call->wait));
+	return share_file_told(tree, call, inode,
+			       tree_file_allocate(file, mode, at, len, call->wait));
 }
 
 ssize_t share_copy(struct mount_tree *tree, struct tree_call *call, void *from, uint64_t at,
@@ -57,7 +59,7 @@ ssize_t share_copy(struct mount_tree *tree, struct tree_call *call, void *from, 
 	ssize_t count = tree_file_copy(from, at, to, to_at, len, call->wait);
 
 	if (count > 0)
-		told(tree, call, inode, 0);
+		share_file_told(tree, call, inode, 0);
 	return count;
 }
 

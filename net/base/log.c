@@ -80,7 +80,7 @@ static int set_level(struct bytes area, enum log_level level)
 
 /* DAGFS_LOG is "level" or "area=level" items between commas; the lock is held. A wrong item is left
  * out: there is no one to tell but the log itself. */
-static void start(void)
+static void log_start(void)
 {
 	const char *text = getenv("DAGFS_LOG");
 
@@ -111,7 +111,7 @@ int log_set_level(const char *area, const char *level)
 		return err;
 	pthread_mutex_lock(&state.lock);
 	if (!state.started)
-		start();
+		log_start();
 	err = set_level(bytes_str(area), parsed);
 	pthread_mutex_unlock(&state.lock);
 	return err;
@@ -121,7 +121,7 @@ bool log_enabled(const char *area, enum log_level level)
 {
 	pthread_mutex_lock(&state.lock);
 	if (!state.started)
-		start();
+		log_start();
 	enum log_level limit = state.level;
 
 	for (size_t i = 0; i < state.count; i++) {

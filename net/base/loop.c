@@ -46,7 +46,7 @@ static void on_alarm(uv_timer_t *alarm)
 	timers_run(loop->timers, uv_now(&loop->uv));
 }
 
-static void arm(struct loop *loop)
+static void loop_arm(struct loop *loop)
 {
 	uint64_t next_ms = timers_next(loop->timers);
 
@@ -64,7 +64,7 @@ static void arm(struct loop *loop)
 
 static void on_before_sleep(uv_prepare_t *prepare)
 {
-	arm(container_of(prepare, struct loop, before_sleep));
+	loop_arm(container_of(prepare, struct loop, before_sleep));
 }
 
 static struct inbox_item *take_all(struct loop *loop)
@@ -107,7 +107,7 @@ static void on_limit(uv_timer_t *limit)
 	uv_stop(limit->loop);
 }
 
-static void must(int err)
+static void loop_must(int err)
 {
 	if (err)
 		log_error("loop", "cannot start: %s", uv_strerror(err));
@@ -116,22 +116,22 @@ static void must(int err)
 
 /* A loop with all its handles, for real and virtual time alike. Its own handles are unreferenced,
  * so that they do not keep loop_run_for() waiting. */
-static struct loop *make(void)
+static struct loop *loop_make(void)
 {
 	struct loop *loop = xnew(struct loop);
 
 	/* A peer that hangs up is an error code of a write, not the end of the process. */
 	signal(SIGPIPE, SIG_IGN);
-	must(uv_loop_init(&loop->uv));
-	must(uv_timer_init(&loop->uv, &loop->alarm));
-	must(uv_timer_init(&loop->uv, &loop->limit));
-	must(uv_prepare_init(&loop->uv, &loop->before_sleep));
-	must(uv_async_init(&loop->uv, &loop->wake, on_wake));
-	must(uv_prepare_start(&loop->before_sleep, on_before_sleep));
+	loop_must(uv_loop_init(&loop->uv));
+	loop_must(uv_timer_init(&loop->uv, &loop->alarm));
+	loop_must(uv_timer_init(&loop->uv, &loop->limit));
+	loop_must(uv_prepare_init(&loop->uv, &loop->before_sleep));
+	loop_must(uv_async_init(&loop->uv, &loop->wake, on_wake));
+	loop_must(uv_prepare_start(&loop->before_sleep, on_before_sleep));
 	uv_unref((uv_handle_t *)&loop->before_sleep);
 	uv_unref((uv_handle_t *)&loop->limit);
 	uv_unref((uv_handle_t *)&loop->wake);
-	must(pthread_mutex_init(&loop->lock, NULL));
+	loop_must(pthread_mutex_init(&loop->lock, NULL));
 	atomic_init(&loop->stop, false);
 	loop->last = &loop->first;
 	loop->alarm_ms = TIMER_NEVER;
@@ -141,7 +141,7 @@ static struct loop *make(void)
 
 struct loop *loop_new(void)
 {
-	struct loop *loop = make();
+	struct loop *loop = loop_make();
 
 	timers_run(loop->timers, uv_now(&loop->uv));
 	timers_set_clock(loop->timers, on_clock, loop);
@@ -150,7 +150,7 @@ struct loop *loop_new(void)
 
 struct loop *loop_new_virtual(uint64_t now_ms)
 {
-	struct loop *loop = make();
+	struct loop *loop = loop_make();
 
 	timers_run(loop->timers, now_ms);
 	return loop;
@@ -201,10 +201,10 @@ struct timers *loop_timers(struct loop *loop)
 }
 
 /* libuv looks for something alive before it first prepares: the alarm must be armed by then. */
-static void run(struct loop *loop)
+static void loop_turns(struct loop *loop)
 {
 	uv_update_time(&loop->uv);
-	arm(loop);
+	loop_arm(loop);
 	uv_run(&loop->uv, UV_RUN_DEFAULT);
 }
 
@@ -213,7 +213,7 @@ void loop_run(struct loop *loop)
 	/* Alive without anything else: work may come from other threads. */
 	uv_ref((uv_handle_t *)&loop->wake);
 	while (!atomic_exchange(&loop->stop, false))
-		run(loop);
+		loop_turns(loop);
 	uv_unref((uv_handle_t *)&loop->wake);
 }
 
@@ -223,7 +223,7 @@ void loop_run_for(struct loop *loop, uint64_t timeout_ms)
 	uv_update_time(&loop->uv);
 	uv_timer_start(&loop->limit, on_limit, timeout_ms, 0);
 	if (!atomic_load(&loop->stop))
-		run(loop);
+		loop_turns(loop);
 	uv_timer_stop(&loop->limit);
 	drain(loop);
 	atomic_store(&loop->stop, false);

@@ -63,7 +63,7 @@ void rate_spend(struct rate *rate, uint64_t bytes)
 static void on_wake(void *ctx);
 
 /* When a whole quantum is there: tiny turns would be tiny writes. */
-static void arm(struct rate *rate)
+static void rate_arm(struct rate *rate)
 {
 	int64_t lacks = (int64_t)rate->quantum * 1000 - rate->level;
 	uint64_t per_ms = rate->per_second;
@@ -89,7 +89,7 @@ static void on_wake(void *ctx)
 		list_remove(&turn->node);
 		turn->go(turn->ctx);
 	}
-	arm(rate);
+	rate_arm(rate);
 }
 
 void rate_wait(struct rate *rate, struct rate_turn *turn)
@@ -98,5 +98,5 @@ void rate_wait(struct rate *rate, struct rate_turn *turn)
 		return;
 	list_add_tail(&rate->waiting, &turn->node);
 	bucket_fill(rate);
-	arm(rate);
+	rate_arm(rate);
 }

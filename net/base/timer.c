@@ -49,12 +49,12 @@ uint64_t timers_now(const struct timers *timers)
 	return now_ms > timers->now_ms ? now_ms : timers->now_ms;
 }
 
-static bool before(const struct timer *a, const struct timer *b)
+static bool timer_before(const struct timer *a, const struct timer *b)
 {
 	return a->at_ms != b->at_ms ? a->at_ms < b->at_ms : a->order < b->order;
 }
 
-static void place(struct timers *timers, size_t i, struct timer *timer)
+static void timer_place(struct timers *timers, size_t i, struct timer *timer)
 {
 	timers->heap[i] = timer;
 	timer->slot = i + 1;
@@ -63,8 +63,8 @@ static void place(struct timers *timers, size_t i, struct timer *timer)
 /* Puts timer in the hole at i or where the heap's order demands. */
 static void sift(struct timers *timers, size_t i, struct timer *timer)
 {
-	while (i > 0 && before(timer, timers->heap[(i - 1) / 2])) {
-		place(timers, i, timers->heap[(i - 1) / 2]);
+	while (i > 0 && timer_before(timer, timers->heap[(i - 1) / 2])) {
+		timer_place(timers, i, timers->heap[(i - 1) / 2]);
 		i = (i - 1) / 2;
 	}
 	for (;;) {
@@ -73,14 +73,14 @@ static void sift(struct timers *timers, size_t i, struct timer *timer)
 		if (child >= timers->count)
 			break;
 		if (child + 1 < timers->count &&
-		    before(timers->heap[child + 1], timers->heap[child]))
+		    timer_before(timers->heap[child + 1], timers->heap[child]))
 			child++;
-		if (!before(timers->heap[child], timer))
+		if (!timer_before(timers->heap[child], timer))
 			break;
-		place(timers, i, timers->heap[child]);
+		timer_place(timers, i, timers->heap[child]);
 		i = child;
 	}
-	place(timers, i, timer);
+	timer_place(timers, i, timer);
 }
 
 void timer_start(struct timers *timers, struct timer *timer, uint64_t delay_ms, timer_fn *fn,

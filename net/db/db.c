@@ -415,7 +415,8 @@ uint64_t db_count(struct db_txn *txn, const char *table)
 
 /* The next after the key that was just shown. In a write transaction each() may have put and
  * deleted what it liked, this key included: look it up anew. */
-static int step(struct db_txn *txn, MDB_cursor *cursor, struct bytes shown, MDB_val *k, MDB_val *v)
+static int db_step(struct db_txn *txn, MDB_cursor *cursor, struct bytes shown, MDB_val *k,
+		   MDB_val *v)
 {
 	if (!txn->write)
 		return mdb_cursor_get(cursor, k, v, MDB_NEXT);
@@ -453,7 +454,7 @@ int db_each_raw(struct db_txn *txn, const char *table, struct bytes prefix, stru
 		stopped = each(ctx, bytes_of(shown, len), bytes_of_val(v));
 		if (stopped)
 			break;
-		rc = step(txn, cursor, bytes_of(shown, len), &k, &v);
+		rc = db_step(txn, cursor, bytes_of(shown, len), &k, &v);
 		if (!rc && bytes_cmp(bytes_of_val(k), bytes_of(shown, len)) <= 0)
 			rc = MDB_CORRUPTED; /* it might go on for ever */
 	}
@@ -490,7 +491,8 @@ int db_each(struct db_txn *txn, const char *table, struct bytes prefix, struct b
 	return !err && whole.damaged ? -EIO : err;
 }
 
-static int post(struct db *db, const char *table, struct bytes key, struct bytes value, bool hint)
+static int record_post(struct db *db, const char *table, struct bytes key, struct bytes value,
+		       bool hint)
 {
 	assert(strlen(table) <= DB_TABLE_NAME_MAX);
 	if (!key_ok(key))
@@ -504,12 +506,12 @@ static int post(struct db *db, const char *table, struct bytes key, struct bytes
 
 int db_post(struct db *db, const char *table, struct bytes key, struct bytes value)
 {
-	return post(db, table, key, value, false);
+	return record_post(db, table, key, value, false);
 }
 
 int db_post_hint(struct db *db, const char *table, struct bytes key, struct bytes value)
 {
-	return post(db, table, key, value, true);
+	return record_post(db, table, key, value, true);
 }
 
 int db_flush(struct db *db)

@@ -340,7 +340,7 @@ static int set_aside(const char *dir, char **path)
 	return err;
 }
 
-static void tell(const char *dir, const char *aside, const struct db_salvage *result)
+static void repair_tell(const char *dir, const char *aside, const struct db_salvage *result)
 {
 	char lost[64] = "";
 
@@ -367,7 +367,7 @@ static int salvage(const char *dir, int lock, uint64_t map_bytes)
 		err = set_aside(dir, &aside);
 	err = build_end(dir, lock, new, txn, err);
 	if (!err)
-		tell(dir, aside, &result);
+		repair_tell(dir, aside, &result);
 	free(aside);
 	return err;
 }

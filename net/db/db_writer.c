@@ -63,7 +63,7 @@ static struct post *take_all(struct db_writer *writer)
 
 /* Puts and frees the list; after an error it only frees. Returns how many there were, and adds
  * to hints how many of them were hints. */
-static uint64_t apply(struct db_txn *txn, struct post *post, uint64_t *hints, int *err)
+static uint64_t writer_apply(struct db_txn *txn, struct post *post, uint64_t *hints, int *err)
 {
 	uint64_t count = 0;
 
@@ -95,7 +95,7 @@ static uint64_t write_batch(struct db_writer *writer, struct post *post, uint64_
 	*hints = 0;
 	*err = db_begin(writer->db, true, &txn);
 	while (post) {
-		count += apply(txn, post, hints, err);
+		count += writer_apply(txn, post, hints, err);
 		post = NULL;
 		if (*err || monotonic_ms() >= end_ms)
 			break;
@@ -121,7 +121,7 @@ static void log_batch(struct db_writer *writer, uint64_t lost, int err)
 }
 
 /* The thread: takes all that is queued, writes it as one transaction, tells those that flush. */
-static void *run(void *arg)
+static void *writer_run(void *arg)
 {
 	struct db_writer *writer = arg;
 
@@ -150,9 +150,9 @@ static void *run(void *arg)
 }
 
 /* The lock is held. */
-static int start(struct db_writer *writer)
+static int writer_start(struct db_writer *writer)
 {
-	int err = thread_start(&writer->thread, run, writer);
+	int err = thread_start(&writer->thread, writer_run, writer);
 
 	writer->started = !err;
 	return err;
@@ -192,7 +192,7 @@ int db_writer_post(struct db_writer *writer, const char *table, struct bytes key
 	    writer->queued_bytes + key.len + value.len > DB_POSTED_BYTES_MAX)
 		err = -EAGAIN;
 	else if (!writer->started)
-		err = start(writer);
+		err = writer_start(writer);
 	if (!err) {
 		*writer->last = post;
 		writer->last = &post->next;

@@ -14,7 +14,7 @@
 #define SHARE_PART 16 /* of a limited address space, for one environment at its beginning */
 #define SPARE_BYTES ((uint64_t)8 << 20) /* left to others when a map grows */
 
-static void nap(void)
+static void map_nap(void)
 {
 	nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 }
@@ -25,7 +25,7 @@ void lmdb_map_hold(struct lmdb_map *map)
 
 	for (;;)
 		if (holders == MAP_MOVES) {
-			nap(); /* rare, and soon done */
+			map_nap(); /* rare, and soon done */
 			holders = atomic_load_explicit(&map->holders, memory_order_relaxed);
 		} else if (atomic_compare_exchange_weak_explicit(&map->holders, &holders,
 								 holders + 1, memory_order_acquire,
@@ -78,7 +78,7 @@ static bool has_address_space(uint64_t more)
 }
 
 /* An LMDB code. Nobody holds the map. */
-static int move(MDB_env *env, uint64_t bytes)
+static int map_move(MDB_env *env, uint64_t bytes)
 {
 	MDB_envinfo info;
 	MDB_stat stat;
@@ -109,10 +109,10 @@ int lmdb_map_move(struct lmdb_map *map, MDB_env *env, uint64_t bytes, unsigned w
 	     waited++) {
 		if (waited == wait_ms)
 			return -ETIMEDOUT;
-		nap();
+		map_nap();
 		none = 0;
 	}
-	int rc = move(env, bytes);
+	int rc = map_move(env, bytes);
 
 	atomic_store(&map->holders, 0);
 	return rc > 0 ? -rc : rc ? -EIO : 0;

@@ -212,7 +212,7 @@ static bool node_at(const struct pages *pages, const uint8_t *page, unsigned i, 
 /* ---- the check ---- */
 
 /* Marks pages as used, once. */
-static bool mark(struct pages *pages, uint64_t pgno, uint64_t count)
+static bool pages_mark(struct pages *pages, uint64_t pgno, uint64_t count)
 {
 	if (pgno < METAS || pgno >= pages->count || count > pages->count - pgno)
 		return false;
@@ -242,7 +242,7 @@ static int check_free_list(struct pages *pages, uint64_t pgno, struct bytes list
 	while (count--) {
 		uint64_t one = cursor_le64(&c);
 
-		if (one >= before || !mark(pages, one, 1))
+		if (one >= before || !pages_mark(pages, one, 1))
 			return damaged(pages, pgno, "holds a wrong list of free pages");
 		before = one;
 	}
@@ -292,7 +292,7 @@ static int check_big(struct pages *pages, uint64_t pgno, const struct node *node
 		err = check_head(pages, node, &count);
 	if (err)
 		return err;
-	if (!mark(pages, node->pgno, count))
+	if (!pages_mark(pages, node->pgno, count))
 		return damaged(pages, pgno, "leads out of the file, or where others lead");
 	pages->met.pages[2] += count;
 	return kind == TREE_FREE ? check_big_free_list(pages, node) : 0;
@@ -376,7 +376,7 @@ static int check_nodes(struct pages *pages, uint64_t pgno, const uint8_t *page, 
 /* Goes down by at most DEPTH_MAX calls, and once from the main tree into that of a table. */
 static int check_page(struct pages *pages, uint64_t pgno, unsigned depth, enum tree_kind kind)
 {
-	if (!mark(pages, pgno, 1))
+	if (!pages_mark(pages, pgno, 1))
 		return damaged(pages, pgno, "is outside of the file, or in two places");
 	pages->met.pages[depth == 1]++;
 	uint8_t *page = xcalloc(1, pages->psize);
@@ -517,7 +517,7 @@ static int walk(struct salvage *salvage, uint64_t pgno, unsigned depth, enum tre
 
 	if (pgno < pages->in_file && !read_at(pages, pgno * pages->psize, page, pages->psize) &&
 	    u64_at(page, 0) == pgno && flags_of(page) == (depth > 1 ? PAGE_BRANCH : PAGE_LEAF) &&
-	    mark(pages, pgno, 1))
+	    pages_mark(pages, pgno, 1))
 		count = node_count(pages, page);
 	if (!count && kind != TREE_TABLE)
 		salvage->tally->whole = false;

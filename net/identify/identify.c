@@ -126,7 +126,7 @@ static void keep_addrs(struct swarm *swarm, const struct peer_id *peer,
 
 /* The peer's messages are complete: keeps its addresses, protocols and key, and tells the
  * swarm. */
-static void learn(struct identify *identify, struct peer *peer, struct run *run)
+static void identify_learn(struct identify *identify, struct peer *peer, struct run *run)
 {
 	struct identify_msg *msg = &run->msg;
 	char **protocols = xcalloc(msg->protocol_count + 1, sizeof(*protocols));
@@ -175,7 +175,7 @@ static void read_end(void *ctx, struct stream *stream)
 		return;
 	}
 	stream_close(stream);
-	learn(identify, peer, run);
+	identify_learn(identify, peer, run);
 	run_free(run);
 	push_all(identify); /* its protocols are known now: a push may have waited for that */
 }
@@ -385,7 +385,7 @@ static void on_changed(void *ctx)
 			    identify);
 }
 
-static void release(void *ctx)
+static void identify_release(void *ctx)
 {
 	struct identify *identify = ctx;
 
@@ -406,7 +406,7 @@ void identify_serve(struct swarm *swarm)
 		.connected = on_connected,
 		.ponged = on_ponged,
 		.changed = on_changed,
-		.release = release,
+		.release = identify_release,
 		.ctx = identify,
 	};
 }

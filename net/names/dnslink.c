@@ -101,8 +101,8 @@ static void on_closed(void *ctx)
 	loop_stop(asking->loop);
 }
 
-static void ask(struct asking *asking, struct resolver *resolver, const char *domain,
-		struct wait *wait)
+static void dnslink_ask(struct asking *asking, struct resolver *resolver, const char *domain,
+			struct wait *wait)
 {
 	uint64_t deadline_ms = monotonic_ms() + RESOLVE_TIMEOUT_MS;
 	char *name = xasprintf(PREFIX "%s", domain);
@@ -129,7 +129,7 @@ int net_dnslink(const char *domain, const char *servers, struct wait *wait, char
 	asking.loop = loop_new();
 	resolver = resolver_new(asking.loop);
 	resolver_set_servers(resolver, servers);
-	ask(&asking, resolver, domain, wait);
+	dnslink_ask(&asking, resolver, domain, wait);
 	resolver_close(resolver, on_closed, &asking);
 	while (!asking.closed)
 		loop_run_for(asking.loop, LOOK_MS);

@@ -152,13 +152,13 @@ static void bound(struct peering *peering, bool (*is_of)(const struct kept *kept
 
 /* ---- dialling ---- */
 
-static void dial(void *ctx);
+static void peering_dial(void *ctx);
 
 static void wait_for(struct kept *kept, uint64_t delay_ms)
 {
 	struct peering *peering = kept->peering;
 
-	timer_start(peering->timers, &kept->timer, delay_ms, dial, kept);
+	timer_start(peering->timers, &kept->timer, delay_ms, peering_dial, kept);
 }
 
 /* By chance up to a quarter more or less: peers that lost each other do not meet again and again,
@@ -191,7 +191,7 @@ static void dial_with(struct kept *kept, size_t given_count)
 				 on_dialled, kept);
 }
 
-static void dial(void *ctx)
+static void peering_dial(void *ctx)
 {
 	struct kept *kept = ctx;
 	struct swarm *swarm = kept->peering->swarm;
@@ -225,7 +225,7 @@ static void on_dialled(void *ctx, int err)
 
 /* ---- what the swarm tells ---- */
 
-static void learn(struct kept *kept)
+static void peering_learn(struct kept *kept)
 {
 	struct multiaddr *addrs = xcalloc(PEERING_LEARNT_MAX, sizeof(*addrs));
 	size_t count = swarm_peer_addrs(kept->peering->swarm, &kept->id, addrs, PEERING_LEARNT_MAX);
@@ -255,7 +255,7 @@ static void on_connected(void *ctx, const struct peer_id *peer)
 		log_info("peering", "connected peer=%s", name_of(kept, text));
 }
 
-static void look(void *ctx);
+static void peering_look(void *ctx);
 
 static void on_identified(void *ctx, const struct peer_id *peer)
 {
@@ -264,10 +264,10 @@ static void on_identified(void *ctx, const struct peer_id *peer)
 	uint64_t soon = timers_now(peering->timers) + PEERING_SETTLED_MS + 1000;
 
 	if (kept && kept->why) {
-		learn(kept);
+		peering_learn(kept);
 		kept_save(kept);
 	} else if (!timer_running(&peering->look) || peering->look.at_ms > soon) {
-		timer_start_at(peering->timers, &peering->look, soon, look, peering);
+		timer_start_at(peering->timers, &peering->look, soon, peering_look, peering);
 	}
 }
 
@@ -325,7 +325,7 @@ static int most_worth_first(const void *a, const void *b)
 	return x->worth < y->worth ? 1 : x->worth > y->worth ? -1 : 0;
 }
 
-static void remember(struct peering *peering, const struct peer_id *peer)
+static void peering_remember(struct peering *peering, const struct peer_id *peer)
 {
 	struct kept *kept = kept_find(peering, peer);
 	struct multiaddr addr;
@@ -334,12 +334,12 @@ static void remember(struct peering *peering, const struct peer_id *peer)
 		return; /* nothing to dial it at */
 	if (!kept)
 		kept = kept_new(peering, peer);
-	learn(kept);
+	peering_learn(kept);
 	kept_save(kept);
 }
 
 /* Those of the most worth are remembered when there are too many. */
-static void look(void *ctx)
+static void peering_look(void *ctx)
 {
 	struct peering *peering = ctx;
 	struct settling settling = { .peering = peering };
@@ -348,12 +348,14 @@ static void look(void *ctx)
 	if (settling.count)
 		qsort(settling.at, settling.count, sizeof(*settling.at), most_worth_first);
 	for (size_t i = 0; i < settling.count && i < PEERING_RECENT_MAX; i++)
-		remember(peering, &settling.at[i].id);
+		peering_remember(peering, &settling.at[i].id);
 	bound(peering, is_recent, PEERING_RECENT_MAX);
 	if (settling.others)
-		timer_start(peering->timers, &peering->look, PEERING_SETTLED_MS, look, peering);
+		timer_start(peering->timers, &peering->look, PEERING_SETTLED_MS, peering_look,
+			    peering);
 	else if (settling.count)
-		timer_start(peering->timers, &peering->look, PEERING_LOOK_MS, look, peering);
+		timer_start(peering->timers, &peering->look, PEERING_LOOK_MS, peering_look,
+			    peering);
 	free(settling.at);
 }
 
@@ -458,7 +460,7 @@ void peering_each(const struct peering *peering,
 
 /* ---- start and end ---- */
 
-static int load(void *ctx, struct bytes key, struct bytes value)
+static int peering_load(void *ctx, struct bytes key, struct bytes value)
 {
 	struct peering *peering = ctx;
 	struct peer_id id;
@@ -484,8 +486,8 @@ static void load_all(struct peering *peering)
 	int err = db_begin(peering->db, false, &txn);
 
 	if (!err) {
-		err = db_each(txn, PEERING_TABLE, (struct bytes){ 0 }, (struct bytes){ 0 }, load,
-			      peering);
+		err = db_each(txn, PEERING_TABLE, (struct bytes){ 0 }, (struct bytes){ 0 },
+			      peering_load, peering);
 		db_abort(txn);
 	}
 	if (err && err != -ENOENT)

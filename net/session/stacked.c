@@ -118,7 +118,7 @@ static void receive_failed(struct stacked *stacked, int err)
 		session->events->on_dead(session->ctx, err == -ECONNRESET ? err : -EPIPE);
 }
 
-static void receive(struct stacked *stacked, uint8_t *at, size_t len)
+static void stacked_receive(struct stacked *stacked, uint8_t *at, size_t len)
 {
 	int err = secured_open(&stacked->secured, at, len, on_plain, stacked);
 
@@ -135,7 +135,7 @@ static void on_data(void *ctx, uint8_t *at, size_t len)
 		return;
 	session->bytes_in += len;
 	session->events->on_received(session->ctx, len);
-	receive(stacked, at, len);
+	stacked_receive(stacked, at, len);
 	session->events->on_turn(session->ctx);
 }
 
@@ -175,7 +175,7 @@ static void stacked_start(struct session *session)
 			receive_failed(stacked, err);
 	}
 	if (raw.len > 0 && !session->stopped)
-		receive(stacked, raw.at, raw.len);
+		stacked_receive(stacked, raw.at, raw.len);
 	buf_release(&plain);
 	buf_release(&raw);
 }

@@ -125,7 +125,7 @@ static int start_negotiation(struct upgrade *upgrade, const char *const *protoco
 }
 
 /* Feed raw or plain bytes to the negotiation. 1: settled, and *protocol is what on. */
-static int negotiate(struct upgrade *upgrade, struct buf *in, const char **protocol)
+static int upgrade_negotiate(struct upgrade *upgrade, struct buf *in, const char **protocol)
 {
 	struct buf out = { 0 };
 	size_t used = 0;
@@ -173,7 +173,7 @@ static int negotiate_security(struct upgrade *upgrade)
 {
 	struct secured *secured = &upgrade->secured;
 	const char *name;
-	int rc = negotiate(upgrade, &secured->raw, &name);
+	int rc = upgrade_negotiate(upgrade, &secured->raw, &name);
 	struct security *security;
 
 	if (rc != 1)
@@ -203,7 +203,7 @@ static int negotiate_muxer(struct upgrade *upgrade)
 	int rc = secured_open_raw(&upgrade->secured, keep_plain, upgrade);
 
 	if (!rc)
-		rc = negotiate(upgrade, &upgrade->secured.plain, &name);
+		rc = upgrade_negotiate(upgrade, &upgrade->secured.plain, &name);
 	if (rc == 1)
 		upgrade->state = UPGRADE_DONE;
 	return rc < 0 ? rc : 0;

@@ -91,7 +91,7 @@ static struct entry *entry_find(const struct peerstore *store, const struct peer
 	return map_get(&store->peers, peer_id_bytes(peer));
 }
 
-static struct entry *touch(struct peerstore *store, const struct peer_id *peer)
+static struct entry *peerstore_touch(struct peerstore *store, const struct peer_id *peer)
 {
 	struct entry *entry = entry_find(store, peer);
 
@@ -240,7 +240,7 @@ static int on_record(void *ctx, struct bytes key, struct bytes value)
 		db_post(store->db, TABLE, key, (struct bytes){ 0 });
 		return 0;
 	}
-	entry = touch(store, &id);
+	entry = peerstore_touch(store, &id);
 	entry->stored = true;
 	answered(store, entry);
 	if (load_record(store, entry, value) != 0 || entry->count == 0)
@@ -296,14 +296,14 @@ void peerstore_add(struct peerstore *store, const struct peer_id *peer,
 {
 	if (ttl_ms == 0)
 		return;
-	add_known(store, touch(store, peer), addr, ttl_ms);
+	add_known(store, peerstore_touch(store, peer), addr, ttl_ms);
 	make_room(store);
 }
 
 void peerstore_good(struct peerstore *store, const struct peer_id *peer,
 		    const struct multiaddr *addr)
 {
-	struct entry *entry = touch(store, peer);
+	struct entry *entry = peerstore_touch(store, peer);
 	struct known *known = add_known(store, entry, addr, PEERSTORE_GOOD_MS);
 
 	known->good_ms = timers_now(store->timers) + 2; /* later than what was read back */
@@ -332,7 +332,7 @@ void peerstore_drop(struct peerstore *store, const struct peer_id *peer,
 int peerstore_certify(struct peerstore *store, const struct peer_id *peer, uint64_t seq,
 		      const struct multiaddr *addrs, size_t count, uint64_t ttl_ms)
 {
-	struct entry *entry = touch(store, peer);
+	struct entry *entry = peerstore_touch(store, peer);
 
 	if (seq < entry->seq)
 		return -ESTALE;

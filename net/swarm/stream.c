@@ -60,7 +60,7 @@ static void detach(struct stream *stream)
 }
 
 /* The single end that an owner is told of. */
-static void end(struct stream *stream, int err)
+static void stream_conclude(struct stream *stream, int err)
 {
 	const struct stream_events *events = stream->events;
 	void (*ready)(void *ctx, int err, struct stream *stream) = stream->ready;
@@ -75,14 +75,14 @@ static void end(struct stream *stream, int err)
 }
 
 /* Reset by our own side, the owner is told. */
-static void fail(struct stream *stream, int err, uint32_t code)
+static void stream_fail(struct stream *stream, int err, uint32_t code)
 {
 	if (stream->under) {
 		ops_of(stream)->reset(stream->under, code);
 		stream->under = NULL;
 		swarm_conn_dirty(stream->conn);
 	}
-	end(stream, err);
+	stream_conclude(stream, err);
 }
 
 static void on_deadline(void *ctx)
@@ -90,7 +90,7 @@ static void on_deadline(void *ctx)
 	struct stream *stream = ctx;
 
 	stream_hold(stream);
-	fail(stream, -ETIMEDOUT, CODE_STREAM_NEGOTIATION);
+	stream_fail(stream, -ETIMEDOUT, CODE_STREAM_NEGOTIATION);
 	stream_drop(stream);
 }
 
@@ -175,13 +175,13 @@ int stream_incoming(struct swarm_conn *conn, struct session_stream *under)
 	return 0;
 }
 
-static void serve(struct stream *stream)
+static void stream_serve(struct stream *stream)
 {
 	struct handler *handler = swarm_handler(stream->conn->swarm, bytes_str(stream->protocol));
 
 	/* The stream itself is counted already. */
 	if (count_in(stream->conn->peer, stream->protocol) > handler->streams_per_peer_max) {
-		fail(stream, -EAGAIN, CODE_STREAM_LIMIT);
+		stream_fail(stream, -EAGAIN, CODE_STREAM_LIMIT);
 		return;
 	}
 	handler->fn(handler->ctx, stream);
@@ -200,7 +200,7 @@ static void opened(struct stream *stream)
 }
 
 /* The protocol is settled. */
-static void settled(struct stream *stream)
+static void stream_settled(struct stream *stream)
 {
 	const char *protocol = multistream_protocol(stream->ms);
 
@@ -210,14 +210,14 @@ static void settled(struct stream *stream)
 	stream->ms = NULL;
 	timer_stop(stream->conn->swarm->timers, &stream->timer);
 	if (stream->inbound)
-		serve(stream);
+		stream_serve(stream);
 	else if (stream->ready)
 		opened(stream);
 }
 
 /* ---- what the session tells ---- */
 
-static void deliver(struct stream *stream, struct bytes data)
+static void stream_deliver(struct stream *stream, struct bytes data)
 {
 	if (data.len == 0 || stream->detached)
 		return;
@@ -227,7 +227,7 @@ static void deliver(struct stream *stream, struct bytes data)
 		stream->events->on_data(stream->ctx, stream, data);
 }
 
-static void negotiate(struct stream *stream, struct bytes data)
+static void stream_negotiate(struct stream *stream, struct bytes data)
 {
 	struct buf out = { 0 };
 	size_t used = 0;
@@ -235,10 +235,10 @@ static void negotiate(struct stream *stream, struct bytes data)
 
 	send_buf(stream, &out);
 	if (rc < 0)
-		fail(stream, rc, CODE_STREAM_NEGOTIATION);
+		stream_fail(stream, rc, CODE_STREAM_NEGOTIATION);
 	else if (rc == 1) {
-		settled(stream);
-		deliver(stream, bytes_skip(data, used));
+		stream_settled(stream);
+		stream_deliver(stream, bytes_skip(data, used));
 	}
 }
 
@@ -248,9 +248,9 @@ void stream_on_data(void *ctx, struct bytes data)
 
 	stream_hold(stream);
 	if (stream->ms)
-		negotiate(stream, data);
+		stream_negotiate(stream, data);
 	else
-		deliver(stream, data);
+		stream_deliver(stream, data);
 	stream_drop(stream);
 }
 
@@ -260,7 +260,7 @@ void stream_on_end(void *ctx)
 
 	stream_hold(stream);
 	if (stream->ms)
-		fail(stream, -ECONNRESET, CODE_STREAM_NEGOTIATION);
+		stream_fail(stream, -ECONNRESET, CODE_STREAM_NEGOTIATION);
 	else if (stream->kept.len > 0)
 		stream->ended = true;
 	else if (stream->events && stream->events->on_end)
@@ -287,7 +287,7 @@ void stream_on_close(void *ctx, int err)
 	if (err == 0 && stream->kept.len > 0 && !stream->detached)
 		stream->gone = true;
 	else
-		end(stream, err);
+		stream_conclude(stream, err);
 	stream_drop(stream);
 }
 
@@ -298,7 +298,7 @@ void stream_abandon_all(struct swarm_conn *conn, int err)
 
 		stream_hold(stream);
 		stream->under = NULL;
-		end(stream, err);
+		stream_conclude(stream, err);
 		stream_drop(stream);
 	}
 }
@@ -352,7 +352,7 @@ static void deliver_kept(struct stream *stream)
 	struct buf kept = stream->kept;
 
 	stream->kept = (struct buf){ 0 };
-	deliver(stream, buf_bytes(&kept));
+	stream_deliver(stream, buf_bytes(&kept));
 	buf_release(&kept);
 	if (stream->kept.len > 0 || stream->paused)
 		return;
@@ -361,7 +361,7 @@ static void deliver_kept(struct stream *stream)
 		stream->events->on_end(stream->ctx, stream);
 	}
 	if (stream->gone && !stream->detached)
-		end(stream, 0);
+		stream_conclude(stream, 0);
 }
 
 void stream_resume(struct stream *stream)

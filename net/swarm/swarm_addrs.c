@@ -28,7 +28,7 @@ static struct multiaddr *find_bound(const struct swarm *swarm, size_t *count)
 	return addrs;
 }
 
-static size_t give(struct multiaddr *all, size_t count, struct multiaddr *addrs, size_t max)
+static size_t addrs_give(struct multiaddr *all, size_t count, struct multiaddr *addrs, size_t max)
 {
 	if (max > 0)
 		memcpy(addrs, all, (count < max ? count : max) * sizeof(*all));
@@ -44,10 +44,10 @@ size_t swarm_interface_addrs(const struct swarm *swarm, struct multiaddr *addrs,
 	if (swarm->ended)
 		return 0;
 	all = find_bound(swarm, &count);
-	return give(all, count, addrs, max);
+	return addrs_give(all, count, addrs, max);
 }
 
-static size_t add(struct multiaddr *to, size_t at, const struct multiaddr *from, size_t count)
+static size_t addrs_add(struct multiaddr *to, size_t at, const struct multiaddr *from, size_t count)
 {
 	if (count > 0)
 		memcpy(to + at, from, count * sizeof(*to));
@@ -71,13 +71,13 @@ static size_t own_addrs(const struct swarm *swarm, size_t external, struct multi
 		found = external = 0;
 	all = xcalloc(announce->instead_count + announce->too_count + external + found + 1,
 		      sizeof(*all));
-	count = add(all, count, announce->instead, announce->instead_count);
-	count = add(all, count, announce->too, announce->too_count);
-	count = add(all, count, swarm->external, external);
-	count = add(all, count, bound, found);
+	count = addrs_add(all, count, announce->instead, announce->instead_count);
+	count = addrs_add(all, count, announce->too, announce->too_count);
+	count = addrs_add(all, count, swarm->external, external);
+	count = addrs_add(all, count, bound, found);
 	free(bound);
 	count = announce_filter(announce, all, count);
-	return give(all, count, addrs, max);
+	return addrs_give(all, count, addrs, max);
 }
 
 size_t swarm_bound_addrs(const struct swarm *swarm, struct multiaddr *addrs, size_t max)

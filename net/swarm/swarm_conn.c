@@ -116,7 +116,7 @@ static void settle_in_turn(struct swarm_conn *conn, bool turn)
 		teardown(conn);
 }
 
-static void settle(struct swarm_conn *conn)
+static void conn_settle(struct swarm_conn *conn)
 {
 	settle_in_turn(conn, false);
 }
@@ -135,7 +135,7 @@ void swarm_flush(void *ctx)
 	list_init(&now);
 	list_move_all(&now, &swarm->dirty);
 	while (!list_empty(&now))
-		settle(list_first(&now, struct swarm_conn, dirty_node));
+		conn_settle(list_first(&now, struct swarm_conn, dirty_node));
 	if (!list_empty(&swarm->dirty) && !timer_running(&swarm->flush))
 		timer_start(swarm->timers, &swarm->flush, 0, swarm_flush, swarm);
 }
@@ -152,7 +152,7 @@ static void on_timer(void *ctx)
 		 conn->session->ops->backlog(conn->session) >= conn->stalled)
 		swarm_conn_fail(conn, -ETIMEDOUT, CODE_NONE);
 	/* At once, not by the dirty list: the timer must not be set to this very moment again. */
-	settle(conn);
+	conn_settle(conn);
 }
 
 /* ---- receiving ---- */
@@ -192,7 +192,7 @@ static void on_turn(void *ctx)
 
 	if (conn->swarm->probe_count > 0 && !conn->fail)
 		conn->swarm->ops_heard(conn->swarm, &conn->peer->id);
-	settle(conn);
+	conn_settle(conn);
 }
 
 static void on_dead(void *ctx, int err)

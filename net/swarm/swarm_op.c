@@ -149,7 +149,7 @@ static void on_silent(void *ctx)
 }
 
 /* A connection may be dead without anybody having noticed: a person is told what is so. */
-static void probe(struct swarm_op *op, struct peer *peer)
+static void swarm_op_probe(struct swarm_op *op, struct peer *peer)
 {
 	struct swarm *swarm = op->swarm;
 	uint64_t now = swarm_now(swarm), wait_ms = SWARM_PROBE_MS;
@@ -228,7 +228,7 @@ static void op_start(void *ctx)
 	int err;
 
 	if (conn && op->asked && !swarm->closing) {
-		probe(op, conn->peer);
+		swarm_op_probe(op, conn->peer);
 		return;
 	}
 	if (conn) {

@@ -26,7 +26,7 @@ struct listener {
 };
 
 /* libuv accepts one connection ahead and stops by itself until that one is taken. */
-static void take(void *ctx)
+static void listener_take(void *ctx)
 {
 	struct listener *listener = ctx;
 	int err;
@@ -48,7 +48,7 @@ static struct timers *timers_of(const struct listener *listener)
 static void take_waiting(struct listener *listener)
 {
 	if (listener->waiting && !listener->held && !timer_running(&listener->starved))
-		timer_start(timers_of(listener), &listener->retry, 0, take, listener);
+		timer_start(timers_of(listener), &listener->retry, 0, listener_take, listener);
 }
 
 static void on_fed(void *ctx)
@@ -81,7 +81,7 @@ static void on_connection(uv_stream_t *server, int status)
 	}
 	listener->waiting = true;
 	if (!listener->held && !timer_running(&listener->starved))
-		take(listener);
+		listener_take(listener);
 }
 
 void listener_hold(struct listener *listener, bool hold)

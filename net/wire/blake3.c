@@ -27,7 +27,7 @@ static const uint32_t start[8] = {
 	0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
 };
 
-static uint32_t rotate(uint32_t word, unsigned bits)
+static uint32_t blake3_rotate(uint32_t word, unsigned bits)
 {
 	return word >> bits | word << (32 - bits);
 }
@@ -36,13 +36,13 @@ static inline void mix(uint32_t v[static 16], unsigned a, unsigned b, unsigned c
 		       uint32_t x, uint32_t y)
 {
 	v[a] += v[b] + x;
-	v[d] = rotate(v[d] ^ v[a], 16);
+	v[d] = blake3_rotate(v[d] ^ v[a], 16);
 	v[c] += v[d];
-	v[b] = rotate(v[b] ^ v[c], 12);
+	v[b] = blake3_rotate(v[b] ^ v[c], 12);
 	v[a] += v[b] + y;
-	v[d] = rotate(v[d] ^ v[a], 8);
+	v[d] = blake3_rotate(v[d] ^ v[a], 8);
 	v[c] += v[d];
-	v[b] = rotate(v[b] ^ v[c], 7);
+	v[b] = blake3_rotate(v[b] ^ v[c], 7);
 }
 
 static void permute(uint32_t m[static 16])

@@ -133,7 +133,7 @@ static bool on_curve(enum key_type type, struct bytes data)
 	return key != NULL;
 }
 
-static void set(struct public_key *key, enum key_type type, struct bytes data)
+static void key_set(struct public_key *key, enum key_type type, struct bytes data)
 {
 	struct buf out = { 0 };
 
@@ -160,7 +160,7 @@ static int set_secp256k1(struct public_key *key, struct bytes data)
 		memcpy(compressed + 1, data.at + 1, SECP256K1_LEN - 1);
 		data = bytes_of(compressed, sizeof(compressed));
 	}
-	set(key, KEY_SECP256K1, data);
+	key_set(key, KEY_SECP256K1, data);
 	return 0;
 }
 
@@ -187,7 +187,7 @@ static int check_and_set(struct public_key *key, uint64_t type, struct bytes dat
 		err = -EBADMSG;
 	}
 	if (err == 0)
-		set(key, (enum key_type)type, data);
+		key_set(key, (enum key_type)type, data);
 	return err;
 }
 

@@ -42,7 +42,7 @@ static int take_part(struct bytes *in, const struct multiaddr_proto **proto,
 }
 
 /* Every component, and that the text of all of them fits. */
-static int check(struct bytes in)
+static int multiaddr_check(struct bytes in)
 {
 	const struct multiaddr_proto *proto = NULL;
 	struct multiaddr_part part;
@@ -70,7 +70,7 @@ static int check(struct bytes in)
 
 int multiaddr_from_bytes(struct multiaddr *addr, struct bytes in)
 {
-	int err = check(in);
+	int err = multiaddr_check(in);
 
 	if (err < 0)
 		return err;
@@ -214,7 +214,7 @@ bool multiaddr_split_peer(struct multiaddr *addr, struct peer_id *id)
 	return true;
 }
 
-static int append(struct multiaddr *addr, struct bytes tail)
+static int multiaddr_append(struct multiaddr *addr, struct bytes tail)
 {
 	uint8_t joined[MULTIADDR_MAX];
 	size_t len = addr->len + tail.len;
@@ -227,7 +227,7 @@ static int append(struct multiaddr *addr, struct bytes tail)
 	if (addr->len > 0)
 		memcpy(joined, addr->bytes, addr->len);
 	memcpy(joined + addr->len, tail.at, tail.len);
-	err = check(bytes_of(joined, len));
+	err = multiaddr_check(bytes_of(joined, len));
 	if (err < 0)
 		return err;
 	memcpy(addr->bytes, joined, len);
@@ -248,14 +248,14 @@ int multiaddr_add(struct multiaddr *addr, uint32_t code, struct bytes value)
 	if (value.len > MULTIADDR_MAX)
 		return -EMSGSIZE;
 	add_part(&part, proto, value);
-	err = append(addr, buf_bytes(&part));
+	err = multiaddr_append(addr, buf_bytes(&part));
 	buf_release(&part);
 	return err;
 }
 
 int multiaddr_join(struct multiaddr *addr, const struct multiaddr *tail)
 {
-	return append(addr, multiaddr_bytes(tail));
+	return multiaddr_append(addr, multiaddr_bytes(tail));
 }
 
 int multiaddr_add_peer(struct multiaddr *addr, const struct peer_id *id)

@@ -5,13 +5,13 @@
 #define C1 UINT64_C(0x87c37b91114253d5)
 #define C2 UINT64_C(0x4cf5ad432745937f)
 
-static uint64_t rotate(uint64_t word, unsigned bits)
+static uint64_t murmur3_rotate(uint64_t word, unsigned bits)
 {
 	return word << bits | word >> (64 - bits);
 }
 
 /* Little-endian, short reads padded with zeros. */
-static uint64_t load(const uint8_t *at, size_t len)
+static uint64_t murmur3_load(const uint8_t *at, size_t len)
 {
 	uint64_t word = 0;
 
@@ -20,7 +20,7 @@ static uint64_t load(const uint8_t *at, size_t len)
 	return word;
 }
 
-static uint64_t finish(uint64_t k)
+static uint64_t murmur3_finish(uint64_t k)
 {
 	k ^= k >> 33;
 	k *= UINT64_C(0xff51afd7ed558ccd);
@@ -34,19 +34,20 @@ uint64_t murmur3_x64_64(struct bytes data)
 	uint64_t h1 = 0, h2 = 0, total = data.len;
 
 	for (; data.len >= 16; data = bytes_of(data.at + 16, data.len - 16)) {
-		h1 ^= rotate(load(data.at, 8) * C1, 31) * C2;
-		h1 = (rotate(h1, 27) + h2) * 5 + 0x52dce729;
-		h2 ^= rotate(load(data.at + 8, 8) * C2, 33) * C1;
-		h2 = (rotate(h2, 31) + h1) * 5 + 0x38495ab5;
+		h1 ^= murmur3_rotate(murmur3_load(data.at, 8) * C1, 31) * C2;
+		h1 = (murmur3_rotate(h1, 27) + h2) * 5 + 0x52dce729;
+		h2 ^= murmur3_rotate(murmur3_load(data.at + 8, 8) * C2, 33) * C1;
+		h2 = (murmur3_rotate(h2, 31) + h1) * 5 + 0x38495ab5;
 	}
 	if (data.len > 8)
-		h2 ^= rotate(load(data.at + 8, data.len - 8) * C2, 33) * C1;
+		h2 ^= murmur3_rotate(murmur3_load(data.at + 8, data.len - 8) * C2, 33) * C1;
 	if (data.len > 0)
-		h1 ^= rotate(load(data.at, data.len > 8 ? 8 : data.len) * C1, 31) * C2;
+		h1 ^= murmur3_rotate(murmur3_load(data.at, data.len > 8 ? 8 : data.len) * C1, 31) *
+		      C2;
 
 	h1 ^= total;
 	h2 ^= total;
 	h1 += h2;
 	h2 += h1;
-	return finish(h1) + finish(h2);
+	return murmur3_finish(h1) + murmur3_finish(h2);
 }

@@ -112,7 +112,7 @@ bool pb_next(struct pb_reader *r, struct pb_field *field)
 	return !r->bad;
 }
 
-static bool expect(struct pb_field *field, enum pb_type type)
+static bool pb_expect(struct pb_field *field, enum pb_type type)
 {
 	if (field->type == type)
 		return true;
@@ -122,7 +122,7 @@ static bool expect(struct pb_field *field, enum pb_type type)
 
 uint64_t pb_u64(struct pb_field *field)
 {
-	return expect(field, PB_VARINT) ? field->value : 0;
+	return pb_expect(field, PB_VARINT) ? field->value : 0;
 }
 
 bool pb_bool(struct pb_field *field)
@@ -132,12 +132,12 @@ bool pb_bool(struct pb_field *field)
 
 struct bytes pb_bytes(struct pb_field *field)
 {
-	return expect(field, PB_BYTES) ? field->bytes : (struct bytes){ 0 };
+	return pb_expect(field, PB_BYTES) ? field->bytes : (struct bytes){ 0 };
 }
 
 uint32_t pb_fixed32(struct pb_field *field)
 {
-	return expect(field, PB_FIXED32) ? (uint32_t)field->value : 0;
+	return pb_expect(field, PB_FIXED32) ? (uint32_t)field->value : 0;
 }
 
 bool pb_repeated(struct pb_field *field, bool (*add)(void *ctx, uint64_t value), void *ctx)

@@ -37,7 +37,7 @@ bool announcer_enqueue(struct announcer *announcer, struct bytes key)
 }
 
 /* A key was announced. */
-static void note(struct announcer *announcer, const struct due_key *key)
+static void announcer_note(struct announcer *announcer, const struct due_key *key)
 {
 	struct bytes name = due_key_bytes(key);
 	struct announcer_item *item = map_get(&announcer->memory, name);
@@ -57,7 +57,7 @@ static void note(struct announcer *announcer, const struct due_key *key)
 	buf_release(&value);
 }
 
-static void retry(void *ctx)
+static void announcer_retry(void *ctx)
 {
 	struct announcer *announcer = ctx;
 
@@ -72,7 +72,8 @@ static void retry_later(struct announcer *announcer)
 	announcer->backoff_ms = announcer->backoff_ms ? announcer->backoff_ms * 2 : RETRY_MIN_MS;
 	if (announcer->backoff_ms > RETRY_MAX_MS)
 		announcer->backoff_ms = RETRY_MAX_MS;
-	timer_start(announcer->timers, &announcer->retry, announcer->backoff_ms, retry, announcer);
+	timer_start(announcer->timers, &announcer->retry, announcer->backoff_ms, announcer_retry,
+		    announcer);
 }
 
 /* There is room in the set: a scan may have waited for it. */
@@ -108,7 +109,7 @@ static void on_told(void *ctx, struct due_key *key)
 {
 	struct announcer_part *part = ctx;
 
-	note(part->announcer, key);
+	announcer_note(part->announcer, key);
 }
 
 static void on_announced(void *ctx, const struct routing_announced *result)
@@ -141,7 +142,7 @@ static void on_provided(void *ctx, int err, unsigned count)
 	key->held = false;
 	if (key->gone || !err) {
 		if (!key->gone)
-			note(part->announcer, key);
+			announcer_note(part->announcer, key);
 		due_drop(&part->announcer->due, key);
 	} else {
 		/* The others of the part fare no better now, and are more than are to be tried in

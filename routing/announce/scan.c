@@ -18,7 +18,7 @@
 #define SLOTS 256      /* moments of an interval at which keys come due */
 #define SOONEST_PART 8 /* no key comes due again within 1/8 of the interval */
 
-static void scan(void *ctx);
+static void scan_scan(void *ctx);
 
 uint64_t announcer_wall_ms(void)
 {
@@ -46,7 +46,7 @@ void announcer_due_at(struct announcer *announcer, uint64_t wall_ms)
 	announcer->next_wall_ms = wall_ms;
 	if (!announcer->scanning)
 		timer_start(announcer->timers, &announcer->scan,
-			    wall_ms > now_ms ? wall_ms - now_ms : 0, scan, announcer);
+			    wall_ms > now_ms ? wall_ms - now_ms : 0, scan_scan, announcer);
 }
 
 /* ---- a slice ---- */
@@ -72,7 +72,7 @@ static bool enqueue_listed(struct announcer *announcer, struct bytes key)
 }
 
 /* One key of the list. False: the set is full. */
-static bool look(struct slice *slice, struct bytes key, uint64_t told_ms)
+static bool scan_look(struct slice *slice, struct bytes key, uint64_t told_ms)
 {
 	uint64_t due = 0;
 
@@ -118,7 +118,7 @@ static int look_record(void *ctx, struct bytes key, struct bytes value)
 	} else {
 		db_get(slice->txn, announcer->table, key, &told);
 		c = cursor_over(told);
-		if (!look(slice, key, told.len == 8 ? cursor_le64(&c) : 0)) {
+		if (!scan_look(slice, key, told.len == 8 ? cursor_le64(&c) : 0)) {
 			slice->full = true;
 			return 1;
 		}
@@ -181,14 +181,14 @@ static void scan_over(struct announcer *announcer)
 		delay = announcer->next_wall_ms > now_ms ? announcer->next_wall_ms - now_ms : 0;
 	if (delay < ANNOUNCE_WAKE_MS)
 		delay = ANNOUNCE_WAKE_MS;
-	timer_start(announcer->timers, &announcer->scan, announcer->again ? 0 : delay, scan,
+	timer_start(announcer->timers, &announcer->scan, announcer->again ? 0 : delay, scan_scan,
 		    announcer);
 }
 
 static void scan_memory(struct slice *slice)
 {
 	list_for_each(item, &slice->announcer->items, struct announcer_item, node) {
-		if (look(slice, buf_bytes(&item->key), item->told_ms))
+		if (scan_look(slice, buf_bytes(&item->key), item->told_ms))
 			continue;
 		slice->full = true;
 		return;
@@ -215,7 +215,7 @@ static void scan_list(struct slice *slice)
 	}
 }
 
-static void scan(void *ctx)
+static void scan_scan(void *ctx)
 {
 	struct announcer *announcer = ctx;
 	struct slice slice = { .announcer = announcer,
@@ -239,7 +239,7 @@ static void scan(void *ctx)
 
 void announcer_scan_go_on(struct announcer *announcer)
 {
-	timer_start(announcer->timers, &announcer->scan, 0, scan, announcer);
+	timer_start(announcer->timers, &announcer->scan, 0, scan_scan, announcer);
 }
 
 void announcer_scan_now(struct announcer *announcer)

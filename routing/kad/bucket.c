@@ -73,7 +73,7 @@ bool kad_bucket_remove(struct kad_buckets *table, const struct peer_id *peer)
 }
 
 /* The last bucket's peers that share more bits move into a new last one. */
-static void split(struct kad_buckets *table)
+static void bucket_split(struct kad_buckets *table)
 {
 	struct kad_bucket *old = &table->at[table->count - 1], *fresh = &table->at[table->count];
 	unsigned kept = 0;
@@ -139,7 +139,7 @@ int kad_bucket_add(struct kad_buckets *table, const struct peer_id *peer, uint32
 	bucket = bucket_of(table, &entry.id);
 	while (bucket->count == table->k && bucket == &table->at[table->count - 1] &&
 	       table->count < PLACE_BITS) {
-		split(table);
+		bucket_split(table);
 		bucket = bucket_of(table, &entry.id);
 	}
 	if (group_is_full(table, bucket, group))

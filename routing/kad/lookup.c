@@ -23,7 +23,7 @@ void kad_lookup_release(struct kad_lookup *lookup)
 }
 
 /* Where a peer at id is or would be. */
-static size_t place(const struct kad_lookup *lookup, const struct place *id)
+static size_t lookup_place(const struct kad_lookup *lookup, const struct place *id)
 {
 	size_t low = 0, high = lookup->count;
 
@@ -42,7 +42,7 @@ static struct kad_lookup_peer *peer_find(const struct kad_lookup *lookup,
 					 const struct peer_id *peer)
 {
 	struct place id = place_of_key(peer_id_bytes(peer));
-	size_t at = place(lookup, &id);
+	size_t at = lookup_place(lookup, &id);
 
 	if (at == lookup->count || !peer_id_equal(&lookup->peers[at].peer, peer))
 		return NULL;
@@ -76,7 +76,7 @@ void kad_lookup_seed(struct kad_lookup *lookup, const struct peer_id *peer)
 		lookup->cap = lookup->cap ? lookup->cap * 2 : 64;
 		lookup->peers = xrealloc(lookup->peers, lookup->cap * sizeof(*lookup->peers));
 	}
-	at = place(lookup, &entry.id);
+	at = lookup_place(lookup, &entry.id);
 	memmove(&lookup->peers[at + 1], &lookup->peers[at],
 		(lookup->count - at) * sizeof(*lookup->peers));
 	lookup->peers[at] = entry;

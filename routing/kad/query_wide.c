@@ -16,7 +16,7 @@ uint64_t kad_query_walk_deadline(const struct kad_query *query)
 	return query->deadline_ms > now ? now + (query->deadline_ms - now) / 3 * 2 : now;
 }
 
-static void look(struct kad_query *query);
+static void query_wide_look(struct kad_query *query);
 
 static void take_near(struct kad_query *query)
 {
@@ -39,10 +39,10 @@ static void on_looked(void *ctx, int err)
 	(void)err; /* out of time: those found so far count */
 	take_near(query);
 	kad_walk_stop(&query->walk);
-	look(query);
+	query_wide_look(query);
 }
 
-static void look(struct kad_query *query)
+static void query_wide_look(struct kad_query *query)
 {
 	struct kad *kad = query->kad;
 	struct place_region half = query->wide;
@@ -73,7 +73,7 @@ void kad_query_widen(struct kad_query *query, int err, kad_query_widened_fn *wid
 	query->wide = place_region_around(&lookup->target, reach);
 	query->widened = widened;
 	kad_walk_stop(&query->walk);
-	look(query);
+	query_wide_look(query);
 }
 
 size_t kad_query_near(const struct kad_query *query, struct peer_id out[static KAD_NEAR_MAX])

@@ -73,7 +73,7 @@ static void let_go(struct kad_region_sweep *sweep, struct due_key *key)
 }
 
 /* One whose pass is over: told, or it waits. */
-static void settle(struct kad_region_sweep *sweep, struct due_key *key, bool took)
+static void region_sweep_settle(struct kad_region_sweep *sweep, struct due_key *key, bool took)
 {
 	if (key->gone || took) {
 		if (!key->gone)
@@ -285,7 +285,7 @@ static void pass_over(struct kad_region_sweep *sweep)
 
 	sweep->count = 0;
 	for (size_t i = 0; i < count; i++) {
-		settle(sweep, sweep->keys[i], sweep->took[i]);
+		region_sweep_settle(sweep, sweep->keys[i], sweep->took[i]);
 		told += sweep->took[i];
 	}
 	pass_release(sweep);
@@ -420,7 +420,7 @@ static void on_explored(void *ctx, int err)
 }
 
 /* A key that lies in the gap, ours or any. */
-static bool draw(struct kad_region_sweep *sweep, struct buf *out)
+static bool region_sweep_draw(struct kad_region_sweep *sweep, struct buf *out)
 {
 	struct place zero = { 0 };
 	struct due_key *own = due_next(sweep->set, &sweep->gap, &zero);
@@ -438,7 +438,8 @@ static void explore(struct kad_region_sweep *sweep)
 	struct buf key = { 0 };
 
 	if (sweep->walks < KAD_SWEEP_WALKS_MAX &&
-	    kad_region_map_gap(&sweep->map, &sweep->region, &sweep->gap) && draw(sweep, &key)) {
+	    kad_region_map_gap(&sweep->map, &sweep->region, &sweep->gap) &&
+	    region_sweep_draw(sweep, &key)) {
 		walk_to(sweep, buf_bytes(&key), on_explored);
 		buf_release(&key);
 		return;

@@ -162,7 +162,8 @@ static bool has_share(const struct kad_values *store, const struct kad_value *ol
 	       count_of(store, from) < KAD_VALUES_PEER_MAX;
 }
 
-static bool fits(const struct kad_values *store, const struct kad_value *old, struct bytes value)
+static bool values_fits(const struct kad_values *store, const struct kad_value *old,
+			struct bytes value)
 {
 	size_t freed = old ? old->value.len : 0;
 
@@ -189,7 +190,7 @@ static bool could_fit(const struct kad_values *store, const struct newcomer *new
 	struct bytes key;
 	void *value;
 
-	if (fits(store, newcomer->old, newcomer->value))
+	if (values_fits(store, newcomer->old, newcomer->value))
 		return true;
 	while (map_next(&store->keys, &at, &key, &value)) {
 		if (!may_go(value, newcomer))
@@ -204,7 +205,7 @@ static bool could_fit(const struct kad_values *store, const struct newcomer *new
 /* After could_fit(). */
 static void make_room(struct kad_values *store, const struct newcomer *newcomer)
 {
-	while (!fits(store, newcomer->old, newcomer->value)) {
+	while (!values_fits(store, newcomer->old, newcomer->value)) {
 		struct kad_value *farthest = NULL;
 		struct bytes key, far = { 0 };
 		void *value;
@@ -230,7 +231,7 @@ static int value_insert(struct kad_values *store, struct bytes key, struct bytes
 {
 	struct kad_value *entry = map_get(&store->keys, key);
 
-	if (!has_share(store, entry, from) || !fits(store, entry, value))
+	if (!has_share(store, entry, from) || !values_fits(store, entry, value))
 		return -EAGAIN;
 	if (entry) {
 		count_add(store, &entry->from, -1);
@@ -267,14 +268,15 @@ static bool is_settled(const struct kad_values *store, const struct kad_value *o
 static int find_place(struct kad_values *store, const struct newcomer *newcomer,
 		      const struct peer_id *from, uint64_t now_ns)
 {
-	if (!has_share(store, newcomer->old, from) || !fits(store, newcomer->old, newcomer->value))
+	if (!has_share(store, newcomer->old, from) ||
+	    !values_fits(store, newcomer->old, newcomer->value))
 		kad_values_sweep(store, now_ns);
 	return has_share(store, newcomer->old, from) && could_fit(store, newcomer) ? 0 : -EAGAIN;
 }
 
 /* It may be kept in place of old. */
-static int judge(struct kad_values *store, struct bytes key, const struct newcomer *newcomer,
-		 const struct peer_id *from, uint64_t now_ns)
+static int values_judge(struct kad_values *store, struct bytes key, const struct newcomer *newcomer,
+			const struct peer_id *from, uint64_t now_ns)
 {
 	struct bytes old = newcomer->old ? buf_bytes(&newcomer->old->value) : bytes_of(NULL, 0);
 	int err;
@@ -309,7 +311,7 @@ int kad_values_put(struct kad_values *store, struct bytes key, struct bytes valu
 		return 0;
 	err = find_place(store, &newcomer, from, now_ns);
 	if (!err)
-		err = judge(store, key, &newcomer, from, now_ns);
+		err = values_judge(store, key, &newcomer, from, now_ns);
 	if (err)
 		return err;
 	make_room(store, &newcomer);

@@ -68,7 +68,7 @@ static struct head read_head(struct cursor *c)
 	return head;
 }
 
-static struct bytes take(struct cursor *c, uint64_t len)
+static struct bytes document_take(struct cursor *c, uint64_t len)
 {
 	if (len > cursor_left(c)) {
 		c->bad = true;
@@ -94,7 +94,7 @@ static int read_fields(struct cursor *c, uint64_t count, unsigned depth, documen
 	for (uint64_t i = 0; i < count && !c->bad && !err; i++) {
 		struct head head = read_head(c);
 		struct document_value value = { .kind = DOCUMENT_OTHER };
-		struct bytes key = take(c, head.number);
+		struct bytes key = document_take(c, head.number);
 
 		if (head.major != MAJOR_TEXT || (i > 0 && key_order(last, key) >= 0))
 			c->bad = true;
@@ -109,7 +109,7 @@ static int read_fields(struct cursor *c, uint64_t count, unsigned depth, documen
 static void read_link(struct cursor *c, uint64_t tag)
 {
 	struct head head = read_head(c);
-	struct bytes bytes = take(c, head.number);
+	struct bytes bytes = document_take(c, head.number);
 	struct cid cid;
 
 	if (tag != TAG_LINK || head.major != MAJOR_BYTES || bytes.len == 0 || bytes.at[0] != 0 ||
@@ -156,7 +156,7 @@ static void read_value(struct cursor *c, unsigned depth, struct document_value *
 	case MAJOR_BYTES:
 	case MAJOR_TEXT:
 		value->kind = head.major == MAJOR_BYTES ? DOCUMENT_BYTES : DOCUMENT_TEXT;
-		value->bytes = take(c, head.number);
+		value->bytes = document_take(c, head.number);
 		break;
 	case MAJOR_LIST:
 		read_list(c, head.number, depth - 1);

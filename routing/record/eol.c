@@ -25,7 +25,7 @@ static unsigned digits(struct cursor *c, unsigned count)
 	return value;
 }
 
-static void expect(struct cursor *c, char character)
+static void eol_expect(struct cursor *c, char character)
 {
 	if (cursor_u8(c) != (uint8_t)character)
 		c->bad = true;
@@ -79,7 +79,7 @@ static int64_t offset(struct cursor *c)
 	if (sign == 'Z')
 		return 0;
 	hour = digits(c, 2);
-	expect(c, ':');
+	eol_expect(c, ':');
 	minute = digits(c, 2);
 	if ((sign != '+' && sign != '-') || hour > 23 || minute > 59)
 		c->bad = true;
@@ -92,15 +92,15 @@ int eol_parse(struct eol *eol, struct bytes text)
 	unsigned year, month, day, hour, minute, second;
 
 	year = digits(&c, 4);
-	expect(&c, '-');
+	eol_expect(&c, '-');
 	month = digits(&c, 2);
-	expect(&c, '-');
+	eol_expect(&c, '-');
 	day = digits(&c, 2);
-	expect(&c, 'T');
+	eol_expect(&c, 'T');
 	hour = digits(&c, 2);
-	expect(&c, ':');
+	eol_expect(&c, ':');
 	minute = digits(&c, 2);
-	expect(&c, ':');
+	eol_expect(&c, ':');
 	second = digits(&c, 2);
 	if (c.bad || month < 1 || month > 12 || day < 1 || day > days_of_month(year, month) ||
 	    hour > 23 || minute > 59 || second > 59)

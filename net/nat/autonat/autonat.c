@@ -53,7 +53,7 @@ static void find_addrs(struct autonat *autonat)
 	free(addrs);
 }
 
-static void publish(struct autonat *autonat)
+static void autonat_publish(struct autonat *autonat)
 {
 	static const char *const names[] = {
 		[REACH_UNKNOWN] = "unknown", [REACH_PRIVATE] = "private", [REACH_PUBLIC] = "public"
@@ -151,7 +151,8 @@ static bool is_throttled(const struct autonat_known *known, uint64_t now)
 
 /* Of the servers whose outcome on the address would be new, the one that was not asked for
  * longest. */
-static struct autonat_known *choose(struct autonat *autonat, const struct autonat_tracked *tracked)
+static struct autonat_known *autonat_choose(struct autonat *autonat,
+					    const struct autonat_tracked *tracked)
 {
 	struct autonat_known *best = NULL;
 	uint64_t now = now_of(autonat);
@@ -198,17 +199,17 @@ static void server_ask(struct autonat *autonat, struct autonat_known *known,
 
 /* The timer's round: takes in our present addresses, publishes the verdict, and asks about the
  * first address that is due and for which a server can be asked. */
-static void look(void *ctx)
+static void autonat_look(void *ctx)
 {
 	struct autonat *autonat = ctx;
 	uint64_t now = now_of(autonat), next = now + AUTONAT_RETRY_MAX_MS;
 
 	find_addrs(autonat);
-	publish(autonat);
+	autonat_publish(autonat);
 	for (size_t i = 0; i < autonat->track.count && !autonat->ask; i++) {
 		const struct autonat_tracked *tracked = &autonat->track.at[i];
 		uint64_t due = autonat_track_due_ms(tracked, now);
-		struct autonat_known *known = due <= now ? choose(autonat, tracked) : NULL;
+		struct autonat_known *known = due <= now ? autonat_choose(autonat, tracked) : NULL;
 
 		if (known)
 			server_ask(autonat, known, tracked);
@@ -217,7 +218,7 @@ static void look(void *ctx)
 	}
 	/* Nobody to ask now: somebody may be rested later. */
 	if (!autonat->ask)
-		timer_start_at(autonat->timers, &autonat->look, next, look, autonat);
+		timer_start_at(autonat->timers, &autonat->look, next, autonat_look, autonat);
 }
 
 /* Looks after delay_ms at the latest. Not while a question is under way, because its end looks. */
@@ -227,7 +228,7 @@ static void look_soon(struct autonat *autonat, uint64_t delay_ms)
 
 	if (!autonat->ask && autonat->failures == 0 &&
 	    (!timer_running(&autonat->look) || at < autonat->look.at_ms))
-		timer_start_at(autonat->timers, &autonat->look, at, look, autonat);
+		timer_start_at(autonat->timers, &autonat->look, at, autonat_look, autonat);
 }
 
 static uint64_t retry_ms(unsigned failures)
@@ -258,8 +259,9 @@ void autonat_asked(struct autonat *autonat, const struct autonat_ask *question)
 	if (state == PROBE_REFUSED ||
 	    ((state == PROBE_GOOD || state == PROBE_BAD) && probe->index > 0))
 		autonat_track_refused(&autonat->track, &probe->addrs[0], now);
-	publish(autonat);
-	timer_start(autonat->timers, &autonat->look, retry_ms(autonat->failures), look, autonat);
+	autonat_publish(autonat);
+	timer_start(autonat->timers, &autonat->look, retry_ms(autonat->failures), autonat_look,
+		    autonat);
 }
 
 /* ---- life ---- */

@@ -15,7 +15,7 @@ void autonat_probe_start(struct autonat_probe *probe, uint64_t nonce, struct buf
 
 /* The server cannot be trusted with which address it dialled: the connection must fit. Where a
  * translator stands between, only its kind is known. */
-static bool fits(const struct autonat_probe *probe)
+static bool probe_fits(const struct autonat_probe *probe)
 {
 	const struct multiaddr *addr = &probe->addrs[probe->index];
 
@@ -23,10 +23,10 @@ static bool fits(const struct autonat_probe *probe)
 					  : multiaddr_same_shape(&probe->local, addr);
 }
 
-static void settle(struct autonat_probe *probe)
+static void probe_settle(struct autonat_probe *probe)
 {
 	if (probe->state == PROBE_NONCE && probe->dialed)
-		probe->state = fits(probe) ? PROBE_GOOD : PROBE_NOTHING;
+		probe->state = probe_fits(probe) ? PROBE_GOOD : PROBE_NOTHING;
 }
 
 /* What the server says of its dial. A success still needs the nonce, and a failure is not
@@ -47,12 +47,12 @@ static int on_response(struct autonat_probe *probe, const struct autonat_msg *ms
 	switch (msg->dial_status) {
 	case AUTONAT_DIAL_OK:
 		probe->state = PROBE_NONCE;
-		settle(probe);
+		probe_settle(probe);
 		return 0;
 	case AUTONAT_DIAL_BACK_FAILED:
 		/* It connected and could not tell; a nonce that came all the same proves it. */
 		probe->state = probe->dialed ? PROBE_NONCE : PROBE_NOTHING;
-		settle(probe);
+		probe_settle(probe);
 		return 0;
 	case AUTONAT_DIAL_FAILED:
 		/* With the nonce here that is no truth to build on. */
@@ -107,7 +107,7 @@ bool autonat_probe_dialed(struct autonat_probe *probe, uint64_t nonce,
 		return false;
 	probe->dialed = true;
 	probe->local = *local;
-	settle(probe);
+	probe_settle(probe);
 	return true;
 }
 

@@ -5,8 +5,8 @@
 
 #include <errno.h>
 
-static void answer(struct autonat_serve *serve, enum autonat_status status,
-		   enum autonat_dial dial_status, struct buf *out)
+static void serve_answer(struct autonat_serve *serve, enum autonat_status status,
+			 enum autonat_dial dial_status, struct buf *out)
 {
 	autonat_msg_put_response(out, status, serve->index, dial_status);
 	serve->state = SERVE_ANSWERED;
@@ -43,7 +43,7 @@ static void on_request(struct autonat_serve *serve, const struct autonat_msg *ms
 	       !read_addr(&serve->addr, msg->addrs[i], &serve->peer, serve->local))
 		i++;
 	if (i == msg->addr_count) {
-		answer(serve, AUTONAT_E_REFUSED, AUTONAT_DIAL_UNUSED, out);
+		serve_answer(serve, AUTONAT_E_REFUSED, AUTONAT_DIAL_UNUSED, out);
 		return;
 	}
 	serve->nonce = msg->nonce;
@@ -53,7 +53,7 @@ static void on_request(struct autonat_serve *serve, const struct autonat_msg *ms
 		return;
 	}
 	if (!autonat_limit_take(serve->data_limit, NULL, AUTONAT_DATA_PER_MINUTE, 0, now_ms)) {
-		answer(serve, AUTONAT_E_REJECTED, AUTONAT_DIAL_UNUSED, out);
+		serve_answer(serve, AUTONAT_E_REJECTED, AUTONAT_DIAL_UNUSED, out);
 		return;
 	}
 	serve->index = (uint32_t)i;
@@ -108,13 +108,13 @@ int autonat_serve_feed(struct autonat_serve *serve, struct bytes in, uint64_t no
 
 void autonat_serve_dialed(struct autonat_serve *serve, enum autonat_dial status, struct buf *out)
 {
-	answer(serve, AUTONAT_OK, status, out);
+	serve_answer(serve, AUTONAT_OK, status, out);
 }
 
 void autonat_serve_refuse(struct autonat_serve *serve, struct buf *out)
 {
 	serve->index = 0;
-	answer(serve, AUTONAT_E_REFUSED, AUTONAT_DIAL_UNUSED, out);
+	serve_answer(serve, AUTONAT_E_REFUSED, AUTONAT_DIAL_UNUSED, out);
 }
 
 void autonat_serve_release(struct autonat_serve *serve)

@@ -24,14 +24,14 @@ static int score(const struct autonat_tracked *tracked)
 	return sum;
 }
 
-static bool settled(const struct autonat_tracked *tracked)
+static bool track_settled(const struct autonat_tracked *tracked)
 {
 	int sum = score(tracked);
 
 	return sum >= AUTONAT_AGREE || sum <= -AUTONAT_AGREE;
 }
 
-static void judge(struct autonat_tracked *tracked)
+static void track_judge(struct autonat_tracked *tracked)
 {
 	int sum = score(tracked);
 
@@ -47,7 +47,7 @@ uint64_t autonat_track_due_ms(const struct autonat_tracked *tracked, uint64_t no
 {
 	uint64_t due = now_ms;
 
-	if (settled(tracked))
+	if (track_settled(tracked))
 		due = tracked->outcomes[tracked->outcome_count - 1].at_ms + AUTONAT_SETTLED_MS;
 	if (due < tracked->rest_until_ms)
 		due = tracked->rest_until_ms;
@@ -101,7 +101,7 @@ void autonat_track_age(struct autonat_track *track, uint64_t now_ms)
 		while (tracked->outcome_count > 0 &&
 		       now_ms - tracked->outcomes[0].at_ms >= AUTONAT_OUTCOME_MS)
 			drop_outcome(tracked, 0);
-		judge(tracked);
+		track_judge(tracked);
 	}
 }
 
@@ -122,7 +122,7 @@ void autonat_track_note(struct autonat_track *track, const struct multiaddr *add
 		drop_outcome(tracked, 0);
 	tracked->outcomes[tracked->outcome_count++] =
 		(struct autonat_outcome){ .group = group, .at_ms = now_ms, .good = good };
-	judge(tracked);
+	track_judge(tracked);
 }
 
 void autonat_track_refused(struct autonat_track *track, const struct multiaddr *addr,

@@ -217,7 +217,7 @@ void noise_start(struct noise *noise, struct buf *out)
 		send_message(noise, (struct bytes){ 0 }, out); /* "e" alone cannot fail */
 }
 
-static void finish(struct noise *noise)
+static void noise_finish(struct noise *noise)
 {
 	uint8_t send[NOISE_KEY_LEN], recv[NOISE_KEY_LEN];
 
@@ -259,7 +259,7 @@ static int on_message(struct noise *noise, struct bytes message, struct buf *out
 	if (!err && noise->xx.message < 3)
 		err = send_payload(noise, out);
 	if (!err && noise->xx.message == 3)
-		finish(noise);
+		noise_finish(noise);
 	buf_release(&payload);
 	return err;
 }

@@ -11,7 +11,7 @@
 #define NONCE_LEN 12
 
 /* OpenSSL fails here only when it is out of memory or built without the cipher. */
-static void must(int ok)
+static void cipher_must(int ok)
 {
 	assert(ok == 1);
 	(void)ok;
@@ -23,8 +23,9 @@ void noise_cipher_init(struct noise_cipher *cipher, bool seals,
 	cipher->evp = EVP_CIPHER_CTX_new();
 	cipher->seals = seals;
 	cipher->nonce = 0;
-	must(cipher->evp != NULL);
-	must(EVP_CipherInit_ex(cipher->evp, EVP_chacha20_poly1305(), NULL, key, NULL, seals));
+	cipher_must(cipher->evp != NULL);
+	cipher_must(
+		EVP_CipherInit_ex(cipher->evp, EVP_chacha20_poly1305(), NULL, key, NULL, seals));
 }
 
 void noise_cipher_release(struct noise_cipher *cipher)
@@ -40,7 +41,7 @@ void noise_cipher_begin(struct noise_cipher *cipher)
 	assert(cipher->nonce < UINT64_MAX);
 	for (unsigned i = 0; i < 8; i++)
 		nonce[4 + i] = (uint8_t)(cipher->nonce >> (8 * i));
-	must(EVP_CipherInit_ex(cipher->evp, NULL, NULL, NULL, nonce, cipher->seals));
+	cipher_must(EVP_CipherInit_ex(cipher->evp, NULL, NULL, NULL, nonce, cipher->seals));
 }
 
 void noise_cipher_add(struct noise_cipher *cipher, uint8_t *out, struct bytes plain)
@@ -48,15 +49,15 @@ void noise_cipher_add(struct noise_cipher *cipher, uint8_t *out, struct bytes pl
 	int len;
 
 	assert(plain.len <= INT_MAX);
-	must(EVP_EncryptUpdate(cipher->evp, out, &len, plain.at, (int)plain.len));
+	cipher_must(EVP_EncryptUpdate(cipher->evp, out, &len, plain.at, (int)plain.len));
 }
 
 void noise_cipher_end(struct noise_cipher *cipher, uint8_t tag[static NOISE_TAG_LEN])
 {
 	int len;
 
-	must(EVP_EncryptFinal_ex(cipher->evp, tag, &len));
-	must(EVP_CIPHER_CTX_ctrl(cipher->evp, EVP_CTRL_AEAD_GET_TAG, NOISE_TAG_LEN, tag));
+	cipher_must(EVP_EncryptFinal_ex(cipher->evp, tag, &len));
+	cipher_must(EVP_CIPHER_CTX_ctrl(cipher->evp, EVP_CTRL_AEAD_GET_TAG, NOISE_TAG_LEN, tag));
 	cipher->nonce++;
 }
 
@@ -67,9 +68,10 @@ int noise_cipher_open(struct noise_cipher *cipher, uint8_t *at, size_t len)
 	if (cipher->nonce == UINT64_MAX)
 		return -EBADMSG;
 	noise_cipher_begin(cipher);
-	must(EVP_CIPHER_CTX_ctrl(cipher->evp, EVP_CTRL_AEAD_SET_TAG, NOISE_TAG_LEN, at + len));
+	cipher_must(
+		EVP_CIPHER_CTX_ctrl(cipher->evp, EVP_CTRL_AEAD_SET_TAG, NOISE_TAG_LEN, at + len));
 	if (len)
-		must(EVP_DecryptUpdate(cipher->evp, at, &out, at, (int)len));
+		cipher_must(EVP_DecryptUpdate(cipher->evp, at, &out, at, (int)len));
 	if (EVP_DecryptFinal_ex(cipher->evp, at + len, &out) != 1)
 		return -EBADMSG;
 	cipher->nonce++;

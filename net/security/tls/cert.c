@@ -108,7 +108,7 @@ static int find_extension(X509 *x509, struct bytes *key, struct bytes *signature
 
 /* ---- making ---- */
 
-static int fill(X509 *x509, EVP_PKEY *key, int64_t now_s)
+static int cert_fill(X509 *x509, EVP_PKEY *key, int64_t now_s)
 {
 	X509_NAME *name = X509_get_subject_name(x509);
 	time_t from = (time_t)now_s - BACKDATED_S;
@@ -124,7 +124,7 @@ static int fill(X509 *x509, EVP_PKEY *key, int64_t now_s)
 	return done ? 0 : -EIO;
 }
 
-/* Appends what encode() allocates. */
+/* Appends what cert_encode() allocates. */
 static int keep_der(struct buf *out, uint8_t *der, int len)
 {
 	if (len > 0)
@@ -134,7 +134,7 @@ static int keep_der(struct buf *out, uint8_t *der, int len)
 	return len > 0 ? 0 : -EIO;
 }
 
-static int encode(struct cert *cert, X509 *x509, EVP_PKEY *key)
+static int cert_encode(struct cert *cert, X509 *x509, EVP_PKEY *key)
 {
 	PKCS8_PRIV_KEY_INFO *pkcs8 = EVP_PKEY2PKCS8(key);
 	uint8_t *der = NULL;
@@ -155,7 +155,7 @@ int cert_make(struct cert *cert, const struct identity *identity, int64_t now_s)
 {
 	EVP_PKEY *key = EVP_EC_gen("P-256");
 	X509 *x509 = X509_new();
-	int err = key && x509 ? fill(x509, key, now_s) : -EIO;
+	int err = key && x509 ? cert_fill(x509, key, now_s) : -EIO;
 
 	*cert = (struct cert){ 0 };
 	if (!err)
@@ -163,7 +163,7 @@ int cert_make(struct cert *cert, const struct identity *identity, int64_t now_s)
 	if (!err && X509_sign(x509, key, EVP_sha256()) <= 0)
 		err = -EIO;
 	if (!err)
-		err = encode(cert, x509, key);
+		err = cert_encode(cert, x509, key);
 	if (err)
 		cert_release(cert);
 	X509_free(x509);

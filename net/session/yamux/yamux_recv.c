@@ -36,7 +36,7 @@ bool yamux_churn(struct yamux *yamux)
 
 /* ---- delivery ---- */
 
-static void keep(struct yamux_stream *stream, struct bytes data)
+static void recv_keep(struct yamux_stream *stream, struct bytes data)
 {
 	struct yamux_chunk *tail = stream->kept.tail;
 
@@ -50,12 +50,12 @@ static void keep(struct yamux_stream *stream, struct bytes data)
 	}
 }
 
-static void deliver(struct yamux_stream *stream, struct bytes data)
+static void recv_deliver(struct yamux_stream *stream, struct bytes data)
 {
 	if (stream->detached)
 		return;
 	if (stream->paused || stream->kept.len) {
-		keep(stream, data);
+		recv_keep(stream, data);
 		return;
 	}
 	stream->unread -= data.len;
@@ -268,7 +268,7 @@ static void take_body(struct yamux *yamux, struct bytes *in)
 	*in = bytes_skip(*in, len);
 	yamux->body_left -= (uint32_t)len;
 	if (yamux->body)
-		deliver(yamux->body, data);
+		recv_deliver(yamux->body, data);
 	if (!yamux->body_left && yamux->body && yamux->body_ends)
 		peer_ended(yamux->body);
 	if (!yamux->body_left)

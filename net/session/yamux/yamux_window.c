@@ -10,7 +10,7 @@
 #define RTT_MIN_US 1000
 #define FAST_ROUNDS 4
 
-static void grow(struct yamux_stream *stream)
+static void window_grow(struct yamux_stream *stream)
 {
 	struct yamux *yamux = stream->yamux;
 	uint64_t rtt_us = yamux->rtt_us;
@@ -38,7 +38,7 @@ void yamux_window_grant(struct yamux_stream *stream)
 		return;
 	if (used < stream->window_max / 2)
 		return;
-	grow(stream);
+	window_grow(stream);
 	used = stream->window_max - stream->window - stream->unread;
 	stream->granted_us = stream->yamux->now_us;
 	stream->window += used;
